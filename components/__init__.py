@@ -1,0 +1,1 @@
+"""KFP components that compress Hugging Face text classifiers, and what they share."""

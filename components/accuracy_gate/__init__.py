@@ -1,0 +1,1 @@
+"""Stops a pipeline when the compressed model misses its accuracy criterion."""

@@ -1,0 +1,1 @@
+"""Measures every candidate side by side and writes the report."""

@@ -1,0 +1,1 @@
+"""What components share: configuration, data, models, training, compression, evaluation."""

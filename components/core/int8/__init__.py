@@ -1,0 +1,1 @@
+"""INT8: export, fake-quantize, convert, count and save for public runtimes."""

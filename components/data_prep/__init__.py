@@ -1,0 +1,1 @@
+"""Turns a task or a data set into Parquet splits with a manifest."""

@@ -1,0 +1,1 @@
+"""Trains a student on the soft labels of a teacher."""

@@ -1,0 +1,1 @@
+"""Makes an INT8 model that public runtimes serve."""

@@ -1,0 +1,1 @@
+"""Artifact URIs (file, s3, minio) to local paths and back."""
