@@ -1,0 +1,49 @@
+"""Folders as artifacts: put in place whole, and known by a fingerprint of their contents."""
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+
+def put_in_place(source: Path, destination: Path) -> None:
+    """Moves a finished folder under its final name, replacing what is there; never seen half-way.
+
+    Falls back to a copy beside the destination where the two lie on different file systems.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    staged = destination.with_name(f".{destination.name}.incoming")
+    remove(staged)
+    shutil.move(source, staged)
+    remove(destination)
+    os.replace(staged, destination)
+
+
+def remove(path: Path) -> None:
+    """Deletes a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole: under a temporary name first, then renamed."""
+    staged = path.with_name(f".{path.name}.incoming")
+    staged.write_text(text, encoding="utf-8")
+    os.replace(staged, path)
+
+
+def fingerprint_files(files: list[Path]) -> str:
+    """SHA-256 over the names and contents of files, in the order of their names."""
+    digest = hashlib.sha256()
+    for file in sorted(files, key=lambda path: path.name):
+        digest.update(file.name.encode() + b"\0")
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def size_bytes(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())

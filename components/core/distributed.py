@@ -1,0 +1,54 @@
+"""The little of torch.distributed that a stage needs outside Trainer; all of it is free with one process."""
+
+import os
+from typing import TypeVar
+
+Value = TypeVar("Value")
+
+
+def world_size() -> int:
+    """Number of processes that train together, as torchrun or the operator set it."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def local_world_size() -> int:
+    """Number of those processes on this machine."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def rank() -> int:
+    """This process's number, 0 to world size - 1."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def is_main() -> bool:
+    """Whether this is rank 0, the one that writes files and logs."""
+    return rank() == 0
+
+
+def broadcast(value: Value) -> Value:
+    """Gives every rank the value of rank 0."""
+    if world_size() == 1:
+        return value
+    _initialise()
+    import torch.distributed
+
+    box = [value]
+    torch.distributed.broadcast_object_list(box, src=0)
+    return box[0]
+
+
+def barrier() -> None:
+    """Waits until every rank has come this far."""
+    if world_size() > 1:
+        _initialise()
+        import torch.distributed
+
+        torch.distributed.barrier()
+
+
+def _initialise() -> None:
+    # Through accelerate, so that Trainer finds its own process group and does not make another.
+    from accelerate import PartialState
+
+    PartialState(cpu=True, backend="gloo")

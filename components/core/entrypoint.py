@@ -1,0 +1,58 @@
+"""`python -m compaware.components.<name> --config FILE [key=value …]`: the door of every component.
+
+Used by hand, by the launcher of a KFP task, by torchrun and by a job's pods. Exit codes: 0 done, 2 the user can mend
+it (one line on standard error says how), 1 anything else.
+"""
+
+import argparse
+import importlib
+import logging
+import sys
+from pathlib import Path
+
+from compaware.components.core.config import ComponentConfig, load_config
+from compaware.components.core.errors import UserError
+from compaware.components.core.logs import setup_logging
+
+USER_ERROR_EXIT_CODE = 2
+log = logging.getLogger("compaware")
+
+
+def main(module: str, config_class: type[ComponentConfig]) -> None:
+    """Parses the command line, runs the component and exits.
+
+    Args:
+        module: Dotted name of the module whose `run(config, workspace) -> Summary` does the work; imported only
+            after the configuration is found valid, so that mistakes and `--help` answer at once.
+        config_class: The component's configuration.
+    """
+    component = module.split(".")[-2]
+    arguments = _parser(component, config_class).parse_args()
+    setup_logging()
+    try:
+        config = load_config(config_class, arguments.config, arguments.overrides)
+        from compaware.components.core.workspace import run_stage
+
+        summary = run_stage(config, lambda workspace: importlib.import_module(module).run(config, workspace))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(USER_ERROR_EXIT_CODE)
+    for name, value in summary.metrics.items():
+        log.info("%s = %.6g", name, value)
+    log.info("%s finished: %s", component, config.output)
+
+
+def _parser(component: str, config_class: type[ComponentConfig]) -> argparse.ArgumentParser:
+    lines = ["keys:"]
+    for name, field in config_class.model_fields.items():
+        default = "required" if field.is_required() else f"default {field.get_default(call_default_factory=True)}"
+        lines.append(f"  {name}: {field.description} ({default})")
+    parser = argparse.ArgumentParser(
+        prog=f"python -m compaware.components.{component}",
+        description=(config_class.__doc__ or "").strip().splitlines()[0],
+        epilog="\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", type=Path, help="YAML or JSON file with the keys below")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="keys that replace the file's")
+    return parser

@@ -1,0 +1,63 @@
+"""`summary.json`: what a stage did and measured, kept inside the artifact that it made."""
+
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from compaware.components.core.artifacts import write_text
+from compaware.components.core.cpu import machine_facts
+from compaware.components.core.errors import UserError
+
+FILE_NAME = "summary.json"
+
+
+class Summary(BaseModel):
+    """Metrics and facts of one finished stage.
+
+    Attributes:
+        component: Name of the component that ran.
+        version: Version of this package.
+        config: The validated configuration that it ran with.
+        metrics: Flat numbers with the same names in every run, for charts and comparisons.
+        facts: Whatever else a report shows (tables, histories, notes), as JSON.
+        machine: CPU, threads and library versions that the figures were measured with.
+    """
+
+    component: str
+    version: str
+    config: dict[str, Any]
+    metrics: dict[str, float]
+    facts: dict[str, Any]
+    machine: dict[str, Any]
+
+    @classmethod
+    def create(
+        cls, component: str, config: BaseModel, metrics: dict[str, float], facts: dict[str, Any] | None = None
+    ) -> "Summary":
+        """Builds a summary of this process's run."""
+        return cls(
+            component=component,
+            version=version("compaware"),
+            config=config.model_dump(mode="json"),
+            metrics={name: float(value) for name, value in metrics.items()},
+            facts=facts or {},
+            machine=machine_facts(),
+        )
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Summary":
+        """Reads the summary of an artifact folder.
+
+        Raises:
+            UserError: The folder has none, so it was not made by a finished stage.
+        """
+        file = Path(folder) / FILE_NAME
+        if not file.is_file():
+            raise UserError(f"{folder} has no {FILE_NAME}: give a folder that a finished component wrote")
+        return cls.model_validate_json(file.read_text(encoding="utf-8"))
+
+    def save(self, folder: Path) -> None:
+        """Writes `summary.json` into `folder`."""
+        write_text(folder / FILE_NAME, self.model_dump_json(indent=2) + "\n")
