@@ -10,7 +10,7 @@ from compaware.components.core.artifacts import put_in_place, remove, write_text
 from compaware.components.core.config import ComponentConfig
 from compaware.components.core.distributed import barrier, broadcast, is_main
 from compaware.components.core.errors import UserError
-from compaware.components.core.summary import FILE_NAME, Summary
+from compaware.components.core.summary import Summary
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ def _open(config: ComponentConfig, workspace: Workspace) -> Summary | None:
         remove(workspace.work)
     remove(workspace.output)
     workspace.output.mkdir(parents=True)
-    write_text(begun, json.dumps({"identity": identity, "summary": FILE_NAME}))
+    write_text(begun, json.dumps({"identity": identity}))
     return None
 
 

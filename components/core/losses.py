@@ -1,0 +1,73 @@
+"""Losses of distillation, each usable alone."""
+
+import torch
+from torch.nn import functional
+
+
+def task_loss(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy for classes, mean squared error for regression.
+
+    Args:
+        logits: (batch, classes), or (batch, 1) for regression.
+        labels: (batch,) int64 class indices, or float targets.
+    """
+    if labels.is_floating_point():
+        return functional.mse_loss(logits.squeeze(-1).float(), labels.float())
+    return functional.cross_entropy(logits.float(), labels)
+
+
+def distillation_loss(
+    student_logits: torch.Tensor,
+    teacher_logits: torch.Tensor,
+    labels: torch.Tensor,
+    temperature: float,
+    alpha: float,
+) -> torch.Tensor:
+    r"""Soft-label distillation (Hinton, Vinyals and Dean 2015, arXiv:1503.02531, section 2).
+
+    For classes: alpha * T^2 * KL(softmax(teacher / T) || softmax(student / T)) + (1 - alpha) * cross-entropy, the KL
+    divergence averaged over the batch. T^2 keeps the soft gradients' size independent of T. For regression the soft
+    part is the mean squared error to the teacher's output, and T has no meaning.
+
+    Args:
+        student_logits: (batch, labels).
+        teacher_logits: (batch, labels).
+        labels: (batch,) int64 class indices, or float targets for regression.
+        temperature: T, above 0.
+        alpha: Weight of the teacher, 0 to 1.
+    """
+    hard = task_loss(student_logits, labels)
+    if labels.is_floating_point():
+        soft = functional.mse_loss(student_logits.float(), teacher_logits.float())
+    else:
+        soft = temperature**2 * functional.kl_div(
+            functional.log_softmax(student_logits.float() / temperature, dim=-1),
+            functional.softmax(teacher_logits.float() / temperature, dim=-1),
+            reduction="batchmean",
+        )
+    return alpha * soft + (1 - alpha) * hard
+
+
+def hidden_state_loss(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean squared error between hidden states of real tokens (TinyBERT, Jiao et al. 2020, arXiv:1909.10351, eq. 8).
+
+    Args:
+        student: (batch, sequence, hidden), already projected to the teacher's width where they differ.
+        teacher: (batch, sequence, hidden).
+        mask: (batch, sequence), 1 for real tokens.
+    """
+    error = (student.float() - teacher.float()).pow(2).mean(dim=-1)
+    return (error * mask).sum() / mask.sum()
+
+
+def attention_loss(student: torch.Tensor, teacher: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean squared error between attention probabilities, averaged over heads (TinyBERT, eq. 7).
+
+    Args:
+        student: (batch, heads, sequence, sequence); the number of heads may differ from the teacher's.
+        teacher: (batch, heads, sequence, sequence).
+        mask: (batch, sequence), 1 for real tokens.
+    """
+    error = (student.float().mean(dim=1) - teacher.float().mean(dim=1)).pow(2)
+    pairs = mask.unsqueeze(1) * mask.unsqueeze(2)
+    return (error * pairs).sum() / pairs.sum()
