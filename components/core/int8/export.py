@@ -1,0 +1,83 @@
+"""The one graph that is calibrated, trained and served: a classifier exported with tensors in and logits out."""
+
+import copy
+import inspect
+
+import torch
+from transformers import PreTrainedModel
+
+_MAX_BATCH = 4096
+
+
+class LogitsOnly(torch.nn.Module):
+    """Calls a Hugging Face classifier and returns the bare logits, so that its graph has one output.
+
+    Args:
+        model: A sequence classifier; kept under the name `model`, so graph parameters are called `model.<name>`.
+    """
+
+    def __init__(self, model: PreTrainedModel):
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, token_type_ids: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Token ids, mask and segment ids, each (batch, sequence) int64 → logits (batch, labels) float32."""
+        segments = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        return self.model(input_ids=input_ids, attention_mask=attention_mask, **segments).logits
+
+
+def input_names(model: PreTrainedModel) -> list[str]:
+    """The inputs that the model's forward pass really makes use of.
+
+    DistilBERT takes no `token_type_ids`; RoBERTa takes them but knows one segment only.
+    """
+    accepted = inspect.signature(model.forward).parameters
+    has_segments = "token_type_ids" in accepted and getattr(model.config, "type_vocab_size", 2) > 1
+    return ["input_ids", "attention_mask"] + (["token_type_ids"] if has_segments else [])
+
+
+def max_sequence_tokens(model: PreTrainedModel) -> int:
+    """Longest sequence, in tokens, that the model's position embeddings allow."""
+    positions = int(getattr(model.config, "max_position_embeddings", 512))
+    # RoBERTa and its kin count positions from pad_token_id + 1.
+    return positions - 2 if "roberta" in model.config.model_type else positions
+
+
+def example_inputs(names: list[str]) -> dict[str, torch.Tensor]:
+    """A batch of two sequences of eight tokens, one of them padded, to trace the model with."""
+    mask = torch.ones(2, 8, dtype=torch.int64)
+    mask[0, 4:] = 0
+    values = {"input_ids": mask.clone(), "attention_mask": mask, "token_type_ids": torch.zeros_like(mask)}
+    return {name: values[name] for name in names}
+
+
+def dynamic_shapes(names: list[str], max_tokens: int) -> dict[str, dict[int, torch.export.Dim]]:
+    """Any batch size and any sequence length up to `max_tokens`, the same for all inputs."""
+    batch = torch.export.Dim("batch", min=1, max=_MAX_BATCH)
+    sequence = torch.export.Dim("sequence", min=2, max=max_tokens)
+    return {name: {0: batch, 1: sequence} for name in names}
+
+
+def export_classifier(model: PreTrainedModel) -> torch.fx.GraphModule:
+    """Exports a copy of a classifier in inference form, batch and sequence dynamic.
+
+    The graph's keyword inputs are `input_names(model)`, its output is the logits (batch, labels). The guards that
+    `torch.export` puts in front are dropped: they check shapes only, and keep the graph from being quantized.
+    """
+    names = input_names(model)
+    wrapper = LogitsOnly(copy.deepcopy(model).float().eval())
+    shapes = dynamic_shapes(names, max_sequence_tokens(model))
+    graph = torch.export.export(wrapper, (), kwargs=example_inputs(names), dynamic_shapes=shapes).module()
+    assert isinstance(graph, torch.fx.GraphModule)
+    for node in list(graph.graph.nodes):
+        if node.op == "call_module" and node.target == "_guards_fn":
+            graph.graph.erase_node(node)
+    graph.recompile()
+    return graph
+
+
+def graph_inputs(graph: torch.fx.GraphModule) -> list[str]:
+    """Names of an exported graph's inputs, in order."""
+    return [str(node.target) for node in graph.graph.nodes if node.op == "placeholder"]

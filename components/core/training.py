@@ -1,0 +1,284 @@
+"""Training, the same for every component: `transformers.Trainer` with our loss, resumed from its last checkpoint."""
+
+import dataclasses
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel
+from transformers import (
+    EvalPrediction,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from compaware.components.core import cpu
+from compaware.components.core.artifacts import remove
+from compaware.components.core.dataset import PreparedDataset
+from compaware.components.core.distributed import barrier, broadcast, is_main, local_world_size, world_size
+from compaware.components.core.errors import UserError
+from compaware.components.core.losses import task_loss
+from compaware.components.core.metrics import compute_metrics
+from compaware.components.core.objectives import LogitObjective, Objective
+from compaware.components.core.options import TrainingOptions
+from compaware.components.core.progress import Progress
+from compaware.components.core.text import Collator, tokenize
+from compaware.components.core.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+
+class Trained(BaseModel):
+    """What a training did.
+
+    Attributes:
+        steps: Optimizer steps, those before a resume included.
+        best_step: The step whose weights the model has now.
+        seconds: Wall time of this process's part.
+        samples_per_s: Over all ranks, evaluation included.
+        precision: `fp32` or `bf16`.
+        precision_reason: Why.
+        processes: World size.
+        history: Loss by step, and validation metrics by step.
+    """
+
+    steps: int
+    best_step: int | None
+    seconds: float
+    samples_per_s: float
+    precision: Literal["fp32", "bf16"]
+    precision_reason: str
+    processes: int
+    history: list[dict[str, float]]
+
+
+def train(
+    model: torch.nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    dataset: PreparedDataset,
+    options: TrainingOptions,
+    workspace: Workspace,
+    *,
+    soft_labels: np.ndarray | None = None,
+    objective: Objective | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+) -> Trained:
+    """Trains `model` in place and leaves it with the weights of its best validation score.
+
+    Args:
+        model: Takes the tokenizer's columns, gives an output with `logits`.
+        tokenizer: The model's tokenizer.
+        dataset: Has splits `train` and `validation`.
+        options: Learning rate, epochs and so on.
+        workspace: Checkpoints go in its work folder; a newer call with the same folder resumes from them.
+        soft_labels: The teacher's logits for the training split, (rows, labels).
+        objective: Gives the loss; soft-label distillation with its defaults when not given.
+        callbacks: More Trainer callbacks (mask lock, observer freezing).
+
+    Raises:
+        UserError: A key of `training_arguments` is unknown or one that this project sets itself.
+    """
+    checkpoints = workspace.work / "checkpoints"
+    precision, reason = cpu.choose_precision(options.precision)
+    arguments = build_arguments(options, checkpoints, dataset.manifest.metric, precision)
+    torch.set_num_threads(cpu.threads(local_world_size()))
+    log.info(
+        "training on %d processes of %d threads in %s: %s", world_size(), torch.get_num_threads(), precision, reason
+    )
+    train_rows = tokenize(dataset.split("train"), tokenizer, options.max_length_tokens)
+    if soft_labels is not None:
+        train_rows = train_rows.add_column("teacher_logits", list(soft_labels))
+    trainer = CompressionTrainer(
+        model=model,
+        args=arguments,
+        data_collator=Collator(tokenizer),
+        train_dataset=train_rows,
+        eval_dataset=tokenize(dataset.split("validation"), tokenizer, options.max_length_tokens),
+        processing_class=tokenizer,
+        compute_metrics=_metrics_of(dataset.manifest.metric),
+        callbacks=[ProgressLines(), TimedCheckpoints(options.checkpoint_minutes), *callbacks],
+        objective=objective or LogitObjective(),
+    )
+    trainer.remove_callback(PrinterCallback)
+    started = time.monotonic()
+    result = trainer.train(resume_from_checkpoint=_last_whole_checkpoint(checkpoints))
+    return Trained(
+        steps=result.global_step,
+        best_step=trainer.state.best_global_step,
+        seconds=time.monotonic() - started,
+        samples_per_s=result.metrics["train_samples_per_second"],
+        precision="bf16" if precision == "bf16" else "fp32",
+        precision_reason=reason,
+        processes=world_size(),
+        history=_history(trainer.state.log_history),
+    )
+
+
+def build_arguments(
+    options: TrainingOptions, checkpoints: Path, metric: str, precision: str
+) -> TrainingArguments:
+    """Turns our options, and the user's own `training_arguments` over our defaults, into Trainer's.
+
+    Raises:
+        UserError: A key is unknown, is one that this project sets itself, or its value is refused.
+    """
+    ours: dict[str, Any] = {
+        "output_dir": str(checkpoints),
+        "num_train_epochs": options.epochs,
+        "learning_rate": options.learning_rate,
+        "per_device_train_batch_size": options.batch_size,
+        "seed": options.seed,
+        "bf16": precision == "bf16",
+        "metric_for_best_model": f"eval_{metric}",
+        "greater_is_better": True,
+        "load_best_model_at_end": True,
+        "remove_unused_columns": False,
+        "label_names": ["labels"],
+        "report_to": [],
+        "disable_tqdm": True,
+        "use_cpu": not torch.cuda.is_available(),
+        "ddp_backend": None if torch.cuda.is_available() or world_size() == 1 else "gloo",
+    }
+    defaults: dict[str, Any] = {
+        "per_device_eval_batch_size": 64,
+        "eval_strategy": "epoch",
+        "save_strategy": "epoch",
+        "save_total_limit": 2,
+        "logging_steps": 10,
+        "warmup_steps": 0.1,
+        "weight_decay": 0.01,
+        "train_sampling_strategy": "group_by_length",
+        "ddp_find_unused_parameters": False,
+        "dataloader_pin_memory": False,
+    }
+    known = {field.name for field in dataclasses.fields(TrainingArguments)}
+    for key in options.training_arguments:
+        if key not in known:
+            raise UserError(f"training_arguments has an unknown key '{key}': see transformers.TrainingArguments")
+        if key in ours:
+            raise UserError(f"training_arguments must not set '{key}': compaware sets it, from its own options if any")
+    try:
+        return TrainingArguments(**{**defaults, **options.training_arguments, **ours})
+    except (ValueError, TypeError) as error:
+        raise UserError(f"training_arguments are refused: {' '.join(str(error).split())}") from error
+
+
+class CompressionTrainer(Trainer):
+    """Trainer whose loss is an `Objective` in training and the task loss in evaluation."""
+
+    def __init__(self, *, objective: Objective, **options: Any):
+        super().__init__(**options)
+        self._objective = objective
+        self.model_accepts_loss_kwargs = False  # The losses are means, so Trainer must average over accumulation.
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        """See `Trainer.compute_loss`."""
+        batch = dict(inputs)
+        labels = batch.pop("labels")
+        teacher_logits = batch.pop("teacher_logits", None)
+        if model.training:
+            loss, output = self._objective(model, batch, labels, teacher_logits)
+        else:
+            output = model(**batch)
+            loss = task_loss(output["logits"], labels)
+        return (loss, {"logits": output["logits"]}) if return_outputs else loss
+
+
+class ProgressLines(TrainerCallback):
+    """Logs step, epoch, loss, samples/s and time left."""
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Starts the clock."""
+        self._progress = Progress("step", state.max_steps, done=state.global_step)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Logs a line."""
+        logs = logs or {}
+        if "loss" in logs and state.is_world_process_zero:
+            samples = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+            details = f"epoch {state.epoch or 0:.2f}, loss {logs['loss']:.4f}"
+            self._progress.update(state.global_step, details, samples_per_count=samples)
+        scores = {name: value for name, value in logs.items() if name.startswith("eval_")}
+        if scores and state.is_world_process_zero:
+            shown = (f"{name[5:]} {value:.4f}" for name, value in scores.items() if "_per_second" not in name)
+            log.info("validation at step %d: %s", state.global_step, ", ".join(shown))
+
+
+class TimedCheckpoints(TrainerCallback):
+    """Asks for a checkpoint every few minutes, whatever the epochs; all ranks ask at the same step.
+
+    Args:
+        minutes: Time between checkpoints.
+    """
+
+    def __init__(self, minutes: float):
+        self._seconds = minutes * 60
+        self._last = time.monotonic()
+
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> TrainerControl:
+        """Decides on rank 0."""
+        if broadcast(time.monotonic() - self._last >= self._seconds):
+            control.should_save = True
+        return control
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Starts the time anew."""
+        self._last = time.monotonic()
+
+
+def _last_whole_checkpoint(checkpoints: Path) -> str | None:
+    """Finds the newest checkpoint that was written to its end, and removes the ones that were not."""
+    found = sorted(checkpoints.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    whole = [path for path in found if (path / "trainer_state.json").is_file()]  # Trainer writes it last.
+    barrier()
+    if is_main():
+        for path in found:
+            if path not in whole:
+                remove(path)
+    barrier()
+    if whole:
+        log.info("resuming from %s", whole[-1].name)
+    return str(whole[-1]) if whole else None
+
+
+def _metrics_of(metric: str) -> Any:
+    def compute(prediction: EvalPrediction) -> dict[str, float]:
+        return compute_metrics(metric, np.asarray(prediction.predictions), np.asarray(prediction.label_ids))
+
+    return compute
+
+
+def _history(log_history: list[dict[str, float]]) -> list[dict[str, float]]:
+    """Keeps the points of the learning curves: loss, and validation metrics."""
+    kept = ("step", "epoch", "loss")
+    points = [
+        {name: value for name, value in entry.items() if name in kept or name.startswith("eval_")}
+        for entry in log_history
+    ]
+    return [point for point in points if len(point.keys() - {"step", "epoch"}) > 0]
