@@ -1,9 +1,11 @@
 """The little of torch.distributed that a stage needs outside Trainer; all of it is free with one process."""
 
 import os
+from datetime import timedelta
 from typing import TypeVar
 
 Value = TypeVar("Value")
+_PATIENCE = timedelta(hours=12)
 
 
 def world_size() -> int:
@@ -48,7 +50,12 @@ def barrier() -> None:
 
 
 def _initialise() -> None:
-    # Through accelerate, so that Trainer finds its own process group and does not make another.
+    # Through accelerate, so that Trainer finds its own process group and does not make another. The timeout is long
+    # since the other ranks wait while rank 0 evaluates.
+    import torch
     from accelerate import PartialState
 
-    PartialState(cpu=True, backend="gloo")
+    if torch.cuda.is_available():
+        PartialState(timeout=_PATIENCE)
+    else:
+        PartialState(cpu=True, backend="gloo", timeout=_PATIENCE)

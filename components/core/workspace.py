@@ -5,6 +5,7 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from compaware.components.core.artifacts import put_in_place, remove, write_text
 from compaware.components.core.config import ComponentConfig
@@ -14,8 +15,6 @@ from compaware.components.core.summary import Summary
 
 log = logging.getLogger(__name__)
 
-# What says where or how a stage runs, not what it makes: a resumed run may change it.
-_NOT_PART_OF_THE_WORK = {"output", "existing_output", "work"}
 
 
 class Workspace:
@@ -73,7 +72,7 @@ def run_stage(config: ComponentConfig, run: Callable[[Workspace], Summary]) -> S
 def _open(config: ComponentConfig, workspace: Workspace) -> Summary | None:
     """Prepares the folders as `existing_output` says; returns the summary of a stage that is finished already."""
     begun = workspace.work / "begun.json"
-    identity = _identity(config)
+    identity = _identity(config.model_dump(mode="json"))
     has_output = config.output.is_file() or (config.output.is_dir() and any(config.output.iterdir()))
     if config.existing_output == "error" and (has_output or begun.exists()):
         there = config.output if has_output else workspace.work
@@ -82,7 +81,7 @@ def _open(config: ComponentConfig, workspace: Workspace) -> Summary | None:
         )
     if config.existing_output == "resume" and has_output:
         summary = Summary.load(config.output)
-        if _identity(type(config).model_validate({**summary.config, "output": config.output})) == identity:
+        if _identity(summary.config) == identity:
             return summary
         raise UserError(f"{config.output} was made with other settings: set existing_output=overwrite to redo it")
     if config.existing_output == "resume" and begun.exists():
@@ -99,6 +98,7 @@ def _open(config: ComponentConfig, workspace: Workspace) -> Summary | None:
     return None
 
 
-def _identity(config: ComponentConfig) -> str:
-    values = config.model_dump(mode="json", exclude=_NOT_PART_OF_THE_WORK)
+def _identity(values: dict[str, Any]) -> str:
+    # Where a stage runs and writes is not what it makes: a resumed run may change it.
+    values = {key: value for key, value in values.items() if key != "work" and not key.endswith("output")}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
