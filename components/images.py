@@ -1,0 +1,13 @@
+"""Names of the container images that the components run in on a cluster.
+
+The tag is the version of this distribution, never `latest`: KFP's cache key holds the image name, not its digest.
+"""
+
+from importlib.metadata import version
+
+VERSION = version("compaware")
+
+DATA = f"compaware/data:{VERSION}"
+TRAINING = f"compaware/training:{VERSION}"
+BENCHMARK = f"compaware/benchmark:{VERSION}"
+LAUNCH = f"compaware/launch:{VERSION}"
