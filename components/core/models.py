@@ -54,6 +54,30 @@ def load_classifier(source: str | Path, **options: Any) -> PreTrainedModel:
     return model
 
 
+def load_with_new_head(source: str | Path, manifest: Manifest) -> PreTrainedModel:
+    """Loads a model whose classification head starts fresh with the data's labels.
+
+    Raises:
+        UserError: As `load_classifier`.
+    """
+    config = _load_config(source)
+    set_labels(config, manifest)
+    return load_classifier(source, config=config, ignore_mismatched_sizes=True)
+
+
+def load_student(source: str | Path, manifest: Manifest) -> PreTrainedModel:
+    """Loads a student: a classifier with as many labels as the data, or an encoder, which gets a new head.
+
+    Raises:
+        UserError: It is a classifier with another number of labels, or as `load_classifier`.
+    """
+    config = _load_config(source)
+    if any("SequenceClassification" in name for name in config.architectures or []):
+        check_head(config, manifest, "student")
+    set_labels(config, manifest)
+    return load_classifier(source, config=config)
+
+
 def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     """Loads a tokenizer from a folder or a hub id.
 
@@ -145,16 +169,16 @@ def set_labels(config: PreTrainedConfig, manifest: Manifest) -> None:
         config.problem_type = "single_label_classification"
 
 
-def check_head(model: PreTrainedModel, manifest: Manifest, role: str) -> None:
-    """Checks that a model's head has the data's width.
+def check_head(config: PreTrainedConfig, manifest: Manifest, role: str) -> None:
+    """Checks that the head in a model's configuration has the data's width.
 
     Raises:
         UserError: It has another number of labels.
     """
-    if model.config.num_labels != manifest.num_labels:
+    if config.num_labels != manifest.num_labels:
         wanted = f"{manifest.num_labels} classes ({', '.join(manifest.label_names)})" if manifest.label_names else "one"
         raise UserError(
-            f"the {role} has {model.config.num_labels} outputs, the data wants {wanted}: choose a {role} for this data"
+            f"the {role} has {config.num_labels} outputs, the data wants {wanted}: choose a {role} for this data"
         )
 
 
@@ -168,9 +192,19 @@ def tokenizer_fingerprint(folder: Path) -> str:
     return fingerprint_files([file for file in folder.iterdir() if file.name.startswith(("tokenizer", "vocab"))])
 
 
+def _load_config(source: str | Path) -> PreTrainedConfig:
+    _check_folder(source)
+    try:
+        return AutoConfig.from_pretrained(str(source))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot load the configuration of {source}: {_first_line(error)}") from error
+
+
 def _check_folder(source: str | Path) -> None:
     folder = Path(source)
     if not folder.is_dir():
+        if str(source).startswith(("/", ".", "~")) or str(source).count("/") > 1:
+            raise UserError(f"there is no model folder {source}")
         return
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder} has no config.json: give a folder that save_pretrained wrote")

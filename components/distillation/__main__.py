@@ -1,0 +1,6 @@
+"""`python -m compaware.components.distillation`."""
+
+from compaware.components.core.entrypoint import main
+from compaware.components.distillation.config import DistillationConfig
+
+main("compaware.components.distillation.distil", DistillationConfig)

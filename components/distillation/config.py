@@ -1,0 +1,49 @@
+"""Configuration of the distillation component."""
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from compaware.components.core.config import ComponentConfig
+from compaware.components.core.options import SoftLabelOptions, TrainingOptions
+
+
+class DistillationConfig(ComponentConfig, TrainingOptions, SoftLabelOptions):
+    """Trains a student on the soft labels of a teacher."""
+
+    dataset: Path = Field(description="Dataset folder that data_prep wrote.")
+    teacher: Path = Field(description="Teacher folder that teacher_check wrote.")
+    soft_labels: Path = Field(description="Soft labels that teacher_check wrote for this data.")
+    student: str | None = Field(default=None, description="Student by hub id, folder or URI (file, s3, minio).")
+    student_layers: list[int] | None = Field(
+        default=None, description="In place of `student`: make it of these encoder layers of the teacher; 0 is first."
+    )
+    student_config: dict[str, Any] | None = Field(
+        default=None, description="In place of `student`: a transformers configuration (with model_type), fresh weights."
+    )
+    student_tokenizer: str | None = Field(
+        default=None, description="Tokenizer by hub id or folder; by default the student's own, else the teacher's."
+    )
+    hidden_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight of the hidden-state loss. Above 0, the teacher runs at every step: soft labels hold no "
+        "hidden states.",
+    )
+    attention_weight: float = Field(
+        default=0.0, ge=0, description="Weight of the attention loss. Above 0, the teacher runs at every step."
+    )
+    layer_map: dict[int, int] | None = Field(
+        default=None,
+        description="For those two losses: student layer to teacher layer; spread evenly, last to last, by default.",
+    )
+
+    @model_validator(mode="after")
+    def _one_student(self) -> Self:
+        given = [name for name in ("student", "student_layers", "student_config") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"give exactly one of student, student_layers and student_config, not {' and '.join(given) or 'none'}"
+            )
+        return self

@@ -1,0 +1,95 @@
+"""The work of distillation: build the student, train it on soft labels, measure what was saved."""
+
+import logging
+
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+
+from compaware.components.core.artifacts import size_bytes
+from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
+from compaware.components.core.distributed import broadcast, is_main
+from compaware.components.core.evaluation import evaluate_folder
+from compaware.components.core.models import (
+    keep_layers,
+    load_classifier,
+    load_student,
+    load_tokenizer,
+    new_classifier,
+    save_classifier,
+)
+from compaware.components.core.objectives import LogitObjective, Objective
+from compaware.components.core.soft_labels import load_soft_labels
+from compaware.components.core.summary import Summary
+from compaware.components.core.training import train
+from compaware.components.core.workspace import Workspace
+from compaware.components.distillation.config import DistillationConfig
+from compaware.components.distillation.transfer import TransferObjective
+from compaware.components.storage import local_source
+
+log = logging.getLogger(__name__)
+
+
+def run(config: DistillationConfig, workspace: Workspace) -> Summary:
+    """Trains the student and leaves it in the output.
+
+    Raises:
+        UserError: The soft labels belong to other data, or the student does not fit the data or the teacher.
+    """
+    dataset = load_dataset_folder(config.dataset)
+    soft_labels = load_soft_labels(config.soft_labels, dataset)
+    teacher_summary = Summary.load(config.teacher)
+    set_seed(config.seed)
+    student, tokenizer = build_student(config, dataset, workspace)
+    objective = _objective(config, student, tokenizer)
+    log.info("student: %s, %.1f million parameters", student.config.model_type, student.num_parameters() / 1e6)
+    trained = train(
+        student, tokenizer, dataset, config, workspace, soft_labels=soft_labels, objective=objective
+    )
+    evaluation = None
+    if is_main():
+        save_classifier(student, tokenizer, workspace.output)
+        evaluation = evaluate_folder(
+            workspace.output, config.dataset, "validation", max_length_tokens=config.max_length_tokens
+        )
+    evaluation = broadcast(evaluation)
+    assert evaluation is not None
+    teacher_scores = {name: value for name, value in teacher_summary.metrics.items() if name.startswith("teacher_")}
+    metrics = {f"student_{name}": value for name, value in evaluation.metrics.items()} | teacher_scores
+    metrics |= {
+        "student_parameters": student.num_parameters(),
+        "teacher_parameters": teacher_summary.facts["parameters"],
+        "student_size_bytes": size_bytes(workspace.output / "model.safetensors"),
+        "training_s": trained.seconds,
+        "training_samples_per_s": trained.samples_per_s,
+    }
+    return Summary.create("distillation", config, metrics, {"training": trained.model_dump()})
+
+
+def build_student(
+    config: DistillationConfig, dataset: PreparedDataset, workspace: Workspace
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Loads the student, makes it from the teacher's layers, or builds it fresh; with its tokenizer."""
+    if config.student is not None:
+        source = local_source(config.student, workspace.work / "downloads")
+        return load_student(source, dataset.manifest), load_tokenizer(config.student_tokenizer or source)
+    tokenizer = load_tokenizer(config.student_tokenizer or config.teacher)
+    if config.student_layers is not None:
+        return keep_layers(load_classifier(config.teacher), config.student_layers), tokenizer
+    return new_classifier(config.student_config or {}, dataset.manifest, tokenizer), tokenizer
+
+
+def _objective(
+    config: DistillationConfig, student: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+) -> Objective:
+    logits = LogitObjective(config.temperature, config.alpha)
+    if config.hidden_weight == 0 and config.attention_weight == 0:
+        return logits
+    log.info("hidden-state or attention loss is on: the teacher runs at every step")
+    return TransferObjective(
+        logits,
+        student=student,
+        student_tokenizer=tokenizer,
+        teacher_folder=config.teacher,
+        hidden_weight=config.hidden_weight,
+        attention_weight=config.attention_weight,
+        layer_map=config.layer_map,
+    )

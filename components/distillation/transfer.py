@@ -1,0 +1,93 @@
+"""Hidden-state and attention transfer: what the soft labels cannot hold, so the teacher runs at every step."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from compaware.components.core.errors import UserError
+from compaware.components.core.losses import attention_loss, hidden_state_loss
+from compaware.components.core.models import encoder_layers, load_classifier, load_tokenizer
+from compaware.components.core.objectives import LogitObjective
+
+
+class TransferObjective:
+    """The logit objective plus losses between mapped layers of student and teacher (TinyBERT, arXiv:1909.10351).
+
+    Args:
+        logits: The loss on logits.
+        student: Takes hidden states and attentions from here; set to the eager attention that can show them.
+        student_tokenizer: Must cut text into the same tokens as the teacher's.
+        teacher_folder: The teacher.
+        hidden_weight: Weight of the hidden-state loss, averaged over mapped layers.
+        attention_weight: Weight of the attention loss, averaged over mapped layers.
+        layer_map: Student layer to teacher layer, 0 is the first; spread evenly when None.
+
+    Raises:
+        UserError: Student and teacher have other vocabularies or (for the hidden-state loss) widths, or the map names
+            a layer that does not exist.
+    """
+
+    def __init__(
+        self,
+        logits: LogitObjective,
+        *,
+        student: PreTrainedModel,
+        student_tokenizer: PreTrainedTokenizerBase,
+        teacher_folder: Path,
+        hidden_weight: float,
+        attention_weight: float,
+        layer_map: dict[int, int] | None,
+    ):
+        teacher = load_classifier(teacher_folder, attn_implementation="eager").eval().requires_grad_(False)
+        if student_tokenizer.get_vocab() != load_tokenizer(teacher_folder).get_vocab():
+            raise UserError("hidden_weight and attention_weight need a student with the teacher's tokenizer")
+        if hidden_weight and student.config.hidden_size != teacher.config.hidden_size:
+            raise UserError(
+                f"hidden_weight needs equal widths, the student has {student.config.hidden_size} and the teacher "
+                f"{teacher.config.hidden_size}: use student_layers, or attention_weight alone"
+            )
+        if attention_weight:
+            student.set_attn_implementation("eager")
+        self._logits = logits
+        self._teacher = teacher
+        self._weights = (hidden_weight, attention_weight)
+        self._map = _complete(layer_map, encoder_layers(student)[1], encoder_layers(teacher)[1])
+
+    def __call__(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, torch.Tensor],
+        labels: torch.Tensor,
+        teacher_logits: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, Any]:
+        """See `core.objectives.Objective`."""
+        hidden_weight, attention_weight = self._weights
+        wanted = {"output_hidden_states": hidden_weight > 0, "output_attentions": attention_weight > 0}
+        loss, output = self._logits(model, {**inputs, **wanted}, labels, teacher_logits)
+        mask = inputs["attention_mask"]
+        with torch.no_grad():
+            seen = self._teacher.to(mask.device)(**inputs, **wanted)
+        for student_layer, teacher_layer in self._map.items():
+            if hidden_weight:  # hidden_states[0] is the embedding's output.
+                pair = output.hidden_states[student_layer + 1], seen.hidden_states[teacher_layer + 1]
+                loss = loss + hidden_weight / len(self._map) * hidden_state_loss(*pair, mask)
+            if attention_weight:
+                maps = output.attentions[student_layer], seen.attentions[teacher_layer]
+                loss = loss + attention_weight / len(self._map) * attention_loss(*maps, mask)
+        return loss, output
+
+
+def _complete(layer_map: dict[int, int] | None, student_layers: int, teacher_layers: int) -> dict[int, int]:
+    if layer_map is None:
+        return {
+            layer: round((layer + 1) * teacher_layers / student_layers) - 1 for layer in range(student_layers)
+        }
+    for student_layer, teacher_layer in layer_map.items():
+        if not (0 <= student_layer < student_layers and 0 <= teacher_layer < teacher_layers):
+            raise UserError(
+                f"layer_map {student_layer}: {teacher_layer} is out of range: the student has layers 0 to "
+                f"{student_layers - 1}, the teacher 0 to {teacher_layers - 1}"
+            )
+    return layer_map

@@ -1,0 +1,6 @@
+"""`python -m compaware.components.teacher_check`."""
+
+from compaware.components.core.entrypoint import main
+from compaware.components.teacher_check.config import TeacherCheckConfig
+
+main("compaware.components.teacher_check.check", TeacherCheckConfig)

@@ -1,0 +1,164 @@
+"""The work of teacher_check: fit the head, measure, fine-tune where allowed, write the soft labels."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from sklearn.metrics import confusion_matrix
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
+
+from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
+from compaware.components.core.distributed import broadcast, is_main
+from compaware.components.core.errors import UserError
+from compaware.components.core.evaluation import Evaluation, evaluate_folder
+from compaware.components.core.metrics import majority_baseline
+from compaware.components.core.models import (
+    load_classifier,
+    load_tokenizer,
+    load_with_new_head,
+    model_fingerprint,
+    new_classifier,
+    save_classifier,
+    tokenizer_fingerprint,
+)
+from compaware.components.core.soft_labels import SoftLabelsKey, write_soft_labels
+from compaware.components.core.summary import Summary
+from compaware.components.core.training import Trained, train
+from compaware.components.core.wordpiece import train_tokenizer
+from compaware.components.core.workspace import Workspace
+from compaware.components.storage import local_source
+from compaware.components.teacher_check.config import TeacherCheckConfig
+from compaware.components.teacher_check.labels import align_labels
+
+log = logging.getLogger(__name__)
+
+# A fine-tuned teacher is clearly better than always answering the majority class; points of the primary metric.
+MARGIN_OVER_MAJORITY = 0.05
+
+
+def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
+    """Checks the teacher; leaves it in the output with labels in the data's order, and its logits beside it.
+
+    Raises:
+        UserError: The teacher's labels cannot be matched, or it falls short and may not be fine-tuned, or falls short
+            even so.
+    """
+    dataset = load_dataset_folder(config.dataset)
+    metric = dataset.manifest.metric
+    labels = dataset.split("validation").column("label").to_numpy()
+    majority = majority_baseline(metric, labels, dataset.manifest.num_labels)
+    needed = max(majority + MARGIN_OVER_MAJORITY, config.min_score if config.min_score is not None else -1.0)
+    set_seed(config.seed)
+    model, tokenizer, how = _load(config, dataset, workspace)
+    trained: Trained | None = None
+    evaluation: Evaluation | None = None
+    if how is not None:
+        evaluation = _measure(model, tokenizer, workspace.output, config, "validation")
+    if evaluation is None or evaluation.metrics[metric] < needed:
+        _require_permission(config, evaluation.metrics[metric] if evaluation else None, metric, majority, needed)
+        trained = train(model, tokenizer, dataset, config, workspace)
+        evaluation = _measure(model, tokenizer, workspace.output, config, "validation")
+        if evaluation.metrics[metric] < needed:
+            raise UserError(
+                f"the fine-tuned teacher reaches {metric} {evaluation.metrics[metric]:.4f}, less than {needed:.4f}: "
+                "train longer (epochs), change the learning rate, or choose another teacher"
+            )
+    soft = _measure(model, tokenizer, workspace.output, config, "train")
+    _write_soft_labels(workspace, config, dataset, soft.logits)
+    metrics = {f"teacher_{name}": value for name, value in evaluation.metrics.items()}
+    metrics |= {"majority_score": majority, "fine_tuned": float(trained is not None), "soft_labels_s": soft.seconds}
+    facts = {
+        "labels": how or "a new head",
+        "confusion_matrix": _confusion(dataset, evaluation.logits),
+        "parameters": model.num_parameters(),
+        "training": trained.model_dump() if trained else None,
+    }
+    return Summary.create("teacher_check", config, metrics, facts)
+
+
+def _load(
+    config: TeacherCheckConfig, dataset: PreparedDataset, workspace: Workspace
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str | None]:
+    """Loads or builds the teacher; the third value says how its labels were matched, None when its head is new."""
+    if config.teacher_config is not None:
+        table = dataset.split("train")
+        texts = [text for name in table.column_names if name != "label" for text in table.column(name).to_pylist()]
+        tokenizer = (
+            load_tokenizer(config.tokenizer) if config.tokenizer else train_tokenizer(texts, config.vocabulary_size)
+        )
+        return new_classifier(config.teacher_config, dataset.manifest, tokenizer), tokenizer, None
+    source = local_source(config.teacher or "", workspace.work / "downloads")
+    model = load_classifier(source)
+    tokenizer = load_tokenizer(config.tokenizer or source)
+    if not model.fresh_parameters:
+        try:
+            return model, tokenizer, align_labels(model, dataset.manifest, config.label_order)
+        except UserError as error:
+            if not config.fine_tune_if_needed:
+                raise
+            log.warning("%s; it gets a new head and is fine-tuned", error)
+    elif not config.fine_tune_if_needed:
+        raise UserError(
+            f"the teacher {config.teacher} is not fine-tuned: it has no weights for "
+            f"{', '.join(model.fresh_parameters)}; give a fine-tuned one, or set fine_tune_if_needed=true"
+        )
+    return load_with_new_head(source, dataset.manifest), tokenizer, None
+
+
+def _measure(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, config: TeacherCheckConfig, split: str
+) -> Evaluation:
+    """Saves the teacher and measures what was saved, in a new process, on rank 0 for all."""
+    evaluation = None
+    if is_main():
+        save_classifier(model, tokenizer, folder)
+        evaluation = evaluate_folder(
+            folder,
+            config.dataset,
+            split,
+            max_length_tokens=config.max_length_tokens,
+            batch_size=config.soft_label_batch_size,
+        )
+    found = broadcast(evaluation)
+    assert found is not None
+    return found
+
+
+def _require_permission(
+    config: TeacherCheckConfig, score: float | None, metric: str, majority: float, needed: float
+) -> None:
+    shown = "has a new head" if score is None else f"reaches {metric} {score:.4f}"
+    reason = f"the teacher {shown}, {needed:.4f} is needed (majority class: {majority:.4f})"
+    if not config.fine_tune_if_needed:
+        raise UserError(f"{reason}: give a fine-tuned teacher, lower min_score, or set fine_tune_if_needed=true")
+    log.info("%s: fine-tuning it", reason)
+
+
+def _write_soft_labels(
+    workspace: Workspace, config: TeacherCheckConfig, dataset: PreparedDataset, logits: np.ndarray
+) -> None:
+    folder = workspace.extra(config.soft_labels_output)
+    if not is_main():
+        return
+    key = SoftLabelsKey(
+        dataset_fingerprint=dataset.manifest.fingerprint,
+        split="train",
+        rows=dataset.manifest.splits["train"],
+        num_labels=dataset.manifest.num_labels,
+        teacher_fingerprint=model_fingerprint(workspace.output),
+        tokenizer_fingerprint=tokenizer_fingerprint(workspace.output),
+        max_length_tokens=config.max_length_tokens,
+    )
+    write_soft_labels(folder, logits, key)
+
+
+def _confusion(dataset: PreparedDataset, logits: np.ndarray) -> dict[str, list] | None:
+    """Rows are true labels, columns predicted ones; None for regression."""
+    names = dataset.manifest.label_names
+    if not names:
+        return None
+    labels = dataset.split("validation").column("label").to_numpy()
+    return {
+        "labels": names,
+        "matrix": confusion_matrix(labels, logits.argmax(axis=-1), labels=range(len(names))).tolist(),
+    }

@@ -1,0 +1,85 @@
+"""KFP interface of teacher_check."""
+
+from typing import Optional
+
+from kfp import dsl
+
+from compaware.components import images
+
+
+@dsl.component(base_image=images.TRAINING, install_kfp_package=False)
+def teacher_check(
+    dataset: dsl.Input[dsl.Dataset],
+    model: dsl.Output[dsl.Model],
+    soft_labels: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+    confusion_matrix: dsl.Output[dsl.ClassificationMetrics],
+    teacher: Optional[str] = None,
+    teacher_config: Optional[dict] = None,
+    tokenizer: Optional[str] = None,
+    label_order: Optional[list] = None,
+    min_score: Optional[float] = None,
+    fine_tune_if_needed: bool = False,
+    epochs: float = 3.0,
+    learning_rate: float = 5e-5,
+    batch_size: int = 32,
+    max_length_tokens: int = 128,
+    seed: int = 42,
+    precision: str = "auto",
+    training_arguments: dict = {},
+    processes: int = 1,
+):
+    """Check that a teacher is fine-tuned for the data and write its soft labels once.
+
+    The teacher's labels are matched to the data's by name and its head is put in the data's order. It must be clearly
+    better than the majority class on the validation split. Where it falls short the task stops and says what to do, or
+    fine-tunes it when `fine_tune_if_needed` is set. Its logits for the training split are written once, so that no
+    training step runs the teacher again.
+
+    Args:
+        dataset: Data that data_prep prepared.
+        model: The teacher, its labels in the data's order.
+        soft_labels: The teacher's logits for the training split, bound to this data.
+        metrics: Validation scores of the teacher and of the majority class.
+        confusion_matrix: Of the validation split.
+        teacher: Hub id, folder or URI (file, s3, minio) of the teacher.
+        teacher_config: In place of `teacher`, a transformers configuration to train from scratch.
+        tokenizer: Hub id or folder; by default the teacher's own, or one trained on the data.
+        label_order: The teacher's label names in the order of the data's, where names do not match.
+        min_score: Least validation score (primary metric) of a teacher that is good enough.
+        fine_tune_if_needed: Fine-tune a teacher that falls short.
+        epochs: Passes over the training split, if it is fine-tuned.
+        learning_rate: Peak learning rate of that.
+        batch_size: Sentences in a step of one process.
+        max_length_tokens: Longer inputs are cut.
+        seed: Of weights, shuffling and dropout.
+        precision: Of training: auto, fp32 or bf16.
+        training_arguments: Any other transformers.TrainingArguments.
+        processes: Processes that train together on this machine.
+    """
+    from compaware.components.launch import log_confusion_matrix, log_metrics, run_component
+
+    summary = run_component(
+        "teacher_check",
+        {
+            "output": model.path,
+            "soft_labels_output": soft_labels.path,
+            "dataset": dataset.path,
+            "teacher": teacher,
+            "teacher_config": teacher_config,
+            "tokenizer": tokenizer,
+            "label_order": label_order,
+            "min_score": min_score,
+            "fine_tune_if_needed": fine_tune_if_needed,
+            "epochs": epochs,
+            "learning_rate": learning_rate,
+            "batch_size": batch_size,
+            "max_length_tokens": max_length_tokens,
+            "seed": seed,
+            "precision": precision,
+            "training_arguments": training_arguments,
+        },
+        processes=processes,
+    )
+    log_metrics(summary, metrics)
+    log_confusion_matrix(summary, confusion_matrix)
