@@ -1,7 +1,7 @@
 """Where zeros may lie in a weight matrix: anywhere, N of every M inputs, or in whole blocks.
 
-A weight matrix has the shape (outputs, inputs). Nothing here imports torch, so that a configuration can be checked at
-once.
+A weight matrix has the shape (outputs, inputs). Nothing here imports torch, so that a configuration can be
+checked at once.
 """
 
 from __future__ import annotations
@@ -146,8 +146,8 @@ def resolve_sparsity(pattern: Pattern, sparsity: float | None) -> float | None:
     if isinstance(pattern, NofM):
         if sparsity is not None and abs(sparsity - pattern.max_sparsity) > 1e-6:
             raise UserError(
-                f"target_sparsity {sparsity:g} does not go with pattern {pattern}, which is {pattern.max_sparsity:g} "
-                "by itself: leave target_sparsity out, or choose another pattern"
+                f"target_sparsity {sparsity:g} does not go with pattern {pattern}, which by itself is "
+                f"{pattern.max_sparsity:g}: leave target_sparsity out, or choose another pattern"
             )
         return pattern.max_sparsity
     if sparsity is not None and not 0 < sparsity < 1:

@@ -10,7 +10,7 @@ _UPDATES = 50
 class CubicSchedule:
     """From `initial` to `target` sparsity, fast at first and slowly at the end.
 
-    Step t has s(t) = target + (initial − target) · (1 − (t − begin) / (end − begin))³
+    Step t has s(t) = target + (initial - target) · (1 - (t - begin) / (end - begin))³
     (Zhu & Gupta 2017, https://arxiv.org/abs/1710.01878, equation 1).
 
     Attributes:
@@ -29,7 +29,7 @@ class CubicSchedule:
     def over(
         cls, steps: int, initial: float, target: float, begin_fraction: float, end_fraction: float
     ) -> "CubicSchedule":
-        """A schedule over a part of a training of so many optimizer steps; it always ends within the training."""
+        """A schedule over a part of a training of `steps` optimizer steps; it ends within the training."""
         end = min(max(round(end_fraction * steps), 1), steps)
         return cls(initial, target, begin=min(int(begin_fraction * steps), end - 1), end=end)
 

@@ -22,8 +22,8 @@ def check_shapes(shapes: Mapping[str, tuple[int, ...]], pattern: Pattern) -> Non
         if not pattern.divides(shape):
             size = "x".join(str(length) for length in shape)
             raise UserError(
-                f"pattern {pattern} does not divide '{name}' ({size}, outputs x inputs): exclude it or choose another "
-                "pattern"
+                f"pattern {pattern} does not divide '{name}' ({size}, outputs x inputs): exclude it, or choose "
+                "another pattern"
             )
 
 
@@ -36,9 +36,9 @@ def mask_from_scores(
 ) -> dict[str, Tensor]:
     """Masks (True is kept) with the asked fraction of zeros where the scores are lowest.
 
-    The number of zeros is the fraction of the pattern's units (weights, or whole blocks), rounded: of every matrix
-    with scope "layer", of all of them together with scope "global". An N:M pattern may be asked for fewer zeros than
-    its own, on the way there: the best N of every group then stay.
+    The number of zeros is the fraction of the pattern's units (weights, or whole blocks), rounded: of every
+    matrix with scope "layer", of all of them together with scope "global". An N:M pattern may be asked for fewer
+    zeros than its own, on the way there: the best N of every group then stay.
 
     Args:
         scores: By parameter name, of shape (outputs, inputs); higher is worth more.
@@ -69,7 +69,7 @@ def _keep_by_layer(units: Mapping[str, Tensor], sparsity: float) -> dict[str, Te
 
 def _keep_globally(units: Mapping[str, Tensor], sparsity: float) -> dict[str, Tensor]:
     kept = _keep(torch.cat(list(units.values())), sparsity)
-    return dict(zip(units, kept.split([len(score) for score in units.values()]), strict=True))
+    return dict(zip(units, torch.split(kept, [len(score) for score in units.values()]), strict=True))
 
 
 def _keep(scores: Tensor, sparsity: float) -> Tensor:

@@ -1,0 +1,6 @@
+"""`python -m compaware.components.sparsity_aware_training`."""
+
+from compaware.components.core.entrypoint import main
+from compaware.components.sparsity_aware_training.config import SparsityAwareTrainingConfig
+
+main("compaware.components.sparsity_aware_training.sparsify", SparsityAwareTrainingConfig)

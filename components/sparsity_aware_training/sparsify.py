@@ -1,0 +1,164 @@
+"""The work of sparsity-aware training: lock or grow the zeros while training, measure what was saved."""
+
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedModel, set_seed
+
+from compaware.components.core.artifacts import size_bytes
+from compaware.components.core.dataset import load_dataset_folder
+from compaware.components.core.distributed import broadcast, is_main
+from compaware.components.core.errors import UserError
+from compaware.components.core.evaluation import evaluate_folder
+from compaware.components.core.models import check_head, load_classifier, load_tokenizer, save_classifier
+from compaware.components.core.objectives import LogitObjective
+from compaware.components.core.soft_labels import load_soft_labels
+from compaware.components.core.sparsity.masks import (
+    MaskLock,
+    masks_of_zeros,
+    prunable_parameters,
+    zero_fraction,
+)
+from compaware.components.core.sparsity.measure import (
+    LayerSparsity,
+    compressed_bytes,
+    layers_markdown,
+    measure_layers,
+    total_sparsity,
+)
+from compaware.components.core.sparsity.patterns import parse_pattern, resolve_sparsity
+from compaware.components.core.sparsity.pruner import GradualPruner
+from compaware.components.core.sparsity.selection import check_shapes
+from compaware.components.core.summary import Summary
+from compaware.components.core.training import train
+from compaware.components.core.workspace import Workspace
+from compaware.components.sparsity_aware_training.config import SparsityAwareTrainingConfig
+
+log = logging.getLogger(__name__)
+_WEIGHTS = "model.safetensors"
+
+
+def run(config: SparsityAwareTrainingConfig, workspace: Workspace) -> Summary:
+    """Trains the model and leaves it, sparse, in the output.
+
+    Raises:
+        UserError: The model does not fit the data, is dense while no target is given, or cannot have the pattern; or
+            the soft labels belong to other data.
+    """
+    dataset = load_dataset_folder(config.dataset)
+    soft_labels = load_soft_labels(config.soft_labels, dataset) if config.soft_labels else None
+    set_seed(config.seed)
+    model, tokenizer = load_classifier(config.model), load_tokenizer(config.model)
+    check_head(model, dataset.manifest, "model")
+    names = list(prunable_parameters(model, config.exclude))
+    lock = choose_lock(model, config)
+    baseline = _evaluate(config.model, config)
+    trained = train(
+        model,
+        tokenizer,
+        dataset,
+        config,
+        workspace,
+        soft_labels=soft_labels,
+        objective=LogitObjective(config.temperature, config.alpha),
+        callbacks=[lock],
+    )
+    if is_main():
+        save_classifier(model, tokenizer, workspace.output)
+    sparse = _evaluate(workspace.output, config)
+    metrics = {f"baseline_{name}": value for name, value in baseline.items()}
+    metrics |= {f"sparse_{name}": value for name, value in sparse.items()}
+    metrics |= {"training_s": trained.seconds, "training_samples_per_s": trained.samples_per_s}
+    sizes, facts = broadcast(_measure(config, workspace, names, lock) if is_main() else ({}, {}))
+    return Summary.create(
+        "sparsity_aware_training", config, metrics | sizes, facts | {"training": trained.model_dump()}
+    )
+
+
+def choose_lock(model: PreTrainedModel, config: SparsityAwareTrainingConfig) -> MaskLock:
+    """A lock on a sparse model's zeros, or a pruner where the model has fewer than the target.
+
+    Raises:
+        UserError: The model is dense and there is no target, or its shapes or zeros do not go with the pattern.
+    """
+    pattern = parse_pattern(config.pattern)
+    target = resolve_sparsity(pattern, config.target_sparsity)
+    weights = prunable_parameters(model, config.exclude)
+    check_shapes({name: tuple(weight.shape) for name, weight in weights.items()}, pattern)
+    zeros = masks_of_zeros(model)
+    present = zero_fraction(weights)
+    if not zeros and target is None:
+        raise UserError(f"{config.model} is dense: set target_sparsity (for example 0.8), or give a sparse model")
+    for name in zeros.keys() & weights.keys():
+        if not pattern.admits(zeros[name]):
+            raise UserError(f"the zeros of '{name}' do not lie in pattern {pattern}: use pattern=unstructured")
+    if zeros and (target is None or present >= target):
+        log.info("the model is sparse, %.2f %% zeros: they are kept", 100 * present)
+        return MaskLock(zeros)
+    assert target is not None
+    log.info("pruning from %.2f %% to %.2f %% zeros, %s, by %s", 100 * present, 100 * target, pattern, config.score)
+    return GradualPruner(
+        model,
+        list(weights),
+        target,
+        pattern,
+        score=config.score,
+        scope=config.scope,
+        begin_fraction=config.pruning_begin_fraction,
+        end_fraction=config.pruning_end_fraction,
+    )
+
+
+def _evaluate(folder: Path, config: SparsityAwareTrainingConfig) -> dict[str, float]:
+    """Validation metrics of a saved model, measured in a new process by rank 0 for all."""
+    metrics: dict[str, float] = {}
+    if is_main():
+        length = config.max_length_tokens
+        metrics = evaluate_folder(folder, config.dataset, "validation", max_length_tokens=length).metrics
+    return broadcast(metrics)
+
+
+def _measure(
+    config: SparsityAwareTrainingConfig, workspace: Workspace, names: list[str], lock: MaskLock
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Sparsity and sizes, read from the saved file: metrics and facts.
+
+    Raises:
+        RuntimeError: The file has fewer zeros than were locked.
+    """
+    file, pattern = workspace.output / _WEIGHTS, parse_pattern(config.pattern)
+    layers = measure_layers(file, names, pattern)
+    _require_locked_zeros(measure_layers(file, list(lock.masks), pattern), lock)
+    before = measure_layers(config.model / _WEIGHTS, names, pattern)
+    metrics = {
+        "baseline_sparsity": total_sparsity(before),
+        "sparsity": total_sparsity(layers),
+        "size_bytes": float(size_bytes(file)),
+        "baseline_compressed_bytes": float(compressed_bytes(config.model / _WEIGHTS)),
+        "compressed_bytes": float(compressed_bytes(file)),
+    }
+    facts = {
+        "layers": [asdict(layer) | {"sparsity": layer.sparsity} for layer in layers],
+        "layers_markdown": _report(layers, config, metrics),
+    }
+    return metrics, facts
+
+
+def _require_locked_zeros(layers: list[LayerSparsity], lock: MaskLock) -> None:
+    for layer in layers:
+        locked = int((~lock.masks[layer.name]).sum())
+        if layer.zeros < locked:
+            raise RuntimeError(f"{layer.name} was saved with {layer.zeros} zeros, but {locked} were locked")
+
+
+def _report(layers: list[LayerSparsity], config: SparsityAwareTrainingConfig, metrics: dict[str, float]) -> str:
+    megabytes = {name: f"{value / 1e6:.1f} MB" for name, value in metrics.items() if name.endswith("_bytes")}
+    return (
+        "## Sparsity of the saved model\n\n"
+        f"The weights take {megabytes['size_bytes']}, compressed (DEFLATE) {megabytes['compressed_bytes']}; those of "
+        f"the model that came in, compressed, {megabytes['baseline_compressed_bytes']}. Zeros make the file small, "
+        "not the CPU fast: runtimes compute with them as with any number.\n\n"
+        + layers_markdown(layers, parse_pattern(config.pattern))
+    )
