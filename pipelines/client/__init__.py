@@ -1,0 +1,1 @@
+"""The `compaware` command: runs, checks, compiles and documents the pipelines."""

@@ -1,0 +1,1 @@
+"""Pipeline: a student distilled from a teacher."""

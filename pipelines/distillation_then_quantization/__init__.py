@@ -1,0 +1,1 @@
+"""Pipeline: a distilled student, made INT8."""

@@ -1,0 +1,1 @@
+"""Pipeline: a fine-tuned model, made sparse."""
