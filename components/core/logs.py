@@ -15,7 +15,7 @@ def setup_logging() -> None:
     logging.basicConfig(
         stream=sys.stderr,
         level=logging.WARNING,
-        format="%(asctime)s %(levelname).1s %(name)s: %(message)s",
+        format="%(asctime)s %(levelname)-7s %(message)s",
         datefmt="%H:%M:%S",
         force=True,
     )
@@ -26,5 +26,5 @@ def setup_logging() -> None:
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("TQDM_DISABLE", "1")  # Libraries' bars; our own progress is lines.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

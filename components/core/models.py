@@ -155,7 +155,9 @@ def encoder_layers(model: PreTrainedModel) -> tuple[str, int]:
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == expected:
             return name, expected
-    raise UserError(f"cannot find the encoder layers of a {model.config.model_type} model: give a student by id instead")
+    raise UserError(
+        f"cannot find the encoder layers of a {model.config.model_type} model: give a student by id instead"
+    )
 
 
 def set_labels(config: PreTrainedConfig, manifest: Manifest) -> None:

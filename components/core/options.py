@@ -28,4 +28,6 @@ class SoftLabelOptions(BaseModel):
     """How a teacher's soft labels weigh in a loss."""
 
     temperature: float = Field(default=2.0, gt=0, description="Softens the distributions of teacher and student.")
-    alpha: float = Field(default=0.5, ge=0, le=1, description="Weight of the soft labels; the rest is the true labels'.")
+    alpha: float = Field(
+        default=0.5, ge=0, le=1, description="Weight of the soft labels; the rest is the true labels'."
+    )

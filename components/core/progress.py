@@ -1,6 +1,6 @@
 """One line of progress at a bounded rate, the same for every long loop, easy to read by people and by `compaware run`.
 
-    progress: step 120/470, epoch 1.02, loss 0.3112, 212 samples/s, 0:01:23 left
+progress: step 120/470, epoch 1.02, loss 0.3112, 212 samples/s, 0:01:23 left
 """
 
 import datetime

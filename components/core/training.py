@@ -123,9 +123,7 @@ def train(
     )
 
 
-def build_arguments(
-    options: TrainingOptions, checkpoints: Path, metric: str, precision: str
-) -> TrainingArguments:
+def build_arguments(options: TrainingOptions, checkpoints: Path, metric: str, precision: str) -> TrainingArguments:
     """Turns our options, and the user's own `training_arguments` over our defaults, into Trainer's.
 
     Raises:
@@ -224,7 +222,7 @@ class ProgressLines(TrainerCallback):
             self._progress.update(state.global_step, details, samples_per_count=samples)
         scores = {name: value for name, value in logs.items() if name.startswith("eval_")}
         if scores and state.is_world_process_zero:
-            shown = (f"{name[5:]} {value:.4f}" for name, value in scores.items() if "_per_second" not in name)
+            shown = (f"{name[5:]} {value:.4f}" for name, value in scores.items() if not name.endswith(("_per_second", "runtime")))
             log.info("validation at step %d: %s", state.global_step, ", ".join(shown))
 
 

@@ -16,7 +16,6 @@ from compaware.components.core.summary import Summary
 log = logging.getLogger(__name__)
 
 
-
 class Workspace:
     """The folders of one run of a stage.
 

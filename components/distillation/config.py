@@ -20,7 +20,8 @@ class DistillationConfig(ComponentConfig, TrainingOptions, SoftLabelOptions):
         default=None, description="In place of `student`: make it of these encoder layers of the teacher; 0 is first."
     )
     student_config: dict[str, Any] | None = Field(
-        default=None, description="In place of `student`: a transformers configuration (with model_type), fresh weights."
+        default=None,
+        description="In place of `student`: a transformers configuration (with model_type), fresh weights.",
     )
     student_tokenizer: str | None = Field(
         default=None, description="Tokenizer by hub id or folder; by default the student's own, else the teacher's."

@@ -41,9 +41,7 @@ def run(config: DistillationConfig, workspace: Workspace) -> Summary:
     student, tokenizer = build_student(config, dataset, workspace)
     objective = _objective(config, student, tokenizer)
     log.info("student: %s, %.1f million parameters", student.config.model_type, student.num_parameters() / 1e6)
-    trained = train(
-        student, tokenizer, dataset, config, workspace, soft_labels=soft_labels, objective=objective
-    )
+    trained = train(student, tokenizer, dataset, config, workspace, soft_labels=soft_labels, objective=objective)
     evaluation = None
     if is_main():
         save_classifier(student, tokenizer, workspace.output)
@@ -77,9 +75,7 @@ def build_student(
     return new_classifier(config.student_config or {}, dataset.manifest, tokenizer), tokenizer
 
 
-def _objective(
-    config: DistillationConfig, student: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
-) -> Objective:
+def _objective(config: DistillationConfig, student: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Objective:
     logits = LogitObjective(config.temperature, config.alpha)
     if config.hidden_weight == 0 and config.attention_weight == 0:
         return logits

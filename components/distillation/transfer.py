@@ -81,9 +81,7 @@ class TransferObjective:
 
 def _complete(layer_map: dict[int, int] | None, student_layers: int, teacher_layers: int) -> dict[int, int]:
     if layer_map is None:
-        return {
-            layer: round((layer + 1) * teacher_layers / student_layers) - 1 for layer in range(student_layers)
-        }
+        return {layer: round((layer + 1) * teacher_layers / student_layers) - 1 for layer in range(student_layers)}
     for student_layer, teacher_layer in layer_map.items():
         if not (0 <= student_layer < student_layers and 0 <= teacher_layer < teacher_layers):
             raise UserError(

@@ -1,0 +1,50 @@
+"""The Dataset artifact and the soft labels that belong to it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from compaware.components.core.dataset import load_dataset_folder
+from compaware.components.core.errors import UserError
+from compaware.components.core.soft_labels import SoftLabelsKey, load_soft_labels, write_soft_labels
+from tests.tiny import make_dataset
+
+
+def test_the_fingerprint_is_of_the_contents(tmp_path: Path) -> None:
+    first, same = make_dataset(tmp_path / "a"), make_dataset(tmp_path / "b")
+    other_rows, other_names = make_dataset(tmp_path / "c", seed=5), make_dataset(tmp_path / "d", label_names=("n", "p"))
+    fingerprints = [data.manifest.fingerprint for data in (first, same, other_rows, other_names)]
+    assert fingerprints[0] == fingerprints[1] and len(set(fingerprints)) == 3
+
+
+def test_a_folder_that_is_not_whole_is_refused(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data")
+    (tmp_path / "data/train.parquet").unlink()
+    with pytest.raises(UserError, match=r"lacks train\.parquet"):
+        load_dataset_folder(data.path)
+    (tmp_path / "data/manifest.json").unlink()
+    with pytest.raises(UserError, match=r"no manifest\.json"):
+        load_dataset_folder(data.path)
+    with pytest.raises(UserError, match="choose from train, validation"):
+        data.split("test")
+
+
+def test_soft_labels_come_back_exactly_and_only_for_their_own_data(tmp_path: Path) -> None:
+    data, other = make_dataset(tmp_path / "data", 16, 8), make_dataset(tmp_path / "other", 16, 8, seed=3)
+    logits = np.random.default_rng(0).normal(size=(16, 2)).astype(np.float32)
+    key = SoftLabelsKey(
+        dataset_fingerprint=data.manifest.fingerprint,
+        split="train",
+        rows=16,
+        num_labels=2,
+        teacher_fingerprint="t",
+        tokenizer_fingerprint="k",
+        max_length_tokens=32,
+    )
+    (tmp_path / "soft").mkdir()
+    write_soft_labels(tmp_path / "soft", logits, key)
+    assert np.array_equal(load_soft_labels(tmp_path / "soft", data), logits)
+    with pytest.raises(UserError, match="belong to other data"):
+        load_soft_labels(tmp_path / "soft", other)
+    with pytest.raises(UserError, match=r"no soft_labels\.json"):
+        load_soft_labels(tmp_path, data)

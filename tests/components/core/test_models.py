@@ -1,0 +1,88 @@
+"""Loading and making classifiers: only safe weights, layers where they belong, heads that fit."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from compaware.components.core.errors import UserError
+from compaware.components.core.models import (
+    keep_layers,
+    load_classifier,
+    load_student,
+    load_tokenizer,
+    new_classifier,
+)
+from tests.tiny import SMALL_BERT, make_dataset, make_model
+
+
+@pytest.fixture
+def model_folder(tmp_path: Path) -> Path:
+    return make_model(tmp_path / "model", make_dataset(tmp_path / "data", 8, 8), num_hidden_layers=4)
+
+
+def test_pickled_weights_are_refused_unread(model_folder: Path) -> None:
+    (model_folder / "model.safetensors").rename(model_folder / "pytorch_model.bin")
+    with pytest.raises(UserError, match="only pickled weights"):
+        load_classifier(model_folder)
+
+
+def test_corrupt_weights_are_refused(model_folder: Path) -> None:
+    file = model_folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(UserError, match="corrupt"):
+        load_classifier(model_folder)
+
+
+def test_a_folder_that_is_not_there_or_no_model_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no model folder"):
+        load_classifier(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"no config\.json"):
+        load_classifier(tmp_path)
+
+
+def test_kept_layers_hold_the_teachers_weights_in_order(model_folder: Path) -> None:
+    teacher = load_classifier(model_folder)
+    student = keep_layers(teacher, [0, 3])
+    kept, whole = student.bert.encoder.layer, teacher.bert.encoder.layer
+    assert len(kept) == student.config.num_hidden_layers == 2
+    assert torch.equal(kept[1].intermediate.dense.weight, whole[3].intermediate.dense.weight)
+    assert torch.equal(student.classifier.weight, teacher.classifier.weight)
+    assert teacher.config.num_hidden_layers == 4
+    with pytest.raises(UserError, match="different layers of the teacher, 0 to 3"):
+        keep_layers(teacher, [1, 4])
+
+
+def test_a_student_with_the_wrong_number_of_labels_is_refused(tmp_path: Path, model_folder: Path) -> None:
+    three = make_dataset(tmp_path / "three", 9, 9, kind="three_class")
+    with pytest.raises(UserError, match="the student has 2 outputs, the data wants 3 classes"):
+        load_student(model_folder, three.manifest)
+
+
+def test_an_encoder_without_a_head_gets_one_for_the_data(tmp_path: Path, model_folder: Path) -> None:
+    config = json.loads((model_folder / "config.json").read_text())
+    (model_folder / "config.json").write_text(json.dumps({**config, "architectures": ["BertModel"]}))
+    three = make_dataset(tmp_path / "three", 9, 9, kind="three_class")
+    weights = load_classifier(model_folder).bert.state_dict()
+    from safetensors.torch import save_file
+
+    save_file(weights, model_folder / "model.safetensors", metadata={"format": "pt"})
+    student = load_student(model_folder, three.manifest)
+    assert student.config.id2label == {0: "negative", 1: "neutral", 2: "positive"}
+    assert student.fresh_parameters == ["classifier.bias", "classifier.weight"]
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        ({"hidden_size": 32}, "no 'model_type'"),
+        ({"model_type": "no_such"}, "cannot build a model"),
+        ({**SMALL_BERT, "vocab_size": 3}, "less than the tokenizer's"),
+        ({**SMALL_BERT, "hidden_size": 33}, "cannot build a model"),
+    ],
+)
+def test_a_bad_fresh_config_is_one_line(tmp_path: Path, model_folder: Path, config: dict, says: str) -> None:
+    data = make_dataset(tmp_path / "more", 8, 8)
+    with pytest.raises(UserError, match=says) as caught:
+        new_classifier(config, data.manifest, load_tokenizer(model_folder))
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,95 @@
+"""Small real data, tokenizers and models that the tests share; a training on them takes seconds."""
+
+import random
+from pathlib import Path
+
+import pyarrow as pa
+import torch
+from compaware.components.core.dataset import PreparedDataset, load_dataset_folder, write_dataset_folder
+from compaware.components.core.models import new_classifier, save_classifier
+from compaware.components.core.wordpiece import train_tokenizer
+
+POSITIVE = "good great fine happy bright warm superb".split()
+NEGATIVE = "bad poor dull sad dark cold awful".split()
+NEUTRAL = "the a film story actor scene was very quite and of music plot seemed".split()
+SMALL_BERT = {
+    "model_type": "bert",
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "max_position_embeddings": 64,
+}
+
+
+def sentence(rng: random.Random, words: list[str]) -> str:
+    """A few neutral words with one or two of `words` among them."""
+    chosen = rng.choices(NEUTRAL, k=rng.randint(2, 8)) + rng.choices(words, k=rng.randint(1, 2))
+    rng.shuffle(chosen)
+    return " ".join(chosen)
+
+
+def sentiment_rows(rows: int, seed: int) -> dict[str, list]:
+    """Sentences that one word decides, half of them positive."""
+    rng = random.Random(seed)
+    labels = [index % 2 for index in range(rows)]
+    return {"text": [sentence(rng, POSITIVE if label else NEGATIVE) for label in labels], "label": labels}
+
+
+def three_class_rows(rows: int, seed: int) -> dict[str, list]:
+    """As `sentiment_rows`, with a third class of neutral sentences."""
+    rng = random.Random(seed)
+    labels = [index % 3 for index in range(rows)]
+    return {"text": [sentence(rng, (NEGATIVE, NEUTRAL, POSITIVE)[label]) for label in labels], "label": labels}
+
+
+def similarity_rows(rows: int, seed: int) -> dict[str, list]:
+    """Pairs whose target, 0 to 5, grows with the share of positive words in the second."""
+    rng = random.Random(seed)
+    table: dict[str, list] = {"text": [], "text_pair": [], "label": []}
+    for _ in range(rows):
+        score = rng.randint(0, 5)
+        words = rng.sample(POSITIVE, score) + rng.sample(NEGATIVE, 5 - score)
+        table["text"].append(sentence(rng, NEUTRAL))
+        table["text_pair"].append(" ".join(words))
+        table["label"].append(float(score))
+    return table
+
+
+def make_dataset(
+    folder: Path,
+    train_rows: int = 256,
+    validation_rows: int = 96,
+    kind: str = "sentiment",
+    label_names: tuple[str, ...] = ("negative", "positive"),
+    seed: int = 0,
+) -> PreparedDataset:
+    """Writes a Dataset artifact of a kind: `sentiment`, `three_class` or `similarity` (pairs, regression)."""
+    generate = {"sentiment": sentiment_rows, "three_class": three_class_rows, "similarity": similarity_rows}[kind]
+    regression = kind == "similarity"
+    names = [] if regression else list(label_names) if kind == "sentiment" else ["negative", "neutral", "positive"]
+    folder.mkdir(parents=True, exist_ok=True)
+    write_dataset_folder(
+        folder,
+        {
+            "train": pa.table(generate(train_rows, seed)),
+            "validation": pa.table(generate(validation_rows, seed + 1)),
+        },
+        task="custom",
+        problem_type="regression" if regression else "classification",
+        text_columns=["text"],
+        label_column="label",
+        label_names=names,
+        metric="pearson" if regression else "accuracy",
+        source={"generated": "tests/tiny.py"},
+        notes=[],
+    )
+    return load_dataset_folder(folder)
+
+
+def make_model(folder: Path, dataset: PreparedDataset, seed: int = 0, **config: object) -> Path:
+    """Saves an untrained small BERT for the data, with a tokenizer that knows its words."""
+    torch.manual_seed(seed)
+    tokenizer = train_tokenizer([" ".join(POSITIVE + NEGATIVE + NEUTRAL)] * 2, 200)
+    save_classifier(new_classifier({**SMALL_BERT, **config}, dataset.manifest, tokenizer), tokenizer, folder)
+    return folder
