@@ -1,0 +1,139 @@
+"""Training: learns, honours the user's arguments, survives a kill, and is the same on every rank."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from compaware.components.core.config import ComponentConfig
+from compaware.components.core.errors import UserError
+from compaware.components.core.models import load_classifier, load_tokenizer
+from compaware.components.core.options import TrainingOptions
+from compaware.components.core.training import build_arguments, train
+from compaware.components.core.workspace import Workspace
+from tests.tiny import make_dataset, make_model
+
+ONE_DISTILLATION = [sys.executable, "-m", "compaware.components.distillation"]
+
+
+def test_training_learns_and_keeps_the_best_weights(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data")
+    folder = make_model(tmp_path / "model", data)
+    model, tokenizer = load_classifier(folder), load_tokenizer(folder)
+    options = TrainingOptions(epochs=5, learning_rate=3e-3, max_length_tokens=32)
+    trained = train(model, tokenizer, data, options, Workspace(ComponentConfig(output=tmp_path / "out")))
+    scores = {point["step"]: point["eval_accuracy"] for point in trained.history if "eval_accuracy" in point}
+    assert scores[trained.best_step] == max(scores.values()) > 0.9
+    assert trained.steps == 5 * 8 and trained.processes == 1
+
+
+def test_training_arguments_pass_through_and_mistakes_are_named(tmp_path: Path) -> None:
+    options = TrainingOptions(training_arguments={"weight_decay": 0.3, "lr_scheduler_type": "cosine"})
+    arguments = build_arguments(options, tmp_path, "accuracy", "fp32")
+    assert arguments.weight_decay == 0.3 and arguments.lr_scheduler_type == "cosine"
+    for wrong, says in [
+        ({"no_such": 1}, "unknown key 'no_such'"),
+        ({"output_dir": "x"}, "must not set 'output_dir'"),
+        ({"lr_scheduler_type": "square"}, "are refused"),
+    ]:
+        with pytest.raises(UserError, match=says):
+            build_arguments(TrainingOptions(training_arguments=wrong), tmp_path, "accuracy", "fp32")
+
+
+def test_a_checkpoint_that_was_not_written_to_its_end_is_not_resumed_from(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", 64, 32)
+    folder = make_model(tmp_path / "model", data)
+    options = TrainingOptions(epochs=2, learning_rate=3e-3, max_length_tokens=32)
+
+    def run() -> tuple[torch.Tensor, int]:
+        model = load_classifier(folder)
+        trained = train(model, load_tokenizer(folder), data, options, Workspace(ComponentConfig(output=tmp_path / "o")))
+        return model.classifier.weight.detach(), trained.steps
+
+    whole, steps = run()
+    checkpoints = sorted((tmp_path / "o.work/checkpoints").iterdir())
+    (checkpoints[-1] / "trainer_state.json").unlink()
+    again, steps_again = run()
+    assert steps == steps_again == 4
+    torch.testing.assert_close(whole, again)
+
+
+@pytest.fixture(scope="module")
+def distillation_inputs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Data, a quick teacher and its soft labels, as words for the distillation component."""
+    root = tmp_path_factory.mktemp("inputs")
+    data = make_dataset(root / "data", 512, 96)
+    make_model(root / "fresh", data)
+    words = [f"output={root}/teacher", f"soft_labels_output={root}/soft", f"dataset={data.path}"]
+    words += [f"teacher={root}/fresh", "fine_tune_if_needed=true", "epochs=4", "learning_rate=3e-3"]
+    subprocess.run([sys.executable, "-m", "compaware.components.teacher_check", *words], check=True)
+    common = [f"dataset={data.path}", f"teacher={root}/teacher", f"soft_labels={root}/soft", "student_layers=[0]"]
+    return [*common, "epochs=6", "learning_rate=3e-3", "batch_size=16", "max_length_tokens=32"]
+
+
+def test_a_killed_training_resumes_and_ends_like_one_that_was_not(
+    tmp_path: Path, distillation_inputs: list[str]
+) -> None:
+    words = [*distillation_inputs, "existing_output=resume", "checkpoint_minutes=0.0"]
+    killed = subprocess.Popen([*ONE_DISTILLATION, *words, f"output={tmp_path}/killed"])
+    checkpoints = tmp_path / "killed.work/checkpoints"
+    deadline = time.monotonic() + 120
+    while not list(checkpoints.glob("checkpoint-*/trainer_state.json")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    assert not (tmp_path / "killed").exists()
+    resumed = subprocess.run(
+        [*ONE_DISTILLATION, *words, f"output={tmp_path}/killed"], check=True, capture_output=True, text=True
+    )
+    assert "resuming from checkpoint-" in resumed.stderr
+    subprocess.run([*ONE_DISTILLATION, *words, f"output={tmp_path}/whole"], check=True)
+    killed_files, whole_files = ({path.name for path in (tmp_path / name).iterdir()} for name in ("killed", "whole"))
+    assert killed_files == whole_files
+    first, second = (load_classifier(tmp_path / name).state_dict() for name in ("killed", "whole"))
+    for name, value in first.items():
+        torch.testing.assert_close(value, second[name], msg=name)
+
+
+def test_two_processes_train_one_student_that_is_as_good(tmp_path: Path, distillation_inputs: list[str]) -> None:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
+    words = [*distillation_inputs, f"output={tmp_path}/student"]
+    subprocess.run([*command, "compaware.components.distillation", *words], check=True, env=dict(os.environ))
+    summary = json.loads((tmp_path / "student/summary.json").read_text())
+    assert summary["facts"]["training"]["processes"] == 2
+    assert summary["facts"]["training"]["steps"] == 6 * 512 // (2 * 16)
+    assert summary["metrics"]["student_accuracy"] > 0.9
+
+
+def test_ranks_hold_the_same_weights(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", 64, 32)
+    folder = make_model(tmp_path / "model", data)
+    script = tmp_path / "ranks.py"
+    script.write_text(
+        "import os, numpy, pathlib\n"
+        "from compaware.components.core.config import ComponentConfig\n"
+        "from compaware.components.core.dataset import load_dataset_folder\n"
+        "from compaware.components.core.models import load_classifier, load_tokenizer\n"
+        "from compaware.components.core.options import TrainingOptions\n"
+        "from compaware.components.core.training import train\n"
+        "from compaware.components.core.workspace import Workspace\n"
+        f"root = pathlib.Path({str(tmp_path)!r})\n"
+        "model, tokenizer = load_classifier(root / 'model'), load_tokenizer(root / 'model')\n"
+        "options = TrainingOptions(epochs=8, learning_rate=3e-3)\n"
+        "workspace = Workspace(ComponentConfig(output=root / 'out'))\n"
+        "train(model, tokenizer, load_dataset_folder(root / 'data'), options, workspace)\n"
+        "flat = numpy.concatenate([p.detach().numpy().ravel() for p in model.parameters()])\n"
+        "numpy.save(root / f'rank{os.environ[\"RANK\"]}.npy', flat)\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    subprocess.run(command, check=True)
+    first, second = (np.load(tmp_path / f"rank{rank}.npy") for rank in (0, 1))
+    untrained = load_classifier(folder)
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first, np.concatenate([p.detach().numpy().ravel() for p in untrained.parameters()]))
