@@ -1,1 +1,1 @@
-"""Makes an INT8 model that public runtimes serve."""
+"""Quantization-aware training: an FP32 classifier becomes INT8 files, judged against the FP32 model that came in."""

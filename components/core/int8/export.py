@@ -60,22 +60,38 @@ def dynamic_shapes(names: list[str], max_tokens: int) -> dict[str, dict[int, tor
     return {name: {0: batch, 1: sequence} for name in names}
 
 
-def export_classifier(model: PreTrainedModel) -> torch.fx.GraphModule:
-    """Exports a copy of a classifier in inference form, batch and sequence dynamic.
+def export_program(model: PreTrainedModel) -> torch.export.ExportedProgram:
+    """Exports a copy of a classifier in FP32 inference form, batch and sequence dynamic.
 
-    The graph's keyword inputs are `input_names(model)`, its output is the logits (batch, labels). The guards that
-    `torch.export` puts in front are dropped: they check shapes only, and keep the graph from being quantized.
+    Its keyword inputs are `input_names(model)`, its output is the logits (batch, labels).
     """
     names = input_names(model)
     wrapper = LogitsOnly(copy.deepcopy(model).float().eval())
     shapes = dynamic_shapes(names, max_sequence_tokens(model))
-    graph = torch.export.export(wrapper, (), kwargs=example_inputs(names), dynamic_shapes=shapes).module()
+    return torch.export.export(wrapper, (), kwargs=example_inputs(names), dynamic_shapes=shapes)
+
+
+def export_classifier(model: PreTrainedModel) -> torch.fx.GraphModule:
+    """Exports a classifier as a graph that can be quantized.
+
+    The guards that `torch.export` puts in front are dropped: they check shapes only, and are no part of the model.
+    """
+    graph = export_program(model).module()
     assert isinstance(graph, torch.fx.GraphModule)
     for node in list(graph.graph.nodes):
         if node.op == "call_module" and node.target == "_guards_fn":
             graph.graph.erase_node(node)
     graph.recompile()
     return graph
+
+
+def export_graph(graph: torch.fx.GraphModule, max_tokens: int) -> torch.export.ExportedProgram:
+    """Exports a (quantized) graph again, to be saved; its shapes stay dynamic."""
+    names = graph_inputs(graph)
+    with torch.no_grad():
+        return torch.export.export(
+            graph, (), kwargs=example_inputs(names), dynamic_shapes=dynamic_shapes(names, max_tokens)
+        )
 
 
 def graph_inputs(graph: torch.fx.GraphModule) -> list[str]:

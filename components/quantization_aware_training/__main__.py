@@ -1,0 +1,6 @@
+"""`python -m compaware.components.quantization_aware_training`."""
+
+from compaware.components.core.entrypoint import main
+from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
+
+main("compaware.components.quantization_aware_training.quantize", QuantizationAwareTrainingConfig)

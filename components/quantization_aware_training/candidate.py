@@ -1,0 +1,147 @@
+"""An INT8 model on disk with what its files score: one row of the tune result table."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import BaseModel
+
+from compaware.components.core.artifacts import put_in_place, remove, size_bytes, write_text
+from compaware.components.core.evaluation import evaluate_folder
+from compaware.components.core.int8.export import max_sequence_tokens
+from compaware.components.core.int8.serve import save_forms
+from compaware.components.core.int8.statistics import mixed_precision
+from compaware.components.core.runtimes import ONNX_FILE, OPENVINO_FILE, RuntimeName
+from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
+from compaware.components.quantization_aware_training.inputs import Inputs
+
+RUNTIMES: tuple[RuntimeName, ...] = ("openvino", "onnxruntime")
+_MEASURED = "candidate.json"
+_FILES = {
+    "openvino": (OPENVINO_FILE, OPENVINO_FILE.replace(".xml", ".bin")),
+    "onnxruntime": (ONNX_FILE,),
+}
+
+
+class Served(BaseModel):
+    """What one file scores in its runtime, in a process of its own.
+
+    Attributes:
+        metrics: Validation metrics.
+        seconds: Time of the predictions.
+        size_bytes: Size of what this runtime loads.
+        agreement: With the simulated INT8 graph: part of equal labels, or Pearson's r for regression.
+    """
+
+    metrics: dict[str, float]
+    seconds: float
+    size_bytes: int
+    agreement: float
+
+
+class Candidate(BaseModel):
+    """An INT8 model.
+
+    Attributes:
+        name: How it was made.
+        made_in_s: Seconds that making it took.
+        served: By runtime.
+        mixed_precision: See `core.int8.statistics`.
+        trials: Settings that post-training quantization tried.
+    """
+
+    name: Literal["PTQ", "QAT"]
+    made_in_s: float
+    served: dict[str, Served]
+    mixed_precision: list[dict[str, Any]]
+    trials: int = 0
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """Answers of the INT8 graph in PyTorch to some validation rows.
+
+    Attributes:
+        rows: Row numbers.
+        logits: float32, (rows, labels).
+    """
+
+    rows: np.ndarray
+    logits: np.ndarray
+
+
+def load_candidate(folder: Path) -> Candidate | None:
+    """The candidate that an earlier, killed run left in a folder, if it was finished."""
+    file = folder / _MEASURED
+    return Candidate.model_validate_json(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def save_candidate(
+    name: Literal["PTQ", "QAT"],
+    graph: torch.fx.GraphModule,
+    simulated: Simulated,
+    started: float,
+    inputs: Inputs,
+    folder: Path,
+    trials: int = 0,
+) -> Candidate:
+    """Writes an INT8 model's public files and measures each in a new process.
+
+    Args:
+        name: How it was made.
+        graph: Converted, weights not folded.
+        simulated: The graph's own answers, to compare the files' with.
+        started: `time.monotonic()` when making it began.
+        inputs: Model configuration, tokenizer, data and options.
+        folder: Appears when all is done.
+        trials: See `Candidate`.
+    """
+    staged = folder.with_name(folder.name + "-unfinished")
+    remove(staged)
+    staged.mkdir(parents=True)
+    inputs.model.config.save_pretrained(staged)
+    inputs.tokenizer.save_pretrained(staged)
+    save_forms(graph, staged, max_sequence_tokens(inputs.model), inputs.config.aot_package)
+    made_in_s = time.monotonic() - started
+    candidate = Candidate(
+        name=name,
+        made_in_s=made_in_s,
+        served={runtime: _measure(staged, runtime, simulated, inputs.config) for runtime in RUNTIMES},
+        mixed_precision=mixed_precision(graph),
+        trials=trials,
+    )
+    write_text(staged / _MEASURED, candidate.model_dump_json())
+    put_in_place(staged, folder)
+    return candidate
+
+
+def deliver(folder: Path, output: Path) -> None:
+    """Moves a candidate's public files into the output."""
+    for file in folder.iterdir():
+        if file.name != _MEASURED:
+            file.rename(output / file.name)
+
+
+def _measure(
+    folder: Path, runtime: RuntimeName, simulated: Simulated, config: QuantizationAwareTrainingConfig
+) -> Served:
+    found = evaluate_folder(
+        folder, config.dataset, runtime=runtime, precision="int8", max_length_tokens=config.max_length_tokens
+    )
+    return Served(
+        metrics=found.metrics,
+        seconds=found.seconds,
+        size_bytes=sum(size_bytes(folder / name) for name in _FILES[runtime]),
+        agreement=agreement(found.logits[simulated.rows], simulated.logits),
+    )
+
+
+def agreement(first: np.ndarray, second: np.ndarray) -> float:
+    """How well two sets of logits, (rows, labels), agree: part of equal labels, or Pearson's r for one output."""
+    if first.shape[1] > 1:
+        return float((first.argmax(-1) == second.argmax(-1)).mean())
+    flat = np.corrcoef(first.ravel(), second.ravel())[0, 1]
+    return float(np.nan_to_num(flat))

@@ -1,0 +1,84 @@
+"""What every step of the component works with: the FP32 model, its data, and a sample of validation to simulate on."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
+from compaware.components.core.evaluation import sorted_batches
+from compaware.components.core.int8.export import input_names
+from compaware.components.core.int8.ptq import Batch, run_graph
+from compaware.components.core.models import check_head, load_classifier, load_tokenizer
+from compaware.components.core.soft_labels import load_soft_labels
+from compaware.components.core.text import tokenize
+from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
+
+# The simulated graph is slow; so many validation rows tell candidates apart.
+_SIMULATED_ROWS = 1000
+_BATCH_ROWS = 32
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The component's inputs, read and checked.
+
+    Attributes:
+        config: The options.
+        dataset: The data.
+        model: The FP32 classifier.
+        tokenizer: Its tokenizer.
+        soft_labels: The teacher's logits for the training split, (rows, labels), or None.
+        simulated_rows: Numbers of the validation rows that simulated graphs answer.
+    """
+
+    config: QuantizationAwareTrainingConfig
+    dataset: PreparedDataset
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    soft_labels: np.ndarray | None
+    simulated_rows: np.ndarray
+
+    @classmethod
+    def read(cls, config: QuantizationAwareTrainingConfig) -> "Inputs":
+        """Reads what the configuration names.
+
+        Raises:
+            UserError: The model does not fit the data, or the soft labels belong to other data.
+        """
+        dataset = load_dataset_folder(config.dataset)
+        soft_labels = load_soft_labels(config.soft_labels, dataset) if config.soft_labels else None
+        model = load_classifier(config.model)
+        check_head(model.config, dataset.manifest, "model")
+        rows = _sample(dataset.manifest.splits["validation"], _SIMULATED_ROWS, config.seed)
+        return cls(config, dataset, model, load_tokenizer(config.model), soft_labels, rows)
+
+    def calibration_batches(self) -> list[Batch]:
+        """Batches of training rows, chosen by the seed, to take activation ranges from."""
+        rows = _sample(self.dataset.manifest.splits["train"], self.config.calibration_rows, self.config.seed)
+        return [batch for _, batch in self._batches(self.dataset.split("train").take(pa.array(rows)))]
+
+    def simulate(self, graph: torch.fx.GraphModule) -> np.ndarray:
+        """A graph's logits for the `simulated_rows` of validation, (rows, labels)."""
+        table = self.dataset.split("validation").take(pa.array(self.simulated_rows))
+        logits = np.empty((table.num_rows, self.model.config.num_labels), np.float32)
+        for indices, batch in self._batches(table):
+            logits[indices] = run_graph(graph, batch)
+        return logits
+
+    def simulated_labels(self) -> np.ndarray:
+        """Labels of those rows."""
+        return self.dataset.split("validation").column("label").to_numpy()[self.simulated_rows]
+
+    def _batches(self, table: pa.Table) -> list[tuple[np.ndarray, Batch]]:
+        columns = tokenize(table, self.tokenizer, self.config.max_length_tokens).to_dict()
+        columns.setdefault("token_type_ids", [[0] * length for length in columns["length"]])
+        rows = {name: columns[name] for name in input_names(self.model)}
+        return list(sorted_batches(rows, _BATCH_ROWS, self.tokenizer.pad_token_id or 0))
+
+
+def _sample(rows: int, limit: int, seed: int) -> np.ndarray:
+    """At most `limit` of the row numbers 0 to `rows` - 1, in order."""
+    return np.sort(np.random.default_rng(seed).permutation(rows)[:limit])

@@ -1,0 +1,191 @@
+"""The work of quantization_aware_training: the FP32 baseline, PTQ, QAT where it is needed, and the verdict."""
+
+import logging
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import TrainerCallback, set_seed
+
+from compaware.components.core import cpu
+from compaware.components.core.artifacts import size_bytes
+from compaware.components.core.distributed import broadcast, is_main, local_world_size
+from compaware.components.core.evaluation import Evaluation, evaluate_folder
+from compaware.components.core.int8.convert import convert_graph
+from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier, FreezeObservers
+from compaware.components.core.int8.ptq import quantize_after_training
+from compaware.components.core.metrics import compute_metrics
+from compaware.components.core.objectives import LogitObjective
+from compaware.components.core.runtimes import RuntimeName, int8_runtime
+from compaware.components.core.sparsity.masks import MaskLock, masks_of_zeros, zero_fraction
+from compaware.components.core.summary import Summary
+from compaware.components.core.training import Trained, train
+from compaware.components.core.workspace import Workspace
+from compaware.components.quantization_aware_training.candidate import (
+    Candidate,
+    Simulated,
+    deliver,
+    load_candidate,
+    save_candidate,
+)
+from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
+from compaware.components.quantization_aware_training.criterion import Criterion
+from compaware.components.quantization_aware_training.inputs import Inputs
+from compaware.components.quantization_aware_training.tables import statistics_table, tune_result_table, tune_results
+
+_WEIGHTS = "model.safetensors"
+log = logging.getLogger(__name__)
+
+
+def run(config: QuantizationAwareTrainingConfig, workspace: Workspace) -> Summary:
+    """Quantizes the model and leaves its public INT8 files in the output.
+
+    A model that misses the criterion is delivered all the same, and reported as failed.
+
+    Raises:
+        UserError: The model does not fit the data, or the soft labels belong to other data.
+    """
+    inputs = Inputs.read(config)
+    runtime, reason = int8_runtime()
+    log.info("INT8 is judged in %s: %s", runtime, reason)
+    torch.set_num_threads(cpu.threads(local_world_size()))
+    metric = inputs.dataset.manifest.metric
+    baseline = broadcast(
+        evaluate_folder(config.model, config.dataset, max_length_tokens=config.max_length_tokens) if is_main() else None
+    )
+    assert baseline is not None
+    criterion = Criterion.create(
+        metric, baseline.metrics[metric], config.max_metric_loss, config.max_relative_metric_loss
+    )
+    ptq = broadcast(_ptq(inputs, baseline, criterion, workspace.work / "ptq") if is_main() else None)
+    assert ptq is not None
+    candidates = [ptq]
+    trained: Trained | None = None
+    passed = criterion.passes(ptq.served[runtime].metrics[metric])
+    log.info("PTQ %s the criterion", "meets" if passed else "misses")
+    if config.mode == "qat" or (config.mode == "auto" and not passed):
+        qat, trained = _qat(inputs, workspace)
+        candidates.append(qat)
+    chosen = candidates[-1]
+    if config.mode == "auto":
+        chosen = max(candidates, key=lambda candidate: candidate.served[runtime].metrics[metric])
+    if is_main():
+        deliver(workspace.work / chosen.name.lower(), workspace.output)
+    return _summarise(inputs, baseline, criterion, candidates, chosen, runtime, reason, trained)
+
+
+def _ptq(inputs: Inputs, baseline: Evaluation, criterion: Criterion, folder: Path) -> Candidate:
+    """Makes the post-training candidate, or finds the one that a killed run has finished."""
+    finished = load_candidate(folder)
+    if finished:
+        return finished
+    log.info("PTQ: calibrating on %d sentences", inputs.config.calibration_rows)
+    started = time.monotonic()
+    metric, labels = criterion.metric_name, inputs.simulated_labels()
+    answers: list[tuple[float, np.ndarray]] = []
+
+    def score(graph: torch.fx.GraphModule) -> float:
+        logits = inputs.simulate(graph)
+        answers.append((compute_metrics(metric, logits, labels)[metric], logits))
+        return answers[-1][0]
+
+    before = compute_metrics(metric, baseline.logits[inputs.simulated_rows], labels)[metric]
+    tuned = quantize_after_training(inputs.model, inputs.calibration_batches(), score, before, criterion.allowed_loss)
+    logits = next(logits for value, logits in answers if value == tuned.score)
+    simulated = Simulated(rows=inputs.simulated_rows, logits=logits)
+    return save_candidate("PTQ", tuned.graph, simulated, started, inputs, folder, tuned.trials)
+
+
+def _qat(inputs: Inputs, workspace: Workspace) -> tuple[Candidate, Trained]:
+    """Trains with fake quantization, on all ranks, and makes the candidate on rank 0."""
+    config = inputs.config
+    started = time.monotonic()
+    set_seed(config.seed)
+    model = FakeQuantizedClassifier(inputs.model)
+    callbacks: list[TrainerCallback] = [FreezeObservers(model, config.freeze_observers_fraction)]
+    masks = masks_of_zeros(model)
+    if masks:
+        log.info("the model is sparse: its zeros (%.2f %% of those matrices) are kept", 100 * zero_fraction(masks))
+        callbacks.append(MaskLock(masks))
+    if config.precision == "bf16":
+        log.warning("QAT trains in FP32: fake-quantized operators have no BF16 form")
+    trained = train(
+        model,
+        inputs.tokenizer,
+        inputs.dataset,
+        config.model_copy(update={"precision": "fp32"}),
+        workspace,
+        soft_labels=inputs.soft_labels,
+        objective=LogitObjective(config.temperature, config.alpha),
+        callbacks=callbacks,
+    )
+    candidate = None
+    if is_main():
+        model.eval()
+        simulated = Simulated(rows=inputs.simulated_rows, logits=inputs.simulate(model.graph))
+        graph = convert_graph(model.graph)
+        candidate = save_candidate("QAT", graph, simulated, started, inputs, workspace.work / "qat")
+    candidate = broadcast(candidate)
+    assert candidate is not None
+    return candidate, trained
+
+
+def _summarise(
+    inputs: Inputs,
+    baseline: Evaluation,
+    criterion: Criterion,
+    candidates: list[Candidate],
+    chosen: Candidate,
+    runtime: RuntimeName,
+    reason: str,
+    trained: Trained | None,
+) -> Summary:
+    served = chosen.served[runtime]
+    measured = served.metrics[criterion.metric_name]
+    passed = criterion.passes(measured)
+    fp32_bytes = size_bytes(inputs.config.model / _WEIGHTS)
+    results = tune_results(baseline, fp32_bytes, candidates, criterion, runtime)
+    statistics = statistics_table(chosen.mixed_precision)
+    tune_table = tune_result_table(results, criterion.metric_name)
+    log.info("Mixed Precision Statistics (%s)\n%s", chosen.name, statistics)
+    log.info("Tune Result\n%s", tune_table)
+    say = log.info if passed else log.error
+    say(
+        "accuracy criterion %s: %s %.4f in %s, FP32 %.4f, allowed loss %.4f",
+        "met" if passed else "MISSED",
+        criterion.metric_name,
+        measured,
+        runtime,
+        criterion.baseline,
+        criterion.allowed_loss,
+    )
+    metrics: dict[str, Any] = {f"baseline_{name}": value for name, value in baseline.metrics.items()}
+    for candidate in candidates:
+        found = candidate.served[runtime].metrics
+        metrics |= {f"{candidate.name.lower()}_{name}": value for name, value in found.items()}
+        metrics[f"{candidate.name.lower()}_made_in_s"] = candidate.made_in_s
+    metrics |= {f"int8_{name}": value for name, value in served.metrics.items()}
+    for name, each in chosen.served.items():
+        metrics |= {f"int8_{name}_{key}": value for key, value in each.metrics.items()}
+        metrics |= {f"{name}_agreement": each.agreement, f"{name}_size_bytes": each.size_bytes}
+    metrics |= {"size_bytes": served.size_bytes, "fp32_size_bytes": fp32_bytes, "criterion_passed": passed}
+    facts = {
+        "criterion": {
+            "passed": passed,
+            "metric_name": criterion.metric_name,
+            "baseline": criterion.baseline,
+            "measured": measured,
+            "allowed_loss": criterion.allowed_loss,
+            "kind": criterion.kind,
+            "runtime": runtime,
+            "runtime_reason": reason,
+        },
+        "chosen": chosen.name,
+        "mixed_precision": chosen.mixed_precision,
+        "tune_results": results,
+        "statistics_markdown": f"## Mixed Precision Statistics\n\n{statistics}\n\n## Tune Result\n\n{tune_table}\n",
+        "training": trained.model_dump() if trained else None,
+    }
+    return Summary.create("quantization_aware_training", inputs.config, metrics, facts)

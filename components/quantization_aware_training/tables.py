@@ -1,0 +1,66 @@
+"""The two tables of the component: mixed-precision statistics and the tune result."""
+
+from typing import Any
+
+from compaware.components.core.evaluation import Evaluation
+from compaware.components.core.int8.statistics import COLUMNS, markdown_table
+from compaware.components.core.runtimes import RuntimeName
+from compaware.components.quantization_aware_training.candidate import Candidate
+from compaware.components.quantization_aware_training.criterion import Criterion
+
+_STATISTICS_TITLES = ("Op Type", "Total", "INT8", "BF16", "FP32")
+_RESULT_COLUMNS = {
+    "candidate": "Candidate",
+    "runtime": "Runtime",
+    "metric": "Metric",
+    "duration_s": "Duration (s)",
+    "size_bytes": "Bytes",
+    "agreement": "Agreement",
+    "made_in_s": "Made in (s)",
+    "passed": "Criterion",
+}
+
+
+def tune_results(
+    baseline: Evaluation, baseline_bytes: int, candidates: list[Candidate], criterion: Criterion, chosen: RuntimeName
+) -> list[dict[str, Any]]:
+    """Baseline, PTQ and QAT side by side, each INT8 model in both runtimes, the chosen one first.
+
+    `duration_s` is the time of predicting the validation split, in the same order and batches for all.
+    """
+    name = criterion.metric_name
+    rows: list[dict[str, Any]] = [
+        {
+            "candidate": "Baseline FP32",
+            "runtime": "torch",
+            "metric": criterion.baseline,
+            "duration_s": baseline.seconds,
+            "size_bytes": baseline_bytes,
+        }
+    ]
+    for candidate in candidates:
+        for runtime, served in sorted(candidate.served.items(), key=lambda item: item[0] != chosen):
+            rows.append(
+                {
+                    "candidate": candidate.name,
+                    "runtime": runtime,
+                    "metric": served.metrics[name],
+                    "duration_s": served.seconds,
+                    "size_bytes": served.size_bytes,
+                    "agreement": served.agreement,
+                    "made_in_s": round(candidate.made_in_s, 1),
+                    "passed": "met" if criterion.passes(served.metrics[name]) else "missed",
+                }
+            )
+    return rows
+
+
+def statistics_table(rows: list[dict[str, Any]]) -> str:
+    """Mixed-precision statistics as Markdown."""
+    return markdown_table(rows, COLUMNS, _STATISTICS_TITLES)
+
+
+def tune_result_table(rows: list[dict[str, Any]], metric_name: str) -> str:
+    """The tune result as Markdown."""
+    titles = {**_RESULT_COLUMNS, "metric": metric_name}
+    return markdown_table(rows, titles.keys(), titles.values())
