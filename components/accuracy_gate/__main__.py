@@ -1,0 +1,6 @@
+"""`python -m compaware.components.accuracy_gate`."""
+
+from compaware.components.accuracy_gate.config import AccuracyGateConfig
+from compaware.components.core.entrypoint import main
+
+main("compaware.components.accuracy_gate.gate", AccuracyGateConfig)

@@ -1,0 +1,31 @@
+"""KFP interface of accuracy_gate."""
+
+from kfp import dsl
+
+from compaware.components import images
+
+
+@dsl.component(base_image=images.DATA, install_kfp_package=False)
+def accuracy_gate(
+    quantized: dsl.Input[dsl.Model],
+    verdict: dsl.Output[dsl.Artifact],
+    metrics: dsl.Output[dsl.Metrics],
+    on_failure: str = "fail",
+) -> None:
+    """Stop the pipeline when the quantized model missed its accuracy criterion.
+
+    The criterion was judged by quantization_aware_training against the FP32 model that came in. Put this task after the
+    benchmark, so that the report is there even when the gate says no.
+
+    Args:
+        quantized: The quantized model.
+        verdict: The criterion with its figures, as JSON.
+        metrics: Whether it passed, and the loss.
+        on_failure: When the criterion was missed, fail or warn.
+    """
+    from compaware.components.launch import log_metrics, run_component
+
+    summary = run_component(
+        "accuracy_gate", {"output": verdict.path, "quantized": quantized.path, "on_failure": on_failure}
+    )
+    log_metrics(summary, metrics)

@@ -1,0 +1,17 @@
+"""Configuration of the accuracy gate."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from compaware.components.core.config import ComponentConfig
+
+
+class AccuracyGateConfig(ComponentConfig):
+    """Stops a pipeline when the quantized model missed its accuracy criterion."""
+
+    quantized: Path = Field(description="Folder of the quantized model, whose summary holds the criterion.")
+    on_failure: Literal["fail", "warn"] = Field(
+        default="fail", description="What to do when the criterion was missed: fail, or only say so."
+    )

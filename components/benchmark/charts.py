@@ -1,0 +1,207 @@
+"""Charts of the report: SVG by matplotlib, with its colours handed over to the page's style sheet.
+
+Shapes and text are drawn in stand-in colours, which are then replaced by CSS variables: one drawing serves light and
+dark pages alike.
+"""
+
+import io
+import re
+from collections.abc import Iterable, Sequence
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.transforms import Bbox
+
+from compaware.components.benchmark.phrases import title
+from compaware.components.benchmark.results import Benchmark, Measured, fastest
+
+# Stand-in colour of each CSS variable of the page.
+_VARIABLES = {
+    "#010101": "var(--ink)",
+    "#020202": "var(--muted)",
+    "#030303": "var(--grid)",
+    "#040404": "var(--surface)",
+    "#0a0101": "var(--teacher)",
+    "#0a0202": "var(--student)",
+    "#0a0303": "var(--int8)",
+    "#0a0404": "var(--sparse)",
+}
+# Where a candidate stands in a chart: x, y, and who it is.
+Point = tuple[float, float, Measured]
+_INK, _MUTED, _GRID, _SURFACE, *_ROLES = _VARIABLES
+_ROLE_COLOURS = dict(zip(("teacher", "student", "int8", "sparse"), _ROLES, strict=True))
+MARKERS = {"torch": "o", "openvino": "s", "onnxruntime": "^"}
+# Where a label may stand around its point, best first: offset in points and alignment.
+_PLACES = [
+    (0, 9, "center"),
+    (-3, 8, "right"),
+    (3, 8, "left"),
+    (0, -18, "center"),
+    (9, -3, "left"),
+    (-9, -3, "right"),
+    (0, 22, "center"),
+    (0, -31, "center"),
+]
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.id": "chart",
+    "font.family": "DejaVu Sans",
+    "font.size": 10.5,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "text.color": _INK,
+    "axes.edgecolor": _GRID,
+    "axes.labelcolor": _MUTED,
+    "xtick.color": _MUTED,
+    "ytick.color": _MUTED,
+    "grid.color": _GRID,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "ytick.left": False,
+}
+
+
+def accuracy_against_latency(benchmark: Benchmark, batch_size: int) -> str:
+    """Each candidate in each runtime: median latency (log scale) and metric; better is left and up."""
+    points = [(item.batches[batch_size].p50_ms, item.metric, item) for item in benchmark.candidates]
+    figure, axes = _scatter(points, benchmark)
+    axes.set_xlabel(f"p50 latency at batch {batch_size}, ms (log scale)")
+    return _svg(figure, f"{points[0][2].metric_name} against latency", "latency")
+
+
+def accuracy_against_size(benchmark: Benchmark) -> str:
+    """Each candidate's files on disk (log scale) and metric; hollow is the size after deflate."""
+    points, hollow = [], []
+    for item in {(item.name, item.size_bytes): item for item in benchmark.candidates}.values():
+        points.append((item.size_bytes / 1e6, item.metric, item))
+        hollow.append((item.compressed_bytes / 1e6, item.metric, item))
+    figure, axes = _scatter(points, benchmark, hollow)
+    axes.set_xlabel("size on disk, MB (log scale); hollow: deflated")
+    return _svg(figure, f"{points[0][2].metric_name} against size", "size")
+
+
+def throughput_by_batch(benchmark: Benchmark) -> str:
+    """Sentences a second at each batch size: the reference, and each model in its fastest runtime."""
+    reference = benchmark.reference("teacher")
+    names = list(dict.fromkeys(item.name for item in benchmark.candidates))
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(4.6, 0.4 + len(benchmark.batch_sizes) * (0.5 + 0.35 * (len(names) + 1))))
+        panels = figure.subplots(len(benchmark.batch_sizes), 1, squeeze=False)[:, 0]
+        for axes, size in zip(panels, benchmark.batch_sizes, strict=True):
+            best = [fastest([item for item in benchmark.candidates if item.name == name], size) for name in names]
+            shown = ([reference] if reference and reference not in best else []) + best
+            _bars(axes, shown, size)
+        figure.set_layout_engine("tight", h_pad=1.4)
+        return _svg(figure, "throughput by batch size", "throughput")
+
+
+def _bars(axes: Axes, shown: Sequence[Measured], size: int) -> None:
+    values = [item.batches[size].samples_per_s for item in shown]
+    axes.barh(range(len(shown)), values, height=0.66, color=[_ROLE_COLOURS[item.role] for item in shown])
+    for place, value in enumerate(values):
+        axes.annotate(f"{value:,.0f}", (value, place), xytext=(4, 0), textcoords="offset points", va="center")
+    axes.set_yticks(range(len(shown)), [f"{title(item.name)}, {item.runtime}" for item in shown])
+    axes.tick_params(axis="y", labelcolor=_INK, length=0)
+    axes.invert_yaxis()
+    axes.xaxis.set_major_locator(NullLocator())
+    axes.spines["bottom"].set_visible(False)
+    axes.grid(visible=False)
+    axes.set_xlim(0, max(values) * 1.22)
+    axes.set_title(f"batch {size}, sentences a second", loc="left", fontsize=10.5, color=_MUTED)
+
+
+def _scatter(
+    points: Sequence[Point],
+    benchmark: Benchmark,
+    hollow: Sequence[Point] = (),
+) -> tuple[Figure, Axes]:
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(4.6, 3.6))
+        axes = figure.subplots()
+        for (x, y, item), (light, _, _) in zip(points, hollow, strict=False):
+            axes.plot([light, x], [y, y], color=_ROLE_COLOURS[item.role], linewidth=1.2, zorder=2)
+        for x, y, item in hollow:
+            axes.scatter(
+                x, y, s=46, marker="o", c=_SURFACE, edgecolors=_ROLE_COLOURS[item.role], linewidths=1.6, zorder=3
+            )
+        for x, y, item in points:
+            marker = "o" if hollow else MARKERS[item.runtime]
+            axes.scatter(
+                x, y, s=74, marker=marker, c=_ROLE_COLOURS[item.role], edgecolors=_SURFACE, linewidths=1.4, zorder=4
+            )
+        everything = [*points, *hollow]
+        _log_axis(axes, [x for x, _, _ in everything])
+        _metric_axis(axes, [y for _, y, _ in everything], points[0][2].metric_name)
+        figure.set_layout_engine("tight")
+        figure.draw_without_rendering()
+        _label(axes, points, everything)
+        return figure, axes
+
+
+def _log_axis(axes: Axes, values: Sequence[float]) -> None:
+    axes.set_xscale("log")
+    axes.set_xlim(min(values) / 1.5, max(values) * 1.5)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _metric_axis(axes: Axes, values: Sequence[float], name: str) -> None:
+    # At least three points of range, so that a sentence more or less does not look like a cliff.
+    middle, half = (max(values) + min(values)) / 2, max(0.015, 0.7 * (max(values) - min(values)))
+    axes.set_ylim(middle - half, middle + half)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+    axes.set_title(name.replace("_", " "), loc="left", fontsize=10.5, color=_MUTED)
+    axes.tick_params(length=0)
+
+
+def _label(axes: Axes, points: Sequence[Point], occupied: Iterable[Point]) -> None:
+    """Writes each model's name once, at its leftmost point, where it covers neither a point nor another name."""
+    corners = [axes.transData.transform((x, y)) for x, y, _ in occupied]
+    taken = [Bbox.from_extents(x - 5, y - 5, x + 5, y + 5) for x, y in corners]
+    frame = axes.get_window_extent()
+    for name in dict.fromkeys(item.name for _, _, item in points):
+        x, y, _ = min((point for point in points if point[2].name == name), key=lambda point: point[0])
+        costs = {}
+        for place in _PLACES:
+            box = _write(axes, name, x, y, place).get_window_extent()
+            axes.texts[-1].remove()
+            outside = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0 or box.y1 > frame.y1
+            costs[place] = box.count_overlaps(taken) + 5 * outside
+        taken.append(_write(axes, name, x, y, min(costs, key=lambda place: costs[place])).get_window_extent())
+
+
+def _write(axes: Axes, name: str, x: float, y: float, place: tuple[int, int, str]) -> Annotation:
+    right, up, alignment = place
+    return axes.annotate(
+        title(name), (x, y), xytext=(right, up), textcoords="offset points", horizontalalignment=alignment, color=_INK
+    )
+
+
+def _svg(figure: Figure, name: str, prefix: str) -> str:
+    """The figure as one inline `<svg>` element, coloured by CSS variables, with ids of its own."""
+    text = io.StringIO()
+    with matplotlib.rc_context({**_STYLE, "svg.hashsalt": prefix}):
+        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
+    drawing = text.getvalue()
+    drawing = drawing[drawing.index("<svg") :]
+    drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
+    drawing = re.sub(r' xmlns(:xlink)?="[^"]*"', "", drawing).replace("xlink:href", "href")
+    drawing = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', drawing)
+    drawing = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', drawing)
+    drawing = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", drawing)
+    drawing = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", drawing)
+    for stand_in, variable in _VARIABLES.items():
+        drawing = drawing.replace(stand_in, variable)
+    # Width and height come from the page; the view box keeps the proportions.
+    drawing = re.sub(r'<svg ([^>]*?)height="[^"]*" ([^>]*?)width="[^"]*"', r"<svg \1\2", drawing)
+    drawing = re.sub(r'<svg ([^>]*?)width="[^"]*" ([^>]*?)height="[^"]*"', r"<svg \1\2", drawing)
+    return drawing.replace("<svg ", f'<svg role="img" aria-label="{name}" ', 1)

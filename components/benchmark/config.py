@@ -1,0 +1,61 @@
+"""Configuration of the benchmark."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+from compaware.components.core.config import ComponentConfig
+
+Role = Literal["teacher", "student", "int8", "sparse"]
+Runtime = Literal["torch", "openvino", "onnxruntime"]
+
+
+class Candidate(BaseModel):
+    """One model to measure.
+
+    Attributes:
+        name: Short name for tables and metric names.
+        role: What the model is to the others; the first teacher and the first student are the references.
+        folder: A Model artifact.
+        runtimes: Runtimes to measure it in; all that can load it when not given.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    role: Role
+    folder: Path
+    runtimes: tuple[Runtime, ...] | None = None
+
+
+class BenchmarkConfig(ComponentConfig):
+    """Measures all candidates side by side: latency, throughput, memory, size and accuracy."""
+
+    dataset: Path = Field(description="Folder of a Dataset artifact.")
+    candidates: tuple[Candidate, ...] = Field(
+        min_length=1, description="Models to measure, each with name, role (teacher, student, int8, sparse) and folder."
+    )
+    split: str = Field(default="validation", description="Split that accuracy and sequence lengths are taken from.")
+    batch_sizes: tuple[PositiveInt, ...] = Field(default=(1, 8, 32), min_length=1, description="Sentences in a batch.")
+    rounds: int = Field(default=10, ge=3, description="Times that all candidates take turns, if the time allows it.")
+    time_budget_s: float = Field(
+        default=90.0, gt=0, description="Seconds for all timed rounds together; never fewer than 3 rounds."
+    )
+    threads: PositiveInt | None = Field(
+        default=None, description="Threads of every runtime; all CPUs of the container's limit when not given."
+    )
+    max_length_tokens: PositiveInt = Field(default=128, description="Longer sentences are cut.")
+    padded: bool = Field(
+        default=False, description="Pad every sentence to max_length_tokens, not to the longest of its batch."
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of the sentences' order and of the candidates' turns.")
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> "BenchmarkConfig":
+        names = [candidate.name for candidate in self.candidates]
+        if len(set(names)) < len(names):
+            raise ValueError("candidates must have different names")
+        if len(set(self.batch_sizes)) < len(self.batch_sizes):
+            raise ValueError("batch_sizes must differ from one another")
+        return self

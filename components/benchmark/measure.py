@@ -1,0 +1,192 @@
+"""Measures all candidates side by side: every runtime in its own process, taking turns on the same batches."""
+
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+
+from compaware.components.benchmark import words
+from compaware.components.benchmark.config import BenchmarkConfig
+from compaware.components.benchmark.inputs import Inputs
+from compaware.components.benchmark.phrases import runs_in, title
+from compaware.components.benchmark.pool import Task, Worker
+from compaware.components.benchmark.report import load_summaries, render_html, render_markdown
+from compaware.components.benchmark.results import FILE_NAME, Batch, Benchmark, Measured, fastest
+from compaware.components.benchmark.statistics import plan_rounds, turns
+from compaware.components.benchmark.tasks import prepare_tasks
+from compaware.components.core import cpu
+from compaware.components.core.artifacts import size_bytes, write_text
+from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
+from compaware.components.core.errors import UserError
+from compaware.components.core.metrics import compute_metrics
+from compaware.components.core.progress import Progress
+from compaware.components.core.sparsity.measure import compressed_bytes
+from compaware.components.core.summary import Summary
+from compaware.components.core.workspace import Workspace
+
+_SCORING_BATCH = 32
+# What a quantized model may lose when its own summary does not say.
+_USUAL_LOSS = 0.01
+log = logging.getLogger(__name__)
+
+
+def run(config: BenchmarkConfig, workspace: Workspace) -> Summary:
+    """Measures, writes `benchmark.json`, `report.html` and `report.md`, and prints every candidate's figures."""
+    dataset = load_dataset_folder(config.dataset)
+    if not dataset.manifest.splits.get(config.split):
+        raise UserError(f"split '{config.split}' of {config.dataset} is empty or missing: choose another")
+    summaries = load_summaries({candidate.name: candidate.folder for candidate in config.candidates})
+    benchmark = _benchmark(config, dataset, summaries, workspace.work)
+    write_text(workspace.output / FILE_NAME, benchmark.model_dump_json(indent=2) + "\n")
+    write_text(workspace.output / "report.html", render_html(benchmark, summaries))
+    write_text(workspace.output / "report.md", render_markdown(benchmark, summaries))
+    _print(benchmark)
+    return Summary.create("benchmark", config, _metrics(benchmark), {"headline": words.headline(benchmark)})
+
+
+def _benchmark(
+    config: BenchmarkConfig, dataset: PreparedDataset, summaries: dict[str, Summary], work: Path
+) -> Benchmark:
+    threads = config.threads or cpu.threads()
+    log.info("%d threads for every runtime, on %s (%s)", threads, cpu.model_name(), ", ".join(cpu.flags()))
+    tasks = prepare_tasks(config, dataset, work)
+    with ExitStack() as stack:
+        workers = []
+        for task in tasks:
+            log.info("starting %s", task.id)
+            worker = stack.enter_context(Worker(task, threads, work / f"{task.id}.log"))
+            worker.load(config.max_length_tokens if config.padded else None)
+            workers.append(worker)
+        metrics = [_score(worker, dataset, config.split, work) for worker in workers]
+        rows = dataset.manifest.splits[config.split]
+        batches = [_time(workers, size, rows, config) for size in config.batch_sizes]
+        memory = [int(worker.ask(memory=True)["peak_bytes"]) for worker in workers]
+    benchmark = Benchmark(
+        machine=cpu.machine_facts() | {"threads": threads},
+        data=_data_facts(dataset, config, Inputs.load(tasks[0].inputs)),
+        settings=config.model_dump(mode="json", exclude={"output", "work", "existing_output", "dataset", "candidates"}),
+        allowed_loss=_allowed_loss(summaries),
+        candidates=[
+            _measured(task, dataset.manifest.metric, metrics[place], memory[place], batches_of)
+            for place, task in enumerate(tasks)
+            for batches_of in [{size: found[place] for size, found in zip(config.batch_sizes, batches, strict=True)}]
+        ],
+    )
+    benchmark.fill_ratios()
+    benchmark.recommended = words.recommend(benchmark)
+    benchmark.words = words.sentences(benchmark)
+    return benchmark
+
+
+def _score(worker: Worker, dataset: PreparedDataset, split: str, work: Path) -> float:
+    """The primary metric over the whole split, from the worker's own logits."""
+    file = work / f"{worker.task.id}.npy"
+    worker.ask(score=str(file), batch_size=_SCORING_BATCH)
+    logits = np.load(file)
+    manifest = dataset.manifest
+    if logits.shape[1] != manifest.num_labels:
+        raise UserError(
+            f"candidate '{worker.task.candidate.name}' has {logits.shape[1]} outputs, the data wants "
+            f"{manifest.num_labels}: measure models that were made for this data"
+        )
+    found = compute_metrics(manifest.metric, logits, dataset.split(split).column("label").to_numpy())[manifest.metric]
+    log.info("%s: %s %.4f", worker.task.id, manifest.metric, found)
+    return found
+
+
+def _time(workers: list[Worker], batch_size: int, rows: int, config: BenchmarkConfig) -> list[Batch]:
+    """All rounds of one batch size; one `Batch` for each worker."""
+    generator = np.random.default_rng([config.seed, batch_size])
+    # Whole batches only; a split smaller than one batch is repeated to fill it.
+    count = max(1, rows // batch_size)
+    batches = np.resize(generator.permutation(rows), (count, batch_size)).tolist()
+    warm = [worker.ask(time=batches[: min(3, count)])["seconds"] for worker in workers]
+    rounds, calls = plan_rounds(
+        [float(np.median(seconds)) for seconds in warm],
+        config.time_budget_s / len(config.batch_sizes),
+        config.rounds,
+        count,
+    )
+    seconds: list[list[list[float]]] = [[] for _ in workers]
+    progress = Progress("round", rounds)
+    for number, order in enumerate(turns(len(workers), rounds, config.seed)):
+        chosen = [batches[(number * calls + call) % count] for call in range(calls)]
+        for place in order:
+            seconds[place].append(workers[place].ask(time=chosen)["seconds"])
+        progress.update(number + 1, f"batch size {batch_size}", batch_size * calls * len(workers))
+    return [Batch.from_rounds(found, batch_size) for found in seconds]
+
+
+def _measured(task: Task, metric_name: str, metric: float, memory: int, batches: dict[int, Batch]) -> Measured:
+    return Measured(
+        id=task.id,
+        name=task.candidate.name,
+        role=task.candidate.role,
+        precision=task.precision,
+        runtime=task.runtime,
+        metric_name=metric_name,
+        metric=metric,
+        size_bytes=sum(size_bytes(file) for file in task.files),
+        compressed_bytes=sum(compressed_bytes(file) for file in task.files),
+        peak_memory_bytes=memory,
+        batches=batches,
+        path=str(task.candidate.folder),
+    )
+
+
+def _data_facts(dataset: PreparedDataset, config: BenchmarkConfig, inputs: Inputs) -> dict[str, object]:
+    return {
+        "task": dataset.manifest.task,
+        "split": config.split,
+        "rows": dataset.manifest.splits[config.split],
+        "metric": dataset.manifest.metric,
+        "fingerprint": dataset.manifest.fingerprint,
+        "median_length_tokens": float(np.median(inputs.lengths)),
+    }
+
+
+def _allowed_loss(summaries: dict[str, Summary]) -> float:
+    """What the quantized model's own criterion allows, as an absolute difference."""
+    for summary in summaries.values():
+        criterion = summary.facts.get("criterion")
+        if criterion:
+            allowed = float(criterion["allowed_loss"])
+            return allowed * abs(float(criterion["baseline"])) if criterion["kind"] == "relative" else allowed
+    return _USUAL_LOSS
+
+
+def _metrics(benchmark: Benchmark) -> dict[str, float]:
+    """Flat numbers with stable names."""
+    found: dict[str, float] = {}
+    for item in benchmark.candidates:
+        found.setdefault(f"{item.name}_{item.metric_name}", item.metric)
+        found[f"{item.id}_size_bytes"] = item.size_bytes
+        found[f"{item.id}_peak_memory_bytes"] = item.peak_memory_bytes
+        for size, batch in item.batches.items():
+            found[f"{item.id}_batch{size}_p50_ms"] = batch.p50_ms
+            found[f"{item.id}_batch{size}_p99_ms"] = batch.p99_ms
+            found[f"{item.id}_batch{size}_samples_per_s"] = batch.samples_per_s
+    teacher = benchmark.reference("teacher")
+    for size in benchmark.batch_sizes if benchmark.of("int8") else []:
+        best = fastest(benchmark.of("int8"), size).batches[size]
+        if teacher:
+            found[f"best_int8_speedup_vs_teacher_batch{size}"] = best.speed_over(teacher.batches[size]).median
+        if benchmark.dense():
+            plain = fastest(benchmark.dense(), size).batches[size]
+            found[f"best_int8_speedup_vs_best_fp32_batch{size}"] = best.speed_over(plain).median
+    return found
+
+
+def _print(benchmark: Benchmark) -> None:
+    """The figures in the lines that other tools of this kind print, then what they say."""
+    for item in benchmark.candidates:
+        for size, batch in item.batches.items():
+            print(f"{title(item.name)}, {runs_in(item)}")
+            print(f"Batch size = {size}")
+            print(f"Final Eval {item.metric_name} Accuracy: {item.metric:.4f}")
+            print(f"Latency: {batch.p50_ms:.3f} ms")
+            print(f"Throughput: {batch.samples_per_s:.1f} samples/sec", flush=True)
+    print(words.headline(benchmark))
+    for sentence in benchmark.words:
+        print(f"- {sentence}", flush=True)

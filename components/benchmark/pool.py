@@ -1,0 +1,133 @@
+"""The benchmark's worker processes: one for each candidate, runtime and precision; they work one at a time."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from compaware.components.benchmark.config import Candidate
+from compaware.components.core.errors import UserError
+from compaware.components.core.runtimes import Precision, RuntimeName
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+# What makes a process a rank of a distributed training; a worker is not one.
+_RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+_SECONDS_TO_END = 10.0
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one worker measures.
+
+    Attributes:
+        candidate: The model.
+        runtime: The runtime that it runs in.
+        precision: The precision that it computes in.
+        folder: Where the runtime's files lie: the candidate's folder, or its converted form's.
+        files: The files that the runtime reads.
+        inputs: The tokenized split (see `Inputs`).
+    """
+
+    candidate: Candidate
+    runtime: RuntimeName
+    precision: Precision
+    folder: Path
+    files: tuple[Path, ...]
+    inputs: Path
+
+    @property
+    def id(self) -> str:
+        """`<name>_<runtime>`, with the precision between where the role does not tell it."""
+        usual = "int8" if self.candidate.role == "int8" else "fp32"
+        unusual = [] if self.precision == usual else [self.precision.removeprefix("int8_")]
+        return "_".join([self.candidate.name, *unusual, self.runtime])
+
+
+class Worker:
+    """A process that answers requests about one model (see `worker`).
+
+    Args:
+        task: What it measures.
+        threads: Threads of its runtime, set in its environment before any library is loaded.
+        log: File for what its libraries print.
+    """
+
+    def __init__(self, task: Task, threads: int, log: Path):
+        self.task = task
+        self._threads = threads
+        self._log = log
+        kept = {name: value for name, value in os.environ.items() if name not in _RANK_VARIABLES}
+        with log.open("w", encoding="utf-8") as errors:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "compaware.components.benchmark.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                bufsize=1,
+                env={**kept, **{name: str(threads) for name in _THREAD_VARIABLES}},
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.end()
+
+    def load(self, width: int | None) -> None:
+        """Loads the model and the split; `width` pads every batch to that many tokens.
+
+        Raises:
+            UserError: The runtime cannot load it.
+        """
+        self.ask(
+            folder=str(self.task.folder),
+            runtime=self.task.runtime,
+            precision=self.task.precision,
+            threads=self._threads,
+            inputs=str(self.task.inputs),
+            width=width,
+        )
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Sends a request and waits for its answer; all other workers are idle meanwhile.
+
+        Raises:
+            UserError: The worker says so, or has ended.
+        """
+        assert self._process.stdin is not None and self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps(request) + "\n")
+            line = self._process.stdout.readline()
+        except BrokenPipeError:
+            line = ""
+        if not line:
+            raise UserError(f"{self.task.id} cannot be measured: its process ended, {self._reason()}")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise UserError(answer["error"])
+        return answer
+
+    def end(self) -> None:
+        """Ends the process; one that does not is killed."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        try:
+            self._process.wait(_SECONDS_TO_END)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _reason(self) -> str:
+        code = self._process.wait()
+        if code < 0:
+            return f"killed by signal {-code} (9 mostly means: not enough memory; measure fewer candidates at once)"
+        lines = [line.strip() for line in self._log.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return f"{lines[-1] if lines else 'without a word'} (exit code {code})"

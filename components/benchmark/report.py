@@ -1,0 +1,246 @@
+"""The report: one self-contained HTML page and the same in Markdown, from a `Benchmark` and the models' summaries."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from compaware.components.benchmark import charts
+from compaware.components.benchmark.phrases import batch_ratio, megabytes, points, runs_in, title
+from compaware.components.benchmark.results import Benchmark, Measured
+from compaware.components.benchmark.words import headline
+from compaware.components.core.summary import Summary
+
+# Facts of the candidates' summaries that are tables, with their titles.
+_FACT_TABLES = {
+    "mixed_precision": "Mixed precision statistics",
+    "tune_results": "Tune result",
+    "layers": "Sparsity by layer",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the report.
+
+    Attributes:
+        name: Its heading.
+        columns: Heads.
+        rows: Cells as text.
+        roles: Role of each row's candidate, for its colour; empty when rows are not candidates.
+        marked: Index of the recommended row, or None.
+        text_columns: How many of the first columns are text; the others are figures.
+    """
+
+    name: str
+    columns: list[str]
+    rows: list[list[str]]
+    roles: list[str]
+    marked: int | None = None
+    text_columns: int = 1
+
+
+@dataclass(frozen=True)
+class Card:
+    """One figure in large type."""
+
+    name: str
+    value: str
+    note: str
+
+
+def render_html(benchmark: Benchmark, summaries: dict[str, Summary]) -> str:
+    """The report as a page without scripts, styles or images from elsewhere.
+
+    Args:
+        benchmark: Complete, with recommendation and words.
+        summaries: Of those candidates that have one, by name.
+    """
+    drawings = [
+        charts.accuracy_against_latency(benchmark, benchmark.batch_sizes[0]),
+        charts.accuracy_against_size(benchmark),
+        charts.throughput_by_batch(benchmark),
+    ]
+    return _render(
+        "report.html.j2",
+        benchmark,
+        summaries,
+        charts=[Markup(drawing) for drawing in drawings],
+        cards=_cards(benchmark),
+        shapes=sorted({item.runtime for item in benchmark.candidates}),
+        roles=list(dict.fromkeys(item.role for item in benchmark.candidates)),
+    )
+
+
+def render_markdown(benchmark: Benchmark, summaries: dict[str, Summary]) -> str:
+    """The report as Markdown tables, without raw HTML."""
+    return _render("report.md.j2", benchmark, summaries)
+
+
+def _render(template: str, benchmark: Benchmark, summaries: dict[str, Summary], **more: Any) -> str:
+    environment = Environment(
+        loader=PackageLoader("compaware.components.benchmark"),
+        autoescape=".html" in template,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["cell"] = lambda text: " ".join(text.split()).replace("|", "\\|")
+    return environment.get_template(template).render(
+        headline=headline(benchmark),
+        words=benchmark.words,
+        data=benchmark.data,
+        overview=_overview(benchmark),
+        speeds=[_speed(benchmark, size) for size in benchmark.batch_sizes],
+        facts=list(_fact_tables(benchmark, summaries)),
+        machine=_machine(benchmark),
+        method=_method(benchmark),
+        **more,
+    )
+
+
+def _cards(benchmark: Benchmark) -> list[Card]:
+    assert benchmark.recommended is not None
+    chosen, size = benchmark.by_id(benchmark.recommended.id), benchmark.batch_sizes[0]
+    batch = chosen.batches[size]
+    cards = [Card("serve", title(chosen.name), runs_in(chosen))]
+    teacher = benchmark.reference("teacher")
+    if teacher and batch.ratio_to_teacher is not None:
+        low, high = batch.spread["ratio_to_teacher"]
+        cards.append(
+            Card(
+                f"speed, batch {size}",
+                f"{batch.ratio_to_teacher:.1f}x",
+                f"over the {title(teacher.name)} ({low:.1f}–{high:.1f})",
+            )
+        )
+    cards.append(Card(f"latency, batch {size}", f"{batch.p50_ms:.2f} ms", f"p50; p99 {batch.p99_ms:.2f} ms"))
+    less = f"{megabytes(chosen.compressed_bytes)} deflated"
+    if teacher:
+        less = f"{title(teacher.name)}: {megabytes(teacher.size_bytes)}"
+    cards.append(Card("size", megabytes(chosen.size_bytes), less))
+    reference = teacher or benchmark.dense()[0] if benchmark.dense() else chosen
+    difference = f"{points(chosen.metric, reference.metric)} from the {title(reference.name)}"
+    cards.append(Card(chosen.metric_name.replace("_", " "), f"{chosen.metric:.4f}", difference))
+    return cards
+
+
+def _marked(benchmark: Benchmark, identifier: str | None) -> int | None:
+    return next((place for place, item in enumerate(benchmark.candidates) if item.id == identifier), None)
+
+
+def _name_cells(item: Measured) -> list[str]:
+    return [title(item.name), runs_in(item)]
+
+
+def _overview(benchmark: Benchmark) -> Table:
+    return Table(
+        "All candidates",
+        ["candidate", "runtime", benchmark.candidates[0].metric_name, "size", "deflated", "peak memory"],
+        [
+            [
+                *_name_cells(item),
+                f"{item.metric:.4f}",
+                megabytes(item.size_bytes),
+                megabytes(item.compressed_bytes),
+                megabytes(item.peak_memory_bytes),
+            ]
+            for item in benchmark.candidates
+        ],
+        [item.role for item in benchmark.candidates],
+        _marked(benchmark, benchmark.recommended.id if benchmark.recommended else None),
+        text_columns=2,
+    )
+
+
+def _speed(benchmark: Benchmark, size: int) -> Table:
+    return Table(
+        f"Batch size {size}",
+        [
+            "candidate",
+            "runtime",
+            "p50 ms",
+            "p90 ms",
+            "p99 ms",
+            "samples/s",
+            "over teacher",
+            "over FP32 student",
+        ],
+        [
+            [
+                *_name_cells(item),
+                *(f"{value:.2f}" for value in (batch.p50_ms, batch.p90_ms, batch.p99_ms)),
+                f"{batch.samples_per_s:.1f}",
+                batch_ratio(batch, "ratio_to_teacher"),
+                batch_ratio(batch, "ratio_to_fp32_student"),
+            ]
+            for item in benchmark.candidates
+            for batch in [item.batches[size]]
+        ],
+        [item.role for item in benchmark.candidates],
+        _marked(benchmark, benchmark.recommended.by_batch[size] if benchmark.recommended else None),
+        text_columns=2,
+    )
+
+
+def _fact_tables(benchmark: Benchmark, summaries: dict[str, Summary]) -> Iterable[Table]:
+    for name, summary in summaries.items():
+        for key, heading in _FACT_TABLES.items():
+            rows = summary.facts.get(key)
+            if rows:
+                columns = list(dict.fromkeys(column for row in rows for column in row))
+                yield Table(
+                    f"{heading}: {title(name)}",
+                    [column.replace("_", " ") for column in columns],
+                    [[_cell(row.get(column)) for column in columns] for row in rows],
+                    [],
+                )
+
+
+def _machine(benchmark: Benchmark) -> Table:
+    machine = benchmark.machine
+    rows = [
+        ["CPU", str(machine["cpu"])],
+        ["flags that matter", ", ".join(machine["flags"]) or "none"],
+        ["threads", str(machine["threads"])],
+        *([name, str(value)] for name, value in machine["versions"].items()),
+    ]
+    return Table("Machine", ["fact", "value"], rows, [], text_columns=2)
+
+
+def _method(benchmark: Benchmark) -> list[str]:
+    settings, data = benchmark.settings, benchmark.data
+    lengths = (
+        f"Every sentence is padded to {settings['max_length_tokens']} tokens."
+        if settings["padded"]
+        else f"Sentences keep their real lengths (cut at {settings['max_length_tokens']} tokens, median "
+        f"{data['median_length_tokens']:.0f}); a batch is padded to its longest."
+    )
+    return [
+        f"Split {data['split']} of {data['task']}, {data['rows']} rows. {lengths}",
+        "One process for each candidate, runtime and precision, with a fixed number of threads "
+        f"({benchmark.machine['threads']}); only one works at a time.",
+        f"Up to {settings['rounds']} rounds within {settings['time_budget_s']:.0f} s, never fewer than 3. In each, all "
+        f"take turns on the same batches, in an order drawn anew (seed {settings['seed']}). Each turn begins with a "
+        "call that is not timed.",
+        "A call is one forward pass from token ids to logits; tokenization and padding are done before.",
+        "The metric is computed over the whole split from the logits of the same process on the same files.",
+        "Size is that of the files that the runtime reads; deflated, the same after deflate. Peak memory is that of "
+        "the whole process, libraries included.",
+    ]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def load_summaries(folders: dict[str, Path]) -> dict[str, Summary]:
+    """Summaries of those model folders that a component of ours wrote."""
+    return {name: Summary.load(folder) for name, folder in folders.items() if (folder / "summary.json").is_file()}

@@ -1,0 +1,159 @@
+"""What `benchmark.json` holds: every figure of a benchmark, and where each stands."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel
+
+from compaware.components.benchmark.config import Role, Runtime
+from compaware.components.benchmark.statistics import Ratio, latency_percentiles, ratio
+
+FILE_NAME = "benchmark.json"
+
+
+class Batch(BaseModel):
+    """Speed of one candidate at one batch size.
+
+    Attributes:
+        p50_ms: Median time of a call, in milliseconds; `p90_ms` and `p99_ms` likewise.
+        samples_per_s: Sentences over time, all timed calls together.
+        ratio_to_teacher: Speed over the teacher's (FP32, torch eager), median of the rounds; None without a teacher.
+        ratio_to_fp32_student: Speed over the FP32 student's (torch eager), likewise.
+        spread: 10th and 90th percentile over the rounds of each ratio.
+        calls: Timed calls.
+        round_ms: Mean time of a call in each round, from which ratios are made.
+    """
+
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    samples_per_s: float
+    ratio_to_teacher: float | None = None
+    ratio_to_fp32_student: float | None = None
+    spread: dict[str, tuple[float, float]] = {}
+    calls: int
+    round_ms: list[float]
+
+    @classmethod
+    def from_rounds(cls, rounds: list[list[float]], batch_size: int) -> "Batch":
+        """Sums up the seconds of each call in each round."""
+        calls = [second for seconds in rounds for second in seconds]
+        p50, p90, p99 = latency_percentiles([1000 * second for second in calls])
+        return cls(
+            p50_ms=p50,
+            p90_ms=p90,
+            p99_ms=p99,
+            samples_per_s=batch_size * len(calls) / sum(calls),
+            calls=len(calls),
+            round_ms=[1000 * sum(seconds) / len(seconds) for seconds in rounds],
+        )
+
+    def speed_over(self, other: "Batch") -> Ratio:
+        """How many times faster this is than `other`, which took turns with it."""
+        return ratio(other.round_ms, self.round_ms)
+
+
+class Measured(BaseModel):
+    """One candidate in one runtime and precision.
+
+    Attributes:
+        id: `<name>_<runtime>`, with the precision between when the model's name does not tell it.
+        name: The candidate's name.
+        role: teacher, student, int8 or sparse.
+        precision: fp32, bf16 or int8.
+        runtime: torch (eager), openvino or onnxruntime.
+        metric_name: The task's primary metric.
+        metric: Its value over the whole split, from the logits of the same worker that was timed.
+        size_bytes: Of the files that this runtime reads.
+        compressed_bytes: The same files after deflate (level 6): what zeros and INT8 save in transport.
+        peak_memory_bytes: Highest resident memory of the worker process, from its start.
+        batches: Speed by batch size.
+        path: The model's folder.
+    """
+
+    id: str
+    name: str
+    role: Role
+    precision: str
+    runtime: Runtime
+    metric_name: str
+    metric: float
+    size_bytes: int
+    compressed_bytes: int
+    peak_memory_bytes: int
+    batches: dict[int, Batch]
+    path: str
+
+
+class Recommended(BaseModel):
+    """What to serve.
+
+    Attributes:
+        id: The candidate for most uses: the fastest at the smallest batch size.
+        by_batch: The fastest at each batch size.
+    """
+
+    id: str
+    by_batch: dict[int, str]
+
+
+class Benchmark(BaseModel):
+    """All of `benchmark.json`.
+
+    Attributes:
+        machine: cpu, flags, threads, versions.
+        data: task, split, rows, fingerprint, metric, lengths in tokens.
+        settings: How it was measured.
+        allowed_loss: By how much the primary metric may fall below the FP32 model's.
+        candidates: Every candidate in every runtime.
+        recommended: What to serve; set by `words.recommend`.
+        words: What the figures say; set by `words.sentences`.
+    """
+
+    machine: dict[str, Any]
+    data: dict[str, Any]
+    settings: dict[str, Any]
+    allowed_loss: float
+    candidates: list[Measured]
+    recommended: Recommended | None = None
+    words: list[str] = []
+
+    @property
+    def batch_sizes(self) -> list[int]:
+        """Smallest first."""
+        return sorted(self.candidates[0].batches)
+
+    def of(self, *roles: Role) -> list[Measured]:
+        """Candidates with one of these roles."""
+        return [candidate for candidate in self.candidates if candidate.role in roles]
+
+    def by_id(self, identifier: str) -> Measured:
+        """The candidate with this id."""
+        return next(candidate for candidate in self.candidates if candidate.id == identifier)
+
+    def reference(self, role: Role) -> Measured | None:
+        """The first candidate of a role in FP32, torch eager: what ratios are against."""
+        found = (item for item in self.of(role) if item.runtime == "torch" and item.precision == "fp32")
+        return next(found, None)
+
+    def dense(self) -> list[Measured]:
+        """The dense FP32 model that small ones are judged against, in all its runtimes: student, or else teacher."""
+        models = self.of("student") or self.of("teacher")
+        return [item for item in models if item.name == models[0].name and item.precision == "fp32"]
+
+    def fill_ratios(self) -> None:
+        """Writes each batch's ratios and their spread."""
+        teacher, student = self.reference("teacher"), self.reference("student")
+        for candidate in self.candidates:
+            for size, batch in candidate.batches.items():
+                if teacher:
+                    found = batch.speed_over(teacher.batches[size])
+                    batch.ratio_to_teacher, batch.spread["ratio_to_teacher"] = found.median, found.spread
+                if student:
+                    found = batch.speed_over(student.batches[size])
+                    batch.ratio_to_fp32_student, batch.spread["ratio_to_fp32_student"] = found.median, found.spread
+
+
+def fastest(candidates: Iterable[Measured], batch_size: int) -> Measured:
+    """The candidate with the highest throughput at a batch size, of at least one."""
+    return max(candidates, key=lambda item: item.batches[batch_size].samples_per_s)

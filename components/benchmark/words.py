@@ -1,0 +1,212 @@
+"""What the figures say, in sentences: pure functions from a `Benchmark`, honest where a technique brings nothing."""
+
+from compaware.components.benchmark.phrases import listed, megabytes, more, points, sentence, times, title
+from compaware.components.benchmark.results import Benchmark, Recommended, fastest
+from compaware.components.benchmark.statistics import unrest
+
+# Above this, one runtime's rounds lie so far apart that small ratios mean nothing.
+_RESTLESS = 0.25
+# Below this many calls the 99th percentile is about the slowest call.
+_CALLS_FOR_P99 = 100
+_INT8_FLAGS = ("avx512_vnni", "avx_vnni", "amx_int8")
+_BF16_FLAGS = ("avx512_bf16", "amx_bf16")
+
+
+def recommend(benchmark: Benchmark) -> Recommended:
+    """Names what to serve: the fastest INT8 candidate that keeps its accuracy, or else the fastest that does."""
+    floor = accuracy_floor(benchmark)
+    keeping = [item for item in benchmark.candidates if item.metric >= floor]
+    pool = (
+        [item for item in keeping if item.role == "int8"]
+        or [item for item in keeping if item.role != "teacher"]
+        or benchmark.dense()
+        or benchmark.candidates
+    )
+    best = {size: fastest(pool, size).id for size in benchmark.batch_sizes}
+    return Recommended(id=best[benchmark.batch_sizes[0]], by_batch=best)
+
+
+def accuracy_floor(benchmark: Benchmark) -> float:
+    """The metric that a compressed model must reach: the dense FP32 model's, less the allowed loss."""
+    dense = benchmark.dense()
+    # Metrics are quotients of counts; the slack keeps an exact tie on the right side.
+    return dense[0].metric - benchmark.allowed_loss - 1e-9 if dense else float("-inf")
+
+
+def headline(benchmark: Benchmark) -> str:
+    """One sentence: the recommended candidate against the teacher."""
+    chosen = benchmark.by_id(recommend(benchmark).id)
+    size = benchmark.batch_sizes[0]
+    reference = benchmark.reference("teacher") or benchmark.reference("student")
+    name = sentence(f"{title(chosen.name)} in {chosen.runtime}")
+    metric = title(chosen.metric_name)
+    if reference is None or reference is chosen:
+        rate = chosen.batches[size].samples_per_s
+        return f"{name}: {rate:.0f} sentences a second at batch {size}, {metric} {chosen.metric:.4f}"
+    speed = chosen.batches[size].speed_over(reference.batches[size]).median
+    return (
+        f"{name}: {more(speed, 'faster', 'slower')} than the {title(reference.name)} at batch {size}, "
+        f"{more(reference.size_bytes / chosen.size_bytes, 'smaller', 'larger')}, "
+        f"{points(chosen.metric, reference.metric)} of {metric}"
+    )
+
+
+def sentences(benchmark: Benchmark) -> list[str]:
+    """Everything a reader should know before using the figures, the most useful first."""
+    return [
+        _serving(benchmark),
+        *_int8_speed(benchmark),
+        *_int8_accuracy(benchmark),
+        *_int8_size(benchmark),
+        *_sparse(benchmark),
+        *_teacher(benchmark),
+        *_bf16(benchmark),
+        *_tails(benchmark),
+        *_unrest(benchmark),
+    ]
+
+
+def _serving(benchmark: Benchmark) -> str:
+    found = recommend(benchmark)
+    chosen = benchmark.by_id(found.id)
+    where: dict[str, list[int]] = {}
+    for size, identifier in found.by_batch.items():
+        where.setdefault(identifier, []).append(size)
+    parts = []
+    for identifier, sizes in where.items():
+        item = benchmark.by_id(identifier)
+        precision = "" if item.precision == item.name else f" {item.precision.upper().replace('_', '+')}"
+        parts.append(f"{title(item.name)}{precision} in {item.runtime} at batch {listed(sizes)}")
+    kind = "INT8 candidate" if chosen.role == "int8" else "candidate"
+    keeps = f"stays within {_allowed(benchmark)} of the FP32 model's {title(chosen.metric_name)}"
+    text = f"Serve {listed(parts)}: the fastest {kind} that {keeps}."
+    return f"No INT8 candidate {keeps}. {text}" if benchmark.of("int8") and chosen.role != "int8" else text
+
+
+def _int8_speed(benchmark: Benchmark) -> list[str]:
+    dense = benchmark.dense()
+    if not dense or not benchmark.of("int8"):
+        return []
+    faster: list[str] = []
+    slower: list[str] = []
+    level: list[str] = []
+    for size in benchmark.batch_sizes:
+        small, plain = fastest(benchmark.of("int8"), size), fastest(dense, size)
+        found = small.batches[size].speed_over(plain.batches[size])
+        where = f"batch {size} ({small.runtime} over {plain.runtime}: {times(found)})"
+        (faster if found.faster else slower if found.slower else level).append(where)
+    than = f"than the best FP32 runtime of the {title(dense[0].name)}"
+    said = []
+    if faster:
+        said.append(f"INT8 is faster {than} at {listed(faster)}.")
+    if slower:
+        said.append(
+            f"On this CPU INT8 is slower {than} at {listed(slower)}: its gain there is the smaller file, not speed."
+        )
+    if level:
+        said.append(f"On this CPU INT8 is not clearly faster {than} at {listed(level)}: take the two as equal there.")
+    if not any(flag in benchmark.machine["flags"] for flag in _INT8_FLAGS):
+        said.append("This CPU has no INT8 dot products (VNNI or AMX), where most of INT8's speed comes from.")
+    return said
+
+
+def _int8_accuracy(benchmark: Benchmark) -> list[str]:
+    dense, floor = benchmark.dense(), accuracy_floor(benchmark)
+    said = []
+    for verdict, wanted in (("within", True), ("NOT within", False)):
+        items = [item for item in benchmark.of("int8") if dense and (item.metric >= floor) is wanted]
+        if items:
+            each = listed(
+                f"{title(item.name)} in {item.runtime} {item.metric:.4f} ({points(item.metric, dense[0].metric)})"
+                for item in items
+            )
+            said.append(
+                f"{sentence(title(dense[0].metric_name))}: {each}, against {dense[0].metric:.4f} of the FP32 "
+                f"{title(dense[0].name)}: {verdict} the allowed loss of {_allowed(benchmark)}."
+            )
+    return said
+
+
+def _int8_size(benchmark: Benchmark) -> list[str]:
+    dense = benchmark.dense()
+    if not dense or not benchmark.of("int8"):
+        return []
+    smallest = min(benchmark.of("int8"), key=lambda item: item.size_bytes)
+    smaller = more(dense[0].size_bytes / smallest.size_bytes, "smaller", "larger")
+    return [
+        f"The INT8 file for {smallest.runtime} is {smaller} than the FP32 {title(dense[0].name)} "
+        f"({megabytes(smallest.size_bytes)} against {megabytes(dense[0].size_bytes)})."
+    ]
+
+
+def _sparse(benchmark: Benchmark) -> list[str]:
+    dense = {item.runtime: item for item in benchmark.dense()}
+    found = []
+    for item in benchmark.of("sparse"):
+        plain = dense.get(item.runtime)
+        # Zeros are compared only with a dense model of the same shape.
+        if plain is None or item.precision != "fp32" or abs(item.size_bytes / plain.size_bytes - 1) > 0.05:
+            continue
+        for size in benchmark.batch_sizes:
+            found.append((item.batches[size].speed_over(plain.batches[size]), f"in {item.runtime} at batch {size}"))
+    said = []
+    faster = [f"{times(speed)} {where}" for speed, where in found if speed.faster]
+    if faster:
+        said.append(f"The sparse model is faster than the dense one of the same shape: {listed(faster)}.")
+    elif found:
+        medians = sorted(speed.median for speed, _ in found)
+        said.append(
+            f"Sparsity brings no speed here: in the same runtime the sparse model runs at {medians[0]:.2f}x to "
+            f"{medians[-1]:.2f}x the speed of the dense one. These runtimes multiply zeros like any number."
+        )
+    for item in {item.name: item for item in benchmark.of("sparse")}.values():
+        said.append(
+            f"The zeros of {title(item.name)} show in transport: {megabytes(item.size_bytes)} on disk, "
+            f"{megabytes(item.compressed_bytes)} deflated."
+        )
+    return said
+
+
+def _teacher(benchmark: Benchmark) -> list[str]:
+    teacher = benchmark.reference("teacher")
+    if teacher is None:
+        return []
+    said = (
+        "Speed over the teacher is against the teacher in FP32, torch eager, on the same batches in the same round; "
+        "each ratio is the median over the rounds, its spread the 10th to the 90th percentile."
+    )
+    chosen, size = benchmark.by_id(recommend(benchmark).id), benchmark.batch_sizes[0]
+    best = fastest([item for item in benchmark.of("teacher") if item.name == teacher.name], size)
+    if best is not teacher and chosen.role != "teacher":
+        found = chosen.batches[size].speed_over(best.batches[size])
+        said += (
+            f" Against the teacher's own fastest runtime ({best.runtime}), {title(chosen.name)} in {chosen.runtime} "
+            f"runs at {times(found)} at batch {size}."
+        )
+    return [said]
+
+
+def _bf16(benchmark: Benchmark) -> list[str]:
+    if any(flag in benchmark.machine["flags"] for flag in _BF16_FLAGS):
+        return []
+    return ["BF16 was not measured: this CPU has no avx512_bf16 or AMX and would only emulate it."]
+
+
+def _tails(benchmark: Benchmark) -> list[str]:
+    calls = {size: batch.calls for size, batch in benchmark.candidates[0].batches.items()}
+    few = [f"{count} calls at batch {size}" for size, count in calls.items() if count < _CALLS_FOR_P99]
+    return [f"The p99 figures rest on {listed(few)}: read them as about the slowest call."] if few else []
+
+
+def _unrest(benchmark: Benchmark) -> list[str]:
+    worst = max(unrest(batch.round_ms) for item in benchmark.candidates for batch in item.batches.values())
+    if worst < _RESTLESS:
+        return []
+    return [
+        f"The machine was not quiet: one candidate's rounds lie up to {100 * worst:.0f} % apart. "
+        "Trust the ratios with their spread more than the milliseconds."
+    ]
+
+
+def _allowed(benchmark: Benchmark) -> str:
+    return f"{100 * benchmark.allowed_loss:.1f} points"

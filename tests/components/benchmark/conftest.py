@@ -1,0 +1,109 @@
+"""One benchmark of four real, tiny models, shared by the tests that look at it."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from compaware.components.benchmark import measure
+from compaware.components.benchmark.config import BenchmarkConfig
+from compaware.components.core.config import validate
+from compaware.components.core.dataset import PreparedDataset
+from compaware.components.core.evaluation import sorted_batches
+from compaware.components.core.int8.export import max_sequence_tokens
+from compaware.components.core.int8.ptq import quantize_after_training
+from compaware.components.core.int8.serve import save_forms
+from compaware.components.core.models import load_classifier, load_tokenizer, save_classifier
+from compaware.components.core.summary import Summary
+from compaware.components.core.text import tokenize
+from compaware.components.core.workspace import run_stage
+
+from tests.tiny import make_dataset, make_model
+
+FACTS = {
+    "criterion": {
+        "passed": True,
+        "metric_name": "accuracy",
+        "baseline": 0.5,
+        "measured": 0.49,
+        "allowed_loss": 0.04,
+        "kind": "relative",
+    },
+    "mixed_precision": [{"op_type": "Embedding", "total": 3, "int8": 3, "bf16": 0, "fp32": 0}],
+    "tune_results": [{"candidate": "PTQ", "metric": 0.49, "duration_s": 1.5}],
+}
+
+
+@pytest.fixture(scope="session")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    return make_dataset(tmp_path_factory.mktemp("benchmark") / "dataset", validation_rows=90)
+
+
+@pytest.fixture(scope="session")
+def models(dataset: PreparedDataset, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of a teacher, a student, a sparse and an INT8 model."""
+    root = tmp_path_factory.mktemp("models")
+    teacher = make_model(root / "teacher", dataset, seed=1, num_hidden_layers=3)
+    student = make_model(root / "student", dataset, seed=2)
+    return {
+        "teacher": teacher,
+        "student": student,
+        "sparse": _sparse(student, root / "sparse"),
+        "int8": _int8(student, root / "int8", dataset),
+    }
+
+
+@pytest.fixture(scope="session")
+def benchmark_run(
+    dataset: PreparedDataset, models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Summary]:
+    """Output folder and summary of a whole run."""
+    output = tmp_path_factory.mktemp("run") / "results"
+    config = validate(
+        BenchmarkConfig,
+        {
+            "output": str(output),
+            "dataset": str(dataset.path),
+            "candidates": [{"name": role, "role": role, "folder": str(folder)} for role, folder in models.items()],
+            "batch_sizes": [1, 8],
+            "rounds": 4,
+            "time_budget_s": 2.0,
+            "threads": 1,
+            "max_length_tokens": 32,
+        },
+    )
+    return output, run_stage(config, lambda workspace: measure.run(config, workspace))
+
+
+def _sparse(student: Path, folder: Path) -> Path:
+    model = load_classifier(student)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "encoder" in name and weight.ndim == 2:
+                weight[torch.rand_like(weight) < 0.8] = 0.0
+    save_classifier(model, load_tokenizer(student), folder)
+    return folder
+
+
+def _int8(student: Path, folder: Path, dataset: PreparedDataset) -> Path:
+    tokenizer, model = load_tokenizer(student), load_classifier(student).eval()
+    rows = tokenize(dataset.split("validation"), tokenizer, 32).to_dict()
+    batches = [batch for _, batch in sorted_batches({name: rows[name] for name in _INPUTS}, 32, tokenizer.pad_token_id)]
+    anything: Callable[[torch.fx.GraphModule], float] = lambda graph: 1.0  # noqa: E731
+    tuned = quantize_after_training(model, batches, anything, baseline=1.0, allowed_loss=1.0)
+    folder.mkdir()
+    save_forms(tuned.graph, folder, max_sequence_tokens(model))
+    tokenizer.save_pretrained(folder)
+    shutil.copy(student / "config.json", folder)
+    Summary(component="quantization", version="0", config={}, metrics={}, facts=FACTS, machine={}).save(folder)
+    return folder
+
+
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+@pytest.fixture
+def generator() -> np.random.Generator:
+    return np.random.default_rng(0)

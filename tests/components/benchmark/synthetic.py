@@ -1,0 +1,94 @@
+"""Benchmarks made up from a few speeds, so that words and report can be checked against known truth."""
+
+from pathlib import Path
+
+import numpy as np
+
+from compaware.components.benchmark.config import Role, Runtime
+from compaware.components.benchmark.results import Batch, Benchmark, Measured
+from compaware.components.benchmark.words import recommend, sentences
+
+MEGABYTE = 1_000_000
+
+
+def measured(
+    name: str,
+    runtime: Runtime,
+    *,
+    role: Role,
+    metric: float,
+    milliseconds: dict[int, float],
+    megabytes: float = 90.0,
+    precision: str = "fp32",
+    noise: float = 0.01,
+    rounds: int = 10,
+) -> Measured:
+    """One candidate whose calls take `milliseconds` at each batch size, give or take `noise`."""
+    generator = np.random.default_rng(abs(hash((name, runtime))) % 1000)
+    batches = {}
+    for size, value in milliseconds.items():
+        seconds = value / 1000 * (1 + noise * generator.uniform(-1, 1, (rounds, 20)))
+        batches[size] = Batch.from_rounds(seconds.tolist(), size)
+    return Measured(
+        id=f"{name}_{runtime}",
+        name=name,
+        role=role,
+        precision=precision,
+        runtime=runtime,
+        metric_name="accuracy",
+        metric=metric,
+        size_bytes=int(megabytes * MEGABYTE),
+        compressed_bytes=int(megabytes * MEGABYTE * (0.3 if role == "sparse" else 0.9)),
+        peak_memory_bytes=400 * MEGABYTE,
+        batches=batches,
+        path=str(Path("models") / name),
+    )
+
+
+def benchmark(candidates: list[Measured], *, allowed_loss: float = 0.01, flags: tuple[str, ...] = ("avx2",)) -> Benchmark:
+    """A complete benchmark of these candidates."""
+    made = Benchmark(
+        machine={"cpu": "Example CPU", "flags": list(flags), "threads": 2, "versions": {"torch": "2.13.0"}},
+        data={"task": "sst2", "split": "validation", "rows": 872, "median_length_tokens": 23.0},
+        settings={"rounds": 10, "time_budget_s": 60.0, "seed": 0, "padded": False, "max_length_tokens": 128},
+        allowed_loss=allowed_loss,
+        candidates=candidates,
+    )
+    made.fill_ratios()
+    made.recommended = recommend(made)
+    made.words = sentences(made)
+    return made
+
+
+def family(int8_speed: float = 2.0, int8_metric: float = 0.8956, sparse_speed: float = 1.0) -> Benchmark:
+    """Teacher, student, INT8 and sparse, each in its usual runtimes.
+
+    Args:
+        int8_speed: Of the faster INT8 runtime over the student's best FP32 runtime.
+        int8_metric: Of both INT8 files.
+        sparse_speed: Of the sparse model over the student in the same runtime.
+    """
+    student = {1: 4.0, 8: 18.0, 32: 64.0}
+
+    def scaled(factor: float) -> dict[int, float]:
+        return {size: value * factor for size, value in student.items()}
+
+    return benchmark(
+        [
+            measured("teacher", "torch", role="teacher", metric=0.8968, milliseconds=scaled(4.0)),
+            measured("teacher", "openvino", role="teacher", metric=0.8968, milliseconds=scaled(2.4)),
+            measured("student", "torch", role="student", metric=0.8960, milliseconds=scaled(2.0), megabytes=69),
+            measured("student", "openvino", role="student", metric=0.8960, milliseconds=scaled(1.0), megabytes=69),
+            measured("student", "onnxruntime", role="student", metric=0.8960, milliseconds=scaled(1.2), megabytes=69),
+            measured(
+                "int8", "openvino", role="int8", precision="int8", metric=int8_metric, megabytes=17.5,
+                milliseconds=scaled(1.3 / int8_speed),
+            ),
+            measured(
+                "int8", "onnxruntime", role="int8", precision="int8", metric=int8_metric, megabytes=17.8,
+                milliseconds=scaled(1.0 / int8_speed),
+            ),
+            measured("sparse", "torch", role="sparse", metric=0.8901, milliseconds=scaled(2.0 / sparse_speed), megabytes=69),
+            measured("sparse", "openvino", role="sparse", metric=0.8901, milliseconds=scaled(1 / sparse_speed), megabytes=69),
+        ]
+    )

@@ -1,0 +1,150 @@
+"""A real run: processes for every runtime, and what they leave behind."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from compaware.components.benchmark import measure
+from compaware.components.benchmark.config import BenchmarkConfig
+from compaware.components.benchmark.results import FILE_NAME, Benchmark
+from compaware.components.core.dataset import PreparedDataset
+from compaware.components.core.errors import UserError
+from compaware.components.core.evaluation import evaluate_folder
+from compaware.components.core.summary import Summary
+from compaware.components.core.workspace import run_stage
+
+from tests.tiny import make_dataset, make_model
+
+Run = tuple[Path, Summary]
+FP32_RUNTIMES = ("torch", "openvino", "onnxruntime")
+
+
+def results(run: Run) -> Benchmark:
+    return Benchmark.model_validate_json((run[0] / FILE_NAME).read_text(encoding="utf-8"))
+
+
+def test_every_model_is_measured_in_every_runtime_that_can_serve_it(benchmark_run: Run) -> None:
+    ids = {item.id for item in results(benchmark_run).candidates}
+    fp32 = {f"{name}_{runtime}" for name in ("teacher", "student", "sparse") for runtime in FP32_RUNTIMES}
+    assert fp32 | {"int8_openvino", "int8_onnxruntime"} <= ids
+
+
+def test_benchmark_json_has_the_promised_fields(benchmark_run: Run) -> None:
+    found = json.loads((benchmark_run[0] / FILE_NAME).read_text(encoding="utf-8"))
+    assert {"cpu", "flags", "threads", "versions"} <= set(found["machine"])
+    for item in found["candidates"]:
+        assert {"name", "role", "precision", "runtime", "metric_name", "metric", "path"} <= set(item)
+        assert item["size_bytes"] > item["compressed_bytes"] > 0
+        assert item["peak_memory_bytes"] > item["size_bytes"]
+        assert set(item["batches"]) == {"1", "8"}
+        for batch in item["batches"].values():
+            assert 0 < batch["p50_ms"] <= batch["p90_ms"] <= batch["p99_ms"]
+            assert batch["samples_per_s"] > 0
+            for field in ("ratio_to_teacher", "ratio_to_fp32_student"):
+                low, high = batch["spread"][field]
+                assert low <= batch[field] <= high
+
+
+def test_the_references_have_ratio_one_to_themselves(benchmark_run: Run) -> None:
+    measured = results(benchmark_run)
+    assert all(batch.ratio_to_teacher == 1 for batch in measured.by_id("teacher_torch").batches.values())
+    assert all(batch.ratio_to_fp32_student == 1 for batch in measured.by_id("student_torch").batches.values())
+
+
+def test_at_least_three_rounds_whatever_the_budget(benchmark_run: Run) -> None:
+    for item in results(benchmark_run).candidates:
+        assert all(len(batch.round_ms) >= 3 for batch in item.batches.values())
+
+
+def test_the_metric_is_that_of_an_independent_evaluation(
+    benchmark_run: Run, dataset: PreparedDataset, models: dict[str, Path]
+) -> None:
+    measured = results(benchmark_run)
+    alone = evaluate_folder(models["int8"], dataset.path, runtime="onnxruntime", precision="int8", threads=1)
+    assert measured.by_id("int8_onnxruntime").metric == alone.metrics["accuracy"]
+    assert measured.by_id("student_openvino").metric == measured.by_id("student_torch").metric
+
+
+def test_sizes_are_those_of_the_served_files(benchmark_run: Run, models: dict[str, Path]) -> None:
+    measured = results(benchmark_run)
+    graph = models["int8"] / "openvino_model.xml"
+    assert measured.by_id("int8_openvino").size_bytes == sum(
+        file.stat().st_size for file in (graph, graph.with_suffix(".bin"))
+    )
+    assert measured.by_id("student_torch").size_bytes == (models["student"] / "model.safetensors").stat().st_size
+    sparse, dense = measured.by_id("sparse_torch"), measured.by_id("student_torch")
+    assert sparse.compressed_bytes < dense.compressed_bytes and sparse.size_bytes == dense.size_bytes
+
+
+def test_a_runtime_without_pytorch_does_not_pay_for_its_memory(benchmark_run: Run) -> None:
+    measured = results(benchmark_run)
+    served = measured.by_id("student_onnxruntime").peak_memory_bytes
+    assert served < measured.by_id("student_torch").peak_memory_bytes
+
+
+def test_the_quantized_models_own_criterion_decides_the_allowed_loss(benchmark_run: Run) -> None:
+    measured = results(benchmark_run)
+    assert math.isclose(measured.allowed_loss, 0.5 * 0.04)
+    assert measured.recommended and measured.words
+
+
+def test_metrics_are_flat_numbers_with_stable_names(benchmark_run: Run) -> None:
+    metrics = benchmark_run[1].metrics
+    assert {
+        "student_accuracy",
+        "int8_openvino_batch1_p50_ms",
+        "teacher_torch_batch8_samples_per_s",
+        "int8_onnxruntime_size_bytes",
+        "best_int8_speedup_vs_teacher_batch1",
+        "best_int8_speedup_vs_best_fp32_batch8",
+    } <= set(metrics)
+    assert all(math.isfinite(value) for value in metrics.values())
+
+
+def test_the_lines_that_people_look_for_are_printed(
+    dataset: PreparedDataset, models: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_alone(dataset, models["student"], tmp_path, padded=True, max_length_tokens=48)
+    printed = capsys.readouterr().out
+    assert "Batch size = 4\nFinal Eval accuracy Accuracy: 0." in printed
+    assert "\nLatency: " in printed and " ms\nThroughput: " in printed and " samples/sec\n" in printed
+
+
+def test_a_model_for_other_labels_is_refused_in_one_line(dataset: PreparedDataset, tmp_path: Path) -> None:
+    other = make_dataset(tmp_path / "other", kind="three_class")
+    model = make_model(tmp_path / "model", other)
+    with pytest.raises(UserError, match="has 3 outputs, the data wants 2"):
+        run_alone(dataset, model, tmp_path)
+
+
+def test_a_folder_without_a_model_is_refused_before_anything_starts(dataset: PreparedDataset, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="candidate 'student' .* cannot run as asked: the folder has no model"):
+        run_alone(dataset, tmp_path / "empty", tmp_path)
+
+
+def test_corrupt_weights_end_in_one_line(dataset: PreparedDataset, models: dict[str, Path], tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    for file in models["student"].iterdir():
+        (broken / file.name).write_bytes(file.read_bytes()[: -100 if file.suffix == ".safetensors" else None])
+    with pytest.raises(UserError, match="corrupt"):
+        run_alone(dataset, broken, tmp_path)
+
+
+def run_alone(dataset: PreparedDataset, model: Path, folder: Path, **options: object) -> Summary:
+    """Benchmarks one model in torch alone."""
+    config = BenchmarkConfig.model_validate(
+        {
+            "output": folder / "results",
+            "dataset": dataset.path,
+            "candidates": [{"name": "student", "role": "student", "folder": model, "runtimes": ["torch"]}],
+            "batch_sizes": [4],
+            "rounds": 3,
+            "time_budget_s": 0.2,
+            "threads": 1,
+            **options,
+        }
+    )
+    return run_stage(config, lambda workspace: measure.run(config, workspace))
