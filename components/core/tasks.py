@@ -1,6 +1,6 @@
 """The table of tasks that data_prep knows by name: where they come from and what their columns mean."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from compaware.components.core import sample
 from compaware.components.core.dataset import ProblemType
@@ -19,7 +19,6 @@ class Task:
         hub_config: Its configuration.
         label_column: The column that holds the label.
         problem_type: Classification or regression.
-        splits: Name of a split here to its name at the source.
     """
 
     text_columns: tuple[str, ...]
@@ -29,18 +28,9 @@ class Task:
     hub_config: str | None = None
     label_column: str = "label"
     problem_type: ProblemType = "classification"
-    splits: dict[str, str] = field(
-        default_factory=lambda: {"train": "train", "validation": "validation", "test": "test"}
-    )
 
 
 _ENTAILMENT = ("entailment", "not_entailment")
-_MNLI_SPLITS = {
-    "train": "train",
-    "validation": "validation_matched",
-    "validation_mismatched": "validation_mismatched",
-    "test": "test_matched",
-}
 
 TASKS: dict[str, Task] = {
     "sample": Task(("sentence",), sample.LABEL_NAMES, hub_id=None),
@@ -48,9 +38,7 @@ TASKS: dict[str, Task] = {
     "emotion": Task(
         ("text",), ("sadness", "joy", "love", "anger", "fear", "surprise"), hub_id="dair-ai/emotion", hub_config="split"
     ),
-    "mnli": Task(
-        ("premise", "hypothesis"), ("entailment", "neutral", "contradiction"), hub_config="mnli", splits=_MNLI_SPLITS
-    ),
+    "mnli": Task(("premise", "hypothesis"), ("entailment", "neutral", "contradiction"), hub_config="mnli"),
     "mrpc": Task(("sentence1", "sentence2"), ("not_equivalent", "equivalent"), "f1", hub_config="mrpc"),
     "qnli": Task(("question", "sentence"), _ENTAILMENT, hub_config="qnli"),
     "qqp": Task(("question1", "question2"), ("not_duplicate", "duplicate"), "f1", hub_config="qqp"),

@@ -1,0 +1,6 @@
+"""`python -m compaware.components.data_prep`."""
+
+from compaware.components.core.entrypoint import main
+from compaware.components.data_prep.config import DataPrepConfig
+
+main("compaware.components.data_prep.prepare", DataPrepConfig)

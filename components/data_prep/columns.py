@@ -1,0 +1,94 @@
+"""Which columns of the source are text and label, and their values in the artifact's names."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from compaware.components.core.errors import UserError
+from compaware.components.core.tasks import TASKS, Task
+from compaware.components.data_prep.config import DataPrepConfig
+
+_DEFAULT_LABEL = "label"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names in the source: one or two text columns, and the label's."""
+
+    text: list[str]
+    label: str
+
+
+def choose_columns(table: pa.Table, config: DataPrepConfig, task: Task | None) -> Columns:
+    """Takes the columns that the configuration or the task names, or that can only be meant.
+
+    Args:
+        table: The training split.
+        config: May name columns.
+        task: The known task, if any.
+
+    Raises:
+        UserError: A named column is missing, or it is not clear which columns hold the text.
+    """
+    label = config.label_column or (task.label_column if task else _DEFAULT_LABEL)
+    if label not in table.column_names:
+        hint = "" if config.label_column else ": set label_column"
+        raise UserError(f"the training split has no column '{label}' (it has {_listed(table)}){hint}")
+    missing = [name for name in config.text_columns if name not in table.column_names]
+    if missing:
+        raise UserError(f"the training split has no column '{missing[0]}' (it has {_listed(table)})")
+    return Columns(config.text_columns or _usual_text_columns(table, label, task), label)
+
+
+def _usual_text_columns(table: pa.Table, label: str, task: Task | None) -> list[str]:
+    usual = [task.text_columns] if task else []
+    # A pair before its halves.
+    usual += sorted({other.text_columns for other in TASKS.values()}, key=lambda names: (-len(names), names))
+    for names in usual:
+        if set(names) <= set(table.column_names) - {label}:
+            return list(names)
+    others = [name for name in table.column_names if name != label]
+    if len(others) != 1:
+        raise UserError(f"it is not clear which columns hold the text: set text_columns, from {', '.join(others)}")
+    return others
+
+
+def take_columns(tables: dict[str, pa.Table], columns: Columns) -> tuple[dict[str, pa.Table], list[str]]:
+    """Renames the chosen columns to `text`, `text_pair` and `label` (still as the source has it).
+
+    Returns:
+        The tables, and notes about test splits that were left out for want of labels.
+
+    Raises:
+        UserError: A split lacks a column, or a text is missing or is not text.
+    """
+    taken, notes = {}, []
+    for split, table in tables.items():
+        for name in [*columns.text, columns.label]:
+            if name in table.column_names:
+                continue
+            if split == "test" and name == columns.label:
+                notes.append(f"The test split has no column '{name}' and is left out.")
+                break
+            raise UserError(f"the {split} split has no column '{name}' (it has {_listed(table)})")
+        else:
+            texts = [_text(table, name, split) for name in columns.text]
+            named = dict(zip(("text", "text_pair"), texts, strict=False))
+            taken[split] = pa.table({**named, "label": table.column(columns.label)})
+    return taken, notes
+
+
+def _text(table: pa.Table, name: str, split: str) -> pa.ChunkedArray:
+    column = table.column(name)
+    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
+        raise UserError(f"the column '{name}' of the {split} split holds {kind}, not text: set text_columns")
+    if column.null_count:
+        row = pc.index(column.is_null(), True).as_py() + 1
+        raise UserError(f"row {row} of the {split} split has no text in '{name}': fill it in or leave the row out")
+    return column.cast(pa.string())
+
+
+def _listed(table: pa.Table) -> str:
+    return ", ".join(table.column_names)

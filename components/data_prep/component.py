@@ -1,0 +1,86 @@
+"""KFP interface of data_prep."""
+
+from typing import List, Optional
+
+from kfp import dsl
+
+from compaware.components import images
+
+
+@dsl.component(base_image=images.DATA, install_kfp_package=False)
+def data_prep(
+    dataset: dsl.Output[dsl.Dataset],
+    card_html: dsl.Output[dsl.HTML],
+    card_markdown: dsl.Output[dsl.Markdown],
+    metrics: dsl.Output[dsl.Metrics],
+    task: str = "sample",
+    data: Optional[str] = None,
+    hub_config: Optional[str] = None,
+    hub_revision: Optional[str] = None,
+    text_columns: Optional[List[str]] = None,
+    label_column: Optional[str] = None,
+    label_names: Optional[List[str]] = None,
+    problem_type: Optional[str] = None,
+    max_train_rows: Optional[int] = None,
+    max_validation_rows: Optional[int] = None,
+    max_test_rows: Optional[int] = None,
+    validation_fraction: float = 0.1,
+    keep_duplicates: bool = False,
+    tokenizer: Optional[str] = None,
+    seed: int = 42,
+):
+    """Turn a task or a data set into Parquet splits with a manifest and a data card.
+
+    Training rows whose text is in validation, too, are dropped; limits and a validation split that has to be made are
+    stratified and seeded; class names are in a stable order.
+
+    Args:
+        dataset: The splits as Parquet and their manifest.
+        card_html: Data card: class balance, lengths, notes, examples.
+        card_markdown: The same as Markdown.
+        metrics: Rows of each split, classes, duplicates, lengths.
+        task: sample, cola, emotion, mnli, mrpc, qnli, qqp, rte, sst2, stsb, wnli, or custom for own data.
+        data: Own data: file or folder (CSV, TSV, JSON, JSONL, Parquet), URI (file, s3, minio) or hub id.
+        hub_config: Configuration of a hub data set.
+        hub_revision: Branch, tag or commit of a hub data set.
+        text_columns: The one or two columns of text.
+        label_column: The column of labels.
+        label_names: Class names in index order.
+        problem_type: classification or regression.
+        max_train_rows: Keep at most these, stratified.
+        max_validation_rows: Keep at most these, stratified.
+        max_test_rows: Keep at most these, stratified.
+        validation_fraction: Share of the training rows that become validation where there is none.
+        keep_duplicates: Keep training rows whose text is in validation, too.
+        tokenizer: Hub id, folder or URI of the tokenizer that the card's lengths are counted with.
+        seed: Of limits and of the validation split.
+    """
+    from pathlib import Path
+
+    from compaware.components.launch import log_metrics, run_component
+
+    summary = run_component(
+        "data_prep",
+        {
+            "output": dataset.path,
+            "task": task,
+            "data": data,
+            "hub_config": hub_config,
+            "hub_revision": hub_revision,
+            "text_columns": text_columns,
+            "label_column": label_column,
+            "label_names": label_names,
+            "problem_type": problem_type,
+            "max_train_rows": max_train_rows,
+            "max_validation_rows": max_validation_rows,
+            "max_test_rows": max_test_rows,
+            "validation_fraction": validation_fraction,
+            "keep_duplicates": keep_duplicates,
+            "tokenizer": tokenizer,
+            "seed": seed,
+        },
+    )
+    folder = Path(dataset.path)
+    Path(card_html.path).write_text((folder / "card.html").read_text(encoding="utf-8"), encoding="utf-8")
+    Path(card_markdown.path).write_text((folder / "card.md").read_text(encoding="utf-8"), encoding="utf-8")
+    log_metrics(summary, metrics)

@@ -1,0 +1,144 @@
+"""Labels as the artifact holds them: class indices with names in a stable order, or numbers."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from compaware.components.core.dataset import ProblemType
+from compaware.components.core.errors import UserError
+
+# GLUE publishes its test splits with this in place of every label.
+_WITHHELD = {None, "", "-1", -1}
+# A label as read: parsed to a number where the whole column is numbers.
+Value = str | int | float
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Encoded labels.
+
+    Attributes:
+        problem_type: Classification or regression.
+        names: Class names in index order; empty for regression.
+        arrays: int64 class indices or float64 numbers for each split.
+        notes: What was left out or taken for granted.
+    """
+
+    problem_type: ProblemType
+    names: list[str]
+    arrays: dict[str, pa.Array]
+    notes: list[str]
+
+
+def encode_labels(
+    columns: dict[str, pa.ChunkedArray], problem_type: ProblemType | None, label_names: list[str] | None
+) -> Labels:
+    """Turns source labels into class indices or numbers.
+
+    A test split in which every label is withheld is left out of the result.
+
+    Args:
+        columns: The label column of each split; `train` decides what the labels are.
+        problem_type: When None, fractions mean regression and anything else classes.
+        label_names: Class names in index order; labels are these names, or indices into them. When None, the labels
+            of the training split are the names: integers in the order of numbers, texts in that of letters.
+
+    Raises:
+        UserError: A label is missing, out of range, not a number, or unknown in the training split.
+    """
+    values, notes = _read(columns)
+    fractions = all(isinstance(value, float) for value in values["train"])
+    if problem_type is None:
+        problem_type = "regression" if fractions and not label_names else "classification"
+    if problem_type == "regression":
+        if label_names:
+            raise UserError("label_names is for classes: leave it out for regression")
+        arrays = {split: pa.array(_numbers(found, split), pa.float64()) for split, found in values.items()}
+        return Labels(problem_type, [], arrays, notes)
+    if fractions:
+        raise UserError("the labels are fractions: set problem_type=regression, or another label_column")
+    names, index = _classes(values["train"], label_names)
+    arrays = {
+        split: pa.array(_indices(found, split, index, names, given=bool(label_names)), pa.int64())
+        for split, found in values.items()
+    }
+    return Labels(problem_type, names, arrays, notes)
+
+
+def _read(columns: dict[str, pa.ChunkedArray]) -> tuple[dict[str, list[Value]], list[str]]:
+    """Reads all labels; they are numbers only where all splits agree that they are."""
+    raw: dict[str, list[Any]] = {}
+    notes = []
+    for split, column in columns.items():
+        found = [str(value).lower() if isinstance(value, bool) else value for value in column.to_pylist()]
+        if split == "test" and all(value in _WITHHELD for value in found):
+            notes.append("The test split has no labels and is left out.")
+            continue
+        for row, value in enumerate(found, start=1):
+            if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+                raise UserError(f"row {row} of the {split} split has no label: fill it in or leave the row out")
+            if not isinstance(value, str | int | float):
+                raise UserError(f"row {row} of the {split} split has a {type(value).__name__} as its label")
+        raw[split] = found
+    everything = [value for found in raw.values() for value in found]
+    for parse in (_as_int, _as_float):
+        numbers = [number for value in everything if (number := parse(value)) is not None]
+        if len(numbers) == len(everything):
+            rest = iter(numbers)
+            return {split: [next(rest) for _ in found] for split, found in raw.items()}, notes
+    return {split: [str(value) for value in found] for split, found in raw.items()}, notes
+
+
+def _as_int(value: Value) -> int | None:
+    """The integer that a label is; 1.0 is one, since tools write so where a neighbour is empty; "01" is a text."""
+    if isinstance(value, int):
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    digits = value.removesuffix(".0").removeprefix("-")
+    plain = digits.isascii() and digits.isdigit() and (digits == "0" or digits[0] != "0")
+    return int(value.removesuffix(".0")) if plain else None
+
+
+def _as_float(value: Value) -> float | None:
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _numbers(values: list[Value], split: str) -> list[float]:
+    for row, value in enumerate(values, start=1):
+        if _as_float(value) is None:
+            raise UserError(f"row {row} of the {split} split has the label '{value}': regression needs numbers")
+    return [float(value) for value in values]
+
+
+def _classes(train: list[Value], label_names: list[str] | None) -> tuple[list[str], dict[Value, int]]:
+    """Class names, and the index of each label that may occur."""
+    if label_names is None:
+        ordered = sorted(set(train), key=lambda value: (isinstance(value, str), value))
+        return [str(value) for value in ordered], {value: index for index, value in enumerate(ordered)}
+    by_name: dict[Value, int] = {name: index for index, name in enumerate(label_names)}
+    if isinstance(train[0], str):
+        return label_names, by_name
+    if {str(value) for value in train} <= set(label_names):
+        return label_names, {int(name): index for name, index in by_name.items() if _as_int(name) is not None}
+    return label_names, {index: index for index in range(len(label_names))}
+
+
+def _indices(values: list[Value], split: str, index: dict[Value, int], names: list[str], *, given: bool) -> list[int]:
+    for row, value in enumerate(values, start=1):
+        if value not in index:
+            shown = ", ".join(names[:20])
+            if not given:
+                reason = f"which the training split lacks: it has {shown}"
+            elif isinstance(value, str):
+                reason = f"which is none of {shown}"
+            else:
+                reason = f"which is out of range: the {len(names)} classes ({shown}) are 0 to {len(names) - 1}"
+            raise UserError(f"row {row} of the {split} split has the label '{value}', {reason}")
+    return [index[value] for value in values]

@@ -1,0 +1,72 @@
+"""Where the rows come from: the built-in sample, the hub, or files."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from compaware.components.core.errors import UserError
+from compaware.components.core.sample import sample_corpus
+from compaware.components.core.tasks import Task
+from compaware.components.data_prep.config import DataPrepConfig
+from compaware.components.data_prep.readers import read_files
+from compaware.components.storage import is_uri, local_source
+
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_FILE_ENDING = re.compile(r"\.(csv|tsv|json|jsonl|parquet|txt|xlsx?|zip|gz)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows as they were found.
+
+    Attributes:
+        tables: A table for each split, with the source's own columns.
+        description: What it is, for the manifest and the card.
+        class_names: Class names of each column that brings its own.
+    """
+
+    tables: dict[str, pa.Table]
+    description: dict[str, Any]
+    class_names: dict[str, list[str]] = field(default_factory=dict)
+
+
+def read_source(config: DataPrepConfig, task: Task | None, cache_dir: Path) -> Source:
+    """Reads all splits of a task or of own data.
+
+    Args:
+        config: Says what to read.
+        task: The known task; None for own data.
+        cache_dir: Where downloads from an object store are put.
+
+    Raises:
+        UserError: It is not there, or cannot be read.
+    """
+    if config.data is None and task is not None:
+        return _sample() if task.hub_id is None else _hub(task.hub_id, config.hub_config or task.hub_config, config)
+    data = config.data or ""
+    path = Path(local_source(data, cache_dir)).expanduser()
+    if path.exists():
+        return Source(read_files(path), {"kind": "files", "data": data})
+    if is_uri(data) or not _HUB_ID.fullmatch(data) or _FILE_ENDING.search(data):
+        raise UserError(f"there is no file or folder {data}")
+    return _hub(data, config.hub_config, config)
+
+
+def _sample() -> Source:
+    tables = {
+        split: pa.table({"sentence": [row.text for row in rows], "label": [row.label for row in rows]})
+        for split, rows in sample_corpus().items()
+    }
+    return Source(tables, {"kind": "sample"})
+
+
+def _hub(hub_id: str, hub_config: str | None, config: DataPrepConfig) -> Source:
+    # Imports the datasets library, which takes a second that local files need not wait for.
+    from compaware.components.data_prep.hub import read_hub
+
+    tables, class_names = read_hub(hub_id, hub_config, config.hub_revision)
+    description = {"kind": "hub", "data": hub_id, "config": hub_config, "revision": config.hub_revision}
+    return Source(tables, description, class_names)
