@@ -1,0 +1,32 @@
+"""The launcher: a component's result comes back, its one-line reason too, and KFP's floats are made whole."""
+
+import json
+from pathlib import Path
+
+import pytest
+from compaware.components.launch import run_component
+from tests.tiny import SMALL_BERT, make_dataset
+
+
+def options(tmp_path: Path, **more: object) -> dict:
+    data = make_dataset(tmp_path / "data", 128, 32)
+    as_kfp_gives = json.loads(json.dumps(SMALL_BERT), parse_int=float)
+    values = {"output": str(tmp_path / "teacher"), "soft_labels_output": str(tmp_path / "soft")}
+    values |= {"dataset": str(data.path), "teacher_config": as_kfp_gives, "teacher": None, "fine_tune_if_needed": True}
+    return {**values, "epochs": 8.0, "learning_rate": 3e-3, **more}
+
+
+def test_two_processes_train_and_the_summary_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COMPAWARE_WORK_ROOT", str(tmp_path / "work"))
+    summary = run_component("teacher_check", options(tmp_path), processes=2)
+    assert summary.facts["training"]["processes"] == 2
+    assert summary.metrics["teacher_accuracy"] > 0.8
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_a_failing_component_ends_with_its_own_reason(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match=r"^error: 'epochs' is 0: input should be greater than 0$"):
+        run_component("teacher_check", options(tmp_path, epochs=0))
+    assert "error: 'epochs'" in capfd.readouterr().out

@@ -1,0 +1,116 @@
+"""teacher_check: matches labels, judges, fine-tunes where allowed, and writes soft labels once."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from compaware.components.core.config import validate
+from compaware.components.core.dataset import PreparedDataset
+from compaware.components.core.errors import UserError
+from compaware.components.core.models import load_classifier
+from compaware.components.core.soft_labels import load_soft_labels
+from compaware.components.core.summary import Summary
+from compaware.components.core.workspace import run_stage
+from compaware.components.teacher_check.check import run
+from compaware.components.teacher_check.config import TeacherCheckConfig
+from compaware.components.teacher_check.labels import align_labels
+from tests.tiny import SMALL_BERT, make_dataset, make_model
+
+QUICK = {"epochs": 5, "learning_rate": 3e-3, "max_length_tokens": 32}
+
+
+def check(folder: Path, data: PreparedDataset, **options: object) -> Summary:
+    values = {"output": folder / "model", "soft_labels_output": folder / "soft", "dataset": data.path}
+    config = validate(TeacherCheckConfig, {**QUICK, **values, **options})
+    return run_stage(config, lambda workspace: run(config, workspace))
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    return make_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def fine_tuned(tmp_path_factory: pytest.TempPathFactory, data: PreparedDataset) -> Path:
+    folder = tmp_path_factory.mktemp("teacher")
+    check(folder, data, teacher_config=SMALL_BERT, fine_tune_if_needed=True)
+    return folder
+
+
+def test_a_teacher_from_scratch_is_trained_judged_and_its_logits_kept(fine_tuned: Path, data: PreparedDataset) -> None:
+    summary = Summary.load(fine_tuned / "model")
+    assert summary.metrics["teacher_accuracy"] > 0.9 and summary.metrics["majority_score"] == 0.5
+    assert np.trace(summary.facts["confusion_matrix"]["matrix"]) == round(summary.metrics["teacher_accuracy"] * 96)
+    logits = load_soft_labels(fine_tuned / "soft", data)
+    labels = data.split("train").column("label").to_numpy()
+    assert logits.dtype == np.float32 and (logits.argmax(-1) == labels).mean() > 0.9
+
+
+def test_a_good_teacher_passes_untouched(tmp_path: Path, fine_tuned: Path, data: PreparedDataset) -> None:
+    summary = check(tmp_path, data, teacher=str(fine_tuned / "model"))
+    assert summary.metrics["fine_tuned"] == 0
+    before, after = (load_classifier(folder / "model").state_dict() for folder in (fine_tuned, tmp_path))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+def test_an_untrained_teacher_stops_with_what_to_do(tmp_path: Path, data: PreparedDataset) -> None:
+    make_model(tmp_path / "fresh", data)
+    with pytest.raises(UserError, match="give a fine-tuned teacher, lower min_score, or set fine_tune_if_needed"):
+        check(tmp_path, data, teacher=str(tmp_path / "fresh"))
+    assert not (tmp_path / "model").exists() and not (tmp_path / "soft").exists()
+
+
+def test_min_score_is_a_bar(tmp_path: Path, fine_tuned: Path, data: PreparedDataset) -> None:
+    with pytest.raises(UserError, match=r"1\.5000 is needed"):
+        check(tmp_path, data, teacher=str(fine_tuned / "model"), min_score=1.5)
+
+
+def test_regression_is_checked_by_correlation(tmp_path: Path) -> None:
+    pairs = make_dataset(tmp_path / "pairs", 512, 96, kind="similarity")
+    summary = check(tmp_path, pairs, teacher_config=SMALL_BERT, fine_tune_if_needed=True, epochs=12, learning_rate=5e-3)
+    assert summary.metrics["teacher_pearson"] > 0.5 and summary.facts["confusion_matrix"] is None
+
+
+def test_labels_in_another_order_are_permuted(tmp_path: Path) -> None:
+    ours = make_dataset(tmp_path / "ours", 8, 8)
+    theirs = make_dataset(tmp_path / "theirs", 8, 8, label_names=("POSITIVE", "NEGATIVE"))
+    model = load_classifier(make_model(tmp_path / "model", theirs)).eval()
+    ids = torch.tensor([[2, 5, 6, 7, 3]])
+    before = model(ids).logits.detach()
+    assert "permuted" in align_labels(model, ours.manifest, None)
+    assert torch.equal(model(ids).logits, before.flip(-1))
+    assert model.config.id2label == {0: "negative", 1: "positive"}
+
+
+@pytest.mark.parametrize(
+    ("names", "order", "how"),
+    [
+        (("LABEL_0", "LABEL_1"), None, "the teacher has no label names"),
+        (("spam", "ham"), None, None),
+        (("spam", "ham"), ["ham", "spam"], "label_order"),
+        (("spam", "ham"), ["ham", "eggs"], None),
+    ],
+)
+def test_labels_that_do_not_match_by_name(
+    tmp_path: Path, names: tuple[str, str], order: list[str] | None, how: str | None
+) -> None:
+    ours = make_dataset(tmp_path / "ours", 8, 8)
+    theirs = make_dataset(tmp_path / "theirs", 8, 8, label_names=names)
+    model = load_classifier(make_model(tmp_path / "model", theirs))
+    if how is None:
+        with pytest.raises(UserError, match="label_order"):
+            align_labels(model, ours.manifest, order)
+    else:
+        assert how in align_labels(model, ours.manifest, order)
+
+
+def test_a_teacher_with_another_number_of_labels_stops_or_gets_a_new_head(
+    tmp_path: Path, data: PreparedDataset
+) -> None:
+    three = make_dataset(tmp_path / "three", 9, 9, kind="three_class")
+    teacher = str(make_model(tmp_path / "teacher", three))
+    with pytest.raises(UserError, match="the teacher has 3 outputs, the data wants 2 classes"):
+        check(tmp_path, data, teacher=teacher)
+    summary = check(tmp_path, data, teacher=teacher, fine_tune_if_needed=True, existing_output="overwrite")
+    assert summary.metrics["teacher_accuracy"] > 0.9 and summary.facts["labels"] == "a new head"
