@@ -34,7 +34,7 @@ def run_component(name: str, config: dict[str, Any], processes: int = 1) -> Summ
     Raises:
         SystemExit: The component failed; the message is its own one-line reason.
     """
-    given = {key: _whole_numbers(value) for key, value in config.items() if value is not None}
+    given = {key: whole_numbers(value) for key, value in config.items() if value is not None}
     given.setdefault("existing_output", "resume")
     if WORK_ROOT_VARIABLE in os.environ:
         given["work"] = str(Path(os.environ[WORK_ROOT_VARIABLE]) / f"{name}-{_identity(given)}")
@@ -80,9 +80,10 @@ def _identity(config: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _whole_numbers(value: Any) -> Any:
+def whole_numbers(value: Any) -> Any:
+    """Turns whole floats into ints, also inside lists and mappings: KFP makes floats of all their numbers."""
     if isinstance(value, dict):
-        return {key: _whole_numbers(item) for key, item in value.items()}
+        return {key: whole_numbers(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [_whole_numbers(item) for item in value]
+        return [whole_numbers(item) for item in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value

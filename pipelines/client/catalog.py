@@ -1,0 +1,93 @@
+"""The pipelines that there are, and what their compiled specs say of their parameters; needs no KFP."""
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import compaware.pipelines
+from compaware.components.core.errors import UserError
+from compaware.components.launch.local import whole_numbers
+
+ROOT = Path(compaware.pipelines.__file__).parent
+SPEC_NAME = "pipeline.yaml"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a pipeline.
+
+    Attributes:
+        name: Its key.
+        kind: KFP's type, such as NUMBER_INTEGER.
+        default: Its default; None means not given.
+        description: What it does.
+    """
+
+    name: str
+    kind: str
+    default: Any
+    description: str
+
+
+def names() -> list[str]:
+    """Names of all pipelines."""
+    return sorted(file.parent.name for file in ROOT.glob("*/pipeline.py"))
+
+
+def folder(name: str) -> Path:
+    """A pipeline's folder.
+
+    Raises:
+        UserError: There is no such pipeline.
+    """
+    if name not in names():
+        close = difflib.get_close_matches(name, names(), n=1)
+        hint = f"did you mean '{close[0]}'?" if close else "choose from " + ", ".join(names())
+        raise UserError(f"unknown pipeline '{name}': {hint}")
+    return ROOT / name
+
+
+def spec(name: str) -> dict[str, Any]:
+    """A pipeline's compiled spec, as checked in.
+
+    Raises:
+        UserError: There is no such pipeline.
+    """
+    return yaml.safe_load((folder(name) / SPEC_NAME).read_text(encoding="utf-8"))
+
+
+def summary(name: str) -> str:
+    """What a pipeline does, in one sentence."""
+    return spec(name)["pipelineInfo"]["description"]
+
+
+def parameters(pipeline_spec: dict[str, Any]) -> dict[str, Parameter]:
+    """The parameters of a compiled pipeline, in the order of the alphabet."""
+    found = pipeline_spec["root"]["inputDefinitions"]["parameters"]
+    return {
+        name: Parameter(name, entry["parameterType"], _default(entry), entry.get("description", ""))
+        for name, entry in found.items()
+    }
+
+
+def _default(entry: dict[str, Any]) -> Any:
+    value = entry.get("defaultValue")
+    return value if entry["parameterType"] == "NUMBER_DOUBLE" else whole_numbers(value)
+
+
+def tasks(pipeline_spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The tasks of a compiled pipeline by name, in an order in which they can run."""
+    waiting = dict(pipeline_spec["root"]["dag"]["tasks"])
+    ordered: dict[str, dict[str, Any]] = {}
+    while waiting:
+        ready = [name for name, task in waiting.items() if set(task.get("dependentTasks", [])) <= ordered.keys()]
+        ordered |= {name: waiting.pop(name) for name in ready}
+    return ordered
+
+
+def component_of(task: dict[str, Any]) -> str:
+    """Name of the component that a task runs, such as `data_prep`."""
+    return task["componentRef"]["name"].removeprefix("comp-").replace("-", "_")

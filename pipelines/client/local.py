@@ -1,0 +1,137 @@
+"""Runs a compiled pipeline on this machine through kfp.local, going on where an earlier run into the same folder ended."""
+
+import contextlib
+import copy
+import hashlib
+import json
+import os
+import shutil
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from compaware.components.core.errors import UserError
+from compaware.components.launch.local import WORK_ROOT_VARIABLE
+from compaware.pipelines.client import catalog
+from compaware.pipelines.client.view import RunView, Stage, open_log
+
+_STATE = "run.json"
+
+
+def prepare_output(output: Path, pipeline: str, arguments: dict[str, Any]) -> None:
+    """Makes the output folder, or takes up one of an earlier run of the same pipeline.
+
+    Finished stages of that run are used again, unless a local file or folder among the arguments has changed since.
+
+    Raises:
+        UserError: The folder holds something else.
+    """
+    state_file = output / _STATE
+    state = json.loads(state_file.read_text(encoding="utf-8")) if state_file.is_file() else {}
+    if output.exists() and not output.is_dir():
+        raise UserError(f"the output {output} is a file: choose a folder")
+    if output.is_dir() and any(output.iterdir()) and state.get("pipeline") != pipeline:
+        raise UserError(f"the output {output} is not empty and holds no run of {pipeline}: choose another folder")
+    inputs = _fingerprints(arguments)
+    if any(inputs.get(path, seen) != seen for path, seen in state.get("inputs", {}).items()):
+        for part in (_cache(output), _work(output)):
+            shutil.rmtree(part, ignore_errors=True)
+    output.mkdir(parents=True, exist_ok=True)
+    state_file.write_text(json.dumps({"pipeline": pipeline, "inputs": inputs}, indent=2), encoding="utf-8")
+    (output / "config.yaml").write_text(yaml.safe_dump(arguments, sort_keys=False), encoding="utf-8")
+
+
+def run(pipeline: str, arguments: dict[str, Any], output: Path) -> list[Stage]:
+    """Runs a pipeline to its end or to its first failed stage.
+
+    Args:
+        pipeline: Its name.
+        arguments: Parameters that are given; the others have their defaults.
+        output: A folder that `prepare_output` prepared.
+
+    Returns:
+        The stages that ran or were reused; the last one may have failed.
+    """
+    # Heavy, and not needed before the configuration was found valid.
+    from kfp import components, local
+
+    os.environ[WORK_ROOT_VARIABLE] = str(_work(output).resolve())
+    os.environ["PYTHONUNBUFFERED"] = "1"
+    spec = drop_unset_inputs(catalog.spec(pipeline), arguments)
+    local.init(
+        local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(_artifacts(output)),
+        raise_on_error=False,
+        enable_caching=True,
+        cache_root=str(_cache(output)),
+    )
+    runnable = components.load_component_from_text(yaml.safe_dump(spec))
+    # kfp.local warns of image names without "python" in them: they are for the cluster.
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module="kfp.local")
+    with open_log(output) as log:
+        view = RunView(sys.stdout, log, stage_count=len(catalog.tasks(spec)))
+        with contextlib.redirect_stdout(view):
+            runnable(**arguments)
+    return view.stages
+
+
+def drop_unset_inputs(spec: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    """Removes the optional inputs that nobody gave, so that components see their own default.
+
+    A cluster does this by itself; kfp.local 2.17 stops at an optional parameter without a value.
+    """
+    spec = copy.deepcopy(spec)
+    inputs = spec["root"]["inputDefinitions"]["parameters"]
+    unset = {name for name, entry in inputs.items() if name not in arguments and "defaultValue" not in entry}
+    for name in unset:
+        del inputs[name]
+    for task in catalog.tasks(spec).values():
+        bindings = task.get("inputs", {}).get("parameters", {})
+        for name in [name for name, binding in bindings.items() if binding.get("componentInputParameter") in unset]:
+            del bindings[name]
+        own = spec["components"][task["componentRef"]["name"]].get("inputDefinitions", {}).get("parameters", {})
+        for name in [name for name, entry in own.items() if name not in bindings and "defaultValue" not in entry]:
+            del own[name]
+    return spec
+
+
+def artifact(output: Path, stage: Stage, name: str) -> Path:
+    """Where an artifact of a finished stage lies.
+
+    Raises:
+        FileNotFoundError: The stage has no such artifact.
+    """
+    if stage.cache_key:
+        (entry,) = _cache(output).glob(f"{stage.cache_key}*.json")
+        return Path(json.loads(entry.read_text(encoding="utf-8"))[name]["uri"])
+    found = sorted(_artifacts(output).glob(f"*/{stage.name}/{name}"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise FileNotFoundError(f"{stage.name} left no {name} in {output}")
+    return found[-1]
+
+
+def _fingerprints(arguments: dict[str, Any]) -> dict[str, str]:
+    """What local inputs look like: names, sizes and times of their files."""
+    found = {}
+    for value in arguments.values():
+        if isinstance(value, str) and value and Path(value).exists():
+            path = Path(value)
+            files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+            facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+            found[value] = hashlib.sha256(repr(facts).encode()).hexdigest()
+    return found
+
+
+def _artifacts(output: Path) -> Path:
+    return output / "artifacts"
+
+
+def _cache(output: Path) -> Path:
+    return output / "cache"
+
+
+def _work(output: Path) -> Path:
+    return output / "work"

@@ -1,0 +1,90 @@
+"""How a pipeline gets its parameters: out of the interfaces of the components that it is made of.
+
+A pipeline's parameter has the type, default and description of the component's parameter that it feeds, so that nothing
+is written twice. `@compression_pipeline(*steps)` gives KFP a function with just these typed parameters.
+"""
+
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from kfp import dsl
+
+Arguments = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A component in a pipeline, and the pipeline's parameters that feed it.
+
+    Attributes:
+        component: The KFP component.
+        parameters: Pipeline parameter to component parameter. One pipeline parameter may feed several steps; its
+            type and default are those of the first.
+        descriptions: Texts for the parameters that mean more in a pipeline than in this component.
+    """
+
+    component: Any
+    parameters: Mapping[str, str]
+    descriptions: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, arguments: Arguments, **artifacts: Any) -> Any:
+        """Adds the step to the pipeline that is being defined.
+
+        Args:
+            arguments: Values of all the pipeline's parameters.
+            artifacts: The component's input artifacts.
+
+        Returns:
+            The KFP task.
+        """
+        return self.component(**artifacts, **{theirs: arguments[ours] for ours, theirs in self.parameters.items()})
+
+
+def same(*names: str) -> dict[str, str]:
+    """Pipeline parameters that are called what the component calls them."""
+    return {name: name for name in names}
+
+
+def compression_pipeline(*steps: Step) -> Callable[[Callable[[Arguments], None]], Any]:
+    """Makes a KFP pipeline of a function that wires steps.
+
+    Args:
+        steps: The steps whose parameters the pipeline has, in order.
+
+    Returns:
+        A decorator for a function of one mapping, parameter name to value.
+    """
+
+    def decorate(wire: Callable[[Arguments], None]) -> Any:
+        parameters, descriptions = _parameters(steps)
+
+        def pipeline(*values: Any) -> None:
+            wire(dict(zip(parameters, values, strict=True)))
+
+        documented = [f"{name}: {text}" for name, text in descriptions.items()]
+        arguments = textwrap.indent("\n".join(documented), "    ")
+        pipeline.__name__ = wire.__name__
+        pipeline.__doc__ = f"{inspect.getdoc(wire)}\n\nArgs:\n{arguments}\n"
+        # KFP reads the interface with inspect.signature, which looks here first.
+        pipeline.__dict__["__signature__"] = inspect.Signature(list(parameters.values()))
+        return dsl.pipeline(name=wire.__name__.replace("_", "-"))(pipeline)
+
+    return decorate
+
+
+def _parameters(steps: tuple[Step, ...]) -> tuple[dict[str, inspect.Parameter], dict[str, str]]:
+    parameters: dict[str, inspect.Parameter] = {}
+    descriptions: dict[str, str] = {}
+    for step in steps:
+        signature = inspect.signature(step.component.python_func)
+        for ours, theirs in step.parameters.items():
+            if ours in parameters:
+                continue
+            description = step.component.component_spec.inputs[theirs].description
+            renamed = "" if ours == theirs else f" ({theirs} of {step.component.python_func.__name__})"
+            descriptions[ours] = step.descriptions.get(ours) or f"{description}{renamed}"
+            parameters[ours] = signature.parameters[theirs].replace(name=ours)
+    return parameters, descriptions

@@ -1,0 +1,14 @@
+"""data_prep → teacher_check → sparsity_aware_training → benchmark."""
+
+from compaware.pipelines.definition import Arguments, compression_pipeline
+from compaware.pipelines.steps import BENCHMARK, CHECK_TEACHER, PREPARE_DATA, SPARSIFY
+
+
+@compression_pipeline(PREPARE_DATA, CHECK_TEACHER, SPARSIFY, BENCHMARK)
+def sparsity_aware_training(arguments: Arguments) -> None:
+    """Make a fine-tuned model sparse, with its own soft labels, and measure both side by side."""
+    dataset = PREPARE_DATA(arguments).outputs["dataset"]
+    teacher = CHECK_TEACHER(arguments, dataset=dataset)
+    model = teacher.outputs["model"]
+    sparse = SPARSIFY(arguments, dataset=dataset, model=model, soft_labels=teacher.outputs["soft_labels"])
+    BENCHMARK(arguments, dataset=dataset, teacher=model, sparse=sparse.outputs["sparse"])

@@ -1,0 +1,111 @@
+"""The steps that pipelines are made of: each component with the names that its parameters have in a pipeline.
+
+Parameters of one stage alone carry its name (`teacher_epochs`, `qat_epochs`); those that all trainings share do not.
+"""
+
+from compaware.components.accuracy_gate.component import accuracy_gate
+from compaware.components.benchmark.component import benchmark
+from compaware.components.data_prep.component import data_prep
+from compaware.components.distillation.component import distillation
+from compaware.components.quantization_aware_training.component import quantization_aware_training
+from compaware.components.sparsity_aware_training.component import sparsity_aware_training
+from compaware.components.teacher_check.component import teacher_check
+from compaware.pipelines.definition import Step, same
+
+_SHARED_BY_TRAININGS = same("batch_size", "max_length_tokens", "seed", "precision", "training_arguments", "processes")
+_SOFT_LABEL_LOSS = same("temperature", "alpha")
+
+PREPARE_DATA = Step(
+    data_prep,
+    same(
+        "task",
+        "data",
+        "hub_config",
+        "hub_revision",
+        "text_columns",
+        "label_column",
+        "label_names",
+        "problem_type",
+        "max_train_rows",
+        "max_validation_rows",
+        "max_test_rows",
+        "validation_fraction",
+        "keep_duplicates",
+        "seed",
+    )
+    | {"card_tokenizer": "tokenizer"},
+    {"seed": "Of data limits, fresh weights, shuffling and dropout, in all steps."},
+)
+
+CHECK_TEACHER = Step(
+    teacher_check,
+    {
+        "teacher": "teacher",
+        "teacher_config": "teacher_config",
+        "teacher_tokenizer": "tokenizer",
+        "teacher_label_order": "label_order",
+        "min_teacher_score": "min_score",
+        "fine_tune_teacher_if_needed": "fine_tune_if_needed",
+        "teacher_epochs": "epochs",
+        "teacher_learning_rate": "learning_rate",
+        **_SHARED_BY_TRAININGS,
+    },
+)
+
+DISTIL = Step(
+    distillation,
+    same(
+        "student",
+        "student_layers",
+        "student_config",
+        "student_tokenizer",
+        "hidden_weight",
+        "attention_weight",
+        "layer_map",
+    )
+    | {"student_epochs": "epochs", "student_learning_rate": "learning_rate"}
+    | _SOFT_LABEL_LOSS
+    | _SHARED_BY_TRAININGS,
+)
+
+QUANTIZE = Step(
+    quantization_aware_training,
+    {
+        "quantization_mode": "mode",
+        **same("max_metric_loss", "max_relative_metric_loss", "calibration_rows"),
+        "qat_epochs": "epochs",
+        "qat_learning_rate": "learning_rate",
+        **_SOFT_LABEL_LOSS,
+        **_SHARED_BY_TRAININGS,
+    },
+)
+
+SPARSIFY = Step(
+    sparsity_aware_training,
+    {
+        "target_sparsity": "target_sparsity",
+        "sparsity_pattern": "pattern",
+        "sparsity_score": "score",
+        "sparsity_scope": "scope",
+        "dense_modules": "exclude",
+        **same("pruning_begin_fraction", "pruning_end_fraction"),
+        "sparsity_epochs": "epochs",
+        "sparsity_learning_rate": "learning_rate",
+        **_SOFT_LABEL_LOSS,
+        **_SHARED_BY_TRAININGS,
+    },
+)
+
+BENCHMARK = Step(
+    benchmark,
+    {
+        "benchmark_batch_sizes": "batch_sizes",
+        "benchmark_rounds": "rounds",
+        "benchmark_time_budget_s": "time_budget_s",
+        "benchmark_threads": "threads",
+        "benchmark_padded": "padded",
+        "max_length_tokens": "max_length_tokens",
+    },
+)
+
+GATE = Step(accuracy_gate, {"on_accuracy_loss": "on_failure"})
