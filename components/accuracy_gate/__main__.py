@@ -3,4 +3,5 @@
 from compaware.components.accuracy_gate.config import AccuracyGateConfig
 from compaware.components.core.entrypoint import main
 
-main("compaware.components.accuracy_gate.gate", AccuracyGateConfig)
+if __name__ == "__main__":
+    main("compaware.components.accuracy_gate.gate", AccuracyGateConfig)

@@ -3,4 +3,5 @@
 from compaware.components.benchmark.config import BenchmarkConfig
 from compaware.components.core.entrypoint import main
 
-main("compaware.components.benchmark.measure", BenchmarkConfig)
+if __name__ == "__main__":
+    main("compaware.components.benchmark.measure", BenchmarkConfig)

@@ -1,20 +1,17 @@
 """What a saved model scores, measured on its files in a process of its own.
 
-python -m compaware.components.core.evaluation --model FOLDER --dataset FOLDER --output FILE.npz
+The process is forked from a server that has the libraries loaded and nothing else, so that it costs no second import.
 """
 
-import argparse
-import json
-import logging
+import multiprocessing
 import os
-import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import get_args
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +19,18 @@ from compaware.components.core.errors import UserError
 from compaware.components.core.logs import setup_logging
 from compaware.components.core.runtimes import Precision, RuntimeName
 
-_MODULE = "compaware.components.core.evaluation"
-_ERROR_PREFIX = "error: "
+_CONTEXT = multiprocessing.get_context("forkserver")
+_PACKAGE = "compaware.components.core"
+_CONTEXT.set_forkserver_preload(
+    ["transformers.models.bert.modeling_bert", *(f"{_PACKAGE}.{name}" for name in ("metrics", "models", "text"))]
+)
 # What makes a process a rank of a distributed training; the evaluating child is not one.
 _RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
-log = logging.getLogger(__name__)
+
+
+def load_libraries_early() -> None:
+    """Starts the server of evaluating processes now; it loads its libraries while this process does other work."""
+    forkserver.ensure_running()
 
 
 @dataclass(frozen=True)
@@ -74,60 +78,56 @@ def evaluate_folder(
 
     Raises:
         UserError: The model or the data cannot be read, or the runtime does not run the model.
-        subprocess.CalledProcessError: The process failed; its output has been shown.
+        RuntimeError: The process failed; its output has been shown.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "evaluation.npz"
-        options = {
-            "--model": model_folder,
-            "--dataset": dataset_folder,
-            "--split": split,
-            "--runtime": runtime,
-            "--precision": precision,
-            "--max-length-tokens": max_length_tokens,
-            "--batch-size": batch_size,
-            "--output": output,
-        } | ({"--threads": threads} if threads else {})
-        _run_child([str(word) for pair in options.items() for word in pair])
-        return _read(output)
+    request = {
+        "model_folder": model_folder,
+        "dataset_folder": dataset_folder,
+        "split": split,
+        "runtime": runtime,
+        "precision": precision,
+        "max_length_tokens": max_length_tokens,
+        "batch_size": batch_size,
+        "threads": threads,
+    }
+    receiver, sender = _CONTEXT.Pipe(duplex=False)
+    process = _CONTEXT.Process(target=_answer, args=(sender, request))
+    process.start()
+    sender.close()
+    try:
+        answer = receiver.recv()
+    except EOFError as error:
+        process.join()
+        raise RuntimeError(f"the evaluation of {model_folder} ended with exit code {process.exitcode}") from error
+    finally:
+        receiver.close()
+    process.join()
+    if isinstance(answer, UserError):
+        raise answer
+    return answer
 
 
-def _run_child(words: list[str]) -> None:
-    environment = {name: value for name, value in os.environ.items() if name not in _RANK_VARIABLES}
-    command = [sys.executable, "-m", _MODULE, *words]
-    reason = ""
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, bufsize=1, env=environment) as child:
-        assert child.stderr is not None
-        for line in child.stderr:
-            if line.startswith(_ERROR_PREFIX):
-                reason = line.removeprefix(_ERROR_PREFIX).strip()
-            else:
-                sys.stderr.write(line)
-    if reason:
-        raise UserError(reason)
-    if child.returncode:
-        raise subprocess.CalledProcessError(child.returncode, command)
-
-
-def _read(file: Path) -> Evaluation:
-    with np.load(file) as found:
-        return Evaluation(json.loads(str(found["metrics"])), found["logits"], float(found["seconds"]))
-
-
-def main() -> None:
+def _answer(sender: Connection, request: dict[str, Any]) -> None:
     """The process that evaluates."""
-    arguments = _parser().parse_args()
+    for name in _RANK_VARIABLES:
+        os.environ.pop(name, None)
     setup_logging()
     try:
-        found = _evaluate(arguments)
+        sender.send(_evaluate(**request))
     except UserError as error:
-        print(f"{_ERROR_PREFIX}{error}", file=sys.stderr, flush=True)
-        sys.exit(2)
-    metrics = np.array(json.dumps(found.metrics))
-    np.savez(arguments.output, metrics=metrics, logits=found.logits, seconds=np.float64(found.seconds))
+        sender.send(error)
 
 
-def _evaluate(arguments: argparse.Namespace) -> Evaluation:
+def _evaluate(
+    model_folder: str | Path,
+    dataset_folder: str | Path,
+    split: str,
+    runtime: RuntimeName,
+    precision: Precision,
+    max_length_tokens: int,
+    batch_size: int,
+    threads: int | None,
+) -> Evaluation:
     from compaware.components.core.dataset import load_dataset_folder
     from compaware.components.core.metrics import compute_metrics
     from compaware.components.core.models import load_tokenizer
@@ -135,17 +135,17 @@ def _evaluate(arguments: argparse.Namespace) -> Evaluation:
     from compaware.components.core.runtimes import open_runtime
     from compaware.components.core.text import tokenize
 
-    dataset = load_dataset_folder(arguments.dataset)
-    table = dataset.split(arguments.split)
-    predictor = open_runtime(arguments.model, arguments.runtime, arguments.precision, arguments.threads)
-    tokenizer = load_tokenizer(arguments.model)
-    columns = tokenize(table, tokenizer, arguments.max_length_tokens).to_dict()
+    dataset = load_dataset_folder(dataset_folder)
+    table = dataset.split(split)
+    predictor = open_runtime(model_folder, runtime, precision, threads)
+    tokenizer = load_tokenizer(model_folder)
+    columns = tokenize(table, tokenizer, max_length_tokens).to_dict()
     columns.setdefault("token_type_ids", [[0] * length for length in columns["length"]])
     rows = {name: columns[name] for name in predictor.input_names}
     progress = Progress("row", table.num_rows)
     logits: np.ndarray | None = None
     done, seconds = 0, 0.0
-    for indices, batch in sorted_batches(rows, arguments.batch_size, tokenizer.pad_token_id or 0):
+    for indices, batch in sorted_batches(rows, batch_size, tokenizer.pad_token_id or 0):
         started = time.perf_counter()
         answer = predictor.predict(batch)
         seconds += time.perf_counter() - started
@@ -153,7 +153,7 @@ def _evaluate(arguments: argparse.Namespace) -> Evaluation:
             logits = np.empty((table.num_rows, answer.shape[1]), np.float32)
         logits[indices] = answer
         done += len(indices)
-        progress.update(done, f"{arguments.runtime} {arguments.precision}")
+        progress.update(done, f"{runtime} {precision}")
     assert logits is not None
     metric = dataset.manifest.metric
     return Evaluation(compute_metrics(metric, logits, table.column("label").to_numpy()), logits, seconds)
@@ -184,21 +184,3 @@ def sorted_batches(
                 padded[position, : lengths[index]] = rows[index]
             batch[name] = padded
         yield indices, batch
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m compaware.components.core.evaluation", description=__doc__)
-    parser.add_argument("--model", required=True, type=Path, help="Model artifact")
-    parser.add_argument("--dataset", required=True, type=Path, help="Dataset artifact")
-    parser.add_argument("--split", default="validation")
-    parser.add_argument("--runtime", default="torch", choices=get_args(RuntimeName))
-    parser.add_argument("--precision", default="fp32", choices=get_args(Precision))
-    parser.add_argument("--max-length-tokens", default=128, type=int)
-    parser.add_argument("--batch-size", default=32, type=int)
-    parser.add_argument("--threads", type=int)
-    parser.add_argument("--output", required=True, type=Path, help="npz file for logits, metrics and seconds")
-    return parser
-
-
-if __name__ == "__main__":
-    main()

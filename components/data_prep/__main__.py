@@ -3,4 +3,5 @@
 from compaware.components.core.entrypoint import main
 from compaware.components.data_prep.config import DataPrepConfig
 
-main("compaware.components.data_prep.prepare", DataPrepConfig)
+if __name__ == "__main__":
+    main("compaware.components.data_prep.prepare", DataPrepConfig)

@@ -3,4 +3,5 @@
 from compaware.components.core.entrypoint import main
 from compaware.components.distillation.config import DistillationConfig
 
-main("compaware.components.distillation.distil", DistillationConfig)
+if __name__ == "__main__":
+    main("compaware.components.distillation.distil", DistillationConfig)

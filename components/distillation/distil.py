@@ -7,7 +7,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from compaware.components.core.artifacts import size_bytes
 from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
 from compaware.components.core.distributed import broadcast, is_main
-from compaware.components.core.evaluation import evaluate_folder
+from compaware.components.core.evaluation import evaluate_folder, load_libraries_early
 from compaware.components.core.models import (
     keep_layers,
     load_classifier,
@@ -34,6 +34,7 @@ def run(config: DistillationConfig, workspace: Workspace) -> Summary:
     Raises:
         UserError: The soft labels belong to other data, or the student does not fit the data or the teacher.
     """
+    load_libraries_early()
     dataset = load_dataset_folder(config.dataset)
     soft_labels = load_soft_labels(config.soft_labels, dataset)
     teacher_summary = Summary.load(config.teacher)

@@ -3,4 +3,5 @@
 from compaware.components.core.entrypoint import main
 from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
 
-main("compaware.components.quantization_aware_training.quantize", QuantizationAwareTrainingConfig)
+if __name__ == "__main__":
+    main("compaware.components.quantization_aware_training.quantize", QuantizationAwareTrainingConfig)

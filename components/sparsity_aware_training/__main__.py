@@ -3,4 +3,5 @@
 from compaware.components.core.entrypoint import main
 from compaware.components.sparsity_aware_training.config import SparsityAwareTrainingConfig
 
-main("compaware.components.sparsity_aware_training.sparsify", SparsityAwareTrainingConfig)
+if __name__ == "__main__":
+    main("compaware.components.sparsity_aware_training.sparsify", SparsityAwareTrainingConfig)

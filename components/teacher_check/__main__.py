@@ -3,4 +3,5 @@
 from compaware.components.core.entrypoint import main
 from compaware.components.teacher_check.config import TeacherCheckConfig
 
-main("compaware.components.teacher_check.check", TeacherCheckConfig)
+if __name__ == "__main__":
+    main("compaware.components.teacher_check.check", TeacherCheckConfig)

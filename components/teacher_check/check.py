@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
 from compaware.components.core.distributed import broadcast, is_main
 from compaware.components.core.errors import UserError
-from compaware.components.core.evaluation import Evaluation, evaluate_folder
+from compaware.components.core.evaluation import Evaluation, evaluate_folder, load_libraries_early
 from compaware.components.core.metrics import majority_baseline
 from compaware.components.core.models import (
     load_classifier,
@@ -43,6 +43,7 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
         UserError: The teacher's labels cannot be matched, or it falls short and may not be fine-tuned, or falls short
             even so.
     """
+    load_libraries_early()
     dataset = load_dataset_folder(config.dataset)
     metric = dataset.manifest.metric
     labels = dataset.split("validation").column("label").to_numpy()
