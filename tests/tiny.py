@@ -5,13 +5,29 @@ from pathlib import Path
 
 import pyarrow as pa
 import torch
+
 from compaware.components.core.dataset import PreparedDataset, load_dataset_folder, write_dataset_folder
 from compaware.components.core.models import new_classifier, save_classifier
 from compaware.components.core.wordpiece import train_tokenizer
 
-POSITIVE = "good great fine happy bright warm superb".split()
-NEGATIVE = "bad poor dull sad dark cold awful".split()
-NEUTRAL = "the a film story actor scene was very quite and of music plot seemed".split()
+POSITIVE = ["good", "great", "fine", "happy", "bright", "warm", "superb"]
+NEGATIVE = ["bad", "poor", "dull", "sad", "dark", "cold", "awful"]
+NEUTRAL = [
+    "the",
+    "a",
+    "film",
+    "story",
+    "actor",
+    "scene",
+    "was",
+    "very",
+    "quite",
+    "and",
+    "of",
+    "music",
+    "plot",
+    "seemed",
+]
 SMALL_BERT = {
     "model_type": "bert",
     "hidden_size": 32,

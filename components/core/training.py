@@ -222,7 +222,8 @@ class ProgressLines(TrainerCallback):
             self._progress.update(state.global_step, details, samples_per_count=samples)
         scores = {name: value for name, value in logs.items() if name.startswith("eval_")}
         if scores and state.is_world_process_zero:
-            shown = (f"{name[5:]} {value:.4f}" for name, value in scores.items() if not name.endswith(("_per_second", "runtime")))
+            timings = ("_per_second", "runtime")
+            shown = (f"{name[5:]} {value:.4f}" for name, value in scores.items() if not name.endswith(timings))
             log.info("validation at step %d: %s", state.global_step, ", ".join(shown))
 
 

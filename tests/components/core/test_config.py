@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
 from compaware.components.core.config import load_config
 from compaware.components.core.errors import UserError
 from compaware.components.distillation.config import DistillationConfig
-from hypothesis import given
-from hypothesis import strategies as st
 
 REQUIRED = {"output": "out", "dataset": "d", "teacher": "t", "soft_labels": "s", "student_layers": [0]}
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from compaware.components.core.dataset import load_dataset_folder
 from compaware.components.core.errors import UserError
 from compaware.components.core.soft_labels import SoftLabelsKey, load_soft_labels, write_soft_labels

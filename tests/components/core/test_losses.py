@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from compaware.components.core.losses import attention_loss, distillation_loss, hidden_state_loss, task_loss
 
 

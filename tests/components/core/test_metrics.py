@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from compaware.components.core.metrics import compute_metrics, majority_baseline
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from compaware.components.core.errors import UserError
 from compaware.components.core.models import (
     keep_layers,

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from compaware.components.core.config import ComponentConfig
 from compaware.components.core.errors import UserError
 from compaware.components.core.models import load_classifier, load_tokenizer

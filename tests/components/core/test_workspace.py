@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from compaware.components.core.config import ComponentConfig
 from compaware.components.core.errors import UserError
 from compaware.components.core.summary import Summary

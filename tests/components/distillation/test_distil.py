@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from compaware.components.core.config import validate
 from compaware.components.core.dataset import PreparedDataset
 from compaware.components.core.errors import UserError
@@ -109,7 +110,9 @@ def test_transfer_pulls_hidden_states_and_attentions_towards_the_teachers(inputs
         attention_weight=10.0,
         layer_map=None,
     )
-    batch = dict(tokenizer(inputs.data.split("train").column("text").to_pylist()[:64], padding=True, return_tensors="pt"))
+    batch = dict(
+        tokenizer(inputs.data.split("train").column("text").to_pylist()[:64], padding=True, return_tensors="pt")
+    )
     labels = torch.tensor([index % 2 for index in range(64)])
     optimizer = torch.optim.Adam(student.parameters(), lr=3e-3)
 

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from compaware.components.launch import run_component
 from tests.tiny import SMALL_BERT, make_dataset
 
@@ -24,9 +25,7 @@ def test_two_processes_train_and_the_summary_comes_back(tmp_path: Path, monkeypa
     assert list((tmp_path / "work").iterdir()) == []
 
 
-def test_a_failing_component_ends_with_its_own_reason(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_failing_component_ends_with_its_own_reason(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match=r"^error: 'epochs' is 0: input should be greater than 0$"):
         run_component("teacher_check", options(tmp_path, epochs=0))
     assert "error: 'epochs'" in capfd.readouterr().out

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from compaware.components.core.config import validate
 from compaware.components.core.dataset import PreparedDataset
 from compaware.components.core.errors import UserError
