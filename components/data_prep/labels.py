@@ -1,6 +1,7 @@
 """Labels as the artifact holds them: class indices with names in a stable order, or numbers."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,13 +83,20 @@ def _read(columns: dict[str, pa.ChunkedArray]) -> tuple[dict[str, list[Value]], 
             if not isinstance(value, str | int | float):
                 raise UserError(f"row {row} of the {split} split has a {type(value).__name__} as its label")
         raw[split] = found
-    everything = [value for found in raw.values() for value in found]
-    for parse in (_as_int, _as_float):
-        numbers = [number for value in everything if (number := parse(value)) is not None]
-        if len(numbers) == len(everything):
-            rest = iter(numbers)
-            return {split: [next(rest) for _ in found] for split, found in raw.items()}, notes
-    return {split: [str(value) for value in found] for split, found in raw.items()}, notes
+    numbers = _numeric([value for found in raw.values() for value in found])
+    if numbers is None:
+        return {split: [str(value) for value in found] for split, found in raw.items()}, notes
+    rest = iter(numbers)
+    return {split: [next(rest) for _ in found] for split, found in raw.items()}, notes
+
+
+def _numeric(values: list[Value]) -> Sequence[Value] | None:
+    """All values as integers or, where some have a fraction, as floats; None where they are texts ("01" is one)."""
+    integers = [number for value in values if (number := _as_int(value)) is not None]
+    if len(integers) == len(values):
+        return integers
+    floats = [number for value in values if (number := _as_float(value)) is not None]
+    return floats if len(floats) == len(values) and not all(map(float.is_integer, floats)) else None
 
 
 def _as_int(value: Value) -> int | None:

@@ -1,0 +1,103 @@
+"""Labels of every kind become indices with names in a stable order, or numbers; mistakes are named."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compaware.components.core.errors import UserError
+from compaware.components.data_prep.labels import Labels, encode_labels
+
+
+def _encode(train: Sequence[Any], validation: Sequence[Any] | None = None, **options: Any) -> Labels:
+    columns = {"train": train} | ({} if validation is None else {"validation": validation})
+    options = {"problem_type": None, "label_names": None, **options}
+    return encode_labels({split: pa.chunked_array([pa.array(values)]) for split, values in columns.items()}, **options)
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "indices"),
+    [
+        (["pos", "neg", "pos"], ["neg", "pos"], [1, 0, 1]),
+        ([10, 9, 10], ["9", "10"], [1, 0, 1]),
+        (["10", "9"], ["9", "10"], [1, 0]),
+        (["1.0", "0.0"], ["0", "1"], [1, 0]),
+        ([1.0, 0.0], ["0", "1"], [1, 0]),
+        ([-1, 1], ["-1", "1"], [0, 1]),
+        (["01", "1"], ["01", "1"], [0, 1]),
+        ([True, False], ["false", "true"], [1, 0]),
+    ],
+)
+def test_classes_are_the_labels_in_a_stable_order(values: list[Any], names: list[str], indices: list[int]) -> None:
+    labels = _encode(values)
+    assert (labels.problem_type, labels.names) == ("classification", names)
+    assert labels.arrays["train"].to_pylist() == indices
+    assert labels.arrays["train"].type == pa.int64()
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=20))
+def test_any_text_labels_can_be_read_back_through_their_names(values: list[str]) -> None:
+    texts = ["class " + value.encode("utf-8", "replace").decode() for value in values]
+    labels = _encode(texts)
+    assert [labels.names[index] for index in labels.arrays["train"].to_pylist()] == texts
+    assert _encode(texts[::-1]).names == labels.names
+
+
+@pytest.mark.parametrize(
+    ("values", "indices"),
+    [(["up", "down", "up"], [1, 0, 1]), ([1, 0, 1], [1, 0, 1]), (["1", "0", "1"], [1, 0, 1])],
+)
+def test_given_names_are_matched_by_name_or_by_index(values: list[Any], indices: list[int]) -> None:
+    labels = _encode(values, label_names=["down", "up"])
+    assert labels.names == ["down", "up"]
+    assert labels.arrays["train"].to_pylist() == indices
+
+
+def test_given_names_that_are_numbers_are_names() -> None:
+    assert _encode([1, 3, 2], label_names=["3", "2", "1"]).arrays["train"].to_pylist() == [2, 0, 1]
+
+
+@pytest.mark.parametrize("values", [[0.5, 1.0, 4.75], ["0.5", "1", "4.75"]])
+def test_fractions_are_regression(values: list[Any]) -> None:
+    labels = _encode(values)
+    assert (labels.problem_type, labels.names) == ("regression", [])
+    assert labels.arrays["train"].to_pylist() == [0.5, 1.0, 4.75]
+
+
+def test_whole_numbers_are_regression_where_that_is_said() -> None:
+    labels = _encode([1, 5], problem_type="regression")
+    assert labels.arrays["train"].to_pylist() == [1.0, 5.0]
+    assert labels.arrays["train"].type == pa.float64()
+
+
+@pytest.mark.parametrize("withheld", [-1, None])
+def test_a_test_split_without_labels_is_left_out_with_a_note(withheld: int | None) -> None:
+    columns = {"train": pa.chunked_array([[0, 1]]), "test": pa.chunked_array([pa.array([withheld, withheld])])}
+    labels = encode_labels(columns, None, None)
+    assert list(labels.arrays) == ["train"]
+    assert "test split has no labels" in labels.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "options", "expected"),
+    [
+        (["a", None], ["a"], {}, "row 2 of the train split has no label"),
+        (["a", "b"], ["a", ""], {}, "row 2 of the validation split has no label"),
+        (["a", "b"], ["b", "c"], {}, "row 2 of the validation split has the label 'c', which the training split lacks"),
+        ([0, 1, 2], [0], {"label_names": ["a", "b"]}, r"row 3 of the train split has the label '2', .*out of range"),
+        ([0, -1], [0], {"label_names": ["a", "b"]}, "label '-1', which is out of range"),
+        (["a", "x"], ["a"], {"label_names": ["a", "b"]}, "label 'x', which is none of a, b"),
+        (["1.5", "high"], ["1"], {"problem_type": "regression"}, "row 2 .* 'high': regression needs numbers"),
+        (["1.5", "inf"], ["1"], {"problem_type": "regression"}, "'inf': regression needs numbers"),
+        ([1.5, 2.5], [1.5], {"problem_type": "classification"}, "the labels are fractions"),
+        ([1.5, 2.5], [1.5], {"problem_type": "regression", "label_names": ["a", "b"]}, "leave it out for regression"),
+    ],
+)
+def test_a_wrong_label_is_named_with_its_row(
+    train: list[Any], validation: list[Any], options: dict[str, Any], expected: str
+) -> None:
+    with pytest.raises(UserError, match=expected):
+        _encode(train, validation, **options)
