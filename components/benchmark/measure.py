@@ -14,7 +14,7 @@ from compaware.components.benchmark.pool import Task, Worker
 from compaware.components.benchmark.report import load_summaries, render_html, render_markdown
 from compaware.components.benchmark.results import FILE_NAME, Batch, Benchmark, Measured, fastest
 from compaware.components.benchmark.statistics import plan_rounds, turns
-from compaware.components.benchmark.tasks import prepare_tasks
+from compaware.components.benchmark.tasks import longest_input, prepare_tasks
 from compaware.components.core import cpu
 from compaware.components.core.artifacts import size_bytes, write_text
 from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
@@ -50,33 +50,53 @@ def _benchmark(
 ) -> Benchmark:
     threads = config.threads or cpu.threads()
     log.info("%d threads for every runtime, on %s (%s)", threads, cpu.model_name(), ", ".join(cpu.flags()))
-    tasks = prepare_tasks(config, dataset, work)
-    with ExitStack() as stack:
-        workers = []
-        for task in tasks:
-            log.info("starting %s", task.id)
-            worker = stack.enter_context(Worker(task, threads, work / f"{task.id}.log"))
-            worker.load(config.max_length_tokens if config.padded else None)
-            workers.append(worker)
-        metrics = [_score(worker, dataset, config.split, work) for worker in workers]
-        rows = dataset.manifest.splits[config.split]
-        batches = [_time(workers, size, rows, config) for size in config.batch_sizes]
-        memory = [int(worker.ask(memory=True)["peak_bytes"]) for worker in workers]
+    limit = longest_input(config)
+    tasks = prepare_tasks(config, dataset, limit, work)
+    settings = config.model_dump(mode="json", include={"rounds", "time_budget_s", "padded", "seed"})
     benchmark = Benchmark(
         machine=cpu.machine_facts() | {"threads": threads},
         data=_data_facts(dataset, config, Inputs.load(tasks[0].inputs)),
-        settings=config.model_dump(mode="json", exclude={"output", "work", "existing_output", "dataset", "candidates"}),
+        settings=settings | {"max_length_tokens": limit},
         allowed_loss=_allowed_loss(summaries),
-        candidates=[
-            _measured(task, dataset.manifest.metric, metrics[place], memory[place], batches_of)
-            for place, task in enumerate(tasks)
-            for batches_of in [{size: found[place] for size, found in zip(config.batch_sizes, batches, strict=True)}]
-        ],
+        candidates=_measure(tasks, threads, limit, dataset, config, work),
     )
     benchmark.fill_ratios()
     benchmark.recommended = words.recommend(benchmark)
     benchmark.words = words.sentences(benchmark)
     return benchmark
+
+
+def _measure(
+    tasks: list[Task], threads: int, limit: int, dataset: PreparedDataset, config: BenchmarkConfig, work: Path
+) -> list[Measured]:
+    with ExitStack() as stack:
+        workers = [stack.enter_context(Worker(task, threads, work / f"{task.id}.log")) for task in tasks]
+        log.info("starting %d processes: %s", len(tasks), ", ".join(task.id for task in tasks))
+        for worker in workers:
+            worker.start_loading(limit if config.padded else None)
+        for worker in workers:
+            worker.receive()
+        metrics = [_score(worker, dataset, config.split, work) for worker in workers]
+        rows = dataset.manifest.splits[config.split]
+        timed = {size: _time(workers, size, rows, config) for size in config.batch_sizes}
+        memory = [int(worker.ask(memory=True)["peak_bytes"]) for worker in workers]
+    return [
+        Measured(
+            id=task.id,
+            name=task.candidate.name,
+            role=task.candidate.role,
+            precision=task.precision,
+            runtime=task.runtime,
+            metric_name=dataset.manifest.metric,
+            metric=metrics[place],
+            size_bytes=sum(size_bytes(file) for file in task.files),
+            compressed_bytes=sum(compressed_bytes(file) for file in task.files),
+            peak_memory_bytes=memory[place],
+            batches={size: batches[place] for size, batches in timed.items()},
+            path=str(task.candidate.folder),
+        )
+        for place, task in enumerate(tasks)
+    ]
 
 
 def _score(worker: Worker, dataset: PreparedDataset, split: str, work: Path) -> float:
@@ -85,11 +105,6 @@ def _score(worker: Worker, dataset: PreparedDataset, split: str, work: Path) -> 
     worker.ask(score=str(file), batch_size=_SCORING_BATCH)
     logits = np.load(file)
     manifest = dataset.manifest
-    if logits.shape[1] != manifest.num_labels:
-        raise UserError(
-            f"candidate '{worker.task.candidate.name}' has {logits.shape[1]} outputs, the data wants "
-            f"{manifest.num_labels}: measure models that were made for this data"
-        )
     found = compute_metrics(manifest.metric, logits, dataset.split(split).column("label").to_numpy())[manifest.metric]
     log.info("%s: %s %.4f", worker.task.id, manifest.metric, found)
     return found
@@ -116,23 +131,6 @@ def _time(workers: list[Worker], batch_size: int, rows: int, config: BenchmarkCo
             seconds[place].append(workers[place].ask(time=chosen)["seconds"])
         progress.update(number + 1, f"batch size {batch_size}", batch_size * calls * len(workers))
     return [Batch.from_rounds(found, batch_size) for found in seconds]
-
-
-def _measured(task: Task, metric_name: str, metric: float, memory: int, batches: dict[int, Batch]) -> Measured:
-    return Measured(
-        id=task.id,
-        name=task.candidate.name,
-        role=task.candidate.role,
-        precision=task.precision,
-        runtime=task.runtime,
-        metric_name=metric_name,
-        metric=metric,
-        size_bytes=sum(size_bytes(file) for file in task.files),
-        compressed_bytes=sum(compressed_bytes(file) for file in task.files),
-        peak_memory_bytes=memory,
-        batches=batches,
-        path=str(task.candidate.folder),
-    )
 
 
 def _data_facts(dataset: PreparedDataset, config: BenchmarkConfig, inputs: Inputs) -> dict[str, object]:

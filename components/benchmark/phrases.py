@@ -37,7 +37,7 @@ def more(quotient: float, better: str, worse: str) -> str:
     """`2.1x faster`, `1.20x slower`, or `no faster` where the two are about equal."""
     if 0.95 < quotient < 1.05:
         return f"no {better}"
-    factor = max(quotient, 1 / quotient)
+    factor = round(max(quotient, 1 / quotient), 2)
     return f"{factor:.{1 if factor >= 2 else 2}f}x {better if quotient > 1 else worse}"
 
 

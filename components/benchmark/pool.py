@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -80,13 +81,13 @@ class Worker:
     ) -> None:
         self.end()
 
-    def load(self, width: int | None) -> None:
-        """Loads the model and the split; `width` pads every batch to that many tokens.
+    def start_loading(self, width: int | None) -> None:
+        """Has it load the model and the split, to be waited for by `receive`.
 
-        Raises:
-            UserError: The runtime cannot load it.
+        Args:
+            width: Tokens that every batch is padded to; None for the longest of its rows.
         """
-        self.ask(
+        self._send(
             folder=str(self.task.folder),
             runtime=self.task.runtime,
             precision=self.task.precision,
@@ -99,14 +100,19 @@ class Worker:
         """Sends a request and waits for its answer; all other workers are idle meanwhile.
 
         Raises:
-            UserError: The worker says so, or has ended.
+            UserError: See `receive`.
         """
-        assert self._process.stdin is not None and self._process.stdout is not None
-        try:
-            self._process.stdin.write(json.dumps(request) + "\n")
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
+        self._send(**request)
+        return self.receive()
+
+    def receive(self) -> dict[str, Any]:
+        """Waits for the answer to the last request.
+
+        Raises:
+            UserError: The worker says that it cannot do it, or has ended.
+        """
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
         if not line:
             raise UserError(f"{self.task.id} cannot be measured: its process ended, {self._reason()}")
         answer: dict[str, Any] = json.loads(line)
@@ -117,13 +123,20 @@ class Worker:
     def end(self) -> None:
         """Ends the process; one that does not is killed."""
         assert self._process.stdin is not None and self._process.stdout is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         self._process.stdout.close()
         try:
             self._process.wait(_SECONDS_TO_END)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+
+    def _send(self, **request: Any) -> None:
+        assert self._process.stdin is not None
+        # A process that has ended says why when its answer is waited for.
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(request) + "\n")
 
     def _reason(self) -> str:
         code = self._process.wait()

@@ -3,12 +3,16 @@
 import logging
 from pathlib import Path
 
+import pyarrow as pa
+from transformers import AutoConfig, PreTrainedConfig
+
 from compaware.components.benchmark.config import BenchmarkConfig, Candidate
 from compaware.components.benchmark.inputs import Inputs
 from compaware.components.benchmark.pool import Task
 from compaware.components.core import runtimes
 from compaware.components.core.dataset import PreparedDataset
 from compaware.components.core.errors import UserError
+from compaware.components.core.int8.export import max_sequence_tokens
 from compaware.components.core.models import load_tokenizer
 from compaware.components.core.runtimes import Precision, RuntimeName
 from compaware.components.core.text import tokenize
@@ -16,23 +20,37 @@ from compaware.components.core.text import tokenize
 log = logging.getLogger(__name__)
 
 
-def prepare_tasks(config: BenchmarkConfig, dataset: PreparedDataset, work: Path) -> list[Task]:
+def longest_input(config: BenchmarkConfig) -> int:
+    """Tokens that sentences are cut at: as asked, or fewer where a candidate takes no more, the same for all."""
+    limits = [max_sequence_tokens(_model_config(candidate)) for candidate in config.candidates]
+    return min(config.max_length_tokens, *limits)
+
+
+def prepare_tasks(config: BenchmarkConfig, dataset: PreparedDataset, max_length_tokens: int, work: Path) -> list[Task]:
     """Tokenizes the split with each candidate's tokenizer and converts FP32 weights for the runtimes that want it.
 
     Args:
         config: The benchmark's.
         dataset: The data.
+        max_length_tokens: Longer sentences are cut.
         work: Folder for inputs and converted forms.
 
     Raises:
-        UserError: A candidate cannot run in any of its runtimes, or has no tokenizer.
+        UserError: A candidate has another number of labels than the data, or cannot run as asked.
     """
+    for candidate in config.candidates:
+        outputs = _model_config(candidate).num_labels
+        if outputs != dataset.manifest.num_labels:
+            raise UserError(
+                f"candidate '{candidate.name}' has {outputs} outputs, the data wants {dataset.manifest.num_labels}: "
+                "measure models that were made for this data"
+            )
     tasks = []
     for candidate in config.candidates:
         pairs = _pairs(candidate)
         folder = work / candidate.name
         folder.mkdir(parents=True, exist_ok=True)
-        _save_inputs(candidate, config, dataset, folder / "inputs.npz")
+        _save_inputs(candidate, dataset.split(config.split), max_length_tokens, folder / "inputs.npz")
         if any(precision in ("fp32", "bf16") and runtime != "torch" for runtime, precision in pairs):
             log.info("converting %s for OpenVINO and onnxruntime", candidate.name)
             runtimes.convert_fp32(candidate.folder, folder)
@@ -53,9 +71,16 @@ def _pairs(candidate: Candidate) -> list[tuple[RuntimeName, Precision]]:
     return wanted
 
 
-def _save_inputs(candidate: Candidate, config: BenchmarkConfig, dataset: PreparedDataset, file: Path) -> None:
+def _model_config(candidate: Candidate) -> PreTrainedConfig:
+    try:
+        return AutoConfig.from_pretrained(candidate.folder)
+    except (OSError, ValueError) as error:
+        raise UserError(f"candidate '{candidate.name}': {candidate.folder} is not a Model artifact") from error
+
+
+def _save_inputs(candidate: Candidate, split: pa.Table, max_length_tokens: int, file: Path) -> None:
     tokenizer = load_tokenizer(candidate.folder)
-    rows = tokenize(dataset.split(config.split), tokenizer, config.max_length_tokens).to_dict()
+    rows = tokenize(split, tokenizer, max_length_tokens).to_dict()
     names = [name for name in tokenizer.model_input_names if name in rows]
     Inputs.from_rows({name: rows[name] for name in names}, tokenizer.pad_token_id or 0).save(file)
 

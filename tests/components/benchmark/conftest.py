@@ -1,25 +1,23 @@
 """One benchmark of four real, tiny models, shared by the tests that look at it."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+
 from compaware.components.benchmark import measure
 from compaware.components.benchmark.config import BenchmarkConfig
 from compaware.components.core.config import validate
 from compaware.components.core.dataset import PreparedDataset
-from compaware.components.core.evaluation import sorted_batches
+from compaware.components.core.int8.convert import convert_graph
 from compaware.components.core.int8.export import max_sequence_tokens
-from compaware.components.core.int8.ptq import quantize_after_training
+from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier
 from compaware.components.core.int8.serve import save_forms
 from compaware.components.core.models import load_classifier, load_tokenizer, save_classifier
 from compaware.components.core.summary import Summary
-from compaware.components.core.text import tokenize
+from compaware.components.core.text import Collator, tokenize
 from compaware.components.core.workspace import run_stage
-
 from tests.tiny import make_dataset, make_model
 
 FACTS = {
@@ -59,14 +57,18 @@ def models(dataset: PreparedDataset, tmp_path_factory: pytest.TempPathFactory) -
 def benchmark_run(
     dataset: PreparedDataset, models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Summary]:
-    """Output folder and summary of a whole run."""
+    """Output folder and summary of a whole run; only the student is converted for all runtimes, to save time."""
+    runtimes = {"teacher": ["torch"], "sparse": ["torch"], "student": None, "int8": None}
     output = tmp_path_factory.mktemp("run") / "results"
     config = validate(
         BenchmarkConfig,
         {
             "output": str(output),
             "dataset": str(dataset.path),
-            "candidates": [{"name": role, "role": role, "folder": str(folder)} for role, folder in models.items()],
+            "candidates": [
+                {"name": role, "role": role, "folder": str(folder), "runtimes": runtimes[role]}
+                for role, folder in models.items()
+            ],
             "batch_sizes": [1, 8],
             "rounds": 4,
             "time_budget_s": 2.0,
@@ -88,22 +90,13 @@ def _sparse(student: Path, folder: Path) -> Path:
 
 
 def _int8(student: Path, folder: Path, dataset: PreparedDataset) -> Path:
-    tokenizer, model = load_tokenizer(student), load_classifier(student).eval()
-    rows = tokenize(dataset.split("validation"), tokenizer, 32).to_dict()
-    batches = [batch for _, batch in sorted_batches({name: rows[name] for name in _INPUTS}, 32, tokenizer.pad_token_id)]
-    anything: Callable[[torch.fx.GraphModule], float] = lambda graph: 1.0  # noqa: E731
-    tuned = quantize_after_training(model, batches, anything, baseline=1.0, allowed_loss=1.0)
+    tokenizer, model = load_tokenizer(student), load_classifier(student)
+    rows = tokenize(dataset.split("validation"), tokenizer, 32).to_list()
+    quantized = FakeQuantizedClassifier(model)
+    quantized(**Collator(tokenizer)(rows))
     folder.mkdir()
-    save_forms(tuned.graph, folder, max_sequence_tokens(model))
+    save_forms(convert_graph(quantized.eval().graph), folder, max_sequence_tokens(model.config))
     tokenizer.save_pretrained(folder)
     shutil.copy(student / "config.json", folder)
     Summary(component="quantization", version="0", config={}, metrics={}, facts=FACTS, machine={}).save(folder)
     return folder
-
-
-_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
-
-
-@pytest.fixture
-def generator() -> np.random.Generator:
-    return np.random.default_rng(0)

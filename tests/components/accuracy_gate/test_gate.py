@@ -1,0 +1,62 @@
+"""The gate lets good models pass and stops bad ones with one line."""
+
+from pathlib import Path
+
+import pytest
+
+from compaware.components.accuracy_gate import gate
+from compaware.components.accuracy_gate.config import AccuracyGateConfig
+from compaware.components.core.errors import UserError
+from compaware.components.core.summary import Summary
+from compaware.components.core.workspace import run_stage
+
+
+def judge(folder: Path, measured: float, on_failure: str = "fail", kind: str = "absolute") -> Summary:
+    allowed = 0.01
+    floor = 0.9 - (allowed if kind == "absolute" else allowed * 0.9)
+    criterion = {
+        "passed": measured >= floor,
+        "metric_name": "accuracy",
+        "baseline": 0.9,
+        "measured": measured,
+        "allowed_loss": allowed,
+        "kind": kind,
+    }
+    return run_gate(folder, {"criterion": criterion}, on_failure)
+
+
+def run_gate(folder: Path, facts: dict, on_failure: str) -> Summary:
+    model = folder / "model"
+    model.mkdir()
+    Summary(component="quantization", version="0", config={}, metrics={}, facts=facts, machine={}).save(model)
+    config = AccuracyGateConfig.model_validate(
+        {"output": folder / "verdict", "quantized": model, "on_failure": on_failure}
+    )
+    return run_stage(config, lambda workspace: gate.run(config, workspace))
+
+
+def test_a_model_that_keeps_its_accuracy_passes(tmp_path: Path):
+    summary = judge(tmp_path, 0.895)
+    assert summary.metrics["passed"] == 1.0 and summary.metrics["loss"] == pytest.approx(0.005)
+    assert (tmp_path / "verdict" / "summary.json").is_file()
+
+
+@pytest.mark.parametrize(("kind", "allowed"), [("absolute", "0.0100 is allowed"), ("relative", "1.00% of the FP32")])
+def test_a_model_that_misses_its_criterion_stops_the_pipeline_with_one_line(tmp_path: Path, kind: str, allowed: str):
+    with pytest.raises(UserError) as caught:
+        judge(tmp_path, 0.85, kind=kind)
+    line = str(caught.value)
+    assert "\n" not in line and "accuracy 0.8500 against 0.9000" in line and allowed in line
+    assert "on_failure=warn" in line
+    assert not (tmp_path / "verdict").exists()
+
+
+def test_warn_lets_it_pass_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    summary = judge(tmp_path, 0.85, on_failure="warn")
+    assert summary.metrics["passed"] == 0.0
+    assert "misses its accuracy criterion" in caplog.text
+
+
+def test_a_model_without_a_criterion_is_refused(tmp_path: Path):
+    with pytest.raises(UserError, match="has no accuracy criterion"):
+        run_gate(tmp_path, {}, "fail")

@@ -1,0 +1,108 @@
+"""The report tells everything, and asks nothing of the network."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from compaware.components.benchmark.report import render_html, render_markdown
+from compaware.components.benchmark.results import Benchmark
+from compaware.components.core.summary import Summary
+from tests.components.benchmark.conftest import FACTS
+from tests.components.benchmark.synthetic import benchmark, family, measured
+
+SUMMARIES = {"int8": Summary(component="quantization", version="0", config={}, metrics={}, facts=FACTS, machine={})}
+# Elements of HTML that have no end tag, and those of SVG that are written without one.
+VOID = {"meta", "link", "br", "hr", "img", "path", "use", "rect", "circle"}
+
+
+class Outline(HTMLParser):
+    """Collects tags, addresses and text, and checks that elements nest."""
+
+    def __init__(self, page: str):
+        super().__init__()
+        self.tags: set[str] = set()
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(page)
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.addresses += [value or "" for name, value in attrs if name in ("href", "src", "xlink:href", "action")]
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return render_html(family(), SUMMARIES)
+
+
+def test_the_page_needs_no_network_and_no_scripts(page: str):
+    outline = Outline(page)
+    assert not outline.tags & {"script", "link", "img", "iframe", "object"}
+    assert all(address.startswith("#") for address in outline.addresses)
+    assert "http://" not in page and "https://" not in page and "@import" not in page
+    assert len(set(outline.ids)) == len(outline.ids)
+
+
+def test_every_reference_inside_the_charts_has_its_target(page: str):
+    used = set(re.findall(r'href="#([^"]+)"', page)) | set(re.findall(r"url\(#([^)]+)\)", page))
+    assert used <= set(Outline(page).ids)
+
+
+@pytest.mark.parametrize("render", [render_html, render_markdown])
+def test_every_candidate_is_in_the_tables_with_its_figures(render):
+    found = family()
+    text = render(found, SUMMARIES)
+    for item in found.candidates:
+        assert f"{item.runtime} {item.precision.upper()}" in text and f"{item.metric:.4f}" in text
+        for batch in item.batches.values():
+            assert f"{batch.p50_ms:.2f}" in text and f"{batch.samples_per_s:.1f}" in text
+
+
+@pytest.mark.parametrize("render", [render_html, render_markdown])
+def test_words_machine_and_the_stages_own_tables_are_there(render):
+    found = family()
+    text = render(found, SUMMARIES).replace("&#39;", "'")
+    for wanted in (*found.words, "Example CPU", "avx2", "Mixed precision statistics", "Embedding", "Tune result"):
+        assert wanted in text
+
+
+def test_charts_use_the_pages_colours_only(page: str):
+    drawings = page[page.index("<figure>") : page.rindex("</figure>")]
+    assert drawings.count("<svg") == 3
+    assert not re.search(r"#[0-9a-fA-F]{6}\b", re.sub(r'(href="|url\(|id=")#?[^")]*', "", drawings))
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_markdown_has_no_html_and_its_tables_are_even():
+    text = render_markdown(family(), SUMMARIES)
+    assert not re.search(r"</?[a-z]+[ >]", text)
+    for block in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):
+        assert len({line.count("|") for line in block.splitlines()}) == 1
+
+
+def test_hostile_names_do_not_break_out_of_the_page():
+    found = family()
+    found.data["task"] = "<script>alert(1)</script>"
+    found.machine["cpu"] = "a | b <img src=x>"
+    assert "script" not in Outline(render_html(found, {})).tags
+    assert "a \\| b" in render_markdown(found, {})
+
+
+@pytest.mark.parametrize("metric", [0.0, 0.5, 1.0])
+def test_one_candidate_makes_a_report_too(metric: float):
+    alone: Benchmark = benchmark([measured("teacher", "torch", role="teacher", metric=metric, milliseconds={1: 5.0})])
+    assert "Teacher in torch" in Outline(render_html(alone, {})).text

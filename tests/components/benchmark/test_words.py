@@ -1,0 +1,130 @@
+"""What the report says is what the figures show: made-up timings with a known truth."""
+
+import pytest
+
+from compaware.components.benchmark.phrases import listed, megabytes, more, points
+from compaware.components.benchmark.words import headline
+from tests.components.benchmark.synthetic import benchmark, family, measured
+
+
+def said(found) -> str:
+    return " ".join(found.words)
+
+
+def test_faster_int8_is_recommended_and_called_faster():
+    found = family(int8_speed=2.0)
+    assert found.recommended.by_batch == dict.fromkeys((1, 8, 32), "int8_onnxruntime")
+    assert "INT8 is faster than the best FP32 runtime of the student at batch 1" in said(found)
+    assert "On this CPU INT8 is" not in said(found)
+
+
+def test_slower_int8_is_called_slower_in_words():
+    found = family(int8_speed=0.8)
+    assert "On this CPU INT8 is slower than the best FP32 runtime of the student at batch 1" in said(found)
+    assert "INT8 is faster" not in said(found)
+
+
+def test_equal_int8_is_not_called_faster():
+    found = family(int8_speed=1.01)
+    assert "On this CPU INT8 is not clearly faster" in said(found)
+    assert "INT8 is faster" not in said(found)
+
+
+def test_int8_that_loses_accuracy_is_not_recommended():
+    found = family(int8_metric=0.80)
+    assert found.by_id(found.recommended.id).role == "student"
+    assert "No INT8 candidate stays within 1.0 points" in said(found)
+    assert "NOT within the allowed loss" in said(found)
+
+
+def test_a_tie_with_the_allowed_loss_is_kept():
+    found = family(int8_metric=0.8860)
+    assert found.by_id(found.recommended.id).role == "int8"
+
+
+def test_each_batch_size_gets_its_own_recommendation():
+    found = benchmark(
+        [
+            measured("teacher", "torch", role="teacher", metric=0.9, milliseconds={1: 10, 32: 100}),
+            measured("int8", "openvino", role="int8", precision="int8", metric=0.9, milliseconds={1: 2, 32: 50}),
+            measured("int8", "onnxruntime", role="int8", precision="int8", metric=0.9, milliseconds={1: 3, 32: 30}),
+        ]
+    )
+    assert found.recommended.by_batch == {1: "int8_openvino", 32: "int8_onnxruntime"}
+    assert found.words[0].startswith("Serve INT8 in openvino at batch 1 and INT8 in onnxruntime at batch 32")
+
+
+@pytest.mark.parametrize("speed", [0.97, 1.0, 1.02])
+def test_sparsity_without_speed_is_said_to_bring_none(speed: float):
+    text = said(family(sparse_speed=speed))
+    assert "Sparsity brings no speed here" in text
+    assert "The zeros of sparse show in transport: 69.0 MB on disk, 20.7 MB deflated." in text
+
+
+def test_sparsity_with_speed_is_not_denied():
+    assert "The sparse model is faster than the dense one" in said(family(sparse_speed=1.5))
+
+
+def test_a_sparse_model_of_another_shape_is_not_compared_with_the_dense_one():
+    found = benchmark(
+        [
+            measured("teacher", "torch", role="teacher", metric=0.9, milliseconds={1: 10}),
+            measured("sparse", "torch", role="sparse", metric=0.9, milliseconds={1: 5}, megabytes=40),
+        ]
+    )
+    assert "dense" not in said(found)
+
+
+def test_the_reference_is_named_and_so_is_the_teachers_own_fastest_runtime():
+    text = said(family())
+    assert "Speed over the teacher is against the teacher in FP32, torch eager" in text
+    assert "Against the teacher's own fastest runtime (openvino), INT8 in onnxruntime runs at 4." in text
+
+
+def test_the_headline_tells_speed_size_and_accuracy():
+    text = headline(family(int8_speed=2.0))
+    assert text == "INT8 in onnxruntime: 8.0x faster than the teacher at batch 1, 5.1x smaller, -0.1 points of accuracy"
+
+
+def test_the_headline_admits_what_is_slower_and_larger():
+    found = benchmark(
+        [
+            measured("teacher", "torch", role="teacher", metric=0.9, milliseconds={1: 10}, megabytes=10),
+            measured("student", "torch", role="student", metric=0.92, milliseconds={1: 20}, megabytes=40),
+        ]
+    )
+    text = headline(found)
+    assert "2.0x slower than the teacher" in text and "4.0x larger" in text and "+2.0 points" in text
+
+
+def test_a_teacher_alone_has_a_headline_and_words():
+    found = benchmark([measured("teacher", "torch", role="teacher", metric=0.9, milliseconds={1: 10})])
+    assert headline(found).startswith("Teacher in torch: 100 sentences a second at batch 1")
+    assert found.words
+
+
+@pytest.mark.parametrize(("flags", "missing"), [(("avx2",), True), (("avx2", "avx512_vnni", "avx512_bf16"), False)])
+def test_the_cpu_decides_what_is_said_about_int8_and_bf16(flags: tuple[str, ...], missing: bool):
+    text = said(benchmark(family().candidates, flags=flags))
+    assert ("This CPU has no INT8 dot products" in text) is missing
+    assert ("BF16 was not measured" in text) is missing
+
+
+def test_a_busy_machine_and_few_calls_are_admitted():
+    busy = benchmark(
+        [measured("teacher", "torch", role="teacher", metric=0.9, milliseconds={1: 10}, noise=0.9, calls=2)]
+    )
+    assert "The machine was not quiet" in said(busy)
+    assert "rest on 20 calls at batch 1" in said(busy)
+    assert "not quiet" not in said(family()) and "p99 figures rest" not in said(family())
+
+
+def test_figures_are_written_as_people_write_them():
+    assert [points(0.9, 0.9), points(0.89, 0.9), points(0.9004, 0.9)] == ["±0.0 points", "-1.0 points", "±0.0 points"]
+    assert [more(4.0, "faster", "slower"), more(0.5, "faster", "slower"), more(1.0, "faster", "slower")] == [
+        "4.0x faster",
+        "2.0x slower",
+        "no faster",
+    ]
+    assert [listed([1]), listed([1, 2]), listed([1, 2, 3])] == ["1", "1 and 2", "1, 2 and 3"]
+    assert [megabytes(17_500_000), megabytes(40_000)] == ["17.5 MB", "40.0 kB"]
