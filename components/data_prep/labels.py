@@ -95,7 +95,7 @@ def _numeric(values: list[Value]) -> Sequence[Value] | None:
     integers = [number for value in values if (number := _as_int(value)) is not None]
     if len(integers) == len(values):
         return integers
-    floats = [number for value in values if (number := _as_float(value)) is not None]
+    floats = [real for value in values if (real := _as_float(value)) is not None]
     return floats if len(floats) == len(values) and not all(map(float.is_integer, floats)) else None
 
 
