@@ -46,10 +46,12 @@ def _usual_text_columns(table: pa.Table, label: str, task: Task | None) -> list[
     # A pair before its halves.
     usual += sorted({other.text_columns for other in TASKS.values()}, key=lambda names: (-len(names), names))
     for names in usual:
+        if task and len(names) != len(task.text_columns):
+            continue
         if set(names) <= set(table.column_names) - {label}:
             return list(names)
     others = [name for name in table.column_names if name != label]
-    if len(others) != 1:
+    if len(others) != 1 or (task and len(task.text_columns) != 1):
         raise UserError(f"it is not clear which columns hold the text: set text_columns, from {', '.join(others)}")
     return others
 

@@ -123,6 +123,7 @@ def test_lengths_are_counted_with_the_given_tokenizer(prepare: Prepare, tmp_path
         ({"data": "{}/train.csv", "text_columns": ["text"]}, r"no column 'text' \(it has id, title, body, label\)"),
         ({"data": "{}/train.csv"}, "set text_columns, from id, title, body"),
         ({"data": "{}/train.csv", "text_columns": ["a", "b", "c"]}, "text_columns"),
+        ({"data": "{}/single.csv", "task": "mrpc"}, "set text_columns, from text"),
         ({"data": "{}/train.csv", "text_columns": ["body"], "label_names": ["x", "y"]}, "none of x, y"),
         ({"data": "{}/train.csv", "text_columns": ["body"], "max_train_rows": 1}, "which the training split lacks"),
         ({"data": "{}/train.csv", "text_columns": ["body"], "tokenizer": "{}/none"}, "cannot load a tokenizer"),
@@ -132,6 +133,7 @@ def test_bad_input_is_one_line(options: dict[str, Any], expected: str, prepare: 
     (tmp_path / "empty").mkdir()
     rows = [(index, f"title {index}", f"body {index}", "ab"[index % 2]) for index in range(40)]
     write_csv(tmp_path / "own/train.csv", rows, ("id", "title", "body", "label"))
+    write_csv(tmp_path / "own/single.csv", numbered(40, "ab"))
     folder = tmp_path / ("empty" if options.get("data") == "{}" else "own")
     filled = {key: value.format(folder) if isinstance(value, str) else value for key, value in options.items()}
     with pytest.raises(UserError, match=expected) as caught:
