@@ -1,5 +1,6 @@
 """An INT8 model on disk with what its files score: one row of the tune result table."""
 
+import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,7 +105,7 @@ def save_candidate(
     staged.mkdir(parents=True)
     inputs.model.config.save_pretrained(staged)
     inputs.tokenizer.save_pretrained(staged)
-    save_forms(graph, staged, max_sequence_tokens(inputs.model), inputs.config.aot_package)
+    save_forms(graph, staged, max_sequence_tokens(inputs.model.config), inputs.config.aot_package)
     made_in_s = time.monotonic() - started
     candidate = Candidate(
         name=name,
@@ -119,10 +120,8 @@ def save_candidate(
 
 
 def deliver(folder: Path, output: Path) -> None:
-    """Moves a candidate's public files into the output."""
-    for file in folder.iterdir():
-        if file.name != _MEASURED:
-            file.rename(output / file.name)
+    """Copies a candidate's public files into the output; the candidate stays for a run that has to be resumed."""
+    shutil.copytree(folder, output, ignore=shutil.ignore_patterns(_MEASURED), dirs_exist_ok=True)
 
 
 def _measure(

@@ -1,0 +1,20 @@
+"""One small BERT in its INT8 forms, made once for all tests."""
+
+import pytest
+
+from compaware.components.core.int8.export import max_sequence_tokens
+from compaware.components.core.int8.ptq import quantize_after_training
+from compaware.components.core.int8.serve import save_forms
+from tests.components.core.int8.small_models import ServedModel, batch, build
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> ServedModel:
+    """BERT, quantized after training and saved in both public forms."""
+    folder = tmp_path_factory.mktemp("served")
+    model = build("bert")
+    calibration = [batch(8, 5 + seed, seed) for seed in range(6)]
+    tuned = quantize_after_training(model, calibration, lambda graph: 1.0, baseline=1.0, allowed_loss=0.0)
+    save_forms(tuned.graph, folder, max_sequence_tokens(model.config))
+    model.save_pretrained(folder / "fp32")
+    return ServedModel(folder, model, tuned, (folder / "fp32" / "model.safetensors").stat().st_size)

@@ -1,0 +1,64 @@
+"""The saved forms are small, truly INT8, and answer as the graph that they were made from."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import openvino
+import pytest
+
+from compaware.components.core.int8.ptq import run_graph
+from compaware.components.core.runtimes import ONNX_FILE, OPENVINO_FILE, RuntimeName, available, open_runtime
+from tests.components.core.int8.small_models import ServedModel, batch
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
+def test_a_file_answers_as_the_graph_for_any_batch_and_length(served: ServedModel, runtime: RuntimeName) -> None:
+    predictor = open_runtime(served.folder, runtime, "int8", threads=1)
+    assert list(predictor.input_names) == ["input_ids", "attention_mask", "token_type_ids"]
+    for rows, tokens in ((1, 2), (7, 33), (32, 64)):
+        inputs = batch(rows, tokens, seed=rows)
+        expected, answer = run_graph(served.tuned.graph, inputs), predictor.predict(inputs)
+        assert answer.shape == expected.shape and answer.dtype == np.float32
+        # Without VNNI sums of two products of bytes may saturate, so the numbers are near, not equal.
+        assert np.corrcoef(answer.ravel(), expected.ravel())[0, 1] > 0.95
+
+
+def test_files_hold_no_fp32_copies(served: ServedModel) -> None:
+    onnx_bytes = (served.folder / ONNX_FILE).stat().st_size
+    weights = (served.folder / OPENVINO_FILE).with_suffix(".bin")
+    assert onnx_bytes < served.fp32_bytes / 2.5
+    assert weights.stat().st_size < served.fp32_bytes / 3
+    tensors = onnx.load(served.folder / ONNX_FILE).graph.initializer
+    matrices = [tensor for tensor in tensors if len(tensor.dims) == 2 and min(tensor.dims) > 1]
+    # The rest are ids, a number for each position or segment.
+    matrices = [tensor for tensor in matrices if tensor.data_type != onnx.TensorProto.INT64]
+    assert len(matrices) == 14 + 3
+    assert {item.data_type for item in matrices} == {onnx.TensorProto.INT8}
+
+
+def test_openvino_multiplies_in_int8(served: ServedModel) -> None:
+    compiled = openvino.Core().compile_model(str(served.folder / OPENVINO_FILE), "CPU")
+    kinds = [
+        node.get_rt_info()["runtimePrecision"].astype(str)
+        for node in compiled.get_runtime_model().get_ordered_ops()
+        if node.get_rt_info()["layerType"].astype(str) == "FullyConnected"
+    ]
+    assert kinds == ["u8"] * 14
+
+
+def test_onnxruntime_multiplies_in_int8(served: ServedModel, tmp_path: Path) -> None:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(str(served.folder / ONNX_FILE), options, providers=["CPUExecutionProvider"])
+    operators = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
+    # All of the encoder; the two products on one token a sentence (pooler, head) may stay in FP32.
+    assert sum(kind in ("MatMulIntegerToFloat", "QLinearMatMul", "DynamicQuantizeMatMul") for kind in operators) >= 12
+
+
+def test_an_int8_folder_runs_in_int8_only(served: ServedModel) -> None:
+    assert {"int8", "int8_bf16"} >= {precision for _, precision in available(served.folder)}
+    assert {runtime for runtime, _ in available(served.folder)} == {"openvino", "onnxruntime"}

@@ -1,0 +1,65 @@
+"""Evaluation answers with what the files on disk say, in the data's order, from a process of its own."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compaware.components.core.errors import UserError
+from compaware.components.core.evaluation import evaluate_folder, sorted_batches
+from compaware.components.core.metrics import compute_metrics
+from compaware.components.core.models import load_classifier, load_tokenizer
+from tests.tiny import make_dataset, make_model
+
+
+@pytest.mark.parametrize("kind", ["three_class", "similarity"])
+def test_logits_come_in_row_order_with_the_data_s_metrics(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A rank of a distributed training evaluates alone, and does not wait for others.
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    data = make_dataset(tmp_path / "data", train_rows=8, validation_rows=50, kind=kind)
+    folder = make_model(tmp_path / "model", data)
+    found = evaluate_folder(folder, data.path, batch_size=7, max_length_tokens=16)
+    table = data.split("validation")
+    model, tokenizer = load_classifier(folder).eval(), load_tokenizer(folder)
+    texts = [table.column(name).to_pylist() for name in ("text", "text_pair") if name in table.column_names]
+    with torch.no_grad():
+        encoded = tokenizer(*texts, truncation=True, max_length=16, padding=True, return_tensors="pt")
+        expected = model(**encoded).logits.numpy()
+    np.testing.assert_allclose(found.logits, expected, atol=1e-5)
+    metrics = compute_metrics(data.manifest.metric, expected, table.column("label").to_numpy())
+    assert found.metrics == pytest.approx(metrics, abs=1e-4)
+    assert next(iter(found.metrics)) == data.manifest.metric
+    assert found.seconds > 0
+    assert os.environ["WORLD_SIZE"] == "2"
+
+
+def test_a_mistake_is_told_in_one_line_by_the_parent(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", train_rows=8, validation_rows=8)
+    folder = make_model(tmp_path / "model", data)
+    with pytest.raises(UserError, match="has no split 'test': choose from"):
+        evaluate_folder(folder, data.path, "test")
+    with pytest.raises(UserError, match="no model folder"):
+        evaluate_folder(tmp_path / "missing", data.path)
+
+
+@settings(deadline=None, max_examples=50)
+@given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=40), batch_size=st.integers(1, 12))
+def test_batches_hold_every_row_once_padded_to_their_longest(lengths: list[int], batch_size: int) -> None:
+    ids = [[row + 5] * length for row, length in enumerate(lengths)]
+    columns = {"input_ids": ids, "attention_mask": [[1] * length for length in lengths]}
+    seen: list[int] = []
+    for indices, batch in sorted_batches(columns, batch_size, pad_token_id=3):
+        seen += indices.tolist()
+        assert batch["input_ids"].shape[1] == max(lengths[index] for index in indices)
+        for position, index in enumerate(indices):
+            kept = batch["attention_mask"][position].astype(bool)
+            assert batch["input_ids"][position][kept].tolist() == ids[index]
+            assert (batch["input_ids"][position][~kept] == 3).all()
+    assert sorted(seen) == list(range(len(lengths)))

@@ -1,0 +1,93 @@
+"""Trained small classifiers and one whole run of the component, made once for all tests."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from compaware.components.core.config import ComponentConfig, validate
+from compaware.components.core.dataset import PreparedDataset
+from compaware.components.core.models import load_classifier, load_tokenizer, save_classifier
+from compaware.components.core.options import TrainingOptions
+from compaware.components.core.soft_labels import SoftLabelsKey, write_soft_labels
+from compaware.components.core.sparsity.masks import MaskLock, prunable_parameters
+from compaware.components.core.summary import Summary
+from compaware.components.core.training import train
+from compaware.components.core.workspace import Workspace, run_stage
+from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
+from compaware.components.quantization_aware_training.quantize import run
+from tests.tiny import make_dataset, make_model
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run of the component."""
+
+    summary: Summary
+    folder: Path
+    model: Path
+    dataset: PreparedDataset
+
+
+def trained_model(folder: Path, kind: str, zeros: float = 0.0) -> tuple[Path, PreparedDataset]:
+    """A small BERT that has learnt its data, a part of its encoder's weights pruned before."""
+    data = make_dataset(folder / "data", kind=kind)
+    source = make_model(folder / "untrained", data)
+    model, tokenizer = load_classifier(source), load_tokenizer(source)
+    weights = prunable_parameters(model)
+    lock = MaskLock({name: weight.abs() > weight.abs().quantile(zeros) for name, weight in weights.items()})
+    options = TrainingOptions(epochs=6, learning_rate=3e-3, max_length_tokens=32)
+    workspace = Workspace(ComponentConfig(output=folder / "training"))
+    train(model, tokenizer, data, options, workspace, callbacks=[lock] if zeros else [])
+    save_classifier(model, tokenizer, folder / "model")
+    return folder / "model", data
+
+
+def with_outliers(source: Path, folder: Path) -> Path:
+    """The same function in FP32, but hopeless in INT8: a few attention values are a thousand times the others."""
+    model = load_classifier(source)
+    with torch.no_grad():
+        for layer in model.base_model.encoder.layer:
+            layer.attention.self.value.weight[0] *= 1000
+            layer.attention.self.value.bias[0] = 1000
+            layer.attention.output.dense.weight[:, 0] /= 1000
+            layer.attention.output.dense.bias -= layer.attention.output.dense.weight[:, 0] * 1000
+    save_classifier(model, load_tokenizer(source), folder)
+    return folder
+
+
+def soft_labels_for(data: PreparedDataset, folder: Path) -> Path:
+    """Soft labels that agree with the data's own."""
+    folder.mkdir()
+    labels = data.split("train").column("label").to_numpy()
+    key = SoftLabelsKey(
+        dataset_fingerprint=data.manifest.fingerprint,
+        split="train",
+        rows=len(labels),
+        num_labels=2,
+        teacher_fingerprint="teacher",
+        tokenizer_fingerprint="tokenizer",
+        max_length_tokens=32,
+    )
+    write_soft_labels(folder, 4 * np.eye(2, dtype=np.float32)[labels], key)
+    return folder
+
+
+def quantize(output: Path, model: Path, data: PreparedDataset, **options: object) -> Run:
+    """Runs the component in this process."""
+    values = {"output": output, "model": model, "dataset": data.path, "max_length_tokens": 32, **options}
+    config = validate(QuantizationAwareTrainingConfig, values)
+    return Run(run_stage(config, lambda workspace: run(config, workspace)), output, model, data)
+
+
+@pytest.fixture(scope="session")
+def sparse_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A model with half of its encoder's weights zero, quantized with training on soft labels."""
+    folder = tmp_path_factory.mktemp("sparse")
+    model, data = trained_model(folder, "sentiment", zeros=0.5)
+    labels = soft_labels_for(data, folder / "soft_labels")
+    return quantize(
+        folder / "out", model, data, mode="qat", soft_labels=labels, epochs=1, learning_rate=1e-4, batch_size=16
+    )
