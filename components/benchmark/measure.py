@@ -26,6 +26,7 @@ from compaware.components.core.summary import Summary
 from compaware.components.core.workspace import Workspace
 
 _SCORING_BATCH = 32
+_TRIAL_SENTENCES = 8
 # What a quantized model may lose when its own summary does not say.
 _USUAL_LOSS = 0.01
 log = logging.getLogger(__name__)
@@ -116,7 +117,8 @@ def _time(workers: list[Worker], batch_size: int, rows: int, config: BenchmarkCo
     # Whole batches only; a split smaller than one batch is repeated to fill it.
     count = max(1, rows // batch_size)
     batches = np.resize(generator.permutation(rows), (count, batch_size)).tolist()
-    warm = [worker.ask(time=batches[: min(3, count)])["seconds"] for worker in workers]
+    # A few sentences of different lengths, to see how long a call takes; scoring has warmed the workers up already.
+    warm = [worker.ask(time=batches[: max(1, _TRIAL_SENTENCES // batch_size)])["seconds"] for worker in workers]
     rounds, calls = plan_rounds(
         [float(np.median(seconds)) for seconds in warm],
         config.time_budget_s / len(config.batch_sizes),
