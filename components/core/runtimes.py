@@ -103,7 +103,7 @@ def convert_fp32(model_folder: str | Path, destination: Path) -> None:
     model = load_classifier(model_folder)
     program = export_program(model)
     save_openvino(program, destination / FP32_OPENVINO_FILE)
-    save_onnx(program, input_names(model), max_sequence_tokens(model), destination / FP32_ONNX_FILE)
+    save_onnx(program, input_names(model), max_sequence_tokens(model.config), destination / FP32_ONNX_FILE)
 
 
 class TorchPredictor:
@@ -200,7 +200,7 @@ def _exported_onnx(folder: Path) -> bytes:
     from compaware.components.core.models import load_classifier
 
     model = load_classifier(folder)
-    program = onnx_program(export_program(model), input_names(model), max_sequence_tokens(model))
+    program = onnx_program(export_program(model), input_names(model), max_sequence_tokens(model.config))
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / "model.onnx"
         program.save(file)

@@ -4,7 +4,7 @@ import copy
 import inspect
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 _MAX_BATCH = 4096
 
@@ -38,11 +38,11 @@ def input_names(model: PreTrainedModel) -> list[str]:
     return ["input_ids", "attention_mask"] + (["token_type_ids"] if has_segments else [])
 
 
-def max_sequence_tokens(model: PreTrainedModel) -> int:
-    """Longest sequence, in tokens, that the model's position embeddings allow."""
-    positions = int(getattr(model.config, "max_position_embeddings", 512))
+def max_sequence_tokens(config: PreTrainedConfig) -> int:
+    """Longest sequence, in tokens, that a model's position embeddings allow."""
+    positions = int(getattr(config, "max_position_embeddings", 512))
     # RoBERTa and its kin count positions from pad_token_id + 1.
-    return positions - 2 if "roberta" in model.config.model_type else positions
+    return positions - 2 if "roberta" in config.model_type else positions
 
 
 def example_inputs(names: list[str]) -> dict[str, torch.Tensor]:
@@ -67,7 +67,7 @@ def export_program(model: PreTrainedModel) -> torch.export.ExportedProgram:
     """
     names = input_names(model)
     wrapper = LogitsOnly(copy.deepcopy(model).float().eval())
-    shapes = dynamic_shapes(names, max_sequence_tokens(model))
+    shapes = dynamic_shapes(names, max_sequence_tokens(model.config))
     return torch.export.export(wrapper, (), kwargs=example_inputs(names), dynamic_shapes=shapes)
 
 
