@@ -1,4 +1,4 @@
-"""Resolves the extras of pyproject.toml to exact versions: `requirements.lock` for all, one file an extra below `requirements/`.
+"""Resolves the extras of pyproject.toml to exact versions: `requirements.lock` for all, `requirements/` by extra.
 
 The files name versions only, no index and no hashes, so that any mirror serves them. CUDA packages are left out: they
 belong to the torch build of the machine that made the lock, and pip adds its own where torch needs them.

@@ -28,7 +28,7 @@ def data_prep(
     keep_duplicates: bool = False,
     tokenizer: Optional[str] = None,
     seed: int = 42,
-):
+) -> None:
     """Turn a task or a data set into Parquet splits with a manifest and a data card.
 
     Training rows whose text is in validation, too, are dropped; limits and a validation split that has to be made are

@@ -31,7 +31,7 @@ def distillation(
     precision: str = "auto",
     training_arguments: dict = {},
     processes: int = 1,
-):
+) -> None:
     """Train a student on the soft labels of a teacher.
 
     The loss is alpha * T^2 * KL(teacher / T || student / T) + (1 - alpha) * cross-entropy, mean squared error for

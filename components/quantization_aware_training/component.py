@@ -31,7 +31,7 @@ def quantization_aware_training(
     precision: str = "auto",
     training_arguments: dict = {},
     processes: int = 1,
-):
+) -> None:
     """Turn an FP32 classifier into INT8 files that OpenVINO and onnxruntime load, training where that is needed.
 
     Linear layers and embeddings become INT8. Post-training quantization is tried first; training with fake

@@ -32,7 +32,7 @@ def sparsity_aware_training(
     precision: str = "auto",
     training_arguments: dict = {},
     processes: int = 1,
-):
+) -> None:
     """Train a sparse model without losing a zero, or prune a dense one while it trains.
 
     A sparse model keeps exactly its zeros. A dense one is pruned to `target_sparsity` on a cubic schedule, the rest of

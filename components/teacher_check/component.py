@@ -28,7 +28,7 @@ def teacher_check(
     precision: str = "auto",
     training_arguments: dict = {},
     processes: int = 1,
-):
+) -> None:
     """Check that a teacher is fine-tuned for the data and write its soft labels once.
 
     The teacher's labels are matched to the data's by name and its head is put in the data's order. It must be clearly

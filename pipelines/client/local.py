@@ -1,9 +1,10 @@
-"""Runs a compiled pipeline on this machine through kfp.local, going on where an earlier run into the same folder ended."""
+"""Runs a compiled pipeline on this machine through kfp.local; a second run into the same folder goes on from the first."""
 
 import contextlib
 import copy
 import hashlib
 import json
+import logging
 import os
 import shutil
 import sys
@@ -73,6 +74,10 @@ def run(pipeline: str, arguments: dict[str, Any], output: Path) -> list[Stage]:
     warnings.filterwarnings("ignore", category=RuntimeWarning, module="kfp.local")
     with open_log(output) as log:
         view = RunView(sys.stdout, log, stage_count=len(catalog.tasks(spec)))
+        # kfp.local tells of reused tasks through the root logger.
+        logging.basicConfig(
+            stream=view, level=logging.INFO, format="%(asctime)s - %(levelname)s - %(message)s", datefmt="%H:%M:%S"
+        )
         with contextlib.redirect_stdout(view):
             runnable(**arguments)
     return view.stages
@@ -107,7 +112,8 @@ def artifact(output: Path, stage: Stage, name: str) -> Path:
     if stage.cache_key:
         (entry,) = _cache(output).glob(f"{stage.cache_key}*.json")
         return Path(json.loads(entry.read_text(encoding="utf-8"))[name]["uri"])
-    found = sorted(_artifacts(output).glob(f"*/{stage.name}/{name}"), key=lambda path: path.stat().st_mtime)
+    folder = stage.name.replace("_", "-")
+    found = sorted(_artifacts(output).glob(f"*/{folder}/{name}"), key=lambda path: path.stat().st_mtime)
     if not found:
         raise FileNotFoundError(f"{stage.name} left no {name} in {output}")
     return found[-1]

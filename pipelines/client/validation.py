@@ -1,7 +1,7 @@
 """Checks a pipeline's configuration before anything runs, so that a mistake is answered in the first second.
 
-First the pipeline's own parameters (unknown keys, types), then each component's typed configuration with the values that
-it would get (ranges, choices, keys that go together), then local paths.
+First the pipeline's own parameters (unknown keys, types), then each component's typed configuration with the values
+that it would get (ranges, choices, keys that go together), then local paths.
 """
 
 import importlib
@@ -78,25 +78,26 @@ def _refuse_nulls(key: str, value: Any) -> None:
 
 
 def _check_component(spec: dict[str, Any], task: dict[str, Any], arguments: dict[str, Any]) -> None:
-    config_class = _config_class(catalog.component_of(task))
-    if config_class is None:
+    config = config_class(catalog.component_of(task))
+    if config is None:
         return
     defaults = {parameter.name: parameter.default for parameter in catalog.parameters(spec).values()}
     bindings = task["inputs"].get("parameters", {})
     ours = {theirs: binding["componentInputParameter"] for theirs, binding in bindings.items()}
     values = {theirs: arguments.get(name, defaults[name]) for theirs, name in ours.items()}
-    values = {key: value for key, value in values.items() if value is not None and key in config_class.model_fields}
+    values = {key: value for key, value in values.items() if value is not None and key in config.model_fields}
     # Artifacts are folders that do not exist yet.
-    folders = {name: "artifact" for name, field in config_class.model_fields.items() if field.annotation is Path}
+    folders = {name: "artifact" for name, field in config.model_fields.items() if field.annotation is Path}
     try:
-        config_class.model_validate(folders | values)
+        config.model_validate(folders | values)
     except ValidationError as error:
         lines = [_explain(details, ours) for details in error.errors() if details["type"] != "missing"]
         if lines:
             raise UserError("; ".join(lines)) from error
 
 
-def _config_class(component: str) -> type[BaseModel] | None:
+def config_class(component: str) -> type[BaseModel] | None:
+    """The typed configuration of a component, if it has one."""
     module = f"compaware.components.{component}.config"
     if importlib.util.find_spec(module) is None:
         return None

@@ -1,7 +1,7 @@
-"""What a person sees of a local run: stages, a live progress line, and the components' own words; all of it in a log file.
+"""What a person sees of a local run: stages, a live progress line, the components' own words; all of it in a log file.
 
-kfp.local writes everything to standard output: its own banners, the KFP executor's, and the components' lines, each with
-four spaces in front. `RunView` stands in for standard output and sorts them.
+kfp.local writes everything to standard output: its own banners, the KFP executor's, and the components' lines, each
+with four spaces in front. `RunView` stands in for standard output and sorts them.
 """
 
 import io
@@ -15,11 +15,13 @@ from compaware.components.core.progress import PATTERN as PROGRESS
 from compaware.components.launch.local import ERROR_PREFIX
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_KFP = re.compile(r"\d\d:\d\d:\d\d\.\d{3} - [A-Z]+ - (?P<message>.*)")
+_KFP = re.compile(r"\d\d:\d\d:\d\d(\.\d{3})? - [A-Z]+ - (?P<message>.*)")
 _STARTED = re.compile(r"Executing task '(?P<task>[\w-]+)'")
 _REUSED = re.compile(r"Task (?P<task>[\w-]+) cache hit \(key=(?P<key>\w+)\)")
 _ENDED = re.compile(r"Task '(?P<task>[\w-]+)' finished with status (?P<status>\w+)")
-_LOG_PREFIX = re.compile(r"\d\d:\d\d:\d\d [A-Z] [\w.]+: ")
+_LOG_PREFIX = re.compile(r"\d\d:\d\d:\d\d INFO +")
+# What torch and torchao say of their own insides; it stays in the log file.
+_LIBRARY_NOISE = re.compile(r"W\d{4} \d\d:\d\d:\d\d\.\d+ \d+ \S+\.py:\d+\] |Failed to load \S*torchao\S*\.so")
 _CLEAR_LINE = "\r\x1b[2K"
 
 
@@ -28,7 +30,7 @@ class Stage:
     """One task of the run.
 
     Attributes:
-        name: The task's name in the pipeline.
+        name: The component that the task runs.
         cache_key: Beginning of its key in KFP's cache, if an earlier run's result was used.
         failed: Whether it ended with an error.
         reason: The last error line that it wrote.
@@ -89,9 +91,9 @@ class RunView(io.TextIOBase):
 
     def _take_event(self, message: str) -> None:
         if started := _STARTED.match(message):
-            self._begin(Stage(started["task"]), "")
+            self._begin(Stage(_name(started["task"])), "")
         elif reused := _REUSED.match(message):
-            self._begin(Stage(reused["task"], cache_key=reused["key"]), ": finished earlier, reused")
+            self._begin(Stage(_name(reused["task"]), cache_key=reused["key"]), ": finished earlier, reused")
         elif ended := _ENDED.match(message):
             self.stages[-1].failed = ended["status"] != "SUCCESS"
         self._running = message == "Streamed logs:"
@@ -101,6 +103,8 @@ class RunView(io.TextIOBase):
         self.show(f"[{len(self.stages)}/{self.stage_count}] {stage.name}{remark}")
 
     def _take_output(self, line: str) -> None:
+        if _LIBRARY_NOISE.match(line):
+            return
         if line.startswith("[KFP Executor"):
             self._in_executor_input = line.endswith("Got executor_input:")
             return
@@ -123,6 +127,10 @@ class RunView(io.TextIOBase):
         self.terminal.write(_CLEAR_LINE + line[: width - 1])
         self.terminal.flush()
         self._live = True
+
+
+def _name(task: str) -> str:
+    return task.replace("-", "_")
 
 
 def open_log(folder: Path) -> TextIO:
