@@ -87,7 +87,7 @@ TIMES = (
 
 
 # The share of clauses that say their opinion straight. It decides how far a bag of words gets.
-STRAIGHT = 0.8
+STRAIGHT = 0.86
 
 
 class Writer:
