@@ -1,4 +1,4 @@
-"""Runs a compiled pipeline on this machine through kfp.local; a second run into the same folder goes on from the first."""
+"""Runs a compiled pipeline on this machine by kfp.local; a second run into the same folder goes on from the first."""
 
 import contextlib
 import copy
@@ -7,11 +7,14 @@ import json
 import logging
 import os
 import shutil
+import signal
 import sys
 import warnings
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
+import psutil
 import yaml
 
 from compaware.components.core.errors import UserError
@@ -59,6 +62,7 @@ def run(pipeline: str, arguments: dict[str, Any], output: Path) -> list[Stage]:
     # Heavy, and not needed before the configuration was found valid.
     from kfp import components, local
 
+    signal.signal(signal.SIGTERM, _stop_children)
     os.environ[WORK_ROOT_VARIABLE] = str(_work(output).resolve())
     os.environ["PYTHONUNBUFFERED"] = "1"
     spec = drop_unset_inputs(catalog.spec(pipeline), arguments)
@@ -117,6 +121,14 @@ def artifact(output: Path, stage: Stage, name: str) -> Path:
     if not found:
         raise FileNotFoundError(f"{stage.name} left no {name} in {output}")
     return found[-1]
+
+
+def _stop_children(number: int, frame: FrameType | None) -> None:
+    # A stage that goes on alone would be in the way of the run that takes up its work.
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.terminate()
+    raise KeyboardInterrupt
 
 
 def _fingerprints(arguments: dict[str, Any]) -> dict[str, str]:

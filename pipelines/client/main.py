@@ -76,14 +76,15 @@ def _run(options: argparse.Namespace) -> int:
     arguments = validation.load_arguments(catalog.spec(options.pipeline), options.config, options.overrides)
     # Everything that follows needs KFP and the benchmark's result types; the checks above do not wait for them.
     from compaware.pipelines.client import local, results
+    from compaware.pipelines.client.view import REPORT_STAGE
 
     output = options.output or Path("runs") / options.pipeline
     local.prepare_output(output, options.pipeline, arguments)
     stages = local.run(options.pipeline, arguments, output)
     for stage in stages:
-        if stage.name == results.REPORT_STAGE and not stage.failed:
+        if stage.name == REPORT_STAGE and not stage.failed:
             measured = results.collect(output, stage)
-            print("", results.table(measured), "", *measured.words, "", sep="\n")
+            print("", results.table(measured), "", *measured.words[:1], "", sep="\n")
             print(f"report: {output / 'report.html'}\nmodels: {output / 'models'}")
     last = stages[-1]
     if last.failed:

@@ -10,7 +10,6 @@ from compaware.components.benchmark.results import FILE_NAME, Benchmark
 from compaware.pipelines.client.local import artifact
 from compaware.pipelines.client.view import Stage
 
-REPORT_STAGE = "benchmark"
 _FILES = ("report.html", "report.md", FILE_NAME)
 
 

@@ -22,6 +22,9 @@ _ENDED = re.compile(r"Task '(?P<task>[\w-]+)' finished with status (?P<status>\w
 _LOG_PREFIX = re.compile(r"\d\d:\d\d:\d\d INFO +")
 # What torch and torchao say of their own insides; it stays in the log file.
 _LIBRARY_NOISE = re.compile(r"W\d{4} \d\d:\d\d:\d\d\.\d+ \d+ \S+\.py:\d+\] |Failed to load \S*torchao\S*\.so")
+# The benchmark's figures come as a table at the end; one by one they stay in the log file, too.
+_METRIC = re.compile(r"\w+ = \S+")
+REPORT_STAGE = "benchmark"
 _CLEAR_LINE = "\r\x1b[2K"
 
 
@@ -113,6 +116,9 @@ class RunView(io.TextIOBase):
             return
         stage = self.stages[-1]
         stage.last_line = line.strip()
+        text = _LOG_PREFIX.sub("", line)
+        if stage.name == REPORT_STAGE and _METRIC.fullmatch(text):
+            return
         if line.startswith(ERROR_PREFIX):
             stage.reason = line.strip().removeprefix(ERROR_PREFIX)
             return
@@ -120,7 +126,7 @@ class RunView(io.TextIOBase):
         if progress and self.terminal.isatty():
             self._rewrite(f"[{len(self.stages)}/{self.stage_count}] {stage.name} {progress[0].partition(': ')[2]}")
         else:
-            self.show("  " + _LOG_PREFIX.sub("", line))
+            self.show(f"  {text}")
 
     def _rewrite(self, line: str) -> None:
         width = shutil.get_terminal_size().columns

@@ -1,0 +1,175 @@
+"""The `compaware` command answers mistakes at once, in one line, before anything runs."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from compaware.components.core.errors import UserError
+from compaware.pipelines.client import catalog, local
+from compaware.pipelines.client.main import main
+from compaware.pipelines.client.view import RunView
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = str(ROOT / "pipelines/distillation_then_quantization/configs/sample.yaml")
+
+
+def ask(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    out, err = capsys.readouterr()
+    return ended.value.code, out, err
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("tempature=2", "unknown key 'tempature': did you mean 'temperature'?"),
+        ("temperature=-1", "'temperature' is -1.0: input should be greater than 0"),
+        ("qat_epochs=many", "'qat_epochs' is \"many\": input should be a valid number"),
+        ("student_layers=[a]", "'student_layers.0' is \"a\""),
+        ("quantization_mode=fast", "input should be 'auto', 'ptq' or 'qat'"),
+        ("student=bert", "give exactly one of student, student_layers and student_config"),
+        ("fine_tune_teacher_if_needed=false", "set fine_tune_teacher_if_needed=true"),
+        ("data=./nowhere", "'data' is ./nowhere: there is no such file or folder"),
+        ("teacher_config.hidden_size=null", "'teacher_config.hidden_size' is null"),
+        ("benchmark_batch_sizes=[0]", "'benchmark_batch_sizes.0' is 0"),
+    ],
+)
+def test_a_bad_value_is_named_before_anything_runs(word, expected, capsys, tmp_path):
+    output = tmp_path / "output"
+    code, out, err = ask(
+        capsys, "run", "distillation_then_quantization", "--config", SAMPLE, "--output", str(output), word
+    )
+    assert code == 2
+    assert out == ""
+    assert err.startswith("error: ")
+    assert len(err.strip().splitlines()) == 1
+    assert expected in err
+    assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("validate", "distilation"), "unknown pipeline 'distilation': did you mean 'distillation'?"),
+        (("validate", "distillation", "--config", "no.yaml"), "cannot read the config file no.yaml"),
+        (("validate", "distillation", "teacher"), "expected key=value, got 'teacher'"),
+        (
+            ("validate", "sparsity_aware_training", "teacher=t", "sparsity_pattern=2:3:4"),
+            "2:3:4",
+        ),
+    ],
+)
+def test_other_mistakes_are_one_line_too(words, expected, capsys):
+    code, _, err = ask(capsys, *words)
+    assert code == 2
+    assert len(err.strip().splitlines()) == 1
+    assert expected in err
+
+
+def test_a_text_parameter_is_not_read_as_a_number(capsys):
+    code, out, _ = ask(capsys, "validate", "sparsity_aware_training", "teacher=t", "sparsity_pattern=2:4")
+    assert (code, out) == (0, "the configuration is valid\n")
+
+
+@pytest.mark.parametrize("pipeline", catalog.names())
+@pytest.mark.parametrize("config", ["sample", "sst2"])
+def test_the_configs_that_come_with_a_pipeline_are_valid(pipeline, config, capsys, tmp_path):
+    file = ROOT / "pipelines" / pipeline / "configs" / f"{config}.yaml"
+    own = [f"data={tmp_path}", f"teacher={tmp_path}"] if config == "sst2" else []
+    code, _, err = ask(capsys, "validate", pipeline, "--config", str(file), *own)
+    assert code == 0, err
+
+
+def test_json_configs_load(capsys, tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"teacher": "t", "student_layers": [0]}), encoding="utf-8")
+    assert ask(capsys, "validate", "distillation", "--config", str(file))[0] == 0
+
+
+def test_an_output_folder_with_something_else_in_it_is_refused(capsys, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    code, _, err = ask(capsys, "run", "distillation", "teacher=t", "student_layers=[0]", "--output", str(tmp_path))
+    assert code == 2
+    assert "is not empty and holds no run of distillation" in err
+    assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_run_of_another_pipeline_is_not_mixed_in(tmp_path):
+    local.prepare_output(tmp_path / "output", "distillation", {})
+    with pytest.raises(UserError, match="holds no run of sparsity_aware_training"):
+        local.prepare_output(tmp_path / "output", "sparsity_aware_training", {})
+
+
+def test_finished_stages_are_forgotten_when_a_local_input_changes(tmp_path):
+    data, output = tmp_path / "data.csv", tmp_path / "output"
+    data.write_text("text,label\na,0\n", encoding="utf-8")
+    local.prepare_output(output, "distillation", {"data": str(data)})
+    cached = output / "cache" / "entry.json"
+    cached.parent.mkdir()
+    cached.write_text("{}", encoding="utf-8")
+    local.prepare_output(output, "distillation", {"data": str(data)})
+    assert cached.exists()
+    data.write_text("text,label\nother,0\n", encoding="utf-8")
+    local.prepare_output(output, "distillation", {"data": str(data)})
+    assert not cached.exists()
+
+
+def test_list_names_pipelines_and_their_parameters(capsys):
+    code, out, _ = ask(capsys, "list")
+    assert code == 0
+    assert [line.partition(":")[0] for line in out.splitlines()] == catalog.names()
+    code, out, _ = ask(capsys, "list", "distillation")
+    assert "temperature [2.0]: " in out
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+KFP_TALK = """\
+10:00:00.000 - INFO - Running pipeline: \x1b[95m'distillation'\x1b[0m
+----------
+10:00:00.001 - INFO - Executing task \x1b[96m'data-prep'\x1b[0m
+10:00:00.002 - INFO - Streamed logs:
+
+    [KFP Executor 2026-01-01 10:00:00,003 INFO]: Got executor_input:
+    {
+        "inputs": {
+        }
+    }
+    10:00:01 INFO    progress: step 1/9, loss 0.5, 10 samples/s, 0:00:08 left
+    10:00:02 INFO    train_rows = 64
+    10:00:02 ERROR   odd
+    error: no such column
+
+10:00:03.000 - ERROR - Task \x1b[96m'data-prep'\x1b[0m finished with status \x1b[91mFAILURE\x1b[0m
+"""
+
+
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+def test_a_log_file_sees_plain_lines(step):
+    shown, log = io.StringIO(), io.StringIO()
+    view = RunView(shown, log, stage_count=4)
+    for start in range(0, len(KFP_TALK), step):
+        view.write(KFP_TALK[start : start + step])
+    assert shown.getvalue().splitlines() == [
+        "[1/4] data_prep",
+        "  progress: step 1/9, loss 0.5, 10 samples/s, 0:00:08 left",
+        "  train_rows = 64",
+        "  10:00:02 ERROR   odd",
+    ]
+    (stage,) = view.stages
+    assert (stage.failed, stage.reason) == (True, "no such column")
+    assert "Got executor_input" in log.getvalue()
+
+
+def test_a_terminal_sees_one_progress_line_rewritten_in_place():
+    shown = Terminal()
+    RunView(shown, io.StringIO(), stage_count=4).write(KFP_TALK)
+    lines = shown.getvalue().split("\n")
+    assert lines[1].startswith("\r\x1b[2K[1/4] data_prep step 1/9, loss 0.5, 10 samples/s, 0:00:08 left\r\x1b[2K")
+    assert lines[1].endswith("  train_rows = 64")

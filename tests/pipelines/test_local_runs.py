@@ -1,0 +1,114 @@
+"""All four pipelines on this machine, as `make run` runs them."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from transformers import AutoModelForSequenceClassification
+
+from tests.pipelines.conftest import INT8, SMALL, STUDENT, TEACHER, Finished, run_pipeline
+
+
+def roles(finished: Finished) -> set[str]:
+    measured = json.loads((finished.output / "benchmark.json").read_text(encoding="utf-8"))
+    return {candidate["role"] for candidate in measured["candidates"]}
+
+
+def test_distillation_then_quantization_leaves_report_models_and_a_table(two_step_run: Finished):
+    assert two_step_run.code == 0, two_step_run.out + two_step_run.err
+    assert roles(two_step_run) == {"teacher", "student", "int8"}
+    for name in ("report.html", "report.md"):
+        assert "int8" in (two_step_run.output / name).read_text(encoding="utf-8").lower()
+    assert f"report: {two_step_run.output}/report.html" in two_step_run.out
+    assert "[6/6] accuracy_gate" in two_step_run.out
+    assert "candidate" in two_step_run.out
+
+
+def test_the_models_load_without_our_code(two_step_run: Finished):
+    models = two_step_run.output / "models"
+    for role in ("teacher", "student"):
+        assert AutoModelForSequenceClassification.from_pretrained(models / role).config.num_labels == 2
+    assert (models / "int8" / "openvino_model.xml").is_file()
+    assert (models / "int8" / "model_quantized.onnx").is_file()
+
+
+def test_what_kfp_says_stays_in_the_log(two_step_run: Finished):
+    assert "executorInput" not in two_step_run.out
+    assert "KFP Executor" not in two_step_run.out
+    assert "\x1b[" not in two_step_run.out
+    log = (two_step_run.output / "run.log").read_text(encoding="utf-8")
+    assert "KFP Executor" in log
+    assert "progress: step" in log
+    assert "\x1b[" not in log
+
+
+def test_a_finished_run_is_not_done_again(two_step_run: Finished, two_step_folder: Path):
+    before = (two_step_run.output / "benchmark.json").read_text(encoding="utf-8")
+    again = run_pipeline("distillation_then_quantization", two_step_folder, **SMALL, **TEACHER, **STUDENT, **INT8)
+    assert again.code == 0, again.err
+    assert again.out.count("finished earlier, reused") == 6
+    assert (again.output / "benchmark.json").read_text(encoding="utf-8") == before
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "own", "expected"),
+    [
+        ("distillation", STUDENT, {"teacher", "student"}),
+        ("quantization_aware_training", INT8, {"teacher", "int8"}),
+        (
+            "sparsity_aware_training",
+            {"target_sparsity": 0.5, "sparsity_pattern": "4x1", "sparsity_epochs": 1},
+            {"teacher", "sparse"},
+        ),
+    ],
+)
+def test_the_other_pipelines_take_a_model_by_path(pipeline, own, expected, two_step_run: Finished, tmp_path: Path):
+    small = {**SMALL, "max_train_rows": 200}
+    done = run_pipeline(pipeline, tmp_path, **small, teacher=str(two_step_run.output / "models" / "teacher"), **own)
+    assert done.code == 0, done.out + done.err
+    assert roles(done) == expected
+    assert {folder.name for folder in (done.output / "models").iterdir()} == expected
+
+
+def test_a_killed_run_goes_on_where_it_was(two_step_run: Finished, tmp_path: Path):
+    parameters = {
+        **SMALL,
+        "max_train_rows": 1600,
+        "teacher": str(two_step_run.output / "models" / "teacher"),
+        **STUDENT,
+        "training_arguments": {"save_steps": 5, "save_strategy": "steps", "eval_strategy": "steps", "eval_steps": 5},
+    }
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(parameters), encoding="utf-8")
+    output = tmp_path / "output"
+    command = [sys.executable, "-m", "compaware.pipelines.client.main", "run", "distillation"]
+    with subprocess.Popen(
+        [*command, "--config", str(config), "--output", str(output)], stdout=subprocess.PIPE, text=True
+    ) as running:
+        lines = iter(running.stdout)
+        assert any("[3/4] distillation" in line for line in lines)
+        assert any("progress: step" in line for line in lines)
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert not (output / "report.html").exists()
+
+    again = run_pipeline("distillation", tmp_path, **parameters)
+    assert again.code == 0, again.out + again.err
+    assert again.out.count("finished earlier, reused") == 2
+    assert "going on with the work" in again.out
+    assert (output / "report.html").is_file()
+
+
+def test_a_failed_stage_gives_its_reason_in_one_line(tmp_path: Path):
+    (tmp_path / "train.csv").write_text("text,label\n" + "good film,1\nbad film,0\n" * 20, encoding="utf-8")
+    done = run_pipeline("distillation", tmp_path, data=str(tmp_path), label_column="stars", teacher="t", student="s")
+    assert done.code == 1
+    (line,) = done.err.strip().splitlines()
+    assert line.startswith("error: data_prep failed: ")
+    assert "stars" in line
+    assert str(done.output / "run.log") in line

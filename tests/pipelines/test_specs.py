@@ -1,0 +1,172 @@
+"""The compiled pipelines: fresh, whole, and free of what must not be in them."""
+
+import inspect
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from compaware.pipelines.client import catalog
+from compaware.pipelines.client.specs import compile_pipeline
+
+ROOT = Path(__file__).parents[2]
+PIPELINES = catalog.names()
+
+# Imports everything that compiling needs, where the heavy libraries cannot be had.
+WITHOUT_HEAVY_LIBRARIES = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in HEAVY:
+            raise ModuleNotFoundError(f"{name} is not there")
+
+HEAVY = {"torch", "transformers", "datasets", "numpy", "pyarrow", "pandas", "scipy", "sklearn", "openvino", "onnx"}
+sys.meta_path.insert(0, Refuse())
+from compaware.pipelines.client.main import main
+main(["compile", "--check"])
+"""
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_the_checked_in_yaml_is_fresh(name):
+    assert (catalog.folder(name) / "pipeline.yaml").read_text(encoding="utf-8") == compile_pipeline(name)
+
+
+def test_pipelines_compile_without_heavy_libraries():
+    done = subprocess.run([sys.executable, "-c", WITHOUT_HEAVY_LIBRARIES], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_no_reference_dangles(name):
+    spec = catalog.spec(name)
+    dags = {"root": spec["root"], **{key: part for key, part in spec["components"].items() if "dag" in part}}
+    problems = [problem for where, part in dags.items() for problem in dangling(spec, where, part)]
+    assert problems == []
+
+
+def dangling(spec: dict[str, Any], where: str, component: dict[str, Any]) -> list[str]:
+    """References in a DAG, and in its outputs, to something that is not there."""
+    tasks = component["dag"]["tasks"]
+    problems = []
+    for name, task in tasks.items():
+        target = spec["components"].get(task["componentRef"]["name"])
+        if target is None:
+            problems.append(f"{where}: {name} runs {task['componentRef']['name']}, which is not there")
+            continue
+        if "executorLabel" in target and target["executorLabel"] not in spec["deploymentSpec"]["executors"]:
+            problems.append(f"{where}: {name} has no executor {target['executorLabel']}")
+        problems += [
+            f"{where}: {name} waits for {other}" for other in task.get("dependentTasks", []) if other not in tasks
+        ]
+        for kind in ("parameters", "artifacts"):
+            wanted = target.get("inputDefinitions", {}).get(kind, {})
+            bound = task.get("inputs", {}).get(kind, {})
+            missing = {key for key, entry in wanted.items() if not entry.get("isOptional")} - bound.keys()
+            problems += [f"{where}: {name} lacks {key}" for key in missing | (bound.keys() - wanted.keys())]
+            problems += [
+                f"{where}: {name}.{key} comes from {binding}"
+                for key, binding in bound.items()
+                if not resolves(spec, component, kind, binding)
+            ]
+    for kind in ("parameters", "artifacts"):
+        for key, output in component["dag"].get("outputs", {}).get(kind, {}).items():
+            for selector in output.get("artifactSelectors", [output.get("valueFromParameter")]):
+                if selector["producerSubtask"] not in tasks:
+                    problems.append(f"{where}: output {key} comes from {selector['producerSubtask']}")
+    return problems
+
+
+def resolves(spec: dict[str, Any], component: dict[str, Any], kind: str, binding: dict[str, Any]) -> bool:
+    singular = "Parameter" if kind == "parameters" else "Artifact"
+    if f"componentInput{singular}" in binding:
+        return binding[f"componentInput{singular}"] in component.get("inputDefinitions", {}).get(kind, {})
+    if f"taskOutput{singular}" in binding:
+        source = binding[f"taskOutput{singular}"]
+        producer = component["dag"]["tasks"].get(source["producerTask"])
+        outputs = spec["components"][producer["componentRef"]["name"]]["outputDefinitions"] if producer else {}
+        return source[f"output{singular}Key"] in outputs.get(kind, {})
+    return "runtimeValue" in binding
+
+
+def test_the_walk_finds_a_dangling_reference():
+    spec = catalog.spec("distillation")
+    spec["root"]["inputDefinitions"]["parameters"].pop("temperature")
+    (problem,) = dangling(spec, "root", spec["root"])
+    assert "distillation.temperature" in problem
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_images_have_the_version_and_are_never_latest(name):
+    executors = catalog.spec(name)["deploymentSpec"]["executors"].values()
+    images = {executor["container"]["image"] for executor in executors}
+    assert images
+    assert all(image.endswith(f":{version('compaware')}") for image in images)
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_no_parameter_is_a_secret(name):
+    secret = re.compile(r"password|secret|credential|access_key|api_key|(^|_)token$")
+    assert [key for key in catalog.parameters(catalog.spec(name)) if secret.search(key)] == []
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_every_parameter_is_documented(name):
+    assert [item.name for item in catalog.parameters(catalog.spec(name)).values() if not item.description] == []
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_pipelines_begin_with_the_data_and_the_teacher_and_end_measured(name):
+    steps = [catalog.component_of(task) for task in catalog.tasks(catalog.spec(name)).values()]
+    assert steps[:2] == ["data_prep", "teacher_check"]
+    assert steps[-1] == ("accuracy_gate" if "quantization_aware_training" in steps else "benchmark")
+
+
+def test_every_package_folder_is_in_the_distribution():
+    import tomllib
+
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    folders = {
+        file.parent.relative_to(ROOT)
+        for room in ("components", "pipelines")
+        for file in (ROOT / room).rglob("__init__.py")
+    }
+    expected = {"compaware." + ".".join(folder.parts) for folder in folders}
+    assert set(settings["tool"]["setuptools"]["packages"]) == expected
+
+
+def test_every_component_says_what_it_is():
+    for file in (ROOT / "components").glob("*/component.py"):
+        metadata = yaml.safe_load((file.parent / "metadata.yaml").read_text(encoding="utf-8"))
+        assert set(metadata) == {"name", "stability", "dependencies", "tags"}
+        assert metadata["name"] == file.parent.name
+        assert metadata["stability"] in ("alpha", "beta", "stable")
+        assert all(isinstance(tag, str) for tag in metadata["tags"])
+        for dependencies in metadata["dependencies"].values():
+            assert all(set(entry) == {"name", "version"} for entry in dependencies)
+
+
+def test_kfp_interfaces_and_typed_configurations_agree():
+    from compaware.pipelines import steps
+    from compaware.pipelines.client.validation import config_class
+
+    for step in vars(steps).values():
+        if not isinstance(step, steps.Step):
+            continue
+        name = step.component.python_func.__name__
+        fields = config_class(name).model_fields
+        for key, parameter in inspect.signature(step.component.python_func).parameters.items():
+            if "@" in str(step.component.component_spec.inputs.get(key, "@")) or key == "processes":
+                continue
+            assert key in fields, f"{name}.{key} is not in its configuration"
+            default = fields[key].get_default(call_default_factory=True)
+            if parameter.default is not None:
+                assert (
+                    list(default) == parameter.default if isinstance(default, tuple) else default == parameter.default
+                )
