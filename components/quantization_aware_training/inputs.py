@@ -12,6 +12,7 @@ from compaware.components.core.evaluation import sorted_batches
 from compaware.components.core.int8.export import input_names
 from compaware.components.core.int8.ptq import Batch, run_graph
 from compaware.components.core.models import check_head, load_classifier, load_tokenizer
+from compaware.components.core.progress import Progress
 from compaware.components.core.soft_labels import load_soft_labels
 from compaware.components.core.text import tokenize
 from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
@@ -64,8 +65,11 @@ class Inputs:
         """A graph's logits for the `simulated_rows` of validation, (rows, labels)."""
         table = self.dataset.split("validation").take(pa.array(self.simulated_rows))
         logits = np.empty((table.num_rows, self.model.config.num_labels), np.float32)
+        progress, done = Progress("row", table.num_rows), 0
         for indices, batch in self._batches(table):
             logits[indices] = run_graph(graph, batch)
+            done += len(indices)
+            progress.update(done, "simulated INT8")
         return logits
 
     def simulated_labels(self) -> np.ndarray:

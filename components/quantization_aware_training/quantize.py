@@ -13,7 +13,7 @@ from compaware.components.core import cpu
 from compaware.components.core.artifacts import size_bytes
 from compaware.components.core.distributed import broadcast, is_main, local_world_size
 from compaware.components.core.evaluation import Evaluation, evaluate_folder
-from compaware.components.core.int8.convert import convert_graph
+from compaware.components.core.int8.convert import convert_graph, simulation_of
 from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier, FreezeObservers
 from compaware.components.core.int8.ptq import quantize_after_training
 from compaware.components.core.metrics import compute_metrics
@@ -87,7 +87,7 @@ def _ptq(inputs: Inputs, baseline: Evaluation, criterion: Criterion, folder: Pat
     answers: list[tuple[float, np.ndarray]] = []
 
     def score(graph: torch.fx.GraphModule) -> float:
-        logits = inputs.simulate(graph)
+        logits = inputs.simulate(simulation_of(graph))
         answers.append((compute_metrics(metric, logits, labels)[metric], logits))
         return answers[-1][0]
 
@@ -145,8 +145,8 @@ def _summarise(
     served = chosen.served[runtime]
     measured = served.metrics[criterion.metric_name]
     passed = criterion.passes(measured)
-    fp32_bytes = size_bytes(inputs.config.model / _WEIGHTS)
-    results = tune_results(baseline, fp32_bytes, candidates, criterion, runtime)
+    baseline_bytes = size_bytes(inputs.config.model / _WEIGHTS)
+    results = tune_results(baseline, baseline_bytes, candidates, criterion, runtime)
     statistics = statistics_table(chosen.mixed_precision)
     tune_table = tune_result_table(results, criterion.metric_name)
     log.info("Mixed Precision Statistics (%s)\n%s", chosen.name, statistics)
@@ -170,7 +170,7 @@ def _summarise(
     for name, each in chosen.served.items():
         metrics |= {f"int8_{name}_{key}": value for key, value in each.metrics.items()}
         metrics |= {f"{name}_agreement": each.agreement, f"{name}_size_bytes": each.size_bytes}
-    metrics |= {"size_bytes": served.size_bytes, "fp32_size_bytes": fp32_bytes, "criterion_passed": passed}
+    metrics |= {"size_bytes": served.size_bytes, "baseline_size_bytes": baseline_bytes, "criterion_passed": passed}
     facts = {
         "criterion": {
             "passed": passed,

@@ -100,27 +100,19 @@ def test_no_zero_of_a_sparse_model_is_lost_in_either_file(sparse_run: Run) -> No
         assert zeros_are_kept(mask, in_openvino)
 
 
-def test_auto_trains_where_quantizing_alone_loses_too_much(tmp_path: Path) -> None:
-    model, data = trained_model(tmp_path, "three_class")
-    hard = with_outliers(model, tmp_path / "hard")
-    run = quantize(tmp_path / "out", hard, data, mode="auto", epochs=1, learning_rate=1e-3, batch_size=16)
-    metrics, criterion = run.summary.metrics, run.summary.facts["criterion"]
-    assert metrics["ptq_accuracy"] < metrics["baseline_accuracy"] - criterion["allowed_loss"]
-    assert metrics["int8_accuracy"] == max(metrics["ptq_accuracy"], metrics["qat_accuracy"])
-    assert criterion["passed"] == (metrics["int8_accuracy"] >= criterion["baseline"] - criterion["allowed_loss"] - 1e-9)
-    assert (run.folder / "openvino_model.xml").is_file() and (run.folder / "model_quantized.onnx").is_file()
-
-
-def test_a_model_that_misses_the_criterion_is_delivered_and_marked(tmp_path: Path) -> None:
+def test_auto_trains_where_quantizing_loses_too_much_and_marks_a_model_that_stays_bad(tmp_path: Path) -> None:
     model, data = trained_model(tmp_path, "similarity")
     hard = with_outliers(model, tmp_path / "hard")
-    run = quantize(tmp_path / "out", hard, data, mode="ptq", max_relative_metric_loss=0.02)
+    # Too little training to mend anything.
+    few = {"epochs": 0.1, "learning_rate": 1e-7, "batch_size": 16}
+    run = quantize(tmp_path / "out", hard, data, mode="auto", max_relative_metric_loss=0.02, **few)
     criterion, metrics = run.summary.facts["criterion"], run.summary.metrics
     assert metrics["baseline_pearson"] > 0.5
     assert criterion["kind"] == "relative"
     assert criterion["allowed_loss"] == pytest.approx(0.02 * metrics["baseline_pearson"])
+    assert metrics["int8_pearson"] == max(metrics["ptq_pearson"], metrics["qat_pearson"])
     assert criterion["passed"] is False and metrics["criterion_passed"] == 0
-    assert not any(name.startswith("qat_") for name in metrics)
+    assert run.summary.facts["training"]["steps"] > 0
     found = evaluate_folder(run.folder, data.path, runtime="onnxruntime", precision="int8", max_length_tokens=32)
     assert found.metrics["pearson"] == metrics["int8_onnxruntime_pearson"]
 
