@@ -70,7 +70,8 @@ def compression_pipeline(*steps: Step) -> Callable[[Callable[[Arguments], None]]
         pipeline.__doc__ = f"{inspect.getdoc(wire)}\n\nArgs:\n{arguments}\n"
         # KFP reads the interface with inspect.signature, which looks here first.
         pipeline.__dict__["__signature__"] = inspect.Signature(list(parameters.values()))
-        return dsl.pipeline(name=wire.__name__.replace("_", "-"))(pipeline)
+        # A pipeline that is called like one of its components cannot be loaded from its YAML.
+        return dsl.pipeline(name=f"compaware-{wire.__name__.replace('_', '-')}")(pipeline)
 
     return decorate
 
