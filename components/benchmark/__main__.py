@@ -4,4 +4,4 @@ from compaware.components.benchmark.config import BenchmarkConfig
 from compaware.components.core.entrypoint import main
 
 if __name__ == "__main__":
-    main("compaware.components.benchmark.measure", BenchmarkConfig)
+    main("compaware.components.benchmark.measure", BenchmarkConfig, measures_speed=True)

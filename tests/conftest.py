@@ -1,0 +1,6 @@
+"""What all tests share."""
+
+import os
+
+# As the components' entry points do: threads that spin while they wait make tests slow on busy CPUs.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
