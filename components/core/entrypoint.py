@@ -29,7 +29,7 @@ def main(module: str, config_class: type[ComponentConfig], measures_speed: bool 
         measures_speed: Leave the OpenMP runtime as it is by default.
     """
     if not measures_speed:
-        # OpenMP's default is to spin while it waits; on CPUs that others use too, that made training 5 to 25 times slower.
+        # OpenMP spins while it waits by default: on CPUs that others use too, training was 5 to 25 times slower for it.
         os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     component = module.split(".")[-2]
     arguments = _parser(component, config_class).parse_args()

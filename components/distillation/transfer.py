@@ -64,7 +64,7 @@ class TransferObjective:
     ) -> tuple[torch.Tensor, Any]:
         """See `core.objectives.Objective`."""
         hidden_weight, attention_weight = self._weights
-        wanted = {"output_hidden_states": hidden_weight > 0, "output_attentions": attention_weight > 0}
+        wanted: dict[str, Any] = {"output_hidden_states": hidden_weight > 0, "output_attentions": attention_weight > 0}
         loss, output = self._logits(model, {**inputs, **wanted}, labels, teacher_logits)
         mask = inputs["attention_mask"]
         with torch.no_grad():

@@ -17,7 +17,7 @@ class StageConfig(ComponentConfig):
     side_output: Path
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for the process's end in the middle of its work."""
 
 
@@ -38,9 +38,9 @@ def run_and_get_killed(stage: StageConfig) -> None:
     def run(workspace: Workspace) -> Summary:
         (workspace.output / "model").write_text("half")
         (workspace.work / "checkpoint").write_text("step 5")
-        raise Killed
+        raise KilledError
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         run_stage(stage, run)
 
 
