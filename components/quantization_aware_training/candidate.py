@@ -142,5 +142,6 @@ def agreement(first: np.ndarray, second: np.ndarray) -> float:
     """How well two sets of logits, (rows, labels), agree: part of equal labels, or Pearson's r for one output."""
     if first.shape[1] > 1:
         return float((first.argmax(-1) == second.argmax(-1)).mean())
-    flat = np.corrcoef(first.ravel(), second.ravel())[0, 1]
-    return float(np.nan_to_num(flat))
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return 0.0
+    return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])

@@ -31,10 +31,10 @@ class Run:
     dataset: PreparedDataset
 
 
-def trained_model(folder: Path, kind: str, zeros: float = 0.0) -> tuple[Path, PreparedDataset]:
-    """A small BERT that has learnt its data, a part of its encoder's weights pruned before."""
+def trained_model(folder: Path, kind: str, layers: int, zeros: float = 0.0) -> tuple[Path, PreparedDataset]:
+    """A small BERT that has learnt its data, a part of its encoder's weights zero all the while."""
     data = make_dataset(folder / "data", kind=kind)
-    source = make_model(folder / "untrained", data)
+    source = make_model(folder / "untrained", data, num_hidden_layers=layers)
     model, tokenizer = load_classifier(source), load_tokenizer(source)
     weights = prunable_parameters(model)
     lock = MaskLock({name: weight.abs() > weight.abs().quantile(zeros) for name, weight in weights.items()})
@@ -86,7 +86,7 @@ def quantize(output: Path, model: Path, data: PreparedDataset, **options: object
 def sparse_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A model with half of its encoder's weights zero, quantized with training on soft labels."""
     folder = tmp_path_factory.mktemp("sparse")
-    model, data = trained_model(folder, "sentiment", zeros=0.5)
+    model, data = trained_model(folder, "sentiment", layers=2, zeros=0.5)
     labels = soft_labels_for(data, folder / "soft_labels")
     return quantize(
         folder / "out", model, data, mode="qat", soft_labels=labels, epochs=1, learning_rate=1e-4, batch_size=16

@@ -101,7 +101,7 @@ def test_no_zero_of_a_sparse_model_is_lost_in_either_file(sparse_run: Run) -> No
 
 
 def test_auto_trains_where_quantizing_loses_too_much_and_marks_a_model_that_stays_bad(tmp_path: Path) -> None:
-    model, data = trained_model(tmp_path, "similarity")
+    model, data = trained_model(tmp_path, "similarity", layers=1)
     hard = with_outliers(model, tmp_path / "hard")
     # Too little training to mend anything.
     few = {"epochs": 0.1, "learning_rate": 1e-7, "batch_size": 16}
