@@ -31,7 +31,7 @@ TEACHER = {
         "max_position_embeddings": 64,
     },
     "fine_tune_teacher_if_needed": True,
-    "teacher_epochs": 3,
+    "teacher_epochs": 2,
     "teacher_learning_rate": 3e-3,
 }
 STUDENT = {"student_layers": [0], "student_epochs": 1, "student_learning_rate": 1e-3}

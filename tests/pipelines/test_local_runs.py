@@ -57,7 +57,6 @@ def test_a_finished_run_is_not_done_again(two_step_run: Finished, two_step_folde
 @pytest.mark.parametrize(
     ("pipeline", "own", "expected"),
     [
-        ("distillation", STUDENT, {"teacher", "student"}),
         ("quantization_aware_training", INT8, {"teacher", "int8"}),
         (
             "sparsity_aware_training",
@@ -74,7 +73,7 @@ def test_the_other_pipelines_take_a_model_by_path(pipeline, own, expected, two_s
     assert {folder.name for folder in (done.output / "models").iterdir()} == expected
 
 
-def test_a_killed_run_goes_on_where_it_was(two_step_run: Finished, tmp_path: Path):
+def test_a_killed_distillation_goes_on_where_it_was(two_step_run: Finished, tmp_path: Path):
     parameters = {
         **SMALL,
         "max_train_rows": 1600,
@@ -102,6 +101,7 @@ def test_a_killed_run_goes_on_where_it_was(two_step_run: Finished, tmp_path: Pat
     assert again.out.count("finished earlier, reused") == 2
     assert "going on with the work" in again.out
     assert (output / "report.html").is_file()
+    assert roles(again) == {"teacher", "student"}
 
 
 def test_a_failed_stage_gives_its_reason_in_one_line(tmp_path: Path):
