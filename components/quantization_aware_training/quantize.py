@@ -121,6 +121,7 @@ def _qat(inputs: Inputs, workspace: Workspace) -> tuple[Candidate, Trained]:
         objective=LogitObjective(config.temperature, config.alpha),
         callbacks=callbacks,
     )
+    trained = trained.model_copy(update={"precision_reason": "fake-quantized operators have no BF16 form"})
     candidate = None
     if is_main():
         model.eval()
