@@ -11,12 +11,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from compaware.components.benchmark.config import Candidate
+from compaware.components.core.distributed import RANK_VARIABLES
 from compaware.components.core.errors import UserError
 from compaware.components.core.runtimes import Precision, RuntimeName
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-# What makes a process a rank of a distributed training; a worker is not one.
-_RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 _SECONDS_TO_END = 10.0
 
 
@@ -61,7 +60,7 @@ class Worker:
         self.task = task
         self._threads = threads
         self._log = log
-        kept = {name: value for name, value in os.environ.items() if name not in _RANK_VARIABLES}
+        kept = {name: value for name, value in os.environ.items() if name not in RANK_VARIABLES}
         with log.open("w", encoding="utf-8") as errors:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "compaware.components.benchmark.worker"],

@@ -6,6 +6,8 @@ from typing import TypeVar
 
 Value = TypeVar("Value")
 _PATIENCE = timedelta(hours=12)
+# What makes a process a rank; a child that only evaluates or measures must not have them.
+RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 def world_size() -> int:

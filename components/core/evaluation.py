@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from compaware.components.core.distributed import RANK_VARIABLES
 from compaware.components.core.errors import UserError
 from compaware.components.core.logs import setup_logging
 from compaware.components.core.runtimes import Precision, RuntimeName
@@ -24,8 +25,6 @@ _PACKAGE = "compaware.components.core"
 _CONTEXT.set_forkserver_preload(
     ["transformers.models.bert.modeling_bert", *(f"{_PACKAGE}.{name}" for name in ("metrics", "models", "text"))]
 )
-# What makes a process a rank of a distributed training; the evaluating child is not one.
-_RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 def load_libraries_early() -> None:
@@ -46,11 +45,6 @@ class Evaluation:
     metrics: dict[str, float]
     logits: np.ndarray
     seconds: float
-
-    @property
-    def samples_per_s(self) -> float:
-        """Rows a second."""
-        return len(self.logits) / max(self.seconds, 1e-9)
 
 
 def evaluate_folder(
@@ -109,7 +103,7 @@ def evaluate_folder(
 
 def _answer(sender: Connection, request: dict[str, Any]) -> None:
     """The process that evaluates."""
-    for name in _RANK_VARIABLES:
+    for name in RANK_VARIABLES:
         os.environ.pop(name, None)
     setup_logging()
     try:

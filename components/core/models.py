@@ -107,7 +107,7 @@ def new_classifier(config: dict[str, Any], manifest: Manifest, tokenizer: PreTra
     Raises:
         UserError: `model_type` is missing or unknown, or the configuration is not one of its.
     """
-    values = {key: _whole(value) for key, value in config.items()}
+    values = dict(config)
     if "model_type" not in values:
         raise UserError("the model's config has no 'model_type' (for example bert)")
     values.setdefault("vocab_size", len(tokenizer))
@@ -222,11 +222,6 @@ def _check_folder(source: str | Path) -> None:
 
 def _layer_count_name(config: PreTrainedConfig) -> str:
     return config.attribute_map.get("num_hidden_layers", "num_hidden_layers")
-
-
-def _whole(value: Any) -> Any:
-    """A pipeline hands integers over as floats; a model configuration wants them whole."""
-    return int(value) if isinstance(value, float) and value.is_integer() and value > 1 else value
 
 
 def _first_line(error: Exception) -> str:
