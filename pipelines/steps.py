@@ -83,6 +83,7 @@ QUANTIZE = Step(
 SPARSIFY = Step(
     sparsity_aware_training,
     {
+        "student": "student",
         "target_sparsity": "target_sparsity",
         "sparsity_pattern": "pattern",
         "sparsity_score": "score",

@@ -23,7 +23,11 @@ from compaware.components.core.runtimes import Precision, RuntimeName
 _CONTEXT = multiprocessing.get_context("forkserver")
 _PACKAGE = "compaware.components.core"
 _CONTEXT.set_forkserver_preload(
-    ["transformers.models.bert.modeling_bert", *(f"{_PACKAGE}.{name}" for name in ("metrics", "models", "text"))]
+    [
+        f"{_PACKAGE}.quiet_imports",
+        "transformers.models.bert.modeling_bert",
+        *(f"{_PACKAGE}.{name}" for name in ("metrics", "models", "text")),
+    ]
 )
 
 

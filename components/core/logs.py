@@ -25,6 +25,7 @@ def setup_logging() -> None:
     warnings.filterwarnings("ignore", category=UserWarning)
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
+    os.environ.setdefault("TORCH_LOGS", "-all")  # Torch sets its loggers' levels anew on import: this is how it asks.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TQDM_DISABLE", "1")  # Libraries' bars; our own progress is lines.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

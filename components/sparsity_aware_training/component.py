@@ -15,6 +15,7 @@ def sparsity_aware_training(
     metrics: dsl.Output[dsl.Metrics],
     layers: dsl.Output[dsl.Markdown],
     soft_labels: dsl.Input[dsl.Artifact] = None,
+    student: Optional[str] = None,
     temperature: float = 2.0,
     alpha: float = 0.5,
     target_sparsity: Optional[float] = None,
@@ -46,6 +47,7 @@ def sparsity_aware_training(
         metrics: Validation scores before and after, sparsity, size and compressed size.
         layers: Sparsity of every layer.
         soft_labels: A teacher's logits for the training split, for distillation while pruning.
+        student: Classifier or encoder to train in place of `model`, by hub id, folder or URI.
         temperature: Softens the distributions of teacher and student.
         alpha: Weight of the soft labels, 0 to 1.
         target_sparsity: Fraction of zeros in the encoder's linear layers; not given, a sparse model keeps its own.
@@ -75,6 +77,7 @@ def sparsity_aware_training(
             "dataset": dataset.path,
             "model": model.path,
             "soft_labels": soft_labels.path if soft_labels else None,
+            "student": student,
             "temperature": temperature,
             "alpha": alpha,
             "target_sparsity": target_sparsity,

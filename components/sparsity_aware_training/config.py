@@ -15,6 +15,11 @@ class SparsityAwareTrainingConfig(ComponentConfig, TrainingOptions, SoftLabelOpt
 
     dataset: Path = Field(description="Dataset folder that data_prep wrote.")
     model: Path = Field(description="Folder of the classifier to train, sparse or dense.")
+    student: str | None = Field(
+        default=None,
+        description="In place of `model`: a classifier or encoder by hub id, folder or URI, such as one that was "
+        "pruned elsewhere.",
+    )
     soft_labels: Path | None = Field(
         default=None, description="Soft labels that teacher_check wrote for this data; without, true labels alone."
     )

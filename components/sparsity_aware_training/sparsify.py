@@ -7,12 +7,18 @@ from typing import Any
 
 from transformers import PreTrainedModel, set_seed
 
-from compaware.components.core.artifacts import size_bytes
-from compaware.components.core.dataset import load_dataset_folder
-from compaware.components.core.distributed import broadcast, is_main
+from compaware.components.core.artifacts import put_in_place, size_bytes
+from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
+from compaware.components.core.distributed import barrier, broadcast, is_main
 from compaware.components.core.errors import UserError
 from compaware.components.core.evaluation import evaluate_folder
-from compaware.components.core.models import check_head, load_classifier, load_tokenizer, save_classifier
+from compaware.components.core.models import (
+    check_head,
+    load_classifier,
+    load_student,
+    load_tokenizer,
+    save_classifier,
+)
 from compaware.components.core.objectives import LogitObjective
 from compaware.components.core.soft_labels import load_soft_labels
 from compaware.components.core.sparsity.masks import (
@@ -35,6 +41,7 @@ from compaware.components.core.summary import Summary
 from compaware.components.core.training import train
 from compaware.components.core.workspace import Workspace
 from compaware.components.sparsity_aware_training.config import SparsityAwareTrainingConfig
+from compaware.components.storage import local_source
 
 log = logging.getLogger(__name__)
 _WEIGHTS = "model.safetensors"
@@ -50,11 +57,12 @@ def run(config: SparsityAwareTrainingConfig, workspace: Workspace) -> Summary:
     dataset = load_dataset_folder(config.dataset)
     soft_labels = load_soft_labels(config.soft_labels, dataset) if config.soft_labels else None
     set_seed(config.seed)
-    model, tokenizer = load_classifier(config.model), load_tokenizer(config.model)
-    check_head(model, dataset.manifest, "model")
+    source = bring_student(config, dataset, workspace) if config.student else config.model
+    model, tokenizer = load_classifier(source), load_tokenizer(source)
+    check_head(model.config, dataset.manifest, "model")
     names = list(prunable_parameters(model, config.exclude))
     lock = choose_lock(model, config)
-    baseline = _evaluate(config.model, config)
+    baseline = _evaluate(source, config)
     trained = train(
         model,
         tokenizer,
@@ -71,10 +79,26 @@ def run(config: SparsityAwareTrainingConfig, workspace: Workspace) -> Summary:
     metrics = {f"baseline_{name}": value for name, value in baseline.items()}
     metrics |= {f"sparse_{name}": value for name, value in sparse.items()}
     metrics |= {"training_s": trained.seconds, "training_samples_per_s": trained.samples_per_s}
-    sizes, facts = broadcast(_measure(config, workspace, names, lock) if is_main() else ({}, {}))
+    sizes, facts = broadcast(_measure(source, config, workspace, names, lock) if is_main() else ({}, {}))
     return Summary.create(
         "sparsity_aware_training", config, metrics | sizes, facts | {"training": trained.model_dump()}
     )
+
+
+def bring_student(config: SparsityAwareTrainingConfig, dataset: PreparedDataset, workspace: Workspace) -> Path:
+    """Saves the student in the work folder, with the head that the data needs, and gives that folder.
+
+    Raises:
+        UserError: It cannot be loaded or has another number of labels than the data.
+    """
+    folder = workspace.work / "student"
+    if is_main() and not folder.exists():
+        source = local_source(str(config.student), workspace.work / "downloads")
+        staged = workspace.work / ".student"
+        save_classifier(load_student(source, dataset.manifest), load_tokenizer(source), staged)
+        put_in_place(staged, folder)
+    barrier()
+    return folder
 
 
 def choose_lock(model: PreTrainedModel, config: SparsityAwareTrainingConfig) -> MaskLock:
@@ -90,7 +114,9 @@ def choose_lock(model: PreTrainedModel, config: SparsityAwareTrainingConfig) -> 
     zeros = masks_of_zeros(model)
     present = zero_fraction(weights)
     if not zeros and target is None:
-        raise UserError(f"{config.model} is dense: set target_sparsity (for example 0.8), or give a sparse model")
+        raise UserError(
+            f"{config.student or config.model} is dense: set target_sparsity (for example 0.8), or give a sparse model"
+        )
     for name in zeros.keys() & weights.keys():
         if not pattern.admits(zeros[name]):
             raise UserError(f"the zeros of '{name}' do not lie in pattern {pattern}: use pattern=unstructured")
@@ -121,7 +147,7 @@ def _evaluate(folder: Path, config: SparsityAwareTrainingConfig) -> dict[str, fl
 
 
 def _measure(
-    config: SparsityAwareTrainingConfig, workspace: Workspace, names: list[str], lock: MaskLock
+    source: Path, config: SparsityAwareTrainingConfig, workspace: Workspace, names: list[str], lock: MaskLock
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Sparsity and sizes, read from the saved file: metrics and facts.
 
@@ -131,12 +157,12 @@ def _measure(
     file, pattern = workspace.output / _WEIGHTS, parse_pattern(config.pattern)
     layers = measure_layers(file, names, pattern)
     _require_locked_zeros(measure_layers(file, list(lock.masks), pattern), lock)
-    before = measure_layers(config.model / _WEIGHTS, names, pattern)
+    before = measure_layers(source / _WEIGHTS, names, pattern)
     metrics = {
         "baseline_sparsity": total_sparsity(before),
         "sparsity": total_sparsity(layers),
         "size_bytes": float(size_bytes(file)),
-        "baseline_compressed_bytes": float(compressed_bytes(config.model / _WEIGHTS)),
+        "baseline_compressed_bytes": float(compressed_bytes(source / _WEIGHTS)),
         "compressed_bytes": float(compressed_bytes(file)),
     }
     facts = {

@@ -20,8 +20,6 @@ _STARTED = re.compile(r"Executing task '(?P<task>[\w-]+)'")
 _REUSED = re.compile(r"Task (?P<task>[\w-]+) cache hit \(key=(?P<key>\w+)\)")
 _ENDED = re.compile(r"Task '(?P<task>[\w-]+)' finished with status (?P<status>\w+)")
 _LOG_PREFIX = re.compile(r"\d\d:\d\d:\d\d INFO +")
-# What torch and torchao say of their own insides; it stays in the log file.
-_LIBRARY_NOISE = re.compile(r"W\d{4} \d\d:\d\d:\d\d\.\d+ \d+ \S+\.py:\d+\] |Failed to load \S*torchao\S*\.so")
 # The benchmark's figures come as a table at the end; one by one they stay in the log file, too.
 _METRIC = re.compile(r"\w+ = \S+")
 REPORT_STAGE = "benchmark"
@@ -106,8 +104,6 @@ class RunView(io.TextIOBase):
         self.show(f"[{len(self.stages)}/{self.stage_count}] {stage.name}{remark}")
 
     def _take_output(self, line: str) -> None:
-        if _LIBRARY_NOISE.match(line):
-            return
         if line.startswith("[KFP Executor"):
             self._in_executor_input = line.endswith("Got executor_input:")
             return

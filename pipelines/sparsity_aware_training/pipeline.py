@@ -6,7 +6,7 @@ from compaware.pipelines.steps import BENCHMARK, CHECK_TEACHER, PREPARE_DATA, SP
 
 @compression_pipeline(PREPARE_DATA, CHECK_TEACHER, SPARSIFY, BENCHMARK)
 def sparsity_aware_training(arguments: Arguments) -> None:
-    """Make a fine-tuned model sparse, with its own soft labels, and measure both side by side."""
+    """Make a student, or the teacher itself, sparse with the teacher's soft labels; measure it beside the teacher."""
     dataset = PREPARE_DATA(arguments).outputs["dataset"]
     teacher = CHECK_TEACHER(arguments, dataset=dataset)
     model = teacher.outputs["model"]

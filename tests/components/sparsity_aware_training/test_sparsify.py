@@ -122,14 +122,14 @@ def test_a_killed_run_is_resumed_and_its_figures_are_those_of_the_saved_file(tin
     assert all(name in summary.facts["layers_markdown"] for name in weights)
 
 
-def test_two_processes_keep_a_sparse_models_zeros_together(tiny, tmp_path):
-    model = sparse_copy(tiny["model"], tmp_path / "in", 0.8)
-    values = {**OPTIONS, **tiny, "model": model, "batch_size": 8, "output": str(tmp_path / "out")}
+def test_two_processes_keep_a_sparse_students_zeros_together(tiny, tmp_path):
+    student = sparse_copy(tiny["model"], tmp_path / "in", 0.8)
+    values = {**OPTIONS, **tiny, "student": student, "batch_size": 8, "output": str(tmp_path / "out")}
     summary = run_component("sparsity_aware_training", values, processes=2)
     assert summary.facts["training"]["processes"] == 2
     assert summary.metrics["sparse_accuracy"] > 0.9
     saved = load_classifier(tmp_path / "out")
-    for name, kept in masks_of_zeros(load_classifier(model)).items():
+    for name, kept in masks_of_zeros(load_classifier(student)).items():
         assert torch.equal(saved.get_parameter(name) != 0, kept)
 
 
