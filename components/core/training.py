@@ -31,6 +31,7 @@ from compaware.components.core.metrics import compute_metrics
 from compaware.components.core.objectives import LogitObjective, Objective
 from compaware.components.core.options import TrainingOptions
 from compaware.components.core.progress import Progress
+from compaware.components.core.sampler import LengthBucketSampler
 from compaware.components.core.text import Collator, tokenize
 from compaware.components.core.workspace import Workspace
 
@@ -177,6 +178,12 @@ class CompressionTrainer(Trainer):
         super().__init__(**options)
         self._objective = objective
         self.model_accepts_loss_kwargs = False  # The losses are means, so Trainer must average over accumulation.
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if self.args.train_sampling_strategy != "group_by_length":
+            return super()._get_train_sampler(train_dataset)
+        lengths = [len(ids) for ids in (train_dataset or self.train_dataset)["input_ids"]]
+        return LengthBucketSampler(lengths, self.args.train_batch_size * self.args.world_size, self.args.seed)
 
     def compute_loss(
         self,
