@@ -15,7 +15,7 @@ INSTALLED := .venv/installed
 TYPES := build/types/compaware
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types compile docs check-fresh lock clean install
+.PHONY: help run test test-services lint types compile docs check-fresh lock clean install
 
 help:
 	@echo "make run [PIPELINE=…] [CONFIG=…] [OUTPUT=…] [ARGS='key=value …']   run a pipeline on this machine"
@@ -38,6 +38,10 @@ run: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Against real services, named by KUBECONFIG, S3_ENDPOINT and so on; tests/services says which.
+test-services: $(INSTALLED)
+	$(BIN)/python -m pytest tests/services $(PYTEST_ARGS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -8,6 +8,6 @@ from importlib.metadata import version
 VERSION = version("compaware")
 
 DATA = f"compaware/data:{VERSION}"
-TRAINING = f"compaware/training:{VERSION}"
+TRAINER = f"compaware/trainer:{VERSION}"
 BENCHMARK = f"compaware/benchmark:{VERSION}"
-LAUNCH = f"compaware/launch:{VERSION}"
+LAUNCHER = f"compaware/launcher:{VERSION}"

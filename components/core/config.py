@@ -2,7 +2,8 @@
 
 import difflib
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -10,6 +11,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from compaware.components.core.errors import UserError
+
+CONFIG_VARIABLE = "COMPAWARE_CONFIG"
 
 
 class ComponentConfig(BaseModel):
@@ -26,27 +29,42 @@ class ComponentConfig(BaseModel):
     work: Path | None = Field(
         default=None, description="Folder for checkpoints and half-written files; `OUTPUT.work` when not given."
     )
+    work_uri: str | None = Field(
+        default=None,
+        description="URI (file, s3, minio) that checkpoints are kept at as well, so that other nodes can go on from "
+        "them.",
+    )
 
 
 ConfigType = TypeVar("ConfigType", bound=BaseModel)
 
 
 def load_config(config_class: type[ConfigType], file: Path | None, overrides: Sequence[str]) -> ConfigType:
-    """Reads and validates a configuration.
-
-    Args:
-        config_class: The model to validate against.
-        file: A YAML or JSON file with one mapping, or None.
-        overrides: `key=value` words that replace the file's values; the value is read as YAML, a dot in the key
-            reaches into a nested mapping.
+    """Reads and validates a configuration; see `read_values`.
 
     Raises:
         UserError: The file cannot be read, a key is unknown, or a value has the wrong type or is out of range.
     """
-    values = read_mapping(file) if file else {}
+    return validate(config_class, read_values(file, overrides))
+
+
+def read_values(file: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
+    """Reads a configuration's values.
+
+    Args:
+        file: A YAML or JSON file with one mapping; when None, the mapping is in the variable COMPAWARE_CONFIG, if that
+            is set.
+        overrides: `key=value` words that replace the file's values; the value is read as YAML, a dot in the key
+            reaches into a nested mapping.
+
+    Raises:
+        UserError: The file or a word cannot be read.
+    """
+    text = os.environ.get(CONFIG_VARIABLE, "")
+    values = read_mapping(file) if file else _parse(text, CONFIG_VARIABLE, json.loads)
     for word in overrides:
         _override(values, word)
-    return validate(config_class, values)
+    return values
 
 
 def read_mapping(file: Path) -> dict[str, Any]:
@@ -57,15 +75,20 @@ def read_mapping(file: Path) -> dict[str, Any]:
     """
     try:
         text = file.read_text(encoding="utf-8")
-        values = json.loads(text) if file.suffix == ".json" else yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read the config file {file}: {error}") from error
+    return _parse(text, f"the config file {file}", json.loads if file.suffix == ".json" else yaml.safe_load)
+
+
+def _parse(text: str, what: str, parse: Callable[[str], Any]) -> dict[str, Any]:
+    try:
+        values = parse(text) if text.strip() else None
     except (yaml.YAMLError, json.JSONDecodeError) as error:
-        raise UserError(f"the config file {file} does not parse: {' '.join(str(error).split())}") from error
+        raise UserError(f"{what} does not parse: {' '.join(str(error).split())}") from error
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise UserError(f"the config file {file} must hold a mapping of keys to values, not a {type(values).__name__}")
+        raise UserError(f"{what} must hold a mapping of keys to values, not a {type(values).__name__}")
     return values
 
 

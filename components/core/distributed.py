@@ -30,6 +30,11 @@ def is_main() -> bool:
     return rank() == 0
 
 
+def is_local_main() -> bool:
+    """Whether this is the first process of its node, the one that downloads for all of them."""
+    return int(os.environ.get("LOCAL_RANK", "0")) == 0
+
+
 def broadcast(value: Value) -> Value:
     """Gives every rank the value of rank 0."""
     if world_size() == 1:

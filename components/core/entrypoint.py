@@ -11,9 +11,12 @@ import os
 import sys
 from pathlib import Path
 
-from compaware.components.core.config import ComponentConfig, load_config
+from compaware.components.core.config import CONFIG_VARIABLE, ComponentConfig, read_values, validate
 from compaware.components.core.errors import UserError
 from compaware.components.core.logs import setup_logging
+from compaware.components.core.staging import Staging
+from compaware.components.core.summary import Summary
+from compaware.components.core.workspace import run_stage
 
 USER_ERROR_EXIT_CODE = 2
 log = logging.getLogger("compaware")
@@ -35,16 +38,24 @@ def main(module: str, config_class: type[ComponentConfig], measures_speed: bool 
     arguments = _parser(component, config_class).parse_args()
     setup_logging()
     try:
-        config = load_config(config_class, arguments.config, arguments.overrides)
-        from compaware.components.core.workspace import run_stage
-
-        summary = run_stage(config, lambda workspace: importlib.import_module(module).run(config, workspace))
+        staging = Staging.plan(config_class, read_values(arguments.config, arguments.overrides))
+        summary = _run(module, validate(config_class, staging.values), staging)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(USER_ERROR_EXIT_CODE)
     for name, value in summary.metrics.items():
         log.info("%s = %.6g", name, value)
-    log.info("%s finished: %s", component, config.output)
+    log.info("%s finished: %s", component, staging.outputs.get("output", staging.values["output"]))
+
+
+def _run(module: str, config: ComponentConfig, staging: Staging) -> Summary:
+    finished = staging.finished(config := staging.bring(config))
+    if finished:
+        log.info("%s is already finished; nothing to do", staging.outputs["output"])
+        return finished
+    summary = run_stage(config, lambda workspace: importlib.import_module(module).run(config, workspace))
+    staging.send(config)
+    return summary
 
 
 def _parser(component: str, config_class: type[ComponentConfig]) -> argparse.ArgumentParser:
@@ -58,6 +69,8 @@ def _parser(component: str, config_class: type[ComponentConfig]) -> argparse.Arg
         epilog="\n".join(lines),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--config", type=Path, help="YAML or JSON file with the keys below")
+    parser.add_argument(
+        "--config", type=Path, help=f"YAML or JSON file with the keys below; else {CONFIG_VARIABLE} has them"
+    )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="keys that replace the file's")
     return parser

@@ -41,7 +41,9 @@ class LengthBucketSampler(Sampler[int]):
         rng = np.random.default_rng((self._seed, self._epoch))
         order = rng.permutation(len(self._lengths))
         whole = len(order) - len(order) % self._batch_size
-        pools = np.split(order[:whole], range(self._batch_size * _POOL_BATCHES, whole, self._batch_size * _POOL_BATCHES))
+        pools = np.split(
+            order[:whole], range(self._batch_size * _POOL_BATCHES, whole, self._batch_size * _POOL_BATCHES)
+        )
         ordered = np.concatenate([pool[np.argsort(self._lengths[pool], kind="stable")] for pool in pools])
         batches = rng.permutation(ordered.reshape(-1, self._batch_size))
         # A batch that is not full comes last, so that it does not shift the others' borders.

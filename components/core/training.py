@@ -22,9 +22,9 @@ from transformers import (
 )
 
 from compaware.components.core import cpu
-from compaware.components.core.artifacts import remove
+from compaware.components.core.checkpoints import Checkpoints
 from compaware.components.core.dataset import PreparedDataset
-from compaware.components.core.distributed import barrier, broadcast, is_main, local_world_size, world_size
+from compaware.components.core.distributed import broadcast, local_world_size, world_size
 from compaware.components.core.errors import UserError
 from compaware.components.core.losses import task_loss
 from compaware.components.core.metrics import compute_metrics
@@ -88,9 +88,9 @@ def train(
     Raises:
         UserError: A key of `training_arguments` is unknown or one that this project sets itself.
     """
-    checkpoints = workspace.work / "checkpoints"
+    checkpoints = Checkpoints(workspace.work / "checkpoints", workspace.work_uri, workspace.identity)
     precision, reason = cpu.choose_precision(options.precision)
-    arguments = build_arguments(options, checkpoints, dataset.manifest.metric, precision)
+    arguments = build_arguments(options, checkpoints.folder, dataset.manifest.metric, precision)
     torch.set_num_threads(cpu.threads(local_world_size()))
     log.info(
         "training on %d processes of %d threads in %s: %s", world_size(), torch.get_num_threads(), precision, reason
@@ -106,12 +106,12 @@ def train(
         eval_dataset=tokenize(dataset.split("validation"), tokenizer, options.max_length_tokens),
         processing_class=tokenizer,
         compute_metrics=_metrics_of(dataset.manifest.metric),
-        callbacks=[ProgressLines(), TimedCheckpoints(options.checkpoint_minutes), *callbacks],
+        callbacks=[ProgressLines(), TimedCheckpoints(options.checkpoint_minutes), *callbacks, checkpoints],
         objective=objective or LogitObjective(),
     )
     trainer.remove_callback(PrinterCallback)
     started = time.monotonic()
-    result = trainer.train(resume_from_checkpoint=_last_whole_checkpoint(checkpoints))
+    result = trainer.train(resume_from_checkpoint=str(newest) if (newest := checkpoints.newest()) else None)
     return Trained(
         steps=result.global_step,
         best_step=trainer.state.best_global_step,
@@ -256,21 +256,6 @@ class TimedCheckpoints(TrainerCallback):
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Starts the time anew."""
         self._last = time.monotonic()
-
-
-def _last_whole_checkpoint(checkpoints: Path) -> str | None:
-    """Finds the newest checkpoint that was written to its end, and removes the ones that were not."""
-    found = sorted(checkpoints.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-    whole = [path for path in found if (path / "trainer_state.json").is_file()]  # Trainer writes it last.
-    barrier()
-    if is_main():
-        for path in found:
-            if path not in whole:
-                remove(path)
-    barrier()
-    if whole:
-        log.info("resuming from %s", whole[-1].name)
-    return str(whole[-1]) if whole else None
 
 
 def _metrics_of(metric: str) -> Any:

@@ -12,6 +12,7 @@ from compaware.components.core.config import ComponentConfig
 from compaware.components.core.distributed import barrier, broadcast, is_main
 from compaware.components.core.errors import UserError
 from compaware.components.core.summary import Summary
+from compaware.components.storage import delete
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +29,8 @@ class Workspace:
         self.final = config.output
         self.work = config.work or config.output.with_name(config.output.name + ".work")
         self.output = self.work / "output"
+        self.work_uri = config.work_uri
+        self.identity = _identity(config.model_dump(mode="json"))
         self._extras: dict[Path, Path] = {}
 
     def extra(self, final: Path) -> Path:
@@ -48,6 +51,8 @@ class Workspace:
                 put_in_place(folder, final)
             put_in_place(self.output, self.final)
             remove(self.work)
+            if self.work_uri:
+                delete(self.work_uri)
         barrier()
 
 
@@ -71,33 +76,50 @@ def run_stage(config: ComponentConfig, run: Callable[[Workspace], Summary]) -> S
 def _open(config: ComponentConfig, workspace: Workspace) -> Summary | None:
     """Prepares the folders as `existing_output` says; returns the summary of a stage that is finished already."""
     begun = workspace.work / "begun.json"
-    identity = _identity(config.model_dump(mode="json"))
     has_output = config.output.is_file() or (config.output.is_dir() and any(config.output.iterdir()))
     if config.existing_output == "error" and (has_output or begun.exists()):
-        there = config.output if has_output else workspace.work
-        raise UserError(
-            f"{there} is not empty: choose another output, or set existing_output to 'resume' or 'overwrite'"
-        )
+        raise _not_empty(config.output if has_output else workspace.work)
     if config.existing_output == "resume" and has_output:
-        summary = Summary.load(config.output)
-        if _identity(summary.config) == identity:
-            return summary
-        raise UserError(f"{config.output} was made with other settings: set existing_output=overwrite to redo it")
+        return earlier_result(config, Summary.load(config.output), config.output)
     if config.existing_output == "resume" and begun.exists():
-        if json.loads(begun.read_text(encoding="utf-8"))["identity"] != identity:
+        if json.loads(begun.read_text(encoding="utf-8"))["identity"] != workspace.identity:
             raise UserError(
                 f"{workspace.work} was begun with other settings: set existing_output=overwrite to start anew"
             )
         log.info("going on with the work in %s", workspace.work)
     else:
         remove(workspace.work)
+        if workspace.work_uri and config.existing_output == "overwrite":
+            delete(workspace.work_uri)
     remove(workspace.output)
     workspace.output.mkdir(parents=True)
-    write_text(begun, json.dumps({"identity": identity}))
+    write_text(begun, json.dumps({"identity": workspace.identity}))
     return None
+
+
+def earlier_result(config: ComponentConfig, summary: Summary, where: Path | str) -> Summary:
+    """Accepts the result of an earlier run in place of a new one.
+
+    Args:
+        config: What is to be done now.
+        summary: Of what is there.
+        where: Where it is.
+
+    Raises:
+        UserError: It was made with other settings, or resuming was not asked for.
+    """
+    if config.existing_output == "error":
+        raise _not_empty(where)
+    if _identity(summary.config) == _identity(config.model_dump(mode="json")):
+        return summary
+    raise UserError(f"{where} was made with other settings: set existing_output=overwrite to redo it")
+
+
+def _not_empty(where: Path | str) -> UserError:
+    return UserError(f"{where} is not empty: choose another output, or set existing_output to 'resume' or 'overwrite'")
 
 
 def _identity(values: dict[str, Any]) -> str:
     # Where a stage runs and writes is not what it makes: a resumed run may change it.
-    values = {key: value for key, value in values.items() if key != "work" and not key.endswith("output")}
+    values = {key: value for key, value in values.items() if not key.startswith("work") and not key.endswith("output")}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -7,7 +7,7 @@ from kfp import dsl
 from compaware.components import images
 
 
-@dsl.component(base_image=images.TRAINING, install_kfp_package=False)
+@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
 def distillation(
     dataset: dsl.Input[dsl.Dataset],
     teacher: dsl.Input[dsl.Model],

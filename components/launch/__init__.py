@@ -1,6 +1,9 @@
-"""Starts a component's entry point: one process here, or several under torchrun."""
+"""Runs a component's entry point: here, by torchrun, or as a job in a cluster."""
 
+from compaware.components.launch.errors import JobError
+from compaware.components.launch.launcher import run_job
 from compaware.components.launch.local import run_component
+from compaware.components.launch.options import JobOptions
 from compaware.components.launch.outputs import log_confusion_matrix, log_metrics
 
-__all__ = ["log_confusion_matrix", "log_metrics", "run_component"]
+__all__ = ["JobError", "JobOptions", "log_confusion_matrix", "log_metrics", "run_component", "run_job"]

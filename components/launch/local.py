@@ -3,18 +3,19 @@
 import hashlib
 import json
 import os
-import signal
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
+from compaware.components.core.config import validate
+from compaware.components.core.errors import UserError
 from compaware.components.core.summary import Summary
+from compaware.components.launch.errors import JobError
+from compaware.components.launch.job import Job
+from compaware.components.launch.launcher import launch
+from compaware.components.launch.options import JobOptions
+from compaware.components.launch.torchrun import ERROR_PREFIX, TorchrunLauncher
 
 WORK_ROOT_VARIABLE = "COMPAWARE_WORK_ROOT"
-ERROR_PREFIX = "error: "
 
 
 def run_component(name: str, config: dict[str, Any], processes: int = 1) -> Summary:
@@ -38,41 +39,12 @@ def run_component(name: str, config: dict[str, Any], processes: int = 1) -> Summ
     given.setdefault("existing_output", "resume")
     if WORK_ROOT_VARIABLE in os.environ:
         given["work"] = str(Path(os.environ[WORK_ROOT_VARIABLE]) / f"{name}-{_identity(given)}")
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "config.json"
-        file.write_text(json.dumps(given), encoding="utf-8")
-        _run_child([*_interpreter(processes), "-m", f"compaware.components.{name}", "--config", str(file)], name)
+    try:
+        options = validate(JobOptions, {"processes_per_node": processes})
+        launch(Job(name, name, given, options), TorchrunLauncher())
+    except (UserError, JobError) as failure:
+        raise SystemExit(f"{ERROR_PREFIX}{failure}") from failure
     return Summary.load(given["output"])
-
-
-def _interpreter(processes: int) -> list[str]:
-    if processes == 1:
-        return [sys.executable]
-    return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-
-
-def _run_child(command: list[str], name: str) -> None:
-    reason = ""
-    signal.signal(signal.SIGTERM, _exit_on_signal)
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1, env=environment
-    ) as child:
-        try:
-            for line in child.stdout or ():
-                print(line, end="", flush=True)
-                if line.startswith(ERROR_PREFIX):
-                    reason = line.strip()
-        except BaseException:
-            child.terminate()
-            raise
-    if child.returncode != 0:
-        raise SystemExit(reason or f"{ERROR_PREFIX}{name} ended with exit code {child.returncode}; its log is above")
-
-
-def _exit_on_signal(number: int, frame: FrameType | None) -> None:
-    # Python's default would end this process at once and leave the child running.
-    sys.exit(128 + number)
 
 
 def _identity(config: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from kfp import dsl
 from compaware.components import images
 
 
-@dsl.component(base_image=images.TRAINING, install_kfp_package=False)
+@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
 def quantization_aware_training(
     dataset: dsl.Input[dsl.Dataset],
     model: dsl.Input[dsl.Model],

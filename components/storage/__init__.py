@@ -1,5 +1,6 @@
-"""Artifact URIs (plain paths, file, s3, minio) to local paths."""
+"""Files and folders behind URIs (plain paths, file, s3, minio): fetched, uploaded, never taken for whole when not."""
 
-from compaware.components.storage.fetch import fetch, is_uri, local_source
+from compaware.components.storage.folders import delete, exists, fetch, local_source, read_text, upload
+from compaware.components.storage.uri import is_uri
 
-__all__ = ["fetch", "is_uri", "local_source"]
+__all__ = ["delete", "exists", "fetch", "is_uri", "local_source", "read_text", "upload"]

@@ -78,28 +78,31 @@ def distillation_inputs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [*common, "epochs=6", "learning_rate=3e-3", "batch_size=16", "max_length_tokens=32"]
 
 
-def test_a_killed_training_resumes_and_ends_like_one_that_was_not(
+def test_a_training_goes_on_on_another_node_and_ends_like_one_that_was_not_killed(
     tmp_path: Path, distillation_inputs: list[str]
 ) -> None:
+    kept = tmp_path / "kept"
     words = [*distillation_inputs, "existing_output=resume", "checkpoint_minutes=0.0"]
-    killed = subprocess.Popen([*ONE_DISTILLATION, *words, f"output={tmp_path}/killed"])
-    checkpoints = tmp_path / "killed.work/checkpoints"
+    command = [*ONE_DISTILLATION, *words, f"work_uri=file://{kept}", f"output=file://{tmp_path}/moved"]
+    killed = subprocess.Popen(command, env={**os.environ, "XDG_CACHE_HOME": str(tmp_path / "node-1")})
     deadline = time.monotonic() + 120
-    while not list(checkpoints.glob("checkpoint-*/trainer_state.json")) and time.monotonic() < deadline:
+    while not (kept / "checkpoints.json").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    assert not (tmp_path / "killed").exists()
-    resumed = subprocess.run(
-        [*ONE_DISTILLATION, *words, f"output={tmp_path}/killed"], check=True, capture_output=True, text=True
-    )
+    assert not (tmp_path / "moved").exists()
+    elsewhere = {**os.environ, "XDG_CACHE_HOME": str(tmp_path / "node-2")}
+    resumed = subprocess.run(command, env=elsewhere, check=True, capture_output=True, text=True)
     assert "resuming from checkpoint-" in resumed.stderr
+    assert not kept.exists()
     subprocess.run([*ONE_DISTILLATION, *words, f"output={tmp_path}/whole"], check=True)
-    killed_files, whole_files = ({path.name for path in (tmp_path / name).iterdir()} for name in ("killed", "whole"))
-    assert killed_files == whole_files
-    first, second = (load_classifier(tmp_path / name).state_dict() for name in ("killed", "whole"))
+    moved_files, whole_files = ({path.name for path in (tmp_path / name).iterdir()} for name in ("moved", "whole"))
+    assert moved_files - whole_files == {".compaware-manifest.json"} and whole_files <= moved_files
+    first, second = (load_classifier(tmp_path / name).state_dict() for name in ("moved", "whole"))
     for name, value in first.items():
         torch.testing.assert_close(value, second[name], msg=name)
+    again = subprocess.run(command, env=elsewhere, check=True, capture_output=True, text=True)
+    assert "already finished" in again.stderr
 
 
 def test_two_processes_train_one_student_that_is_as_good(tmp_path: Path, distillation_inputs: list[str]) -> None:

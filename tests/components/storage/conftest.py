@@ -1,57 +1,67 @@
-"""A real object store: the one that `S3_ENDPOINT` names, else a moto server in a process of its own."""
+"""A small S3 server in a process of its own; the faults of a real one are under tests/services/storage."""
 
-import os
 import socket
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
-from urllib.parse import urlsplit
 
 import pytest
 from minio import Minio
 
-HAS_STORE = bool(os.environ.get("S3_ENDPOINT"))
-# moto lets every secret in, so what a store refuses can only be seen with a real one.
-collect_ignore = [] if HAS_STORE else ["test_refusals.py"]
+KEYS = ("tester", "not-checked")
 
 
-@pytest.fixture(scope="session")
-def store_environment() -> Iterator[dict[str, str]]:
-    """The variables that name the store and its credentials."""
-    if HAS_STORE:
-        yield {name: os.environ[name] for name in ("S3_ENDPOINT", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")}
-        return
+@contextmanager
+def s3_server(*options: str) -> Iterator[str]:
+    """Runs the server; gives its host and port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port), *options]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         _wait_for(port)
-        yield {
-            "S3_ENDPOINT": f"http://127.0.0.1:{port}",
-            "AWS_ACCESS_KEY_ID": "tester",
-            "AWS_SECRET_ACCESS_KEY": "not-checked",
-        }
+        yield f"127.0.0.1:{port}"
     finally:
         server.terminate()
         server.wait(timeout=30)
 
 
+@pytest.fixture(scope="session")
+def store() -> Iterator[str]:
+    """Host and port of a server without TLS."""
+    with s3_server() as host:
+        yield host
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The credentials, and nothing else that the surroundings may have set."""
+    for name in (
+        "S3_ENDPOINT",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_ENDPOINT_URL",
+        "MINIO_ENDPOINT",
+        "AWS_SESSION_TOKEN",
+        "AWS_CA_BUNDLE",
+        "SSL_CERT_FILE",
+        "COMPAWARE_CACHE_MAX_BYTES",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEYS[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEYS[1])
+    monkeypatch.setenv("COMPAWARE_STORAGE_PATIENCE_S", "2")
+
+
 @pytest.fixture
-def bucket(store_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+def bucket(store: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A bucket with a folder of two objects and a neighbour whose key begins alike; the environment names its store."""
-    for name, value in store_environment.items():
-        monkeypatch.setenv(name, value)
-    client = Minio(
-        urlsplit(store_environment["S3_ENDPOINT"]).netloc,
-        access_key=store_environment["AWS_ACCESS_KEY_ID"],
-        secret_key=store_environment["AWS_SECRET_ACCESS_KEY"],
-        secure=False,
-    )
+    monkeypatch.setenv("S3_ENDPOINT", f"http://{store}")
+    client = Minio(store, *KEYS, secure=False)
     name = f"test-{uuid.uuid4().hex[:12]}"
     client.make_bucket(name)
     for key in ("reviews/train.csv", "reviews/shards/validation.csv", "reviews-old/train.csv", "odd ü #1?.csv"):
@@ -65,4 +75,4 @@ def _wait_for(port: int) -> None:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.1)
-    raise TimeoutError("the moto server did not start within 30 s")
+    raise TimeoutError("the S3 server did not start within 30 s")

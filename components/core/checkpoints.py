@@ -1,0 +1,108 @@
+"""The checkpoints of one training: on this node's disk and, where a URI is given, kept there for other nodes."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from compaware.components.core.artifacts import remove, write_text
+from compaware.components.core.distributed import barrier, broadcast, is_local_main, is_main
+from compaware.components.core.errors import UserError
+from compaware.components.storage import delete, exists, fetch, upload
+
+# Trainer writes this file of a checkpoint last.
+_LAST_FILE = "trainer_state.json"
+_INDEX = "checkpoints.json"
+log = logging.getLogger(__name__)
+
+
+class Checkpoints(TrainerCallback):
+    """Finds the checkpoint to go on from, and sends new ones away as Trainer writes them.
+
+    What is sent is listed in an index that is written last, so a half-sent checkpoint is never gone on from.
+    """
+
+    def __init__(self, folder: Path, uri: str | None, identity: str):
+        """Names the places.
+
+        Args:
+            folder: Trainer's output folder.
+            uri: Where checkpoints are kept, too; None for nowhere. Then, several nodes need `folder` on a shared disk.
+            identity: Of the work; checkpoints of other work are refused.
+        """
+        self.folder = folder
+        self._uri = uri.rstrip("/") if uri else None
+        self._identity = identity
+        self._sent: list[str] = []
+
+    def newest(self) -> Path | None:
+        """The checkpoint that all ranks go on from, brought to this node; None at the start.
+
+        Raises:
+            UserError: This node does not see it, or what is kept belongs to other work.
+        """
+        self._sent = broadcast(self._read_index() if self._uri and is_main() else [])
+        if self._uri and is_local_main():
+            for name in self._sent:
+                self._bring(name)
+        newest = broadcast(self._newest_here() if is_main() else None)
+        barrier()
+        if newest is None:
+            return None
+        if not (self.folder / newest / _LAST_FILE).is_file():
+            raise UserError(
+                f"this node has no {newest} in {self.folder}: put `work` on a disk that all share, or set work_uri"
+            )
+        log.info("resuming from %s", newest)
+        return self.folder / newest
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Sends what Trainer keeps and is not there yet, and forgets what it has dropped (rank 0)."""
+        if not (self._uri and is_main()):
+            return
+        present = [path.name for path in self._whole()]
+        for name in present:
+            if name not in self._sent:
+                upload(self.folder / name, f"{self._uri}/{name}")
+        dropped = [name for name in self._sent if name not in present]
+        self._sent = present
+        index = self.folder / _INDEX
+        write_text(index, json.dumps({"identity": self._identity, "checkpoints": present}))
+        upload(index, f"{self._uri}/{_INDEX}")
+        for name in dropped:
+            delete(f"{self._uri}/{name}")
+
+    def _read_index(self) -> list[str]:
+        uri = f"{self._uri}/{_INDEX}"
+        if not exists(uri):
+            return []
+        index = json.loads(fetch(uri, self.folder.parent / "downloads").read_text(encoding="utf-8"))
+        if index["identity"] != self._identity:
+            raise UserError(f"{self._uri} was begun with other settings: choose another work_uri, or empty it")
+        return list(index["checkpoints"])
+
+    def _bring(self, name: str) -> None:
+        if (self.folder / name / _LAST_FILE).is_file():
+            return
+        found = fetch(f"{self._uri}/{name}", self.folder.parent / "downloads", require_manifest=True)
+        staged = self.folder / f".{name}"
+        remove(staged)
+        remove(self.folder / name)
+        shutil.copytree(found, staged)
+        staged.rename(self.folder / name)
+
+    def _newest_here(self) -> str | None:
+        """The newest whole checkpoint that all nodes can have; half-written ones are removed."""
+        whole = self._whole()
+        for path in self.folder.glob("checkpoint-*"):
+            if path not in whole:
+                remove(path)
+        names = [path.name for path in whole if not self._uri or path.name in self._sent]
+        return names[-1] if names else None
+
+    def _whole(self) -> list[Path]:
+        found = [path for path in self.folder.glob("checkpoint-*") if (path / _LAST_FILE).is_file()]
+        return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))

@@ -1,0 +1,89 @@
+"""Inputs and outputs of a component that lie behind URIs: brought to this node first, sent off at the end.
+
+Any path in a component's configuration may be a URI (file, s3, minio) instead. What a component of ours has sent is
+checked against its manifest; what KFP has sent, when the task that made it was done, has none.
+"""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, get_args
+
+from compaware.components.core.config import ComponentConfig, ConfigType
+from compaware.components.core.distributed import broadcast, is_main
+from compaware.components.core.summary import FILE_NAME, Summary
+from compaware.components.core.workspace import earlier_result
+from compaware.components.storage import exists, fetch, is_uri, read_text, upload
+
+
+@dataclass(frozen=True)
+class Staging:
+    """The URIs of one run.
+
+    Attributes:
+        values: The configuration with local paths in the place of URIs.
+        inputs: Key to URI.
+        outputs: Key to URI; `output` and the keys that end so.
+        cache: Folder that inputs are downloaded to; shared by the processes of a node.
+    """
+
+    values: dict[str, Any]
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    cache: Path
+
+    @classmethod
+    def plan(cls, config_class: type[ComponentConfig], values: dict[str, Any]) -> Self:
+        """Finds the URIs among a configuration's paths; nothing is read yet."""
+        root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "compaware"
+        uris = {key: str(values[key]) for key in _path_keys(config_class) if is_uri(str(values.get(key)))}
+        local = {key: str(root / "runs" / hashlib.sha256(uri.encode()).hexdigest()[:16]) for key, uri in uris.items()}
+        return cls(
+            {**values, **local},
+            {key: uri for key, uri in uris.items() if not key.endswith("output")},
+            {key: uri for key, uri in uris.items() if key.endswith("output")},
+            root / "artifacts",
+        )
+
+    def bring(self, config: ConfigType) -> ConfigType:
+        """Downloads the inputs.
+
+        Args:
+            config: What `values` were validated to.
+
+        Returns:
+            The configuration with the inputs' paths.
+
+        Raises:
+            UserError: An input is not there, is corrupt, or cannot be reached.
+        """
+        found = {key: fetch(uri, self.cache) for key, uri in self.inputs.items()}
+        return config.model_copy(update=found)
+
+    def finished(self, config: ComponentConfig) -> Summary | None:
+        """The summary of a run that has sent its output already (all ranks get it).
+
+        Raises:
+            UserError: As `workspace.earlier_result`.
+        """
+        uri = self.outputs.get("output")
+        summary = None
+        if uri and is_main() and config.existing_output != "overwrite" and exists(uri):
+            summary = earlier_result(config, Summary.model_validate_json(read_text(uri, FILE_NAME)), uri)
+        return broadcast(summary)
+
+    def send(self, config: ComponentConfig) -> None:
+        """Uploads the outputs, the main one last (rank 0).
+
+        Raises:
+            UserError: A URI cannot be written.
+        """
+        if is_main():
+            for key in sorted(self.outputs, key=lambda name: name == "output"):
+                upload(getattr(config, key), self.outputs[key])
+
+
+def _path_keys(config_class: type[ComponentConfig]) -> list[str]:
+    fields = config_class.model_fields.items()
+    return [key for key, field in fields if Path in (field.annotation, *get_args(field.annotation))]

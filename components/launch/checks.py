@@ -1,0 +1,89 @@
+"""What the API server accepts and the operator then chokes on: found before anything is submitted."""
+
+import re
+from typing import Any
+
+from compaware.components.core.errors import UserError
+from compaware.components.launch.options import quantity
+
+MAX_NAME_LENGTH = 63
+# Linux refuses to start a process with a longer variable.
+MAX_VARIABLE_BYTES = 128 * 1024 - 1
+_DNS_1035 = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def check(manifest: dict[str, Any]) -> None:
+    """Checks a PyTorchJob or TrainJob.
+
+    Raises:
+        UserError: Says what would be refused or would not start.
+    """
+    if manifest["kind"] == "PyTorchJob":
+        _check_pytorchjob(manifest)
+    else:
+        trainer = manifest["spec"]["trainer"]
+        # JobSet's pods: <name>-node-0-<node>-<five letters>.
+        check_name(manifest["metadata"]["name"], f"-node-0-{trainer['numNodes'] - 1}-xxxxx")
+        check_environment(trainer["env"])
+        _check_resources(trainer["resourcesPerNode"])
+
+
+def _check_pytorchjob(manifest: dict[str, Any]) -> None:
+    spec = manifest["spec"]
+    replica_specs = spec["pytorchReplicaSpecs"]
+    for kind, replica in replica_specs.items():
+        if kind not in ("Master", "Worker"):
+            raise UserError(f"'{kind}' is no replica type of a PyTorchJob: choose Master or Worker")
+        replicas = replica.get("replicas")
+        if kind == "Master" and replicas != 1:
+            raise UserError(f"a PyTorchJob's Master has replicas {replicas}: write 1")
+        check_name(manifest["metadata"]["name"], f"-{kind.lower()}-{replicas - 1}")
+        containers = replica["template"]["spec"]["containers"]
+        names = [container["name"] for container in containers]
+        if "pytorch" not in names:
+            raise UserError(f"a PyTorchJob's container must be called 'pytorch', not {names}")
+        for container in containers:
+            check_environment(container.get("env", []))
+            _check_resources(container["resources"])
+    if "Master" not in replica_specs and "elasticPolicy" not in spec:
+        raise UserError("a PyTorchJob without an elasticPolicy needs a Master")
+    if not isinstance(spec.get("nprocPerNode"), str):
+        raise UserError(f"a PyTorchJob's nprocPerNode is text: write '{spec.get('nprocPerNode')}'")
+    if "backoffLimit" not in spec["runPolicy"]:
+        raise UserError("a PyTorchJob that restarts pods needs a backoffLimit, or it does so for ever")
+
+
+def check_name(name: str, suffix: str) -> None:
+    """Checks a job's name, and that its pods' names, which end with `suffix`, are short enough for DNS.
+
+    Raises:
+        UserError: The name is not a DNS-1035 label, or too long.
+    """
+    if not _DNS_1035.fullmatch(name):
+        raise UserError(f"the job's name '{name}' must begin with a letter and hold only a-z, 0-9 and '-'")
+    if len(name + suffix) > MAX_NAME_LENGTH:
+        raise UserError(f"the job's name '{name}' is longer than {MAX_NAME_LENGTH - len(suffix)} letters: shorten it")
+
+
+def check_environment(variables: list[dict[str, Any]]) -> None:
+    """Checks the names and sizes of environment variables.
+
+    Raises:
+        UserError: A name is not one, or a value is too large for a process to start with.
+    """
+    for variable in variables:
+        name = variable["name"]
+        if not _VARIABLE_NAME.fullmatch(name):
+            raise UserError(f"'{name}' cannot be the name of an environment variable")
+        size = len(f"{name}={variable.get('value', '')}".encode())
+        if size > MAX_VARIABLE_BYTES:
+            raise UserError(f"{name} is {size} bytes, more than {MAX_VARIABLE_BYTES}: make the configuration smaller")
+
+
+def _check_resources(resources: dict[str, Any]) -> None:
+    for name, amount in resources["limits"].items():
+        if not isinstance(amount, str) or quantity(amount) <= 0:
+            raise UserError(f"the limit of {name} is {amount!r}: write a quantity such as '4' or '16Gi'")
+    if resources["requests"] != resources["limits"]:
+        raise UserError("requests and limits of a training container must be equal")

@@ -1,0 +1,241 @@
+"""Runs a job in the cluster: creates it or goes on with its own, waits, and says how it ended."""
+
+import hashlib
+import json
+import logging
+import queue
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from kubernetes.client.exceptions import ApiException
+
+from compaware.components.core.errors import UserError
+from compaware.components.launch.api import Api, patiently
+from compaware.components.launch.checks import check
+from compaware.components.launch.errors import JobError
+from compaware.components.launch.failure import Tracker, Verdict
+from compaware.components.launch.job import Job, JobKind
+from compaware.components.launch.logs import LogFollower, last_lines
+from compaware.components.launch.watch import Seen, Watch
+
+SPEC_HASH = "compaware.io/spec-hash"
+REPORTED = "compaware.io/reported-failure"
+# Longer than this without a word from the API server, the task ends; the job goes on, and the task's retry with it.
+SILENCE_LIMIT_S = 900.0
+CANCEL_PATIENCE_S = 20.0
+_TICK_S = 0.5
+# For the rest of the log of a container that has ended, and of one that goes on until its job is deleted.
+_LOG_PATIENCE_S = 10.0
+_RUNNING_LOG_PATIENCE_S = 0.5
+log = logging.getLogger(__name__)
+
+
+class ClusterLauncher:
+    """Launches jobs of one kind."""
+
+    def __init__(self, kind: JobKind, api: Api):
+        self._kind = kind
+        self._api = api
+        self._collection = kind.path(api.namespace)
+
+    def exists(self, job: Job) -> bool:
+        """Whether the job is in the cluster."""
+        return self._read(job) is not None
+
+    def create(self, job: Job) -> None:
+        """Creates the job, or adopts the one that an earlier try of this task created.
+
+        A job whose failure was reported already makes way for a new one: trying again is what a retry is for.
+
+        Raises:
+            UserError: The options do not make a valid job, the cluster refuses it, or another job has its name.
+            JobError: The API server is away.
+        """
+        manifest = self._kind.manifest(job)
+        check(manifest)
+        wanted = _fingerprint(manifest)
+        manifest["metadata"]["annotations"][SPEC_HASH] = wanted
+        while not self._post(manifest):
+            existing = self._read(job)
+            if existing is None:
+                continue
+            annotations = existing["metadata"].get("annotations", {})
+            is_going = "deletionTimestamp" in existing["metadata"]
+            if not is_going and annotations.get(SPEC_HASH) != wanted:
+                raise UserError(
+                    f"{self._title(job)} is there already with other settings: delete it (kubectl delete "
+                    f"{self._kind.plural} {job.name}) or start a new run"
+                )
+            if not is_going and REPORTED not in annotations:
+                log.info("%s is there already: going on with it", self._title(job))
+                return
+            if not is_going:
+                log.info("replacing %s, which failed before: %s", self._title(job), annotations[REPORTED])
+                self.cancel(job)
+            time.sleep(_TICK_S)
+        log.info("created %s: %d nodes of %s CPUs", self._title(job), job.options.num_nodes, job.options.cpu_per_node)
+
+    def wait(self, job: Job) -> None:
+        """Waits until the job ended; shows rank 0's log meanwhile, and the last lines of every pod that fails.
+
+        Raises:
+            UserError: The component says that the user can mend it.
+            JobError: Any other failure, with the reason.
+        """
+        try:
+            verdict = self._watch(job)
+        except UserError:
+            self.cancel(job)  # Nobody would watch over it.
+            raise
+        if verdict.outcome == "succeeded":
+            log.info("%s succeeded", self._title(job))
+            return
+        if verdict.must_stop:
+            self.cancel(job)
+        else:
+            self._mark_reported(job, verdict.reason)
+        raise UserError(verdict.reason) if verdict.outcome == "user error" else JobError(verdict.reason)
+
+    def cancel(self, job: Job) -> None:
+        """Deletes the job and its pods, if it is there."""
+        try:
+            patiently(lambda: self._api.delete(f"{self._collection}/{job.name}"), CANCEL_PATIENCE_S)
+            log.info("deleted %s", self._title(job))
+        except ApiException as error:
+            if error.status != 404:
+                raise
+
+    def _title(self, job: Job) -> str:
+        return f"{self._kind.title} {self._api.namespace}/{job.name}"
+
+    def _post(self, manifest: dict[str, Any]) -> bool:
+        """Creates the object; False when there is one of its name."""
+
+        def create() -> None:
+            # A signal that came between the server's deed and our knowledge of it would leave the job behind.
+            with _deferred_signals():
+                self._api.create(self._collection, manifest)
+
+        try:
+            patiently(create)
+        except ApiException as error:
+            if error.status == 404:
+                missing = f"{self._kind.title} ({self._kind.group_version})"
+                raise UserError(
+                    f"this cluster has no {missing}, or no namespace {self._api.namespace}: choose another launcher"
+                ) from error
+            if error.status != 409:
+                raise
+            return False
+        return True
+
+    def _read(self, job: Job) -> dict[str, Any] | None:
+        try:
+            return patiently(lambda: self._api.get(f"{self._collection}/{job.name}"))
+        except ApiException as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def _mark_reported(self, job: Job, reason: str) -> None:
+        body = {"metadata": {"annotations": {REPORTED: reason}}}
+        try:
+            patiently(lambda: self._api.patch(f"{self._collection}/{job.name}", body))
+        except ApiException as error:
+            if error.status != 404:
+                raise
+
+    def _watch(self, job: Job) -> Verdict:
+        events: queue.Queue[Seen] = queue.Queue()
+        pods = f"/api/v1/namespaces/{self._api.namespace}/pods"
+        watches = [
+            Watch(self._api, "job", self._collection, {"fieldSelector": f"metadata.name={job.name}"}, events),
+            Watch(self._api, "pods", pods, {"labelSelector": f"{self._kind.name_label}={job.name}"}, events),
+        ]
+        follower = LogFollower(self._api, self._api.namespace, self._kind.container, _show)
+        for thread in (*watches, follower):
+            thread.start()
+        patience_s = _RUNNING_LOG_PATIENCE_S
+        try:
+            verdict = self._decide(job, events, watches, follower)
+            if not verdict.must_stop:
+                patience_s = _LOG_PATIENCE_S
+            return verdict
+        finally:
+            for watch in watches:
+                watch.stop()
+            follower.finish(patience_s)
+
+    def _decide(self, job: Job, events: "queue.Queue[Seen]", watches: list[Watch], follower: LogFollower) -> Verdict:
+        tracker = Tracker(self._kind, job.name, job.options)
+        situation = ""
+        while True:
+            verdict = tracker.verdict(time.monotonic())
+            if verdict:
+                return self._explained(job, verdict)
+            self._check_contact(job, watches)
+            try:
+                seen = events.get(timeout=_TICK_S)
+            except queue.Empty:
+                continue
+            if seen.source == "job":
+                tracker.see_job(seen.objects.get(job.name))
+            else:
+                self._see_pods(seen, tracker, follower)
+            if tracker.situation() not in ("", situation):
+                situation = tracker.situation()
+                log.info("%s: %s", self._title(job), situation)
+
+    def _see_pods(self, seen: Seen, tracker: Tracker, follower: LogFollower) -> None:
+        for pod in seen.objects.values():
+            if self._kind.is_main(pod):
+                follower.see(pod)
+        for failure in tracker.see_pods(seen.objects):
+            code = "no exit code" if failure.exit_code is None else f"exit code {failure.exit_code}"
+            log.error("pod %s failed (%s, %s); its last lines:", failure.pod, code, failure.reason or "no reason")
+            for line in last_lines(self._api, self._api.namespace, failure.pod, failure.container, failure.previous):
+                _show(f"[{failure.pod}] {line}")
+
+    def _check_contact(self, job: Job, watches: list[Watch]) -> None:
+        for watch in watches:
+            if watch.refused:
+                raise watch.refused
+            if time.monotonic() - watch.last_contact_s > SILENCE_LIMIT_S:
+                raise JobError(
+                    f"the API server was silent for {SILENCE_LIMIT_S / 60:.0f} minutes; {self._title(job)} may still "
+                    "run: run this task again to go on with it"
+                )
+
+    def _explained(self, job: Job, verdict: Verdict) -> Verdict:
+        """Adds the cluster's last warning about the job where nothing else says why no pod was made."""
+        if verdict.outcome != "failed" or "no pod was made" not in verdict.reason:
+            return verdict
+        warnings = list(self._warnings(job))
+        return verdict._replace(reason=f"{verdict.reason} {warnings[-1]}") if warnings else verdict
+
+    def _warnings(self, job: Job) -> Iterator[str]:
+        path = f"/api/v1/namespaces/{self._api.namespace}/events"
+        selector = f"involvedObject.name={job.name},type=Warning"
+        for event in patiently(lambda: self._api.get(path, fieldSelector=selector))["items"]:
+            yield f"({event['reason']}: {' '.join(event['message'].split())})"
+
+
+def _fingerprint(manifest: dict[str, Any]) -> str:
+    wanted = {"labels": manifest["metadata"]["labels"], "spec": manifest["spec"]}
+    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _show(line: str) -> None:
+    print(line, flush=True)
+
+
+@contextmanager
+def _deferred_signals() -> Iterator[None]:
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

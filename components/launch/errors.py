@@ -1,0 +1,5 @@
+"""How a training ends when not well."""
+
+
+class JobError(Exception):
+    """The training failed, and not by a mistake of the user; the message is one line."""

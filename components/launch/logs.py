@@ -1,0 +1,174 @@
+"""Rank 0's log, followed line by line into this task's log: none lost, none doubled, progress at a bounded rate."""
+
+import datetime
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import urllib3
+from kubernetes.client.exceptions import ApiException
+
+from compaware.components.launch.api import Api, is_transient, message_of
+
+LAST_LINES = 20
+PROGRESS = "progress: "
+SECONDS_BETWEEN_PROGRESS = 10.0
+_PAUSE_S = 1.0
+log = logging.getLogger(__name__)
+
+
+class Container(NamedTuple):
+    """One life of a container: a restart makes another of it."""
+
+    pod: str
+    uid: str
+    restarts: int
+    started: bool
+    ended: bool
+
+    @classmethod
+    def of(cls, pod: dict[str, Any], name: str) -> "Container":
+        """The present life of the container `name`."""
+        statuses: list[dict[str, Any]] = pod["status"].get("containerStatuses", [])
+        status = next((one for one in statuses if one["name"] == name), {})
+        state = status.get("state", {})
+        ended = "terminated" in state or pod["status"].get("phase") in ("Succeeded", "Failed")
+        started = "running" in state or "terminated" in state
+        metadata = pod["metadata"]
+        return cls(metadata["name"], metadata["uid"], status.get("restartCount", 0), started, ended)
+
+
+class Position:
+    """How far a log was read: the time of the last line, and how many lines had that time."""
+
+    def __init__(self) -> None:
+        self._time = ("", 0)
+        self._count = 0
+        self._skip = 0
+
+    def resume(self) -> str | None:
+        """Prepares for reading again; the second to ask for, None for all."""
+        self._skip = self._count
+        return f"{self._time[0]}Z" if self._time[0] else None
+
+    def is_new(self, stamp: str) -> bool:
+        """Whether the line of this time stamp was not read before; counts it as read."""
+        seconds, _, fraction = stamp.removesuffix("Z").partition(".")
+        time = (seconds, int(fraction.ljust(9, "0")) if fraction else 0)
+        if time < self._time:
+            return False
+        if time == self._time:
+            if self._skip:
+                self._skip -= 1
+                return False
+            self._count += 1
+            return True
+        self._time, self._count, self._skip = time, 1, 0
+        return True
+
+
+class ProgressFilter:
+    """Lets a progress line through at most every ten seconds, by the log's own clock; every other line always."""
+
+    def __init__(self) -> None:
+        self._last: datetime.datetime | None = None
+
+    def passes(self, stamp: str, line: str) -> bool:
+        """Whether to show a line of this time stamp."""
+        if PROGRESS not in line:
+            return True
+        now = datetime.datetime.fromisoformat(stamp[:19])
+        if self._last and (now - self._last).total_seconds() < SECONDS_BETWEEN_PROGRESS:
+            return False
+        self._last = now
+        return True
+
+
+class LogFollower(threading.Thread):
+    """Shows the log of the pod that it is told of, as it grows, across dropped connections and restarts."""
+
+    def __init__(self, api: Api, namespace: str, container: str, show: Callable[[str], None]):
+        super().__init__(name="log", daemon=True)
+        self._api = api
+        self._path = f"/api/v1/namespaces/{namespace}/pods"
+        self._container = container
+        self._show = show
+        self._target: Container | None = None
+        self._read_to_end: tuple[str, int] | None = None
+        self._position = Position()
+        self._progress = ProgressFilter()
+        self._wake = threading.Event()
+        self._finishing = threading.Event()
+
+    def see(self, pod: dict[str, Any]) -> None:
+        """Tells how the pod of rank 0 is now."""
+        self._target = Container.of(pod, self._container)
+        self._wake.set()
+
+    def finish(self, timeout_s: float) -> None:
+        """Shows what is left of a log that has ended, then stops; gives up after `timeout_s`."""
+        self._finishing.set()
+        self._wake.set()
+        self.join(timeout_s)
+
+    def run(self) -> None:
+        """Follows until `finish`."""
+        current: Container | None = None
+        while True:
+            target = self._target
+            if target is None or not target.started or self._read_to_end == (target.uid, target.restarts):
+                if self._finishing.is_set():
+                    return
+                self._pause()
+                continue
+            # A pod that replaces a lost one has its name: the time stamps go on from the one to the other, since what
+            # is read under the name may already be of the new one.
+            is_restart = current is not None and current.uid == target.uid and target.restarts > current.restarts
+            if is_restart and self._read(target, previous="true") == "broken":
+                self._pause()
+                continue
+            current = target
+            # A log also ends when a connection does: only the pod's status tells which it was, and only the status
+            # that was known before the reading, since more may have been written after it.
+            will_grow = not target.ended and not self._finishing.is_set()
+            outcome = self._read(target, follow="true")
+            if outcome == "gone" or (outcome == "end" and not will_grow):
+                self._read_to_end = (target.uid, target.restarts)
+            else:
+                self._pause()
+
+    def _pause(self) -> None:
+        self._wake.wait(_PAUSE_S)
+        self._wake.clear()
+
+    def _read(self, container: Container, **query: str) -> Literal["end", "broken", "gone"]:
+        """Shows what is new; tells how the reading ended."""
+        since = self._position.resume()
+        if since:
+            query["sinceTime"] = since
+        path = f"{self._path}/{container.pod}/log"
+        try:
+            for line in self._api.lines(path, container=self._container, timestamps="true", **query):
+                stamp, _, text = line.partition(" ")
+                if self._position.is_new(stamp) and self._progress.passes(stamp, text):
+                    self._show(text)
+        except ApiException as error:
+            if is_transient(error):
+                return "broken"
+            if error.status != 404:
+                log.warning("cannot read the log of %s: %s", container.pod, message_of(error))
+            return "gone"
+        except urllib3.exceptions.HTTPError:
+            return "broken"
+        return "end"
+
+
+def last_lines(api: Api, namespace: str, pod: str, container: str, previous: bool) -> list[str]:
+    """The last lines of a container, of its life before this one if `previous`; none where they cannot be read."""
+    query = {"container": container, "tailLines": str(LAST_LINES), "previous": str(previous).lower()}
+    try:
+        return list(api.lines(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", **query))
+    except (ApiException, urllib3.exceptions.HTTPError) as error:
+        log.warning("the last lines of %s cannot be read: %s", pod, error.__class__.__name__)
+        return []

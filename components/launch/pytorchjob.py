@@ -1,0 +1,100 @@
+"""PyTorchJob of the training-operator, kubeflow.org/v1."""
+
+from typing import Any
+
+from compaware.components.launch import pods
+from compaware.components.launch.job import Job, JobKind
+
+_PORT = 23456
+
+
+def manifest(job: Job) -> dict[str, Any]:
+    """The PyTorchJob of a job.
+
+    With a fixed number of nodes it has a Master, the first node, and Workers. An elastic one has Workers only: with a
+    Master, the operator would end the job by that pod alone.
+    """
+    options = job.options
+    spec: dict[str, Any] = {"nprocPerNode": str(options.processes_per_node), "runPolicy": _run_policy(job)}
+    if options.min_nodes is not None:
+        spec["elasticPolicy"] = {
+            "rdzvBackend": "c10d",
+            "minReplicas": options.min_nodes,
+            "maxReplicas": options.max_nodes or options.num_nodes,
+            "maxRestarts": options.max_restarts,
+        }
+        replicas = {"Worker": options.num_nodes}
+    else:
+        replicas = {"Master": 1, "Worker": options.num_nodes - 1}
+    spec["pytorchReplicaSpecs"] = {
+        kind: {"replicas": count, "restartPolicy": "OnFailure", "template": _template(job)}
+        for kind, count in replicas.items()
+        if count
+    }
+    return {
+        "apiVersion": PYTORCHJOB.group_version,
+        "kind": PYTORCHJOB.title,
+        "metadata": pods.metadata(job),
+        "spec": spec,
+    }
+
+
+def _run_policy(job: Job) -> dict[str, Any]:
+    options = job.options
+    policy: dict[str, Any] = {
+        # Failed pods stay for their logs; those that still run, and would wait for the failed, go.
+        "cleanPodPolicy": "Running",
+        "activeDeadlineSeconds": max(1, round(options.timeout_hours * 3600)),
+        "ttlSecondsAfterFinished": round(options.keep_finished_hours * 3600),
+        # The operator adds up the restarts of all pods, and one lost node restarts every other.
+        "backoffLimit": options.max_restarts * (options.max_nodes or options.num_nodes),
+    }
+    if options.queue_name:
+        policy["suspend"] = True
+    return policy
+
+
+def _template(job: Job) -> dict[str, Any]:
+    options = job.options
+    env = pods.environment(job)
+    if options.min_nodes is not None:
+        # Without a Master the operator leaves this one out.
+        env.append({"name": "PET_NPROC_PER_NODE", "value": str(options.processes_per_node)})
+    container = {
+        "name": PYTORCHJOB.container,
+        "image": options.image,
+        "imagePullPolicy": options.image_pull_policy,
+        "command": pods.command(job),
+        "workingDir": pods.WORK_FOLDER,
+        "env": env,
+        "ports": [{"name": "pytorchjob-port", "containerPort": _PORT}],
+        "resources": pods.resources(job),
+        "securityContext": pods.container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": pods.volume_mounts(job),
+    }
+    spec = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": pods.pod_security(job),
+        "containers": [container],
+        "volumes": pods.volumes(job),
+        **pods.scheduling(job),
+    }
+    if options.priority_class:
+        spec["priorityClassName"] = options.priority_class
+    return {"metadata": pods.pod_metadata(job), "spec": spec}
+
+
+PYTORCHJOB = JobKind(
+    title="PyTorchJob",
+    group_version="kubeflow.org/v1",
+    plural="pytorchjobs",
+    container="pytorch",
+    succeeded="Succeeded",
+    name_label="training.kubeflow.org/job-name",
+    # The operator calls the first Worker the master where there is no Master.
+    main_labels={"training.kubeflow.org/job-role": "master"},
+    replica_labels=("training.kubeflow.org/replica-type", "training.kubeflow.org/replica-index"),
+    manifest=manifest,
+)

@@ -1,0 +1,49 @@
+"""The KFP task that this process is, from its own pod: it names the job and owns it."""
+
+import hashlib
+import json
+import os
+import re
+from typing import Any
+
+from kubernetes.client.exceptions import ApiException
+
+from compaware.components.core.errors import UserError
+from compaware.components.launch.api import Api, patiently
+from compaware.components.launch.job import Job, job_name
+from compaware.components.launch.options import JobOptions
+
+POD_VARIABLE = "KFP_POD_NAME"
+_RUN_LABELS = ("pipeline/runid", "workflows.argoproj.io/workflow")
+_NODE_ANNOTATION = "workflows.argoproj.io/node-name"
+_RETRY = re.compile(r"\(\d+\)$")
+
+
+def task_job(api: Api, component: str, config: dict[str, Any], options: JobOptions) -> Job:
+    """The job of this task: named after its run and task, owned by the run's Workflow.
+
+    Outside a pod of a run there is no owner, and the configuration stands for the task.
+
+    Raises:
+        UserError: This task's own pod may not be read, or is not there.
+    """
+    pod_name = os.environ.get(POD_VARIABLE)
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+    if not pod_name:
+        return Job(job_name(component, "", digest), component, config, options)
+    path = f"/api/v1/namespaces/{api.namespace}/pods/{pod_name}"
+    try:
+        metadata = patiently(lambda: api.get(path))["metadata"]
+    except ApiException as error:
+        raise UserError(f"there is no pod {pod_name} in namespace {api.namespace}: {POD_VARIABLE} is wrong") from error
+    labels = metadata.get("labels", {})
+    run = next((labels[label] for label in _RUN_LABELS if label in labels), "")
+    # The node's name holds the task and its loop's iteration, and at its end the number of the retry.
+    node = _RETRY.sub("", metadata.get("annotations", {}).get(_NODE_ANNOTATION, ""))
+    return Job(job_name(component, run, node or digest), component, config, options, _owners(metadata))
+
+
+def _owners(metadata: dict[str, Any]) -> tuple[dict[str, Any], ...]:
+    """The pod's owners as plain owners: they collect the job, but neither control it nor wait for it to be gone."""
+    kept = ("apiVersion", "kind", "name", "uid")
+    return tuple({key: owner[key] for key in kept} for owner in metadata.get("ownerReferences", []))

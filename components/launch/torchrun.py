@@ -1,0 +1,119 @@
+"""Runs a component's entry point as a child of this process: several of them by torchrun."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import FrameType
+from typing import NamedTuple, NoReturn
+
+from compaware.components.core.errors import UserError
+from compaware.components.launch.errors import JobError
+from compaware.components.launch.failure import USER_ERROR_EXIT_CODE
+from compaware.components.launch.job import Job
+
+ERROR_PREFIX = "error: "
+_EXCEPTION = re.compile(r"[\w.]+(Error|Exception): .+")
+
+
+class Ended(NamedTuple):
+    """How a child ended.
+
+    Attributes:
+        exit_code: 128 and the signal's number where a signal ended it; 2 for a mistake of the user.
+        reason: Its `error: …` line, else the first exception that it printed, else nothing.
+    """
+
+    exit_code: int
+    reason: str
+
+
+class TorchrunLauncher:
+    """Trains with processes on this machine; there is nothing to find again after a restart."""
+
+    def __init__(self) -> None:
+        self._child: subprocess.Popen[str] | None = None
+        self._folder = tempfile.TemporaryDirectory()
+
+    def exists(self, job: Job) -> bool:
+        """Whether the job was started by this launcher."""
+        return self._child is not None
+
+    def create(self, job: Job) -> None:
+        """Starts the processes.
+
+        Raises:
+            UserError: More than one node is asked for.
+        """
+        if job.options.num_nodes > 1:
+            raise UserError(f"num_nodes is {job.options.num_nodes}: torchrun here has one; use processes_per_node")
+        file = Path(self._folder.name) / "config.json"
+        file.write_text(json.dumps(job.config), encoding="utf-8")
+        module = ["-m", f"compaware.components.{job.component}", "--config", str(file)]
+        processes = job.options.processes_per_node
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+        self._child = start_child([sys.executable, *(torchrun if processes > 1 else []), *module])
+
+    def wait(self, job: Job) -> None:
+        """Shows the output until the end.
+
+        Raises:
+            UserError: The component says that the user can mend it.
+            JobError: Any other failure.
+        """
+        assert self._child is not None
+        ended = follow_child(self._child)
+        self._folder.cleanup()
+        if ended.exit_code == USER_ERROR_EXIT_CODE and ended.reason.startswith(ERROR_PREFIX):
+            raise UserError(ended.reason.removeprefix(ERROR_PREFIX))
+        if ended.exit_code:
+            raise JobError(f"{job.component} ended with exit code {ended.exit_code}; its log is above")
+
+    def cancel(self, job: Job) -> None:
+        """Asks the processes to end, and waits until they have."""
+        if self._child is not None:
+            self._child.terminate()
+            self._child.wait()
+        self._folder.cleanup()
+
+
+def start_child(command: list[str]) -> "subprocess.Popen[str]":
+    """Starts a child whose output comes to this process line by line."""
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1, env=environment
+    )
+
+
+def follow_child(child: "subprocess.Popen[str]") -> Ended:
+    """Shows a child's output until it ends; torchrun hides the processes' exit codes, their `error: …` line tells."""
+    error = exception = ""
+    with child:
+        try:
+            for line in child.stdout or ():
+                print(line, end="", flush=True)
+                if line.startswith(ERROR_PREFIX):
+                    error = line.strip()
+                elif not exception and _EXCEPTION.match(line):
+                    exception = line.strip()
+        except BaseException:
+            child.terminate()
+            raise
+    code = 128 - child.returncode if child.returncode < 0 else child.returncode
+    if code and error:
+        return Ended(USER_ERROR_EXIT_CODE, error)
+    return Ended(code, exception)
+
+
+def exit_on_signal(number: int, frame: FrameType | None) -> NoReturn:
+    """A signal handler that lets `finally` and `except` run: Python's default would leave the child or job behind."""
+    sys.exit(128 + number)
+
+
+def exit_on_sigterm() -> None:
+    """Makes SIGTERM end this process by SystemExit, with code 143."""
+    signal.signal(signal.SIGTERM, exit_on_signal)

@@ -1,0 +1,260 @@
+"""Fetches, uploads, looks at and deletes what a URI names."""
+
+import hashlib
+import json
+import logging
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compaware.components.core.artifacts import put_in_place, remove, size_bytes
+from compaware.components.core.errors import UserError
+from compaware.components.storage.manifest import (
+    MANIFEST_NAME,
+    FileEntry,
+    Manifest,
+    describe,
+    list_files,
+    load_manifest,
+    sha256_of,
+    verify,
+    write_manifest,
+)
+from compaware.components.storage.uri import Location, is_uri, parse
+
+# The client of object stores is imported where one is used: paths work without it.
+if TYPE_CHECKING:
+    from compaware.components.storage.cache import Download
+    from compaware.components.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+
+def local_source(source: str, cache_dir: Path) -> str:
+    """A local path for a URI; anything else (a path, a hub id) as it is.
+
+    Raises:
+        UserError: As `fetch`.
+    """
+    return str(fetch(source, cache_dir)) if is_uri(source) else source
+
+
+def fetch(uri: str, cache_dir: Path, require_manifest: bool = False) -> Path:
+    """Gives the local path of a file or folder, downloading it first where it lies in an object store.
+
+    A download is kept in `cache_dir` and used again, also by other processes, as long as the URI's content stays the
+    same. Do not change what it returns.
+
+    Args:
+        uri: A path, `file:///path`, `s3://bucket/key` or `minio://bucket/key`; a key may name one object or, like a
+            folder, all objects below it.
+        cache_dir: Where downloads are put; created when needed.
+        require_manifest: Accept a folder only with the manifest that `upload` writes last, and a file only with its
+            checksum; for artifacts of ours. Data of other people has neither.
+
+    Raises:
+        UserError: There is nothing at the URI, it is not complete or not what was uploaded, it cannot be reached, or
+            there is no room for it.
+    """
+    location = parse(uri)
+    if isinstance(location, Path):
+        with _disk_errors(location):
+            return _fetch_path(location, uri, require_manifest)
+    from compaware.components.storage.cache import Cache
+    from compaware.components.storage.store import Store
+
+    with _disk_errors(cache_dir):
+        return Cache(cache_dir).get(_look_at(Store(location, "read"), require_manifest))
+
+
+def upload(folder: Path, uri: str) -> None:
+    """Puts a folder, or one file, at a URI and replaces what is there; a folder is complete only when all of it is.
+
+    Args:
+        folder: What to upload; symbolic links are followed.
+        uri: A path, `file:///path`, `s3://bucket/key` or `minio://bucket/key`.
+
+    Raises:
+        UserError: There is nothing to upload, or the URI cannot be written.
+    """
+    if not folder.exists():
+        raise UserError(f"cannot upload {folder}: there is no such file or folder")
+    location = parse(uri)
+    started = time.monotonic()
+    if isinstance(location, Path):
+        with _disk_errors(location):
+            _copy(folder, location)
+    else:
+        from compaware.components.storage.store import Store
+        from compaware.components.storage.upload import upload_file, upload_folder
+
+        store = Store(location, "write")
+        with _disk_errors(folder):
+            (upload_folder if folder.is_dir() else upload_file)(store, folder)
+    log.info("uploaded %s, %d bytes, in %.1f s", _shown(location), size_bytes(folder), time.monotonic() - started)
+
+
+def exists(uri: str) -> bool:
+    """Whether there is a file, or a folder with its manifest, at a URI.
+
+    Raises:
+        UserError: It cannot be reached.
+    """
+    location = parse(uri)
+    if isinstance(location, Path):
+        with _disk_errors(location):
+            return location.is_file() or load_manifest(location) is not None
+    from compaware.components.storage.store import Store
+
+    store = Store(location, "read")
+    return store.manifest() is not None or (not location.is_folder and store.stat(location.key) is not None)
+
+
+def read_text(uri: str, name: str) -> str:
+    """Reads one small file of a complete folder, without the rest.
+
+    Args:
+        uri: The folder.
+        name: The file's path in it.
+
+    Raises:
+        UserError: The folder is not complete, has no such file, or the file is not what was uploaded.
+    """
+    location = parse(uri)
+    if isinstance(location, Path):
+        with _disk_errors(location):
+            entry = _entry(load_manifest(location), name, uri)
+            content = (location / name).read_bytes()
+    else:
+        from compaware.components.storage.store import Store
+
+        store = Store(location, "read")
+        entry = _entry(store.manifest(), name, location.shown)
+        content = store.read(location.below(name))
+    if hashlib.sha256(content).hexdigest() != entry.sha256:
+        raise UserError(f"{name} of {_shown(location)} is corrupt: its SHA-256 is not the manifest's; upload it again")
+    return content.decode("utf-8")
+
+
+def delete(uri: str) -> None:
+    """Deletes a file or folder; a folder's manifest goes first, so that half of it is not taken for whole.
+
+    Raises:
+        UserError: It cannot be reached, or deleting is not allowed.
+    """
+    location = parse(uri)
+    if isinstance(location, Path):
+        with _disk_errors(location):
+            if location.is_dir():
+                remove(location / MANIFEST_NAME)
+            remove(location)
+        return
+    from compaware.components.storage.store import Store
+    from compaware.components.storage.upload import abort_unfinished
+
+    store = Store(location, "delete")
+    store.remove([location.below(MANIFEST_NAME)])
+    store.remove([item.object_name for item in store.list_below().values()])
+    abort_unfinished(store, location.below(""))
+    if not location.is_folder:
+        store.remove([location.key])
+
+
+def _fetch_path(path: Path, uri: str, require_manifest: bool) -> Path:
+    if not path.exists():
+        raise UserError(f"there is no file or folder {uri}")
+    if require_manifest and path.is_dir():
+        manifest = load_manifest(path)
+        if manifest is None:
+            raise _incomplete(uri)
+        verify(path, manifest)
+    return path
+
+
+def _look_at(store: "Store", require_manifest: bool) -> "Download":
+    """Finds out what is at the location: as little as is needed to know whether the cache has it."""
+    from compaware.components.storage.cache import Download
+    from compaware.components.storage.download import RemoteFile, download, files_of
+    from compaware.components.storage.upload import SHA256_METADATA
+
+    location = store.location
+    name = location.key.rpartition("/")[2]
+    stored = store.manifest_bytes()
+    if stored is not None:
+        manifest = Manifest.read(stored, location.shown)
+
+        def fill(target: Path, parts: Path) -> None:
+            download(store, files_of(store, manifest), target, parts)
+
+        return Download(store.source, stored.decode("utf-8"), name, manifest.size_bytes, fill)
+    item = None if location.is_folder else store.stat(location.key)
+    if item is not None:
+        sha256 = item.metadata.get(SHA256_METADATA)
+        if require_manifest and sha256 is None:
+            raise store.error("it has no checksum, so it is not a file that `upload` wrote: upload it again")
+        files = [RemoteFile(item.object_name, "", item.size, item.etag, sha256)]
+    else:
+        below = store.list_below()
+        if require_manifest:
+            raise _incomplete(location.shown)
+        if not below:
+            raise store.error("the bucket has no object of that key, nor any below it")
+        files = [RemoteFile(found.object_name, key, found.size, found.etag, None) for key, found in below.items()]
+    content = json.dumps([(file.name, file.etag, file.size) for file in files])
+    size = sum(file.size for file in files)
+    return Download(store.source, content, name, size, partial(download, store, files))
+
+
+def _copy(source: Path, destination: Path) -> None:
+    """Copies beside the destination, compares, and puts it in place by a rename."""
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    staged = destination.with_name(f".{destination.name}.copy")
+    remove(staged)
+    if source.is_file():
+        shutil.copyfile(source, staged)
+        if sha256_of(staged) != sha256_of(source):
+            raise UserError(f"cannot write {destination}: the copy is not what was read; upload it again")
+    else:
+        if not list_files(source):
+            raise UserError(f"cannot write {destination}: {source} holds no file")
+        manifest = describe(source)
+        shutil.copytree(source, staged, ignore=shutil.ignore_patterns(MANIFEST_NAME))
+        verify(staged, manifest)
+        write_manifest(staged, manifest)
+    # Replacing a folder takes a moment, in which it must not look complete.
+    if destination.is_dir():
+        remove(destination / MANIFEST_NAME)
+    put_in_place(staged, destination)
+
+
+def _entry(manifest: Manifest | None, name: str, shown: str) -> FileEntry:
+    if manifest is None:
+        raise _incomplete(shown)
+    entry = manifest.entry(name)
+    if entry is None:
+        raise UserError(f"{shown} has no file {name}")
+    return entry
+
+
+def _incomplete(shown: str) -> UserError:
+    return UserError(
+        f"{shown} is not complete: it has no {MANIFEST_NAME}, which is written last; wait for its upload, or redo it"
+    )
+
+
+def _shown(location: Path | Location) -> str:
+    return str(location) if isinstance(location, Path) else location.shown
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """Says in one line what the local disk refused."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename or path
+        raise UserError(f"cannot use {where}: {error.strerror or error}; mend that, or put it elsewhere") from error

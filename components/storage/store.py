@@ -1,0 +1,260 @@
+"""One bucket of an S3-compatible object store: requests that are retried, and refusals in one line."""
+
+import http
+import logging
+import ssl
+import threading
+import time
+import xml.etree.ElementTree
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, TypeVar
+
+import certifi
+import urllib3
+from minio import Minio
+from minio.deleteobjects import DeleteObject
+from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from minio.helpers import check_bucket_name
+
+from compaware.components.core.errors import UserError
+from compaware.components.storage.manifest import MANIFEST_NAME, Manifest
+from compaware.components.storage.settings import PATIENCE_VARIABLE, Connection, connection
+from compaware.components.storage.uri import Location
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+PARALLEL_REQUESTS = 4
+_CONNECT_TIMEOUT_S = 10.0
+_READ_TIMEOUT_S = 60.0
+_FIRST_WAIT_S = 0.5
+_LONGEST_WAIT_S = 15.0
+# An endpoint that never answered this process is more likely a mistake than a server that restarts.
+_FIRST_ANSWER_S = 20.0
+_REFUSALS = {
+    "AccessDenied": "access is denied: check the access key and what it may do there",
+    "BucketAlreadyExists": "the bucket belongs to someone else",
+    "ExpiredToken": "the session token has expired: get new credentials",
+    "InvalidAccessKeyId": "the access key is unknown there: check AWS_ACCESS_KEY_ID",
+    "InvalidClientTokenId": "the session token or the access key is not valid: get new credentials",
+    "InvalidToken": "the session token is not valid: get new credentials",
+    "NoSuchBucket": "there is no such bucket",
+    "PreconditionFailed": "it was replaced while it was read: run again",
+    "QuotaExceeded": "the quota is exceeded: delete something there, or have it raised",
+    "RequestTimeTooSkewed": "this machine's clock differs from the store's: set it right",
+    "SignatureDoesNotMatch": "the secret does not fit the access key: check AWS_SECRET_ACCESS_KEY",
+    "TokenRefreshRequired": "the session token has expired: get new credentials",
+    "UserSuspended": "the account is suspended there: ask its administrator",
+    "XMinioAdminBucketQuotaExceeded": "the quota is exceeded: delete something there, or have it raised",
+    "XMinioStorageFull": "the object store has no space left: delete something there",
+}
+# What arrived damaged or too slowly is worth sending again; so is what a server says that has trouble of its own.
+_TRANSIENT_CODES = ("BadDigest", "IncompleteBody", "RequestTimeout", "SlowDown", "XAmzContentSHA256Mismatch")
+_TRANSIENT_STATUS = (429, 500, 502, 503, 504)
+_ERRORS = (MinioException, urllib3.exceptions.HTTPError, xml.etree.ElementTree.ParseError)
+_answered: set[str] = set()
+
+
+class NotThereError(UserError):
+    """The store has no such object or upload."""
+
+
+class Store:
+    """The bucket that a location lies in.
+
+    Args:
+        location: Where.
+        purpose: `read`, `write` or `delete`, for messages.
+
+    Raises:
+        UserError: The environment or the bucket's name is of no use.
+    """
+
+    def __init__(self, location: Location, purpose: str):
+        self.location = location
+        self.bucket = location.bucket
+        self._purpose = purpose
+        self._connection = connection(location)
+        try:
+            check_bucket_name(location.bucket)
+            self.client = _client(self._connection, location.path_style)
+        except ValueError as error:
+            raise self.error(str(error)) from error
+        self._last_progress = 0.0
+        self._stopped = threading.Event()
+
+    @property
+    def source(self) -> str:
+        """The location with its endpoint: what tells it from all others."""
+        return f"{self._connection.address}/{self.bucket}/{self.location.key}"
+
+    def error(self, reason: str) -> UserError:
+        """An error about this location, for the caller to raise."""
+        return UserError(f"cannot {self._purpose} {self.location.shown}: {' '.join(reason.split())}")
+
+    def call(self, operation: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
+        """Does a request, again and again with growing pauses until it succeeds or patience ends.
+
+        Patience begins anew whenever anything goes through, so that a long transfer may take its time.
+
+        Raises:
+            NotThereError: There is no such object.
+            UserError: The store refuses, or nothing went through for too long.
+        """
+        started, wait_s = time.monotonic(), _FIRST_WAIT_S
+        while True:
+            try:
+                result = operation(*args, **kwargs)
+            except _ERRORS as error:
+                if not _is_transient(error):
+                    raise self._refusal(error) from error
+                reason = _reason(error)
+                if time.monotonic() + wait_s > max(started, self._last_progress) + self._patience_s():
+                    raise self.error(
+                        f"{self._connection.address} does not answer ({reason}); nothing went through for "
+                        f"{self._patience_s():g} s: check the address, or raise {PATIENCE_VARIABLE}"
+                    ) from error
+                log.warning("%s: %s; trying again in %.1f s", self.location.shown, reason, wait_s)
+            else:
+                self.progressed()
+                return result
+            if self._stopped.wait(wait_s):
+                raise self.error("another part of the transfer failed")
+            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+    def progressed(self) -> None:
+        """Notes that the store answers."""
+        self._last_progress = time.monotonic()
+        _answered.add(self._connection.address)
+
+    def run_all(self, tasks: Iterable[Callable[[], None]]) -> None:
+        """Runs tasks a few at a time; the first that fails stops the others and is raised."""
+        with ThreadPoolExecutor(PARALLEL_REQUESTS) as pool:
+            futures = [pool.submit(task) for task in tasks]
+            try:
+                for future in as_completed(futures):
+                    future.result()
+            except BaseException:
+                self._stopped.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+
+    def read(self, key: str) -> bytes:
+        """The whole of a small object."""
+        return self.call(self._read, key)
+
+    def manifest_bytes(self) -> bytes | None:
+        """The stored manifest of the folder at the location; None where there is none."""
+        try:
+            return self.read(self.location.below(MANIFEST_NAME))
+        except NotThereError:
+            return None
+
+    def manifest(self) -> Manifest | None:
+        """The manifest of the folder at the location; None where there is none."""
+        stored = self.manifest_bytes()
+        return None if stored is None else Manifest.read(stored, self.location.shown)
+
+    def stat(self, key: str) -> Any | None:
+        """minio's `Object` of a key; None where there is none."""
+        try:
+            return self.call(self.client.stat_object, self.bucket, key)
+        except NotThereError:
+            return None
+
+    def list_below(self) -> dict[str, Any]:
+        """minio's `Object`s below the location, the manifest left out, by their names in the folder."""
+        prefix = self.location.below("")
+        found = self.call(lambda: list(self.client.list_objects(self.bucket, prefix=prefix, recursive=True)))
+        names = {item.object_name.removeprefix(prefix): item for item in found if not item.object_name.endswith("/")}
+        names.pop(MANIFEST_NAME, None)
+        return names
+
+    def remove(self, keys: list[str]) -> None:
+        """Deletes objects; one that is not there is fine."""
+        failed = self.call(lambda: list(self.client.remove_objects(self.bucket, [DeleteObject(key) for key in keys])))
+        if failed:
+            raise self.error(f"deleting {failed[0].name}: {_REFUSALS.get(failed[0].code, failed[0].code)}")
+
+    def _read(self, key: str) -> bytes:
+        with self.client.get_object(self.bucket, key) as response:
+            return response.read()
+
+    def _patience_s(self) -> float:
+        patience_s = self._connection.patience_s
+        return patience_s if self._connection.address in _answered else min(patience_s, _FIRST_ANSWER_S)
+
+    def _refusal(self, error: Exception) -> UserError:
+        if isinstance(error, S3Error) and error.code in ("NoSuchKey", "NoSuchUpload"):
+            return NotThereError(str(self.error("there is no object of that key")))
+        if isinstance(error, S3Error):
+            return self.error(_REFUSALS.get(error.code or "", f"{error.code} {error.message or ''}".strip()))
+        if isinstance(error, urllib3.exceptions.SSLError):
+            return self.error(f"no trusted TLS with {self._connection.address} ({_reason(error)}): {_TLS_HINT}")
+        return self.error(f"{self._connection.address} does not answer as an object store ({_reason(error)})")
+
+
+_TLS_HINT = "name its certificate authority in COMPAWARE_CA_FILE, or write http:// in the endpoint where it has no TLS"
+
+
+def _client(settings: Connection, path_style: bool | None) -> Minio:
+    timeout = urllib3.Timeout(
+        connect=min(_CONNECT_TIMEOUT_S, settings.patience_s), read=min(_READ_TIMEOUT_S, settings.patience_s)
+    )
+    pool = urllib3.PoolManager(
+        timeout=timeout,
+        maxsize=PARALLEL_REQUESTS,
+        retries=False,
+        cert_reqs="CERT_REQUIRED",
+        ca_certs=str(settings.ca_file or Path(certifi.where())),
+    )
+    client = Minio(
+        settings.host,
+        access_key=settings.access_key,
+        secret_key=settings.secret_key,
+        session_token=settings.session_token,
+        secure=settings.secure,
+        region=settings.region,
+        http_client=pool,
+    )
+    if path_style is True:
+        client.disable_virtual_style_endpoint()
+    elif path_style is False:
+        client.enable_virtual_style_endpoint()
+    return client
+
+
+def _is_transient(error: Exception) -> bool:
+    if isinstance(error, S3Error):
+        return error.code in _TRANSIENT_CODES or error.response.status in _TRANSIENT_STATUS
+    if isinstance(error, ServerError | InvalidResponseError):
+        return _status(error) in _TRANSIENT_STATUS
+    return isinstance(error, urllib3.exceptions.HTTPError) and not isinstance(error, urllib3.exceptions.SSLError)
+
+
+def _status(error: ServerError | InvalidResponseError) -> int:
+    # minio keeps it private in one of the two.
+    return int(error.status_code if isinstance(error, ServerError) else error._code)
+
+
+def _reason(error: Exception) -> str:
+    """A few words for people; libraries' own messages hold objects' addresses and whole pages."""
+    if isinstance(error, S3Error):
+        return f"{error.code}"
+    if isinstance(error, ServerError | InvalidResponseError):
+        status = _status(error)
+        return f"HTTP {status} {http.HTTPStatus(status).phrase}" if status in set(http.HTTPStatus) else f"HTTP {status}"
+    if isinstance(error, urllib3.exceptions.NameResolutionError):
+        return "no such host"
+    if isinstance(error, urllib3.exceptions.NewConnectionError):
+        return "no connection"
+    if isinstance(error, urllib3.exceptions.TimeoutError):
+        return "no answer in time"
+    if isinstance(error, urllib3.exceptions.SSLError):
+        cause = error.args[0] if error.args else error
+        return cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else "it is not a TLS server"
+    if isinstance(error, urllib3.exceptions.ProtocolError):
+        return "the connection broke"
+    return type(error).__name__

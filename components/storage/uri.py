@@ -1,0 +1,134 @@
+"""What a URI names: a local path, or a key in a bucket and how to reach it.
+
+Query parameters are those of KFP's pipeline roots: `minio://bucket/key?endpoint=host:9000&region=r&disableSSL=true`.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote
+
+from compaware.components.core.errors import UserError
+
+SCHEMES = ("file", "s3", "minio")
+_NO_TLS = ("disableSSL", "disable_https")
+_PATH_STYLE = ("s3ForcePathStyle", "use_path_style")
+# Tune the launcher's own client; they say nothing about where the data is.
+_WITHOUT_MEANING_HERE = (
+    "awssdk",
+    "hostname_immutable",
+    "rate_limiter_capacity",
+    "request_checksum_calculation",
+    "response_checksum_validation",
+)
+_PARAMETERS = ("endpoint", "region", *_NO_TLS, *_PATH_STYLE)
+# A question mark is allowed in a key, so only what looks like name=value&name=value is a query.
+_QUERY = re.compile(r"\?(?P<query>\w+=[^&=]*(?:&\w+=[^&=]*)*)$")
+_BOOLEANS = {"1": True, "t": True, "true": True, "0": False, "f": False, "false": False}
+
+
+@dataclass(frozen=True)
+class Location:
+    """A key in a bucket.
+
+    Attributes:
+        shown: The URI without its query, for messages.
+        scheme: `s3` or `minio`.
+        bucket: The bucket.
+        key: The object's key, or the folder's; without slashes at its ends.
+        is_folder: The URI ends in a slash, so that an object of this very key is not meant.
+        endpoint: Host and port, or a whole address; None to take the environment's.
+        region: The bucket's region; None to take the environment's, or to ask the store.
+        disable_tls: Speak plain HTTP where the endpoint does not say which.
+        path_style: Whether the bucket comes after the host rather than in its name; None for the client's choice.
+    """
+
+    shown: str
+    scheme: str
+    bucket: str
+    key: str
+    is_folder: bool = False
+    endpoint: str | None = None
+    region: str | None = None
+    disable_tls: bool = False
+    path_style: bool | None = None
+
+    def below(self, name: str) -> str:
+        """The key of a file of this folder."""
+        return f"{self.key}/{name}"
+
+
+def is_uri(source: str) -> bool:
+    """True for `scheme://…`, whatever the scheme."""
+    return "://" in source
+
+
+def parse(uri: str) -> Path | Location:
+    """Reads a path or URI; a plain path or `file:///path` gives a path, which need not exist.
+
+    Raises:
+        UserError: The scheme or a parameter is unknown, or the bucket or the key is missing.
+    """
+    if not is_uri(uri):
+        return _path(uri)
+    scheme, _, rest = uri.partition("://")
+    if scheme == "file":
+        host, slash, path = rest.partition("/")
+        if host not in ("", "localhost") or not slash:
+            raise UserError(
+                f"{_one_line(uri)} is no path on this machine: a file URI has three slashes, file:///folder"
+            )
+        return Path(unquote(f"/{path}"))
+    if scheme not in SCHEMES:
+        choices = ", ".join(f"{name}://" for name in SCHEMES)
+        raise UserError(f"cannot use a URI that begins with {_one_line(scheme)}://: choose a path or one of {choices}")
+    return _parse_object_uri(scheme, rest)
+
+
+def _parse_object_uri(scheme: str, rest: str) -> Location:
+    query = _QUERY.search(rest)
+    path = rest[: query.start()] if query else rest
+    bucket, _, key = path.partition("/")
+    if "@" in bucket or ":" in bucket:
+        # Not shown: people who write this put a secret there.
+        raise UserError(f"a {scheme} URI holds no credentials and no port: write {scheme}://BUCKET/KEY?endpoint=HOST")
+    shown = _one_line(f"{scheme}://{path}")
+    if not bucket or not key.strip("/"):
+        raise UserError(f"{shown} is not whole: write {scheme}://BUCKET/KEY")
+    if set(key.strip("/").split("/")) & {"", ".", ".."}:
+        raise UserError(f"{shown} has an empty part, '.' or '..' in its key: write the key out")
+    values = dict(parse_qsl(query["query"], keep_blank_values=True)) if query else {}
+    for name in values:
+        if name not in _PARAMETERS + _WITHOUT_MEANING_HERE:
+            raise UserError(f"{shown} has the unknown parameter '{name}': choose from {', '.join(_PARAMETERS)}")
+    return Location(
+        shown=shown,
+        scheme=scheme,
+        bucket=bucket,
+        key=key.strip("/"),
+        is_folder=key.endswith("/"),
+        endpoint=values.get("endpoint") or None,
+        region=values.get("region") or None,
+        disable_tls=_boolean(values, _NO_TLS, shown) or False,
+        path_style=_boolean(values, _PATH_STYLE, shown),
+    )
+
+
+def _path(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise UserError(f"{_one_line(text)} names the home folder of nobody: write the path out") from error
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines())
+
+
+def _boolean(values: dict[str, str], names: tuple[str, ...], shown: str) -> bool | None:
+    for name in names:
+        if name in values:
+            if values[name].lower() not in _BOOLEANS:
+                raise UserError(f"{shown} has a parameter '{name}' that is neither true nor false")
+            return _BOOLEANS[values[name].lower()]
+    return None

@@ -1,0 +1,198 @@
+"""The jobs that are submitted: right for CPU nodes, safe, bounded, and checked before the cluster sees them."""
+
+import copy
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from compaware.components.core.errors import UserError
+from compaware.components.launch import JobOptions
+from compaware.components.launch.checks import check
+from compaware.components.launch.job import Job, job_name
+from compaware.components.launch.pytorchjob import PYTORCHJOB
+from compaware.components.launch.trainjob import TRAINJOB
+
+OWNER = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "run", "uid": "1"}
+
+
+def make(name: str = "distillation-0123456789", **options: Any) -> Job:
+    values = {"num_nodes": 4, "processes_per_node": 2, "cpu_per_node": "8", **options}
+    return Job(name, "distillation", {"output": "s3://b/out", "epochs": 1}, JobOptions(**values), (OWNER,))
+
+
+def pytorchjob(**options: Any) -> dict[str, Any]:
+    return PYTORCHJOB.manifest(make(**options))
+
+
+def pod(manifest: dict[str, Any], replica: str = "Worker") -> dict[str, Any]:
+    return manifest["spec"]["pytorchReplicaSpecs"][replica]["template"]["spec"]
+
+
+def variables(container: dict[str, Any]) -> dict[str, str]:
+    return {variable["name"]: variable.get("value", "") for variable in container["env"]}
+
+
+def test_all_restarts_and_times_are_bounded() -> None:
+    spec = pytorchjob(max_restarts=2, timeout_hours=1.5, keep_finished_hours=2)["spec"]
+    assert spec["runPolicy"] == {
+        "cleanPodPolicy": "Running",
+        "activeDeadlineSeconds": 5400,
+        "ttlSecondsAfterFinished": 7200,
+        "backoffLimit": 8,
+    }
+    assert {replica["restartPolicy"] for replica in spec["pytorchReplicaSpecs"].values()} == {"OnFailure"}
+
+
+def test_nodes_are_one_master_and_workers() -> None:
+    spec = pytorchjob()["spec"]
+    assert {kind: replica["replicas"] for kind, replica in spec["pytorchReplicaSpecs"].items()} == {
+        "Master": 1,
+        "Worker": 3,
+    }
+    assert spec["nprocPerNode"] == "2"
+    assert list(pytorchjob(num_nodes=1)["spec"]["pytorchReplicaSpecs"]) == ["Master"]
+
+
+def test_an_elastic_job_has_workers_only_and_knows_its_processes() -> None:
+    manifest = pytorchjob(min_nodes=2, max_nodes=6, max_restarts=5)
+    policy = {"rdzvBackend": "c10d", "minReplicas": 2, "maxReplicas": 6, "maxRestarts": 5}
+    assert manifest["spec"]["elasticPolicy"] == policy
+    assert list(manifest["spec"]["pytorchReplicaSpecs"]) == ["Worker"]
+    assert variables(pod(manifest)["containers"][0])["PET_NPROC_PER_NODE"] == "2"
+    check(manifest)
+
+
+def test_pods_cannot_do_more_than_train() -> None:
+    for replica in ("Master", "Worker"):
+        spec = pod(pytorchjob(), replica)
+        [container] = spec["containers"]
+        assert spec["automountServiceAccountToken"] is False
+        assert spec["securityContext"]["runAsNonRoot"] is True and spec["securityContext"]["runAsUser"] == 1000
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        security = container["securityContext"]
+        assert security["readOnlyRootFilesystem"] is True and security["allowPrivilegeEscalation"] is False
+        assert security["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_a_cluster_that_chooses_the_user_may() -> None:
+    assert "runAsUser" not in pod(pytorchjob(run_as_user=None))["securityContext"]
+
+
+def test_cpus_and_memory_are_used_as_given() -> None:
+    [container] = pod(pytorchjob(memory_per_node="32Gi"))["containers"]
+    assert container["resources"]["requests"] == container["resources"]["limits"] == {"cpu": "8", "memory": "32Gi"}
+    assert variables(container)["OMP_NUM_THREADS"] == "4"
+
+
+def test_what_is_written_goes_to_volumes() -> None:
+    spec = pod(pytorchjob(shm_size="2Gi", volumes={"hub-cache": "/cache"}))
+    folders = {mount["name"]: mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
+    kinds = {volume.pop("name"): volume for volume in spec["volumes"]}
+    assert folders == {"shm": "/dev/shm", "tmp": "/tmp", "work": "/work", "claim-0": "/cache"}
+    assert kinds["shm"] == {"emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}
+    assert kinds["claim-0"] == {"persistentVolumeClaim": {"claimName": "hub-cache"}}
+    assert variables(spec["containers"][0])["HF_HOME"].startswith("/work/")
+
+
+@pytest.mark.parametrize("kind", [PYTORCHJOB, TRAINJOB])
+def test_configuration_and_secrets_reach_the_pods(kind: Any) -> None:
+    manifest = kind.manifest(make(secret_env={"HF_TOKEN": {"secret": "hub", "key": "token"}}, env={"GLOO": "eth0"}))
+    trainer = pod(manifest)["containers"][0] if kind is PYTORCHJOB else manifest["spec"]["trainer"]
+    assert trainer["command"][-2:] == ["compaware.components.launch.worker", "distillation"]
+    assert json.loads(variables(trainer)["COMPAWARE_CONFIG"]) == {"output": "s3://b/out", "epochs": 1}
+    assert variables(trainer)["GLOO"] == "eth0"
+    assert trainer["env"][-1] == {
+        "name": "HF_TOKEN",
+        "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}},
+    }
+
+
+@pytest.mark.parametrize("kind", [PYTORCHJOB, TRAINJOB])
+def test_a_queued_job_starts_suspended_and_names_its_queue(kind: Any) -> None:
+    manifest = kind.manifest(make(queue_name="team-a"))
+    assert manifest["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team-a"
+    assert manifest["spec"].get("runPolicy", manifest["spec"])["suspend"] is True
+    assert manifest["metadata"]["ownerReferences"] == [OWNER]
+
+
+def test_istio_stays_out_of_the_pods() -> None:
+    template = pytorchjob()["spec"]["pytorchReplicaSpecs"]["Master"]["template"]
+    assert template["metadata"]["annotations"]["sidecar.istio.io/inject"] == "false"
+    [patch] = TRAINJOB.manifest(make())["spec"]["runtimePatches"]
+    [node] = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    annotations = node["template"]["spec"]["template"]["metadata"]["annotations"]
+    assert annotations["sidecar.istio.io/inject"] == "false"
+
+
+def _rename_container(manifest: dict[str, Any]) -> None:
+    pod(manifest)["containers"][0]["name"] = "trainer"
+
+
+def _misspell_replica(manifest: dict[str, Any]) -> None:
+    replicas = manifest["spec"]["pytorchReplicaSpecs"]
+    replicas["Wroker"] = replicas.pop("Worker")
+
+
+def _number_processes(manifest: dict[str, Any]) -> None:
+    manifest["spec"]["nprocPerNode"] = 2
+
+
+def _unbound_restarts(manifest: dict[str, Any]) -> None:
+    del manifest["spec"]["runPolicy"]["backoffLimit"]
+
+
+def _drop_master_replicas(manifest: dict[str, Any]) -> None:
+    del manifest["spec"]["pytorchReplicaSpecs"]["Master"]["replicas"]
+
+
+def _break_limit(manifest: dict[str, Any]) -> None:
+    pod(manifest)["containers"][0]["resources"]["limits"]["memory"] = "16 GB"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (_rename_container, "container must be called 'pytorch'"),
+        (_misspell_replica, "'Wroker' is no replica type of a PyTorchJob: choose Master or Worker"),
+        (_number_processes, "nprocPerNode is text: write '2'"),
+        (_unbound_restarts, "needs a backoffLimit"),
+        (_drop_master_replicas, "Master has replicas None: write 1"),
+        (_break_limit, "the limit of memory is '16 GB'"),
+    ],
+)
+def test_what_the_definition_lets_through_is_refused(spoil: Callable[[dict[str, Any]], None], message: str) -> None:
+    manifest = copy.deepcopy(pytorchjob())
+    check(manifest)
+    spoil(manifest)
+    with pytest.raises(UserError, match=message):
+        check(manifest)
+
+
+@pytest.mark.parametrize("name", ["Distillation", "1st", "a_b", "-a", "a-"])
+def test_names_that_dns_refuses_are_refused(name: str) -> None:
+    for kind in (PYTORCHJOB, TRAINJOB):
+        with pytest.raises(UserError, match="must begin with a letter"):
+            check(kind.manifest(make(name=name)))
+
+
+def test_a_name_leaves_room_for_the_pods_number() -> None:
+    check(pytorchjob(name="a" * 53, num_nodes=101))
+    with pytest.raises(UserError, match="is longer than 52 letters"):
+        check(pytorchjob(name="a" * 53, num_nodes=102))
+
+
+def test_a_configuration_that_no_process_could_start_with_is_refused() -> None:
+    job = make()
+    large = Job(job.name, job.component, {"layers": "x" * 200_000}, job.options)
+    with pytest.raises(UserError, match=r"COMPAWARE_CONFIG is 2000\d\d bytes"):
+        check(PYTORCHJOB.manifest(large))
+
+
+def test_names_are_the_same_for_the_same_task_only() -> None:
+    name = job_name("quantization_aware_training", "run-1", "root.qat(0:a)")
+    assert name == job_name("quantization_aware_training", "run-1", "root.qat(0:a)")
+    others = [("run-2", "root.qat(0:a)"), ("run-1", "root.qat(1:b)")]
+    assert name not in [job_name("quantization_aware_training", run, task) for run, task in others]
+    check(PYTORCHJOB.manifest(make(name=name, num_nodes=1000)))

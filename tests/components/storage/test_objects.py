@@ -1,0 +1,161 @@
+"""Folders in an S3 server: fetched, uploaded, and refused in one line."""
+
+import datetime
+import ipaddress
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from minio import Minio
+
+from compaware.components.core.errors import UserError
+from compaware.components.storage import exists, fetch, upload
+from tests.components.storage.conftest import KEYS, s3_server
+
+
+def test_one_object(bucket: str, tmp_path: Path) -> None:
+    assert fetch(f"s3://{bucket}/reviews/train.csv", tmp_path).read_text() == "reviews/train.csv"
+    odd = fetch(f"minio://{bucket}/odd ü #1?.csv", tmp_path)
+    assert odd.name == odd.read_text() == "odd ü #1?.csv"
+
+
+def test_a_folder_of_other_peoples_objects(bucket: str, tmp_path: Path) -> None:
+    folder = fetch(f"s3://{bucket}/reviews/", tmp_path)
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert found == {"train.csv", "shards/validation.csv"}
+    assert not exists(f"s3://{bucket}/reviews")
+    with pytest.raises(UserError, match="not complete"):
+        fetch(f"s3://{bucket}/reviews", tmp_path, require_manifest=True)
+
+
+def test_an_uploaded_folder_is_complete(bucket: str, tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "weights").write_bytes(b"0123456789")
+    upload(tmp_path / "model", f"s3://{bucket}/model")
+    assert exists(f"s3://{bucket}/model")
+    fetched = fetch(f"s3://{bucket}/model", tmp_path / "cache", require_manifest=True)
+    assert [path.name for path in fetched.iterdir()] == ["weights"]
+
+
+def test_a_cache_folder_that_cannot_be_used_is_named(bucket: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=f"cannot use {tmp_path}/file"):
+        fetch(f"s3://{bucket}/reviews", tmp_path / "file")
+
+
+def test_an_endpoint_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(UserError, match=r"127\.0\.0\.1:9 does not answer \(no connection\)"):
+        fetch("s3://bucket/reviews", tmp_path)
+
+
+@contextmanager
+def server_that_answers(*answers: tuple[int, str]) -> Iterator[str]:
+    """Gives its answers one after another, the last for ever; yields its address."""
+    left = list(answers)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = left.pop(0) if len(left) > 1 else left[0]
+            self.send_response(status)
+            self.send_header("Content-Type", "application/xml" if body.startswith("<Error") else "text/html")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            """Nothing: a test's output is its own."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def refusal(code: str) -> str:
+    return f"<Error><Code>{code}</Code><Message>two\nlines</Message></Error>"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (400, refusal("ExpiredToken"), "the session token has expired: get new credentials"),
+        (400, refusal("InvalidToken"), "the session token is not valid"),
+        (403, refusal("QuotaExceeded"), "the quota is exceeded"),
+        (418, refusal("Unheard"), "Unheard two lines"),
+        (200, "<html><p>A console", "does not answer as an object store"),
+        (404, "<html>Not here</html>", "does not answer as an object store"),
+        (503, refusal("SlowDown"), r"does not answer \(SlowDown\)"),
+        (502, "<html>Bad gateway</html>", r"does not answer \(HTTP 502 Bad Gateway\)"),
+    ],
+)
+def test_a_refusal_is_one_line(
+    status: int, body: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server_that_answers((status, body)) as address:
+        monkeypatch.setenv("S3_ENDPOINT", address)
+        monkeypatch.setenv("AWS_SESSION_TOKEN", "of no use")
+        with pytest.raises(UserError, match=expected) as caught:
+            fetch("s3://bucket/reviews", tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+    assert "of no use" not in str(caught.value)
+
+
+def test_a_server_in_trouble_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = ((503, refusal("SlowDown")), (500, refusal("InternalError")), (404, refusal("NoSuchBucket")))
+    with server_that_answers(*answers) as address:
+        monkeypatch.setenv("S3_ENDPOINT", address)
+        monkeypatch.setenv("COMPAWARE_STORAGE_PATIENCE_S", "30")
+        with pytest.raises(UserError, match="no such bucket"):
+            fetch("s3://bucket/reviews", tmp_path)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for 127.0.0.1 that nobody else trusts, with its key beside it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path / "certificate.pem"
+    file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    file.with_suffix(".key").write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    return file
+
+
+def test_a_store_with_a_certificate_of_ones_own(
+    certificate: Path, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("x")
+    with s3_server("-s", "-c", str(certificate), "-k", str(certificate.with_suffix(".key"))) as host:
+        uri = f"s3://bucket-of-ours/file?endpoint={host}&region=us-east-1"
+        with pytest.raises(UserError, match=r"self-signed.*COMPAWARE_CA_FILE"):
+            upload(tmp_path / "file", uri)
+        monkeypatch.setenv("COMPAWARE_CA_FILE", str(certificate))
+        with pytest.raises(UserError, match="no such bucket"):
+            upload(tmp_path / "file", uri)
+    Minio(store, *KEYS, secure=False).make_bucket("without-tls")
+    with pytest.raises(UserError, match="not a TLS server"):
+        upload(tmp_path / "file", f"s3://without-tls/file?endpoint={store}")

@@ -1,0 +1,112 @@
+"""One task, one job: whoever comes again goes on with it."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from compaware.components.core.errors import UserError
+from compaware.components.launch.cluster import ClusterLauncher
+from compaware.components.launch.errors import JobError
+from compaware.components.launch.pytorchjob import PYTORCHJOB
+from compaware.components.launch.trainjob import TRAINJOB
+from tests.services.launch.conftest import Site, Waiting
+from tests.services.launch.operator import terminated
+from tests.services.launch.waiting import eventually
+
+
+def lost(wanted: Any, kept: Any, path: str = "spec") -> list[str]:
+    """Paths in `wanted` that `kept` does not have alike; the server may have added defaults."""
+    if isinstance(wanted, dict):
+        return [one for key, value in wanted.items() for one in lost(value, kept.get(key), f"{path}.{key}")]
+    if isinstance(wanted, list):
+        return [one for n, value in enumerate(wanted) for one in lost(value, kept[n], f"{path}[{n}]")]
+    return [] if wanted == kept else [path]
+
+
+def jobs(site: Site) -> list[str]:
+    return [item["metadata"]["uid"] for item in site.direct.get(PYTORCHJOB.path(site.api.namespace))["items"]]
+
+
+def test_the_same_task_adopts_its_job(site: Site) -> None:
+    job = site.job()
+    ClusterLauncher(PYTORCHJOB, site.api).create(job)
+    before = jobs(site)
+    ClusterLauncher(PYTORCHJOB, site.api).create(job)
+    assert len(before) == 1 and jobs(site) == before
+
+
+def test_an_adopted_job_that_ended_meanwhile_is_reported(site: Site) -> None:
+    job = site.job()
+    ClusterLauncher(PYTORCHJOB, site.api).create(job)
+    site.operator(job).set_condition("Succeeded")
+    Waiting(site, job).end()
+
+
+def test_other_settings_under_the_same_name_are_refused(site: Site) -> None:
+    ClusterLauncher(PYTORCHJOB, site.api).create(site.job())
+    with pytest.raises(
+        UserError, match=r"is there already with other settings: delete it \(kubectl delete pytorchjobs"
+    ):
+        ClusterLauncher(PYTORCHJOB, site.api).create(site.job(cpu_per_node="8"))
+    assert len(jobs(site)) == 1
+
+
+def test_a_failure_is_reported_once_and_a_retry_starts_anew(site: Site) -> None:
+    job = site.job(max_restarts=0)
+    first, operator = Waiting(site, job), site.operator(job)
+    names = operator.run_pods()
+    operator.set_pod(names[1], "Failed", terminated(1))
+    operator.set_condition("Failed", "1 Worker replica(s) failed")
+    with pytest.raises(JobError):
+        first.end()
+    failed = jobs(site)
+    assert len(failed) == 1, "the failed job and its pods stay to be looked at"
+    for name in names:
+        operator.delete_pod(name)  # The garbage collector's deed, without the kubelet that confirms it.
+    again = Waiting(site, job)
+    eventually(lambda: jobs(site) and jobs(site) != failed)
+    operator.run_pods()
+    operator.set_condition("Succeeded")
+    again.end()
+
+
+def test_a_job_that_is_being_deleted_is_waited_for(site: Site) -> None:
+    job = site.job()
+    ClusterLauncher(PYTORCHJOB, site.api).create(job)
+    [uid] = jobs(site)
+    operator = site.operator(job)
+    site.direct.patch(operator.path, {"metadata": {"finalizers": ["tests/hold"]}})
+    site.direct.delete(operator.path)
+    waiting = Waiting(site, job)
+    waiting.join(2)
+    assert jobs(site) == [uid]
+    site.direct.patch(operator.path, {"metadata": {"finalizers": []}})
+    eventually(lambda: jobs(site) not in ([], [uid]))
+    operator.run_pods()
+    operator.set_condition("Succeeded")
+    waiting.end()
+
+
+def test_all_that_is_asked_for_is_known_to_the_api(site: Site) -> None:
+    """The server drops what its definitions do not know: a misspelt field would be gone."""
+    job = site.job(
+        volumes={"cache": "/cache"},
+        tolerations=[{"key": "training", "operator": "Exists"}],
+        node_selector={"pool": "cpu"},
+        image_pull_secrets=["registry"],
+        service_account="trainer",
+        queue_name="team-a",
+        secret_env={"HF_TOKEN": {"secret": "hub", "key": "token"}},
+    )
+    elastic = site.job(component="elastic", min_nodes=1, max_nodes=4, priority_class="high")
+    for kind, one in ((PYTORCHJOB, job), (PYTORCHJOB, elastic), (TRAINJOB, job)):
+        ClusterLauncher(kind, site.api).create(one)
+        kept = site.operator(one, kind).job()
+        assert lost(kind.manifest(one)["spec"], kept["spec"]) == []
+
+
+def test_a_cluster_without_the_kind_says_so(site: Site) -> None:
+    other = replace(PYTORCHJOB, plural="horovodjobs", title="HorovodJob")
+    with pytest.raises(UserError, match=r"this cluster has no HorovodJob \(kubeflow.org/v1\)"):
+        ClusterLauncher(other, site.api).create(site.job())

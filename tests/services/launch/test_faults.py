@@ -1,0 +1,96 @@
+"""The API server has bad days; the job does not notice."""
+
+import logging
+import time
+
+import pytest
+
+from compaware.components.launch.cluster import ClusterLauncher
+from compaware.components.launch.errors import JobError
+from compaware.components.launch.pytorchjob import PYTORCHJOB
+from tests.services.launch.conftest import Site, Waiting
+from tests.services.launch.operator import RUNNING, terminated
+from tests.services.launch.waiting import eventually
+
+
+@pytest.fixture(autouse=True)
+def _info(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="compaware")
+
+
+def lists(site: Site) -> int:
+    return sum("Selector=" in path and "watch=true" not in path for _, path in site.proxy.requests)
+
+
+def test_errors_of_the_server_are_tried_again(site: Site) -> None:
+    site.proxy.failures = 3
+    job = site.job()
+    waiting, operator = Waiting(site, job), site.operator(job)
+    operator.run_pods()
+    site.proxy.failures = 3
+    site.proxy.drop_watches()
+    operator.set_condition("Succeeded")
+    waiting.end()
+
+
+def test_broken_watches_are_resumed(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    job = site.job()
+    waiting, operator = Waiting(site, job), site.operator(job)
+    operator.run_pods()
+    for _ in range(3):
+        site.proxy.drop_watches()
+    operator.set_condition("Succeeded")
+    waiting.end()
+    assert "lost the watch of the job" in caplog.text
+
+
+def test_an_expired_version_is_listed_anew(site: Site) -> None:
+    job = site.job()
+    waiting, operator = Waiting(site, job), site.operator(job)
+    operator.run_pods()
+    before = lists(site)
+    site.proxy.expire_watches = True
+    site.proxy.drop_watches()
+    eventually(lambda: lists(site) >= before + 2)
+    operator.set_condition("Succeeded")
+    waiting.end()
+
+
+def test_a_server_that_is_away_for_a_while_is_waited_for(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    job = site.job(max_restarts=1)
+    waiting, operator = Waiting(site, job), site.operator(job)
+    _, second = operator.run_pods()
+    eventually(lambda: "running" in caplog.text)
+    site.proxy.away = True
+    site.proxy.drop_watches()
+    operator.set_pod(second, "Running", RUNNING, terminated(137), 1)
+    time.sleep(6)
+    assert waiting.is_alive()
+    site.proxy.away = False
+    eventually(lambda: f"pod {second} failed (exit code 137" in caplog.text)
+    operator.set_condition("Succeeded")
+    waiting.end()
+
+
+def test_a_job_is_created_once_although_the_server_was_away(site: Site) -> None:
+    site.proxy.away = True
+    job = site.job()
+    waiting, operator = Waiting(site, job), site.operator(job)
+    time.sleep(2)
+    site.proxy.away = False
+    operator.run_pods()
+    operator.set_condition("Succeeded")
+    waiting.end()
+    assert ClusterLauncher(PYTORCHJOB, site.api).exists(job)
+
+
+def test_a_server_that_stays_away_ends_the_task_and_not_the_job(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("compaware.components.launch.cluster.SILENCE_LIMIT_S", 2.0)
+    job = site.job()
+    waiting, operator = Waiting(site, job), site.operator(job)
+    operator.run_pods()
+    site.proxy.away = True
+    site.proxy.drop_watches()
+    with pytest.raises(JobError, match="may still run: run this task again to go on with it"):
+        waiting.end()
+    assert operator.job()

@@ -1,0 +1,48 @@
+"""What README.md lists as the launcher's permissions is enough, and what is missing is named."""
+
+import pytest
+
+from compaware.components.core.errors import UserError
+from compaware.components.launch.errors import JobError
+from tests.services.launch.conftest import Site, Waiting
+from tests.services.launch.operator import terminated
+
+RULES = [
+    {
+        "apiGroups": ["kubeflow.org"],
+        "resources": ["pytorchjobs"],
+        "verbs": ["get", "list", "watch", "create", "delete", "patch"],
+    },
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
+]
+
+
+def act_as_launcher(site: Site, rules: list[dict[str, list[str]]]) -> None:
+    rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{site.api.namespace}"
+    account = {"kind": "ServiceAccount", "name": "launcher", "namespace": site.api.namespace}
+    site.direct.create(f"{rbac}/roles", {"metadata": {"name": "launcher"}, "rules": rules})
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "launcher"}
+    binding = {"metadata": {"name": "launcher"}, "subjects": [account], "roleRef": role}
+    site.direct.create(f"{rbac}/rolebindings", binding)
+    site.proxy.impersonate = f"system:serviceaccount:{site.api.namespace}:launcher"
+
+
+def test_the_documented_permissions_are_enough(site: Site) -> None:
+    act_as_launcher(site, RULES)
+    job = site.job(max_restarts=0)
+    waiting, operator = Waiting(site, job), site.operator(job)
+    names = operator.run_pods()
+    operator.set_pod(names[1], "Failed", terminated(1))
+    operator.set_condition("Failed", "1 Worker replica(s) failed")
+    with pytest.raises(JobError, match="exit code 1"):
+        waiting.end()
+
+
+@pytest.mark.parametrize(("missing", "named"), [(0, "cannot create resource"), (1, 'cannot list resource "pods"')])
+def test_a_missing_permission_is_named(site: Site, missing: int, named: str) -> None:
+    act_as_launcher(site, [rule for number, rule in enumerate(RULES) if number != missing])
+    with pytest.raises(UserError, match=named):
+        Waiting(site, site.job()).end()
+    assert site.operator(site.job()).job() is None, "nobody would watch over it"

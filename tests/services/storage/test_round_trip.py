@@ -1,0 +1,187 @@
+"""What goes up comes down the same, and nothing is sent twice."""
+
+import subprocess
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from minio import Minio
+
+from compaware.components.core.errors import UserError
+from compaware.components.storage import delete, exists, fetch, read_text, upload
+from tests.services.storage.proxy import Proxy
+
+Start = Callable[[str], "subprocess.Popen[str]"]
+MIB = 2**20
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files below a folder."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_folder_comes_back_the_same(bucket: str, model: Path, tmp_path: Path) -> None:
+    uri = f"minio://{bucket}/runs/1/model"
+    assert not exists(uri)
+    upload(model, uri)
+    assert exists(uri)
+    fetched = fetch(uri, tmp_path / "cache", require_manifest=True)
+    assert fetched.name == "model"
+    assert contents(fetched) == contents(model)
+
+
+def test_one_file_comes_back_the_same(bucket: str, large_model: Path, tmp_path: Path) -> None:
+    uri = f"s3://{bucket}/weights.safetensors"
+    upload(large_model / "model.safetensors", uri)
+    assert exists(uri)
+    fetched = fetch(uri, tmp_path, require_manifest=True)
+    assert fetched.name == "weights.safetensors"
+    assert fetched.read_bytes() == (large_model / "model.safetensors").read_bytes()
+
+
+def test_the_uri_alone_can_say_where_the_store_is(
+    bucket: str, model: Path, tmp_path: Path, client: Minio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload(model, f"s3://{bucket}/model")
+    monkeypatch.delenv("S3_ENDPOINT")
+    uri = f"minio://{bucket}/model?endpoint={client._base_url.host}&disableSSL=true&region=us-east-1"
+    assert contents(fetch(uri, tmp_path / "cache")) == contents(model)
+
+
+def test_a_second_fetch_of_unchanged_data_transfers_next_to_nothing(
+    bucket: str, model: Path, tmp_path: Path, proxy: Proxy
+) -> None:
+    upload(model, f"s3://{bucket}/ours")
+    for file in ("model.safetensors", "summary.json"):
+        upload(model / file, f"s3://{bucket}/plain/{file}")
+    for uri in (f"s3://{bucket}/ours", f"s3://{bucket}/plain"):
+        first = fetch(uri, tmp_path / "cache")
+        before = proxy.received_bytes
+        assert fetch(uri, tmp_path / "cache") == first
+        assert proxy.received_bytes - before < 10_000
+
+
+def test_an_unchanged_file_is_not_uploaded_again_and_a_removed_one_goes(
+    bucket: str, model: Path, tmp_path: Path, proxy: Proxy, client: Minio
+) -> None:
+    uri = f"s3://{bucket}/model"
+    upload(model, uri)
+    (model / "summary.json").write_text('{"score": 0.91}')
+    (model / "empty").unlink()
+    before = proxy.sent_bytes
+    upload(model, uri)
+    assert proxy.sent_bytes - before < MIB
+    assert contents(fetch(uri, tmp_path / "cache", require_manifest=True)) == contents(model)
+    assert "model/empty" not in {item.object_name for item in client.list_objects(bucket, recursive=True)}
+
+
+def test_changed_data_is_fetched_anew(bucket: str, client: Minio, tmp_path: Path) -> None:
+    for text in (b"old", b"new"):
+        client.put_object(bucket, "data/train.csv", BytesIO(text), len(text))
+        assert (fetch(f"s3://{bucket}/data", tmp_path) / "train.csv").read_bytes() == text
+
+
+def test_one_small_file_is_read_without_the_rest(bucket: str, model: Path, proxy: Proxy) -> None:
+    upload(model, f"s3://{bucket}/model")
+    before = proxy.received_bytes
+    assert read_text(f"s3://{bucket}/model", "summary.json") == '{"score": 0.9}'
+    assert proxy.received_bytes - before < 10_000
+    with pytest.raises(UserError, match="has no file"):
+        read_text(f"s3://{bucket}/model", "other.json")
+
+
+def test_a_deleted_folder_is_gone_and_its_neighbour_is_not(bucket: str, model: Path, client: Minio) -> None:
+    for name in ("step-1", "step-10"):
+        upload(model, f"s3://{bucket}/checkpoints/{name}")
+    client._create_multipart_upload(bucket, "checkpoints/step-1/half", {})
+    delete(f"s3://{bucket}/checkpoints/step-1")
+    delete(f"s3://{bucket}/checkpoints/step-1")
+    assert not exists(f"s3://{bucket}/checkpoints/step-1")
+    assert exists(f"s3://{bucket}/checkpoints/step-10")
+    names = {item.object_name.split("/")[1] for item in client.list_objects(bucket, recursive=True)}
+    assert names == {"step-10"}
+    assert client._list_multipart_uploads(bucket).uploads == []
+
+
+def test_two_processes_share_one_download(
+    bucket: str, large_model: Path, tmp_path: Path, proxy: Proxy, start: Start
+) -> None:
+    upload(large_model, f"s3://{bucket}/model")
+    before = proxy.received_bytes
+    children = [start(f"print(fetch('s3://{bucket}/model', Path('{tmp_path}/cache')))") for _ in range(2)]
+    answers = {child.communicate(timeout=60)[0].strip() for child in children}
+    assert len(answers) == 1
+    assert contents(Path(answers.pop())) == contents(large_model)
+    assert proxy.received_bytes - before < 41 * MIB
+
+
+def test_a_killed_download_goes_on_where_it_was(
+    bucket: str, large_model: Path, tmp_path: Path, proxy: Proxy, start: Start
+) -> None:
+    uri, cache = f"s3://{bucket}/model", tmp_path / "cache"
+    upload(large_model, uri)
+    proxy.hold_after(34 * MIB)
+    child = start(f"fetch({uri!r}, Path('{cache}'))")
+    proxy.wait_until_held()
+    child.kill()
+    child.wait()
+    assert not [path for path in cache.rglob("model.safetensors") if "incoming" not in path.parts]
+    proxy.release()
+    before = proxy.received_bytes
+    assert contents(fetch(uri, cache)) == contents(large_model)
+    assert proxy.received_bytes - before < 34 * MIB
+
+
+def test_a_killed_upload_is_not_there_and_goes_on_where_it_was(
+    bucket: str, large_model: Path, tmp_path: Path, proxy: Proxy, start: Start, client: Minio
+) -> None:
+    uri = f"s3://{bucket}/model"
+    proxy.hold_after(34 * MIB)
+    child = start(f"upload(Path('{large_model}'), {uri!r})")
+    proxy.wait_until_held()
+    child.kill()
+    child.wait()
+    proxy.release()
+    assert not exists(uri)
+    with pytest.raises(UserError, match="not complete"):
+        fetch(uri, tmp_path / "cache", require_manifest=True)
+    with pytest.raises(UserError, match="not complete"):
+        read_text(uri, "summary.json")
+    before = proxy.sent_bytes
+    upload(large_model, uri)
+    assert proxy.sent_bytes - before < 34 * MIB
+    assert contents(fetch(uri, tmp_path / "cache", require_manifest=True)) == contents(large_model)
+    assert client._list_multipart_uploads(bucket).uploads == []
+
+
+def test_an_upload_resumed_with_other_contents_has_the_new_ones(
+    bucket: str, large_model: Path, tmp_path: Path, proxy: Proxy, start: Start
+) -> None:
+    uri = f"s3://{bucket}/model"
+    proxy.hold_after(34 * MIB)
+    child = start(f"upload(Path('{large_model}'), {uri!r})")
+    proxy.wait_until_held()
+    child.kill()
+    child.wait()
+    proxy.release()
+    weights = bytearray((large_model / "model.safetensors").read_bytes())
+    weights[0] ^= 1
+    (large_model / "model.safetensors").write_bytes(weights[:-1])
+    upload(large_model, uri)
+    assert contents(fetch(uri, tmp_path / "cache", require_manifest=True)) == contents(large_model)
+
+
+def test_a_killed_replacement_leaves_nothing_that_looks_complete(
+    bucket: str, large_model: Path, proxy: Proxy, start: Start
+) -> None:
+    uri = f"s3://{bucket}/model"
+    upload(large_model, uri)
+    (large_model / "model.safetensors").write_bytes(bytes(40 * MIB))
+    proxy.hold_after(12 * MIB)
+    child = start(f"upload(Path('{large_model}'), {uri!r})")
+    proxy.wait_until_held()
+    child.kill()
+    child.wait()
+    proxy.release()
+    assert not exists(uri)
