@@ -5,8 +5,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from torch.utils.data import Sampler
 
-# Sentences are sorted within pools of this many batches: enough for little padding, few enough to stay random.
+# Sentences are sorted within pools of at most so many batches: enough for little padding, few enough to stay random.
 _POOL_BATCHES = 50
+# And there are at least so many pools, or the same rows would meet in every epoch of a small data set.
+_POOLS = 4
 
 
 class LengthBucketSampler(Sampler[int]):
@@ -40,11 +42,11 @@ class LengthBucketSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng((self._seed, self._epoch))
         order = rng.permutation(len(self._lengths))
-        whole = len(order) - len(order) % self._batch_size
-        pools = np.split(
-            order[:whole], range(self._batch_size * _POOL_BATCHES, whole, self._batch_size * _POOL_BATCHES)
-        )
-        ordered = np.concatenate([pool[np.argsort(self._lengths[pool], kind="stable")] for pool in pools])
+        batch_count = len(order) // self._batch_size
+        whole = batch_count * self._batch_size
+        pool = self._batch_size * max(1, min(_POOL_BATCHES, batch_count // _POOLS))
+        pools = np.split(order[:whole], range(pool, whole, pool))
+        ordered = np.concatenate([rows[np.argsort(self._lengths[rows], kind="stable")] for rows in pools])
         batches = rng.permutation(ordered.reshape(-1, self._batch_size))
         # A batch that is not full comes last, so that it does not shift the others' borders.
         yield from [*batches.ravel().tolist(), *order[whole:].tolist()]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from compaware.components.core.sampler import LengthBucketSampler
 
-LENGTHS = np.random.default_rng(0).integers(5, 60, 3_210)
+LENGTHS = np.random.default_rng(0).integers(5, 60, 6_410)
 
 
 def batches(sampler, size) -> list[list[int]]:
@@ -37,3 +37,10 @@ def test_an_epochs_order_depends_on_seed_and_epoch_alone():
     resumed.set_epoch(1)
     assert list(sampler) == list(resumed) != first
     assert list(LengthBucketSampler(LENGTHS, 32, 8)) != first
+
+
+def test_other_rows_meet_in_the_next_epoch_of_a_small_data_set_too():
+    sampler = LengthBucketSampler(LENGTHS[:128], 16, 0)
+    first = {frozenset(batch) for batch in batches(sampler, 16)}
+    sampler.set_epoch(1)
+    assert not first & {frozenset(batch) for batch in batches(sampler, 16)}

@@ -129,7 +129,7 @@ def test_ranks_hold_the_same_weights(tmp_path: Path) -> None:
         "from compaware.components.core.workspace import Workspace\n"
         f"root = pathlib.Path({str(tmp_path)!r})\n"
         "model, tokenizer = load_classifier(root / 'model'), load_tokenizer(root / 'model')\n"
-        "options = TrainingOptions(epochs=8, learning_rate=3e-3)\n"
+        "options = TrainingOptions(epochs=4, batch_size=8, learning_rate=3e-3)\n"
         "workspace = Workspace(ComponentConfig(output=root / 'out'))\n"
         "train(model, tokenizer, load_dataset_folder(root / 'data'), options, workspace)\n"
         "flat = numpy.concatenate([p.detach().numpy().ravel() for p in model.parameters()])\n"

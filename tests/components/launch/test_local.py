@@ -14,7 +14,7 @@ def options(tmp_path: Path, **more: object) -> dict:
     as_kfp_gives = json.loads(json.dumps(SMALL_BERT), parse_int=float)
     values = {"output": str(tmp_path / "teacher"), "soft_labels_output": str(tmp_path / "soft")}
     values |= {"dataset": str(data.path), "teacher_config": as_kfp_gives, "teacher": None, "fine_tune_if_needed": True}
-    return {**values, "epochs": 24.0, "learning_rate": 3e-3, **more}
+    return {**values, "epochs": 8.0, "learning_rate": 3e-3, **more}
 
 
 def test_two_processes_train_and_the_summary_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
