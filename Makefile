@@ -7,20 +7,39 @@ OUTPUT ?= runs/$(PIPELINE)
 TORCH_INDEX_URL ?=
 # More `key=value` parameters of the pipeline, and options of pytest.
 ARGS ?=
-PYTEST_ARGS ?=
+# Two processes of tests, each file in one of them: most tests wait for imports and use one thread.
+PYTEST_ARGS ?= -n 2 --dist loadfile
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
 # mypy finds `compaware.components` by these links: it does not read the editable install's mapping.
 TYPES := build/types/compaware
 
+# Images: which, of what registry, and more options of `docker build`, such as --build-arg PIP_INDEX_URL=….
+IMAGES ?= launcher data trainer benchmark
+REGISTRY ?=
+NETWORK ?= default
+SOURCE ?=
+LICENSES ?= NOASSERTION
+BUILD_ARGS ?=
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+TAG = $(REGISTRY:%=%/)compaware/$(1):$(VERSION)
+LABEL := --label org.opencontainers.image
+BUILD_OPTIONS = --file images/Containerfile --network $(NETWORK) $(LABEL).version=$(VERSION) \
+	$(LABEL).revision=$(shell git describe --always --dirty --abbrev=40 --exclude='*') $(LABEL).licenses=$(LICENSES) \
+	$(if $(SOURCE),$(LABEL).source=$(SOURCE)) \
+	$(if $(TORCH_INDEX_URL),--build-arg TORCH_INDEX_URL=$(TORCH_INDEX_URL)) $(BUILD_ARGS)
+LIST_PACKAGES = python -m venv /tmp/tools; /tmp/tools/bin/pip install --quiet --require-hashes --requirement /dev/stdin; \
+	/tmp/tools/bin/cyclonedx-py environment --output-reproducible /opt/venv/bin/python
+
 .DEFAULT_GOAL := help
-.PHONY: help run test test-services lint types compile docs check-fresh lock clean install
+.PHONY: help run test test-services lint types compile docs check-fresh lock clean install images push sbom
 
 help:
 	@echo "make run [PIPELINE=…] [CONFIG=…] [OUTPUT=…] [ARGS='key=value …']   run a pipeline on this machine"
 	@echo "make test | lint | types | check-fresh                             the checks that CI runs"
 	@echo "make compile | docs | lock                                         regenerate YAML, READMEs, lock files"
+	@echo "make images | push | sbom [REGISTRY=…] [IMAGES=…]                   build, push, and list what is in the images"
 	@echo "make clean                                                         remove .venv, build and caches"
 
 install: $(INSTALLED)
@@ -41,7 +60,7 @@ test: $(INSTALLED)
 
 # Against real services, named by KUBECONFIG, S3_ENDPOINT and so on; tests/services says which.
 test-services: $(INSTALLED)
-	$(BIN)/python -m pytest tests/services $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/services
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
@@ -55,17 +74,32 @@ types: $(INSTALLED)
 
 compile: $(INSTALLED)
 	$(BIN)/compaware compile
+	$(BIN)/python tools/pipeline_resources.py
 
 docs: $(INSTALLED)
 	$(BIN)/compaware docs
 
 check-fresh: $(INSTALLED)
 	$(BIN)/compaware compile --check
+	$(BIN)/python tools/pipeline_resources.py --check
 	$(BIN)/compaware docs --check
 
 lock:
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python tools/lock.py
+
+# Other names than these: trainer-ipex. NETWORK=host where the engine has no bridge.
+images:
+	$(foreach image,$(IMAGES),docker build $(BUILD_OPTIONS) --target $(image) --tag $(call TAG,$(image)) . &&) true
+
+push:
+	$(foreach image,$(IMAGES),docker push $(call TAG,$(image)) &&) true
+
+# What is in each image, as CycloneDX JSON: read in the image itself, by a tool that is not left in it.
+sbom:
+	@mkdir -p build/sbom
+	$(foreach image,$(IMAGES),docker run --rm --interactive --network $(NETWORK) $(call TAG,$(image)) sh -ec '$(LIST_PACKAGES)' \
+		< requirements/sbom.lock > build/sbom/$(image).part && mv build/sbom/$(image).part build/sbom/$(image).cdx.json &&) true
 
 clean:
 	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

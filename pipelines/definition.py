@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kfp import dsl
+from kfp import dsl, kubernetes
 
 Arguments = Mapping[str, Any]
+# Kubeflow Pipelines' own secret for its object store; sites that use another way do without it.
+_OBJECT_STORE_SECRET = "mlpipeline-minio-artifact"
+_OBJECT_STORE_KEYS = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,15 @@ class Step:
         parameters: Pipeline parameter to component parameter. One pipeline parameter may feed several steps; its
             type and default are those of the first.
         descriptions: Texts for the parameters that mean more in a pipeline than in this component.
+        cpu: Most CPUs of the task's pod, as Kubernetes writes them; without, those of a pod that only waits for a job.
+        memory: Most memory of it.
     """
 
     component: Any
     parameters: Mapping[str, str]
     descriptions: Mapping[str, str] = field(default_factory=dict)
+    cpu: str = "500m"
+    memory: str = "1Gi"
 
     def __call__(self, arguments: Arguments, **artifacts: Any) -> Any:
         """Adds the step to the pipeline that is being defined.
@@ -40,7 +47,9 @@ class Step:
         Returns:
             The KFP task.
         """
-        return self.component(**artifacts, **{theirs: arguments[ours] for ours, theirs in self.parameters.items()})
+        task = self.component(**artifacts, **{theirs: arguments[ours] for ours, theirs in self.parameters.items()})
+        task.set_cpu_limit(self.cpu).set_memory_limit(self.memory)
+        return kubernetes.use_secret_as_env(task, _OBJECT_STORE_SECRET, _OBJECT_STORE_KEYS, optional=True)
 
 
 def same(*names: str) -> dict[str, str]:

@@ -12,7 +12,21 @@ from compaware.components.sparsity_aware_training.component import sparsity_awar
 from compaware.components.teacher_check.component import teacher_check
 from compaware.pipelines.definition import Step, same
 
-_SHARED_BY_TRAININGS = same("batch_size", "max_length_tokens", "seed", "precision", "training_arguments", "processes")
+_SHARED_BY_TRAININGS = same(
+    "batch_size",
+    "max_length_tokens",
+    "seed",
+    "precision",
+    "training_arguments",
+    "launcher",
+    "num_nodes",
+    "processes_per_node",
+    "cpu_per_node",
+    "memory_per_node",
+    "queue_name",
+    "timeout_hours",
+    "job_options",
+)
 _SOFT_LABEL_LOSS = same("temperature", "alpha")
 
 PREPARE_DATA = Step(
@@ -35,6 +49,8 @@ PREPARE_DATA = Step(
     )
     | {"card_tokenizer": "tokenizer"},
     {"seed": "Of data limits, fresh weights, shuffling and dropout, in all steps."},
+    cpu="2",
+    memory="8Gi",
 )
 
 CHECK_TEACHER = Step(
@@ -107,6 +123,8 @@ BENCHMARK = Step(
         "benchmark_padded": "padded",
         "max_length_tokens": "max_length_tokens",
     },
+    cpu="4",
+    memory="16Gi",
 )
 
 GATE = Step(accuracy_gate, {"on_accuracy_loss": "on_failure"})

@@ -7,7 +7,7 @@ from kfp import dsl
 from compaware.components import images
 
 
-@dsl.component(base_image=images.TRAINER, install_kfp_package=False)
+@dsl.component(base_image=images.LAUNCHER, install_kfp_package=False)
 def distillation(
     dataset: dsl.Input[dsl.Dataset],
     teacher: dsl.Input[dsl.Model],
@@ -30,7 +30,14 @@ def distillation(
     seed: int = 42,
     precision: str = "auto",
     training_arguments: dict = {},
-    processes: int = 1,
+    launcher: str = "auto",
+    num_nodes: int = 1,
+    processes_per_node: int = 1,
+    cpu_per_node: str = "4",
+    memory_per_node: str = "16Gi",
+    queue_name: Optional[str] = None,
+    timeout_hours: float = 24.0,
+    job_options: dict = {},
 ) -> None:
     """Train a student on the soft labels of a teacher.
 
@@ -60,17 +67,24 @@ def distillation(
         seed: Of weights, shuffling and dropout.
         precision: Of training: auto, fp32 or bf16.
         training_arguments: Any other transformers.TrainingArguments.
-        processes: Processes that train together on this machine.
+        launcher: auto (a PyTorchJob in a cluster, torchrun elsewhere), torchrun, pytorchjob or trainjob.
+        num_nodes: Nodes that train together; more than one needs a cluster.
+        processes_per_node: Processes that train together on a node.
+        cpu_per_node: CPUs of a node in a cluster.
+        memory_per_node: Memory of a node in a cluster.
+        queue_name: Kueue's LocalQueue that admits the job.
+        timeout_hours: Running longer than this fails the job.
+        job_options: More of components/launch's JobOptions: node_selector, tolerations, image_pull_secrets, ….
     """
     from compaware.components.launch import log_metrics, run_component
 
     summary = run_component(
         "distillation",
         {
-            "output": model.path,
-            "dataset": dataset.path,
-            "teacher": teacher.path,
-            "soft_labels": soft_labels.path,
+            "output": model,
+            "dataset": dataset,
+            "teacher": teacher,
+            "soft_labels": soft_labels,
             "student": student,
             "student_layers": student_layers,
             "student_config": student_config,
@@ -88,6 +102,15 @@ def distillation(
             "precision": precision,
             "training_arguments": training_arguments,
         },
-        processes=processes,
+        {
+            "launcher": launcher,
+            "num_nodes": num_nodes,
+            "processes_per_node": processes_per_node,
+            "cpu_per_node": cpu_per_node,
+            "memory_per_node": memory_per_node,
+            "queue_name": queue_name,
+            "timeout_hours": timeout_hours,
+            **job_options,
+        },
     )
     log_metrics(summary, metrics)

@@ -1,6 +1,5 @@
 """One interface to the ways a training is run, and the one function that goes through it."""
 
-import os
 from typing import Any, Protocol
 
 from compaware.components.core.logs import setup_logging
@@ -48,9 +47,7 @@ def run_job(component: str, config: dict[str, Any], options: JobOptions) -> None
         UserError: As `launch`.
         JobError: As `launch`.
     """
-    launcher = options.launcher
-    if launcher == "auto":
-        launcher = "pytorchjob" if "KFP_POD_NAME" in os.environ else "torchrun"
+    launcher = options.resolved_launcher()
     if launcher == "torchrun":
         launch(Job(component, component, config, options), TorchrunLauncher())
         return

@@ -1,5 +1,6 @@
 """What a user can say about where and how a distributed training runs."""
 
+import os
 import re
 from decimal import Decimal
 from typing import Any, Literal, Self
@@ -69,6 +70,10 @@ class JobOptions(BaseModel):
     secret_env: dict[str, SecretKey] = Field(
         default_factory=dict, description="Variables from secrets: NAME -> {secret: …, key: …}."
     )
+    storage_secret: str | None = Field(
+        default="mlpipeline-minio-artifact",
+        description="Secret with the object store's keys `accesskey` and `secretkey`; null where pods have others.",
+    )
     volumes: dict[str, str] = Field(
         default_factory=dict, description="Persistent volume claims, for checkpoints or a model cache: name -> folder."
     )
@@ -113,6 +118,12 @@ class JobOptions(BaseModel):
         if self.launcher == "trainjob" and (self.min_nodes is not None or self.priority_class is not None):
             raise ValueError("min_nodes and priority_class are not for launcher trainjob: put them into its runtime")
         return self
+
+    def resolved_launcher(self) -> Literal["torchrun", "pytorchjob", "trainjob"]:
+        """The launcher that auto stands for: a job in a pod of a KFP run, processes here elsewhere."""
+        if self.launcher == "auto":
+            return "pytorchjob" if "KFP_POD_NAME" in os.environ else "torchrun"
+        return self.launcher
 
     @property
     def threads(self) -> int:

@@ -34,9 +34,11 @@ def environment(job: Job) -> list[dict[str, Any]]:
         **job.options.env,
     }
     listed: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in values.items()]
-    for name, source in job.options.secret_env.items():
-        listed.append({"name": name, "valueFrom": {"secretKeyRef": {"name": source.secret, "key": source.key}}})
-    return listed
+    secret = job.options.storage_secret
+    keys = {"AWS_ACCESS_KEY_ID": "accesskey", "AWS_SECRET_ACCESS_KEY": "secretkey"} if secret else {}
+    references = {name: {"name": secret, "key": key, "optional": True} for name, key in keys.items()}
+    references |= {name: {"name": one.secret, "key": one.key} for name, one in job.options.secret_env.items()}
+    return listed + [{"name": name, "valueFrom": {"secretKeyRef": one}} for name, one in references.items()]
 
 
 def resources(job: Job) -> dict[str, Any]:

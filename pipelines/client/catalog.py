@@ -9,7 +9,7 @@ import yaml
 
 import compaware.pipelines
 from compaware.components.core.errors import UserError
-from compaware.components.launch.local import whole_numbers
+from compaware.components.launch.run import whole_numbers
 
 ROOT = Path(compaware.pipelines.__file__).parent
 SPEC_NAME = "pipeline.yaml"
@@ -56,7 +56,8 @@ def spec(name: str) -> dict[str, Any]:
     Raises:
         UserError: There is no such pipeline.
     """
-    return yaml.safe_load((folder(name) / SPEC_NAME).read_text(encoding="utf-8"))
+    # The second document is for Kubernetes alone.
+    return next(yaml.safe_load_all((folder(name) / SPEC_NAME).read_text(encoding="utf-8")))
 
 
 def summary(name: str) -> str:

@@ -85,9 +85,9 @@ def component_readme(name: str) -> str:
             ),
         ),
         "## By itself",
-        f"```\n{_commands(name, 'processes' in parameters)}\n```",
-        "The configuration, YAML or JSON, takes the parameters above but `processes`, and:"
-        if "processes" in parameters
+        f"```\n{_commands(name, 'launcher' in parameters)}\n```",
+        "The configuration, YAML or JSON, takes the parameters above up to `training_arguments`, and:"
+        if "launcher" in parameters
         else "The configuration, YAML or JSON, takes the parameters above and:",
         _table(
             ("key", "default", "what"),

@@ -18,7 +18,7 @@ import psutil
 import yaml
 
 from compaware.components.core.errors import UserError
-from compaware.components.launch.local import WORK_ROOT_VARIABLE
+from compaware.components.launch.run import WORK_ROOT_VARIABLE
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.view import RunView, Stage, open_log
 

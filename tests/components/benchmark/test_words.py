@@ -34,6 +34,7 @@ def test_int8_that_loses_accuracy_is_not_recommended():
     found = family(int8_metric=0.80)
     assert found.by_id(found.recommended.id).role == "student"
     assert "No INT8 candidate stays within 1.0 points" in said(found)
+    assert "the fastest runtime of the student" in said(found)
     assert "NOT within the allowed loss" in said(found)
 
 

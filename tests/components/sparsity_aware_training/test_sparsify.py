@@ -24,7 +24,7 @@ from compaware.components.core.sparsity.patterns import NofM
 from compaware.components.core.sparsity.selection import mask_from_scores
 from compaware.components.core.training import train
 from compaware.components.core.workspace import Workspace, run_stage
-from compaware.components.launch import run_component
+from compaware.components.launch import JobOptions, run_component
 from compaware.components.sparsity_aware_training.component import sparsity_aware_training
 from compaware.components.sparsity_aware_training.config import SparsityAwareTrainingConfig
 from compaware.components.sparsity_aware_training.sparsify import choose_lock, run
@@ -125,7 +125,7 @@ def test_a_killed_run_is_resumed_and_its_figures_are_those_of_the_saved_file(tin
 def test_two_processes_keep_a_sparse_students_zeros_together(tiny, tmp_path):
     student = sparse_copy(tiny["model"], tmp_path / "in", 0.8)
     values = {**OPTIONS, **tiny, "student": student, "batch_size": 8, "output": str(tmp_path / "out")}
-    summary = run_component("sparsity_aware_training", values, processes=2)
+    summary = run_component("sparsity_aware_training", values, {"processes_per_node": 2})
     assert summary.facts["training"]["processes"] == 2
     assert summary.metrics["sparse_accuracy"] > 0.9
     saved = load_classifier(tmp_path / "out")
@@ -198,6 +198,6 @@ def test_the_kfp_interface_has_the_configurations_names_and_defaults():
     fields = SparsityAwareTrainingConfig.model_fields
     artifacts = {"dataset", "model", "sparse", "metrics", "layers", "soft_labels"}
     for name, parameter in parameters.items():
-        if name not in artifacts | {"processes"}:
+        if name not in artifacts | JobOptions.model_fields.keys() | {"job_options"}:
             assert parameter.default == fields[name].get_default(call_default_factory=True), name
     assert artifacts - {"sparse", "metrics", "layers"} <= fields.keys()

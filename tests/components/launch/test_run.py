@@ -19,7 +19,7 @@ def options(tmp_path: Path, **more: object) -> dict:
 
 def test_two_processes_train_and_the_summary_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMPAWARE_WORK_ROOT", str(tmp_path / "work"))
-    summary = run_component("teacher_check", options(tmp_path), processes=2)
+    summary = run_component("teacher_check", options(tmp_path), {"processes_per_node": 2.0})
     assert summary.facts["training"]["processes"] == 2
     assert summary.metrics["teacher_accuracy"] > 0.8
     assert list((tmp_path / "work").iterdir()) == []

@@ -1,0 +1,81 @@
+"""What a KFP component's function calls: runs the component where it belongs, and gives its summary."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from compaware.components.core.config import validate
+from compaware.components.core.errors import UserError
+from compaware.components.core.summary import FILE_NAME, Summary
+from compaware.components.launch.errors import JobError
+from compaware.components.launch.launcher import run_job
+from compaware.components.launch.options import JobOptions
+from compaware.components.launch.torchrun import ERROR_PREFIX
+from compaware.components.storage import read_text
+
+WORK_ROOT_VARIABLE = "COMPAWARE_WORK_ROOT"
+
+
+def run_component(name: str, config: dict[str, Any], options: dict[str, Any] | None = None) -> Summary:
+    """Runs a component to its end and streams its output.
+
+    The component resumes what an earlier try of the same work left behind. Where `COMPAWARE_WORK_ROOT` is set, that is
+    found there whatever the output path is, since a local pipeline run has new output paths each time. A job in a
+    cluster keeps its checkpoints beside its output.
+
+    Args:
+        name: The component's folder name.
+        config: Its configuration; None means not given, whole floats (KFP has no integers in lists) become ints, and
+            KFP artifacts their paths here, their URIs in a cluster.
+        options: Values of `JobOptions`; None means not given. One process here when there are none.
+
+    Returns:
+        The summary in the finished output.
+
+    Raises:
+        SystemExit: The component failed; the message is its own one-line reason.
+    """
+    try:
+        wanted = validate(JobOptions, _given(options or {"launcher": "torchrun"}))
+        here = wanted.resolved_launcher() == "torchrun"
+        given = _given({key: _place(value, here) for key, value in config.items()})
+        given.setdefault("existing_output", "resume")
+        if not here:
+            given["work_uri"] = f"{given['output']}.work"
+        elif WORK_ROOT_VARIABLE in os.environ:
+            given["work"] = str(Path(os.environ[WORK_ROOT_VARIABLE]) / f"{name}-{_identity(given)}")
+        run_job(name, given, wanted)
+        return Summary.load(given["output"]) if here else _sent_summary(given["output"])
+    except (UserError, JobError) as failure:
+        raise SystemExit(f"{ERROR_PREFIX}{failure}") from failure
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: whole_numbers(value) for key, value in values.items() if value is not None}
+
+
+def _place(value: Any, here: bool) -> Any:
+    """An artifact's place: what has a path and a URI is one."""
+    if not hasattr(value, "uri"):
+        return value
+    return value.path if here else value.uri
+
+
+def _sent_summary(output: str) -> Summary:
+    return Summary.model_validate_json(read_text(output, FILE_NAME))
+
+
+def _identity(config: dict[str, Any]) -> str:
+    kept = {key: value for key, value in config.items() if not key.endswith("output")}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def whole_numbers(value: Any) -> Any:
+    """Turns whole floats into ints, also inside lists and mappings: KFP makes floats of all their numbers."""
+    if isinstance(value, dict):
+        return {key: whole_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [whole_numbers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
