@@ -3,6 +3,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PIPELINE ?= distillation_then_quantization
 CONFIG ?= pipelines/$(PIPELINE)/configs/sample.yaml
 OUTPUT ?= runs/$(PIPELINE)
+# docker: each task in a container of the images that a cluster uses (make images).
+RUNNER ?= process
 # Where torch comes from; empty: the index that pip uses for everything. Its CPU build: see "Installation" in README.md.
 TORCH_INDEX_URL ?=
 # More `key=value` parameters of the pipeline, and options of pytest.
@@ -53,7 +55,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 	@touch $@
 
 run: $(INSTALLED)
-	@$(BIN)/compaware run $(PIPELINE) --config $(CONFIG) --output $(OUTPUT) $(ARGS)
+	@$(BIN)/compaware run $(PIPELINE) --config $(CONFIG) --output $(OUTPUT) --runner $(RUNNER) $(ARGS)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

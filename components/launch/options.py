@@ -70,9 +70,9 @@ class JobOptions(BaseModel):
     secret_env: dict[str, SecretKey] = Field(
         default_factory=dict, description="Variables from secrets: NAME -> {secret: …, key: …}."
     )
-    storage_secret: str | None = Field(
+    storage_secret: str = Field(
         default="mlpipeline-minio-artifact",
-        description="Secret with the object store's keys `accesskey` and `secretkey`; null where pods have others.",
+        description="Secret with the object store's keys `accesskey` and `secretkey`; empty where pods have others.",
     )
     volumes: dict[str, str] = Field(
         default_factory=dict, description="Persistent volume claims, for checkpoints or a model cache: name -> folder."

@@ -48,16 +48,20 @@ def prepare_output(output: Path, pipeline: str, arguments: dict[str, Any]) -> No
     (output / "config.yaml").write_text(yaml.safe_dump(arguments, sort_keys=False), encoding="utf-8")
 
 
-def run(pipeline: str, arguments: dict[str, Any], output: Path) -> list[Stage]:
+def run(pipeline: str, arguments: dict[str, Any], output: Path, runner: str = "process") -> list[Stage]:
     """Runs a pipeline to its end or to its first failed stage.
 
     Args:
         pipeline: Its name.
         arguments: Parameters that are given; the others have their defaults.
         output: A folder that `prepare_output` prepared.
+        runner: `process`, or `docker` for a container of the cluster's images for each task.
 
     Returns:
         The stages that ran or were reused; the last one may have failed.
+
+    Raises:
+        UserError: Docker or an image is not there.
     """
     # Heavy, and not needed before the configuration was found valid.
     from kfp import components, local
@@ -66,8 +70,14 @@ def run(pipeline: str, arguments: dict[str, Any], output: Path) -> list[Stage]:
     os.environ[WORK_ROOT_VARIABLE] = str(_work(output).resolve())
     os.environ["PYTHONUNBUFFERED"] = "1"
     spec = drop_unset_inputs(catalog.spec(pipeline), arguments)
+    how = local.SubprocessRunner(use_venv=False)
+    if runner == "docker":
+        from compaware.pipelines.client import containers
+
+        spec = containers.train_in_place(spec)
+        how = containers.docker_runner(arguments, _work(output).resolve())
     local.init(
-        local.SubprocessRunner(use_venv=False),
+        how,
         pipeline_root=str(_artifacts(output)),
         raise_on_error=False,
         enable_caching=True,
@@ -84,7 +94,24 @@ def run(pipeline: str, arguments: dict[str, Any], output: Path) -> list[Stage]:
         )
         with contextlib.redirect_stdout(view):
             runnable(**arguments)
+    for stage in view.stages:
+        require_outputs(output, stage, spec)
     return view.stages
+
+
+def require_outputs(output: Path, stage: Stage, spec: dict[str, Any]) -> None:
+    """Fails a stage that left less than it should: kfp.local at times calls a failed container a success."""
+    component = spec["components"][f"comp-{stage.name.replace('_', '-')}"]
+    for name in component.get("outputDefinitions", {}).get("artifacts", {}):
+        if not stage.failed and not _is_there(output, stage, name):
+            stage.failed, stage.reason = True, f"it left no {name}"
+
+
+def _is_there(output: Path, stage: Stage, name: str) -> bool:
+    try:
+        return artifact(output, stage, name).exists()
+    except FileNotFoundError:
+        return False
 
 
 def drop_unset_inputs(spec: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:

@@ -46,6 +46,12 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run a pipeline on this machine")
     _add_pipeline(run)
     run.add_argument("--output", type=Path, help="folder for report, models and state; runs/PIPELINE when not given")
+    run.add_argument(
+        "--runner",
+        choices=["process", "docker"],
+        default="process",
+        help="docker: each task in a container of the images that a cluster uses",
+    )
     run.set_defaults(command=_run)
 
     validate = commands.add_parser("validate", help="check a configuration without running it")
@@ -80,7 +86,7 @@ def _run(options: argparse.Namespace) -> int:
 
     output = options.output or Path("runs") / options.pipeline
     local.prepare_output(output, options.pipeline, arguments)
-    stages = local.run(options.pipeline, arguments, output)
+    stages = local.run(options.pipeline, arguments, output, options.runner)
     for stage in stages:
         if stage.name == REPORT_STAGE and not stage.failed:
             measured = results.collect(output, stage)

@@ -14,8 +14,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from compaware.components.core.config import load_config
+from compaware.components.core.config import load_config, validate
 from compaware.components.core.errors import UserError
+from compaware.components.launch.options import JobOptions
 from compaware.pipelines.client import catalog
 
 _PYTHON_TYPES: dict[str, Any] = {
@@ -49,6 +50,8 @@ def load_arguments(spec: dict[str, Any], file: Path | None, words: Sequence[str]
         _refuse_nulls(name, value)
     for task in catalog.tasks(spec).values():
         _check_component(spec, task, arguments)
+    job = {name: arguments[name] for name in JobOptions.model_fields if name in arguments}
+    validate(JobOptions, job | arguments.get("job_options", {}))
     _check_paths(spec, arguments)
     return arguments
 

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from compaware.components import images
 from compaware.components.core.errors import UserError
 from compaware.pipelines.client import catalog, local
+from compaware.pipelines.client.containers import train_in_place
 from compaware.pipelines.client.main import main
-from compaware.pipelines.client.view import RunView
+from compaware.pipelines.client.view import RunView, Stage
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = str(ROOT / "pipelines/distillation_then_quantization/configs/sample.yaml")
@@ -26,6 +28,7 @@ def ask(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
     ("word", "expected"),
     [
         ("tempature=2", "unknown key 'tempature': did you mean 'temperature'?"),
+        ("job_options={node_selectr: {}}", "unknown key 'node_selectr': did you mean 'node_selector'?"),
         ("temperature=-1", "'temperature' is -1.0: input should be greater than 0"),
         ("qat_epochs=many", "'qat_epochs' is \"many\": input should be a valid number"),
         ("student_layers=[a]", "'student_layers.0' is \"a\""),
@@ -173,3 +176,19 @@ def test_a_terminal_sees_one_progress_line_rewritten_in_place():
     lines = shown.getvalue().split("\n")
     assert lines[1].startswith("\r\x1b[2K[1/4] data_prep step 1/9, loss 0.5, 10 samples/s, 0:00:08 left\r\x1b[2K")
     assert lines[1].endswith("  train_rows = 64")
+
+
+def test_a_stage_that_left_no_output_has_failed_whatever_the_runner_says(tmp_path):
+    spec, left, nothing = catalog.spec("distillation"), Stage("data_prep"), Stage("teacher_check")
+    for name in ("dataset", "metrics", "card_html", "card_markdown"):
+        (tmp_path / "artifacts/run/data-prep" / name).mkdir(parents=True)
+    for stage in (left, nothing):
+        local.require_outputs(tmp_path, stage, spec)
+    assert not left.failed
+    assert nothing.failed and nothing.reason.startswith("it left no ")
+
+
+def test_in_containers_a_training_has_the_image_that_trains():
+    spec = train_in_place(catalog.spec("distillation_then_quantization"))
+    used = {executor["container"]["image"] for executor in spec["deploymentSpec"]["executors"].values()}
+    assert images.TRAINER in used and images.LAUNCHER not in used
