@@ -91,10 +91,10 @@ def train(
     checkpoints = Checkpoints(workspace.work / "checkpoints", workspace.work_uri, workspace.identity)
     precision, reason = cpu.choose_precision(options.precision)
     arguments = build_arguments(options, checkpoints.folder, dataset.manifest.metric, precision)
-    torch.set_num_threads(cpu.threads(local_world_size()))
-    log.info(
-        "training on %d processes of %d threads in %s: %s", world_size(), torch.get_num_threads(), precision, reason
-    )
+    threads, why = cpu.training_threads(local_world_size(), sum(weight.numel() for weight in model.parameters()))
+    torch.set_num_threads(threads)
+    log.info("training on %d processes in %s: %s", world_size(), precision, reason)
+    log.info("threads of each process: %d (%s)", threads, why)
     train_rows = tokenize(dataset.split("train"), tokenizer, options.max_length_tokens)
     if soft_labels is not None:
         train_rows = train_rows.add_column("teacher_logits", list(soft_labels))

@@ -84,8 +84,9 @@ def run(pipeline: str, arguments: dict[str, Any], output: Path, runner: str = "p
         cache_root=str(_cache(output)),
     )
     runnable = components.load_component_from_text(yaml.safe_dump(spec))
-    # kfp.local warns of image names without "python" in them: they are for the cluster.
-    warnings.filterwarnings("ignore", category=RuntimeWarning, module="kfp.local")
+    # kfp.local warns of image names without "python" in them, and of resources: both are for the cluster.
+    for category in (RuntimeWarning, UserWarning):
+        warnings.filterwarnings("ignore", category=category, module="kfp.local")
     with open_log(output) as log:
         view = RunView(sys.stdout, log, stage_count=len(catalog.tasks(spec)))
         # kfp.local tells of reused tasks through the root logger.
