@@ -117,8 +117,8 @@ def _parse_object_uri(scheme: str, rest: str) -> Location:
 def _path(text: str) -> Path:
     try:
         return Path(text).expanduser()
-    except RuntimeError as error:
-        raise UserError(f"{_one_line(text)} names the home folder of nobody: write the path out") from error
+    except (RuntimeError, ValueError) as error:
+        raise UserError(f"{_one_line(text)!r} names the home folder of nobody: write the path out") from error
 
 
 def _one_line(text: str) -> str:

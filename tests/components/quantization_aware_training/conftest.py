@@ -38,7 +38,7 @@ def trained_model(folder: Path, kind: str, layers: int, zeros: float = 0.0) -> t
     model, tokenizer = load_classifier(source), load_tokenizer(source)
     weights = prunable_parameters(model)
     lock = MaskLock({name: weight.abs() > weight.abs().quantile(zeros) for name, weight in weights.items()})
-    options = TrainingOptions(epochs=6, learning_rate=3e-3, max_length_tokens=32)
+    options = TrainingOptions(epochs=12, learning_rate=3e-3, max_length_tokens=32)
     workspace = Workspace(ComponentConfig(output=folder / "training"))
     train(model, tokenizer, data, options, workspace, callbacks=[lock] if zeros else [])
     save_classifier(model, tokenizer, folder / "model")

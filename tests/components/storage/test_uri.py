@@ -4,7 +4,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from compaware.components.core.errors import UserError
@@ -46,6 +46,7 @@ def test_kfp_parameters_say_how_to_reach_the_store(
 
 
 @given(st.text(max_size=40))
+@example("~\x00")
 def test_any_text_is_a_location_or_is_refused_in_one_line(text: str) -> None:
     for uri in (text, f"s3://{text}", f"s3://bucket/{text}", f"file://{text}", f"{text}://bucket/key"):
         outcome = parsed_or_refused(uri)
