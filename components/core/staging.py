@@ -14,7 +14,7 @@ from compaware.components.core.config import ComponentConfig, ConfigType
 from compaware.components.core.distributed import broadcast, is_main
 from compaware.components.core.summary import FILE_NAME, Summary
 from compaware.components.core.workspace import earlier_result
-from compaware.components.storage import exists, fetch, is_uri, read_text, upload
+from compaware.components.storage import delete, exists, fetch, is_uri, read_text, upload
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Staging:
         return broadcast(summary)
 
     def send(self, config: ComponentConfig) -> None:
-        """Uploads the outputs, the main one last (rank 0).
+        """Uploads the outputs, the main one last, and deletes what was kept until then (rank 0).
 
         Raises:
             UserError: A URI cannot be written.
@@ -82,6 +82,8 @@ class Staging:
         if is_main():
             for key in sorted(self.outputs, key=lambda name: name == "output"):
                 upload(getattr(config, key), self.outputs[key])
+            if config.work_uri:
+                delete(config.work_uri)
 
 
 def _path_keys(config_class: type[ComponentConfig]) -> list[str]:

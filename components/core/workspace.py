@@ -51,8 +51,6 @@ class Workspace:
                 put_in_place(folder, final)
             put_in_place(self.output, self.final)
             remove(self.work)
-            if self.work_uri:
-                delete(self.work_uri)
         barrier()
 
 
