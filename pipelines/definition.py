@@ -12,10 +12,9 @@ from typing import Any
 
 from kfp import dsl, kubernetes
 
+from compaware.components.launch.options import OBJECT_STORE_KEYS, OBJECT_STORE_SECRET
+
 Arguments = Mapping[str, Any]
-# Kubeflow Pipelines' own secret for its object store; sites that use another way do without it.
-_OBJECT_STORE_SECRET = "mlpipeline-minio-artifact"
-_OBJECT_STORE_KEYS = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,8 @@ class Step:
         """
         task = self.component(**artifacts, **{theirs: arguments[ours] for ours, theirs in self.parameters.items()})
         task.set_cpu_limit(self.cpu).set_memory_limit(self.memory)
-        return kubernetes.use_secret_as_env(task, _OBJECT_STORE_SECRET, _OBJECT_STORE_KEYS, optional=True)
+        # Optional: sites that use another way do without it.
+        return kubernetes.use_secret_as_env(task, OBJECT_STORE_SECRET, OBJECT_STORE_KEYS, optional=True)
 
 
 def same(*names: str) -> dict[str, str]:

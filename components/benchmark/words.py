@@ -79,9 +79,9 @@ def _serving(benchmark: Benchmark) -> str:
         parts.append(f"{title(item.name)}{precision} in {item.runtime} at batch {listed(sizes)}")
     kind = "INT8 candidate" if chosen.role == "int8" else "candidate"
     keeps = f"stays within {_allowed(benchmark)} of the FP32 model's {title(chosen.metric_name)}"
-    text = f"Serve {listed(parts)}: the fastest {kind} that {keeps}."
-    if chosen.role in ("teacher", "student") and chosen.precision == "fp32":
-        text = f"Serve {listed(parts)}: the fastest runtime of the {title(chosen.name)}."
+    is_reference = chosen.role in ("teacher", "student") and chosen.precision == "fp32"
+    why = f"the fastest runtime of the {title(chosen.name)}" if is_reference else f"the fastest {kind} that {keeps}"
+    text = f"Serve {listed(parts)}: {why}."
     return f"No INT8 candidate {keeps}. {text}" if benchmark.of("int8") and chosen.role != "int8" else text
 
 

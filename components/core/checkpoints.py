@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from compaware.components.core.artifacts import remove, write_text
+from compaware.components.core.artifacts import put_in_place, remove, write_text
 from compaware.components.core.distributed import barrier, broadcast, is_local_main, is_main
 from compaware.components.core.errors import UserError
 from compaware.components.storage import delete, exists, fetch, upload
@@ -90,9 +90,8 @@ class Checkpoints(TrainerCallback):
         found = fetch(f"{self._uri}/{name}", self.folder.parent / "downloads", require_manifest=True)
         staged = self.folder / f".{name}"
         remove(staged)
-        remove(self.folder / name)
         shutil.copytree(found, staged)
-        staged.rename(self.folder / name)
+        put_in_place(staged, self.folder / name)
 
     def _newest_here(self) -> str | None:
         """The newest whole checkpoint that all nodes can have; half-written ones are removed."""

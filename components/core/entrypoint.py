@@ -12,13 +12,12 @@ import sys
 from pathlib import Path
 
 from compaware.components.core.config import CONFIG_VARIABLE, ComponentConfig, read_values, validate
-from compaware.components.core.errors import UserError
+from compaware.components.core.errors import ERROR_PREFIX, USER_ERROR_EXIT_CODE, UserError
 from compaware.components.core.logs import setup_logging
 from compaware.components.core.staging import Staging
 from compaware.components.core.summary import Summary
 from compaware.components.core.workspace import run_stage
 
-USER_ERROR_EXIT_CODE = 2
 log = logging.getLogger("compaware")
 
 
@@ -41,7 +40,7 @@ def main(module: str, config_class: type[ComponentConfig], measures_speed: bool 
         staging = Staging.plan(config_class, read_values(arguments.config, arguments.overrides))
         summary = _run(module, validate(config_class, staging.values), staging)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
+        print(f"{ERROR_PREFIX}{error}", file=sys.stderr, flush=True)
         sys.exit(USER_ERROR_EXIT_CODE)
     for name, value in summary.metrics.items():
         log.info("%s = %.6g", name, value)

@@ -1,5 +1,9 @@
 """The one exception that means: the user can mend this."""
 
+# How a component's process tells of one: this exit code, and a line on standard error that begins so.
+USER_ERROR_EXIT_CODE = 2
+ERROR_PREFIX = "error: "
+
 
 class UserError(Exception):
     """A mistake in what the user gave us.

@@ -4,7 +4,6 @@ Any path in a component's configuration may be a URI (file, s3, minio) instead. 
 checked against its manifest; what KFP has sent, when the task that made it was done, has none.
 """
 
-import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from compaware.components.core.distributed import broadcast, is_main
 from compaware.components.core.summary import FILE_NAME, Summary
 from compaware.components.core.workspace import earlier_result
 from compaware.components.storage import delete, exists, fetch, is_uri, read_text, upload
+from compaware.components.storage.manifest import short_hash
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Staging:
         """Finds the URIs among a configuration's paths; nothing is read yet."""
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "compaware"
         uris = {key: str(values[key]) for key in _path_keys(config_class) if is_uri(str(values.get(key)))}
-        local = {key: str(root / "runs" / hashlib.sha256(uri.encode()).hexdigest()[:16]) for key, uri in uris.items()}
+        local = {key: str(root / "runs" / short_hash(uri)) for key, uri in uris.items()}
         return cls(
             {**values, **local},
             {key: uri for key, uri in uris.items() if not key.endswith("output")},
@@ -70,7 +70,7 @@ class Staging:
         uri = self.outputs.get("output")
         summary = None
         if uri and is_main() and config.existing_output != "overwrite" and exists(uri):
-            summary = earlier_result(config, Summary.model_validate_json(read_text(uri, FILE_NAME)), uri)
+            summary = earlier_result(config, sent_summary(uri), uri)
         return broadcast(summary)
 
     def send(self, config: ComponentConfig) -> None:
@@ -84,6 +84,15 @@ class Staging:
                 upload(getattr(config, key), self.outputs[key])
             if config.work_uri:
                 delete(config.work_uri)
+
+
+def sent_summary(uri: str) -> Summary:
+    """Reads the summary of an output that was sent, without the rest of it.
+
+    Raises:
+        UserError: The output is not complete, or cannot be reached.
+    """
+    return Summary.model_validate_json(read_text(uri, FILE_NAME))
 
 
 def _path_keys(config_class: type[ComponentConfig]) -> list[str]:

@@ -182,8 +182,8 @@ class CompressionTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         if self.args.train_sampling_strategy != "group_by_length":
             return super()._get_train_sampler(train_dataset)
-        lengths = [len(ids) for ids in (train_dataset or self.train_dataset)["input_ids"]]
-        return LengthBucketSampler(lengths, self.args.train_batch_size * self.args.world_size, self.args.seed)
+        lengths = (train_dataset or self.train_dataset)["length"]
+        return LengthBucketSampler(list(lengths), self.args.train_batch_size * self.args.world_size, self.args.seed)
 
     def compute_loss(
         self,

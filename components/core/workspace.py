@@ -30,7 +30,7 @@ class Workspace:
         self.work = config.work or config.output.with_name(config.output.name + ".work")
         self.output = self.work / "output"
         self.work_uri = config.work_uri
-        self.identity = _identity(config.model_dump(mode="json"))
+        self.identity = identity_of(config.model_dump(mode="json"))
         self._extras: dict[Path, Path] = {}
 
     def extra(self, final: Path) -> Path:
@@ -108,7 +108,7 @@ def earlier_result(config: ComponentConfig, summary: Summary, where: Path | str)
     """
     if config.existing_output == "error":
         raise _not_empty(where)
-    if _identity(summary.config) == _identity(config.model_dump(mode="json")):
+    if identity_of(summary.config) == identity_of(config.model_dump(mode="json")):
         return summary
     raise UserError(f"{where} was made with other settings: set existing_output=overwrite to redo it")
 
@@ -117,7 +117,7 @@ def _not_empty(where: Path | str) -> UserError:
     return UserError(f"{where} is not empty: choose another output, or set existing_output to 'resume' or 'overwrite'")
 
 
-def _identity(values: dict[str, Any]) -> str:
-    # Where a stage runs and writes is not what it makes: a resumed run may change it.
+def identity_of(values: dict[str, Any]) -> str:
+    """SHA-256 of a configuration; where a stage runs and writes is no part of it, so a resumed run may move."""
     values = {key: value for key, value in values.items() if not key.startswith("work") and not key.endswith("output")}
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
+from compaware.components.core.errors import ERROR_PREFIX, USER_ERROR_EXIT_CODE
 from compaware.components.launch.job import JobKind
 from compaware.components.launch.options import JobOptions
 
-USER_ERROR_EXIT_CODE = 2
 # The job's failure and its pods' come by different watches: what is known this much later is all there is.
 SETTLE_S = 2.0
-_ERROR_PREFIX = "error: "
 _SIGNALLED = 128
 
 
@@ -250,5 +249,5 @@ def _last_line(text: str) -> str:
 
 def _error_line(text: str) -> str:
     """What the component's `error: …` line says."""
-    lines = [line.removeprefix(_ERROR_PREFIX) for line in text.splitlines() if line.startswith(_ERROR_PREFIX)]
+    lines = [line.removeprefix(ERROR_PREFIX) for line in text.splitlines() if line.startswith(ERROR_PREFIX)]
     return lines[-1] if lines else ""

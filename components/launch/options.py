@@ -9,6 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from compaware.components import images
 
+# Kubeflow Pipelines' own secret for its object store, and the variables that its keys become.
+OBJECT_STORE_SECRET = "mlpipeline-minio-artifact"
+OBJECT_STORE_KEYS = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 _FACTORS: dict[str, int | str] = {"": 1, "m": "0.001", "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _FACTORS |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
@@ -71,7 +74,7 @@ class JobOptions(BaseModel):
         default_factory=dict, description="Variables from secrets: NAME -> {secret: …, key: …}."
     )
     storage_secret: str = Field(
-        default="mlpipeline-minio-artifact",
+        default=OBJECT_STORE_SECRET,
         description="Secret with the object store's keys `accesskey` and `secretkey`; empty where pods have others.",
     )
     volumes: dict[str, str] = Field(

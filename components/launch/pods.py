@@ -5,6 +5,7 @@ from typing import Any
 
 from compaware.components.core.config import CONFIG_VARIABLE
 from compaware.components.launch.job import Job
+from compaware.components.launch.options import OBJECT_STORE_KEYS
 
 WORK_FOLDER = "/work"
 APP_LABEL = {"app.kubernetes.io/part-of": "compaware"}
@@ -35,8 +36,8 @@ def environment(job: Job) -> list[dict[str, Any]]:
     }
     listed: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in values.items()]
     secret = job.options.storage_secret
-    keys = {"AWS_ACCESS_KEY_ID": "accesskey", "AWS_SECRET_ACCESS_KEY": "secretkey"} if secret else {}
-    references = {name: {"name": secret, "key": key, "optional": True} for name, key in keys.items()}
+    keys = OBJECT_STORE_KEYS if secret else {}
+    references = {name: {"name": secret, "key": key, "optional": True} for key, name in keys.items()}
     references |= {name: {"name": one.secret, "key": one.key} for name, one in job.options.secret_env.items()}
     return listed + [{"name": name, "valueFrom": {"secretKeyRef": one}} for name, one in references.items()]
 

@@ -1,19 +1,17 @@
 """What a KFP component's function calls: runs the component where it belongs, and gives its summary."""
 
-import hashlib
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 from compaware.components.core.config import validate
-from compaware.components.core.errors import UserError
-from compaware.components.core.summary import FILE_NAME, Summary
+from compaware.components.core.errors import ERROR_PREFIX, UserError
+from compaware.components.core.staging import sent_summary
+from compaware.components.core.summary import Summary
+from compaware.components.core.workspace import identity_of
 from compaware.components.launch.errors import JobError
 from compaware.components.launch.launcher import run_job
 from compaware.components.launch.options import JobOptions
-from compaware.components.launch.torchrun import ERROR_PREFIX
-from compaware.components.storage import read_text
 
 WORK_ROOT_VARIABLE = "COMPAWARE_WORK_ROOT"
 
@@ -45,9 +43,9 @@ def run_component(name: str, config: dict[str, Any], options: dict[str, Any] | N
         if not here:
             given["work_uri"] = f"{given['output']}.work"
         elif WORK_ROOT_VARIABLE in os.environ:
-            given["work"] = str(Path(os.environ[WORK_ROOT_VARIABLE]) / f"{name}-{_identity(given)}")
+            given["work"] = str(Path(os.environ[WORK_ROOT_VARIABLE]) / f"{name}-{identity_of(given)[:16]}")
         run_job(name, given, wanted)
-        return Summary.load(given["output"]) if here else _sent_summary(given["output"])
+        return Summary.load(given["output"]) if here else sent_summary(given["output"])
     except (UserError, JobError) as failure:
         raise SystemExit(f"{ERROR_PREFIX}{failure}") from failure
 
@@ -61,15 +59,6 @@ def _place(value: Any, here: bool) -> Any:
     if not hasattr(value, "uri"):
         return value
     return value.path if here else value.uri
-
-
-def _sent_summary(output: str) -> Summary:
-    return Summary.model_validate_json(read_text(output, FILE_NAME))
-
-
-def _identity(config: dict[str, Any]) -> str:
-    kept = {key: value for key, value in config.items() if not key.endswith("output")}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def whole_numbers(value: Any) -> Any:

@@ -11,12 +11,10 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple, NoReturn
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.errors import ERROR_PREFIX, USER_ERROR_EXIT_CODE, UserError
 from compaware.components.launch.errors import JobError
-from compaware.components.launch.failure import USER_ERROR_EXIT_CODE
 from compaware.components.launch.job import Job
 
-ERROR_PREFIX = "error: "
 _EXCEPTION = re.compile(r"[\w.]+(Error|Exception): .+")
 
 
