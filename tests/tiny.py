@@ -88,8 +88,8 @@ def make_dataset(
     write_dataset_folder(
         folder,
         {
-            "train": pa.table(generate(train_rows, seed)),
-            "validation": pa.table(generate(validation_rows, seed + 1)),
+            "train": [pa.table(generate(train_rows, seed))],
+            "validation": [pa.table(generate(validation_rows, seed + 1))],
         },
         task="custom",
         problem_type="regression" if regression else "classification",

@@ -106,7 +106,7 @@ def _score(worker: Worker, dataset: PreparedDataset, split: str, work: Path) -> 
     worker.ask(score=str(file), batch_size=_SCORING_BATCH)
     logits = np.load(file)
     manifest = dataset.manifest
-    found = compute_metrics(manifest.metric, logits, dataset.split(split).column("label").to_numpy())[manifest.metric]
+    found = compute_metrics(manifest.metric, logits, dataset.labels(split))[manifest.metric]
     log.info("%s: %s %.4f", worker.task.id, manifest.metric, found)
     return found
 

@@ -1,14 +1,17 @@
 """The Dataset artifact: Parquet splits with uniform columns, and a manifest that says what they are.
 
 Columns of every split: `text`, optionally `text_pair` (strings), and `label` (int64 class index, or float64 for
-regression).
+regression). A split is one file or several, in row order (`train-00000-of-00002.parquet`), each of row groups of
+`GROUP_ROWS` rows, so that a split of any size is written and read a group at a time.
 """
 
 import hashlib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ValidationError
@@ -17,6 +20,10 @@ from compaware.components.core.artifacts import write_text
 from compaware.components.core.errors import UserError
 
 MANIFEST = "manifest.json"
+# Rows of a row group: all but the last of a split have as many.
+GROUP_ROWS = 10_000
+# Row groups of a file.
+_FILE_GROUPS = 50
 ProblemType = Literal["classification", "regression"]
 
 
@@ -61,14 +68,49 @@ class PreparedDataset:
     manifest: Manifest
 
     def split(self, name: str) -> pa.Table:
-        """Reads one split, by memory map.
+        """Reads a split whole; for those that fit in memory, such as validation.
+
+        Raises:
+            UserError: There is no such split.
+        """
+        return pa.concat_tables([pq.read_table(file) for file in self.files(name)])
+
+    def labels(self, name: str) -> np.ndarray:
+        """Reads a split's labels alone: (rows,), int64 or float64.
+
+        Raises:
+            UserError: There is no such split.
+        """
+        return np.concatenate([pq.read_table(file, columns=["label"])["label"].to_numpy() for file in self.files(name)])
+
+    def group_count(self, name: str) -> int:
+        """How many row groups of `GROUP_ROWS` rows a split has; the last one may have fewer."""
+        return -(-self.manifest.splits[name] // GROUP_ROWS)
+
+    def groups(self, name: str, numbers: Iterable[int] | None = None) -> Iterator[pa.Table]:
+        """Reads a split a row group at a time, so that it need not fit in memory.
+
+        Args:
+            name: The split.
+            numbers: Which groups, 0 to `group_count` - 1; all of them when None.
+
+        Raises:
+            UserError: There is no such split.
+        """
+        files = self.files(name)
+        for number in range(self.group_count(name)) if numbers is None else numbers:
+            with pq.ParquetFile(files[number // _FILE_GROUPS]) as file:
+                yield file.read_row_group(number % _FILE_GROUPS)
+
+    def files(self, name: str) -> list[Path]:
+        """A split's files, in row order.
 
         Raises:
             UserError: There is no such split.
         """
         if name not in self.manifest.splits:
             raise UserError(f"{self.path} has no split '{name}': choose from {', '.join(self.manifest.splits)}")
-        return pq.read_table(self.path / f"{name}.parquet", memory_map=True)
+        return [self.path / file for file in _file_names(name, self.manifest.splits[name])]
 
 
 def load_dataset_folder(path: str | Path) -> PreparedDataset:
@@ -85,15 +127,16 @@ def load_dataset_folder(path: str | Path) -> PreparedDataset:
         manifest = Manifest.model_validate_json(file.read_text(encoding="utf-8"))
     except ValidationError as error:
         raise UserError(f"{file} is not a manifest of data_prep: {error.errors()[0]['msg']}") from error
-    missing = [name for name in manifest.splits if not (folder / f"{name}.parquet").is_file()]
+    dataset = PreparedDataset(folder, manifest)
+    missing = [file for name in manifest.splits for file in dataset.files(name) if not file.is_file()]
     if missing:
-        raise UserError(f"{folder} lacks {missing[0]}.parquet: run data_prep again")
-    return PreparedDataset(folder, manifest)
+        raise UserError(f"{folder} lacks {missing[0].name}: run data_prep again")
+    return dataset
 
 
 def write_dataset_folder(
     path: Path,
-    tables: dict[str, pa.Table],
+    splits: Mapping[str, Iterable[pa.Table]],
     *,
     task: str,
     problem_type: ProblemType,
@@ -108,7 +151,7 @@ def write_dataset_folder(
 
     Args:
         path: An existing folder to write into.
-        tables: Split name to a table with the artifact's columns.
+        splits: Split name to tables with the artifact's columns, its rows in order; each is read once.
         task: See `Manifest`, as for all that follow.
         problem_type: Classification or regression.
         text_columns: Source names of the text columns.
@@ -121,8 +164,7 @@ def write_dataset_folder(
     Returns:
         The manifest, with rows and fingerprint filled in.
     """
-    for name, table in tables.items():
-        pq.write_table(table, path / f"{name}.parquet", compression="zstd")
+    written = {name: _write_split(path, name, tables) for name, tables in splits.items()}
     manifest = Manifest(
         task=task,
         problem_type=problem_type,
@@ -130,8 +172,8 @@ def write_dataset_folder(
         label_column=label_column,
         label_names=label_names,
         metric=metric,
-        splits={name: table.num_rows for name, table in tables.items()},
-        fingerprint=_fingerprint(tables, label_names),
+        splits={name: rows for name, (rows, _) in written.items()},
+        fingerprint=_fingerprint({name: digest for name, (_, digest) in written.items()}, label_names),
         source=source,
         notes=notes,
     )
@@ -139,13 +181,57 @@ def write_dataset_folder(
     return manifest
 
 
-def _fingerprint(tables: dict[str, pa.Table], label_names: list[str]) -> str:
-    """Hashes contents, not files, so that the same rows have the same fingerprint under any writer's version."""
-    digest = hashlib.sha256(repr(label_names).encode())
-    for split in sorted(tables):
-        for column in tables[split].column_names:
-            digest.update(f"\0{split}\0{column}\0".encode())
-            for chunk in tables[split].column(column).chunks:
-                for value in chunk.to_pylist():
-                    digest.update(f"{value!r}\n".encode())
-    return digest.hexdigest()
+def _write_split(folder: Path, split: str, tables: Iterable[pa.Table]) -> tuple[int, str]:
+    """Writes a split's files.
+
+    Returns:
+        Rows, and a hash of contents, not files, so that the same rows have the same one under any writer's version.
+    """
+    rows = 0
+    digests: dict[str, Any] = {}
+    parts: list[Path] = []
+    writer: pq.ParquetWriter | None = None
+    for number, group in enumerate(_regroup(tables, GROUP_ROWS)):
+        if number % _FILE_GROUPS == 0:
+            if writer:
+                writer.close()
+            parts.append(folder / f".{split}-{len(parts)}.part")
+            writer = pq.ParquetWriter(parts[-1], group.schema, compression="zstd")
+        assert writer is not None
+        writer.write_table(group)
+        rows += group.num_rows
+        for name in group.column_names:
+            digest = digests.setdefault(name, hashlib.sha256())
+            digest.update("".join(f"{value!r}\n" for value in group.column(name).to_pylist()).encode())
+    if writer:
+        writer.close()
+    for part, name in zip(parts, _file_names(split, rows), strict=True):
+        part.rename(folder / name)
+    return rows, " ".join(f"{name} {digest.hexdigest()}" for name, digest in digests.items())
+
+
+def _regroup(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """Cuts and joins tables to ones of `rows` rows; the last one may have fewer."""
+    pending: list[pa.Table] = []
+    have = 0
+    for table in tables:
+        pending.append(table)
+        have += table.num_rows
+        if have < rows:
+            continue
+        joined = pa.concat_tables(pending)
+        for start in range(0, have - rows + 1, rows):
+            yield joined.slice(start, rows)
+        pending = [joined.slice(have - have % rows)]
+        have %= rows
+    if have:
+        yield pa.concat_tables(pending)
+
+
+def _file_names(split: str, rows: int) -> list[str]:
+    count = -(-rows // (GROUP_ROWS * _FILE_GROUPS))
+    return [f"{split}-{number:05d}-of-{count:05d}.parquet" for number in range(count)]
+
+
+def _fingerprint(digests: dict[str, str], label_names: list[str]) -> str:
+    return hashlib.sha256(repr((label_names, sorted(digests.items()))).encode()).hexdigest()

@@ -44,7 +44,7 @@ def run(config: DataPrepConfig, workspace: Workspace) -> Summary:
     check_classes(tables, labels.names)
     manifest = write_dataset_folder(
         workspace.output,
-        {split: tables[split] for split in sorted(tables, key=_split_order)},
+        {split: [tables[split]] for split in sorted(tables, key=_split_order)},
         task=CUSTOM if task is None else config.task,
         problem_type=labels.problem_type,
         text_columns=columns.text,

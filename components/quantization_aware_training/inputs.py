@@ -74,7 +74,7 @@ class Inputs:
 
     def simulated_labels(self) -> np.ndarray:
         """Labels of those rows."""
-        return self.dataset.split("validation").column("label").to_numpy()[self.simulated_rows]
+        return self.dataset.labels("validation")[self.simulated_rows]
 
     def _batches(self, table: pa.Table) -> list[tuple[np.ndarray, Batch]]:
         columns = tokenize(table, self.tokenizer, self.config.max_length_tokens).to_dict()

@@ -46,7 +46,7 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
     load_libraries_early()
     dataset = load_dataset_folder(config.dataset)
     metric = dataset.manifest.metric
-    labels = dataset.split("validation").column("label").to_numpy()
+    labels = dataset.labels("validation")
     majority = majority_baseline(metric, labels, dataset.manifest.num_labels)
     needed = max(majority + MARGIN_OVER_MAJORITY, config.min_score if config.min_score is not None else -1.0)
     set_seed(config.seed)
@@ -158,7 +158,7 @@ def _confusion(dataset: PreparedDataset, logits: np.ndarray) -> dict[str, list] 
     names = dataset.manifest.label_names
     if not names:
         return None
-    labels = dataset.split("validation").column("label").to_numpy()
+    labels = dataset.labels("validation")
     return {
         "labels": names,
         "matrix": confusion_matrix(labels, logits.argmax(axis=-1), labels=range(len(names))).tolist(),

@@ -1,14 +1,27 @@
 """The Dataset artifact and the soft labels that belong to it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
-from compaware.components.core.dataset import load_dataset_folder
+from compaware.components.core.dataset import GROUP_ROWS, load_dataset_folder, write_dataset_folder
 from compaware.components.core.errors import UserError
 from compaware.components.core.soft_labels import SoftLabelsKey, load_soft_labels, write_soft_labels
 from tests.tiny import make_dataset
+
+DESCRIPTION: dict[str, Any] = {
+    "task": "custom",
+    "problem_type": "classification",
+    "text_columns": ["text"],
+    "label_column": "label",
+    "label_names": ["no", "yes"],
+    "metric": "accuracy",
+    "source": {},
+    "notes": [],
+}
 
 
 def test_the_fingerprint_is_of_the_contents(tmp_path: Path) -> None:
@@ -20,14 +33,30 @@ def test_the_fingerprint_is_of_the_contents(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_whole_is_refused(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data")
-    (tmp_path / "data/train.parquet").unlink()
-    with pytest.raises(UserError, match=r"lacks train\.parquet"):
+    (tmp_path / "data/train-00000-of-00001.parquet").unlink()
+    with pytest.raises(UserError, match=r"lacks train-00000-of-00001"):
         load_dataset_folder(data.path)
     (tmp_path / "data/manifest.json").unlink()
     with pytest.raises(UserError, match=r"no manifest\.json"):
         load_dataset_folder(data.path)
     with pytest.raises(UserError, match="choose from train, validation"):
         data.split("test")
+
+
+def test_a_split_of_several_files_comes_back_in_order_however_it_was_written(tmp_path: Path) -> None:
+    rows = 50 * GROUP_ROWS + 12_345
+    table = pa.table({"text": [f"sentence {row}" for row in range(rows)], "label": np.arange(rows) % 2})
+    ways = {"whole": [table], "pieces": [table.slice(start, 7_777) for start in range(0, rows, 7_777)]}
+    for folder, tables in ways.items():
+        (tmp_path / folder).mkdir()
+        write_dataset_folder(tmp_path / folder, {"train": tables}, **DESCRIPTION)
+    whole, pieces = (load_dataset_folder(tmp_path / folder) for folder in ways)
+    assert [file.name for file in pieces.files("train")] == [f"train-0000{n}-of-00002.parquet" for n in (0, 1)]
+    assert pieces.split("train").equals(table) and np.array_equal(pieces.labels("train"), table["label"])
+    assert whole.manifest.fingerprint == pieces.manifest.fingerprint
+    sizes = [group.num_rows for group in pieces.groups("train")]
+    assert sizes == [GROUP_ROWS] * 51 + [2_345] and pieces.group_count("train") == 52
+    assert next(pieces.groups("train", [51]))["text"][0].as_py() == f"sentence {51 * GROUP_ROWS}"
 
 
 def test_soft_labels_come_back_exactly_and_only_for_their_own_data(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def with_outliers(source: Path, folder: Path) -> Path:
 def soft_labels_for(data: PreparedDataset, folder: Path) -> Path:
     """Soft labels that agree with the data's own."""
     folder.mkdir()
-    labels = data.split("train").column("label").to_numpy()
+    labels = data.labels("train")
     key = SoftLabelsKey(
         dataset_fingerprint=data.manifest.fingerprint,
         split="train",

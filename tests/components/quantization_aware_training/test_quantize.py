@@ -27,7 +27,7 @@ from transformers import AutoTokenizer
 folder, data = sys.argv[1:]
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = openvino.Core().compile_model(folder + "/openvino_model.xml", "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-rows = pyarrow.parquet.read_table(data + "/validation.parquet").to_pydict()
+rows = pyarrow.parquet.read_table(data + "/validation-00000-of-00001.parquet").to_pydict()
 answers = []
 for text in rows["text"]:
     inputs = tokenizer(text, truncation=True, max_length=32, return_tensors="np")

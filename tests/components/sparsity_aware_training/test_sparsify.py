@@ -76,7 +76,7 @@ def retrained(output, values) -> PreTrainedModel:
 
 def make_soft_labels(folder, dataset_folder) -> str:
     dataset = load_dataset_folder(dataset_folder)
-    labels = dataset.split("train").column("label").to_numpy()
+    labels = dataset.labels("train")
     key = SoftLabelsKey(
         dataset_fingerprint=dataset.manifest.fingerprint,
         split="train",

@@ -44,7 +44,7 @@ def test_a_teacher_from_scratch_is_trained_judged_and_its_logits_kept(fine_tuned
     assert summary.metrics["teacher_accuracy"] > 0.9 and summary.metrics["majority_score"] == 0.5
     assert np.trace(summary.facts["confusion_matrix"]["matrix"]) == round(summary.metrics["teacher_accuracy"] * 96)
     logits = load_soft_labels(fine_tuned / "soft", data)
-    labels = data.split("train").column("label").to_numpy()
+    labels = data.labels("train")
     assert logits.dtype == np.float32 and (logits.argmax(-1) == labels).mean() > 0.9
 
 
