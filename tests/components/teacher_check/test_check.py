@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
 from compaware.components.core.config import validate
-from compaware.components.core.dataset import PreparedDataset
+from compaware.components.core.dataset import PreparedDataset, load_dataset_folder, write_dataset_folder
 from compaware.components.core.errors import UserError
 from compaware.components.core.models import load_classifier
 from compaware.components.core.soft_labels import load_soft_labels
@@ -60,6 +61,19 @@ def test_an_untrained_teacher_stops_with_what_to_do(tmp_path: Path, data: Prepar
     with pytest.raises(UserError, match="give a fine-tuned teacher, lower min_score, or set fine_tune_if_needed"):
         check(tmp_path, data, teacher=str(tmp_path / "fresh"))
     assert not (tmp_path / "model").exists() and not (tmp_path / "soft").exists()
+
+
+def test_a_good_teacher_passes_where_nearly_all_rows_are_of_one_class(
+    tmp_path: Path, fine_tuned: Path, data: PreparedDataset
+) -> None:
+    rows = data.split("validation")
+    few = np.flatnonzero(rows["label"].to_numpy() == 0)[:1]
+    unbalanced = rows.take(pa.array([*few, *np.flatnonzero(rows["label"].to_numpy() == 1)]))
+    (tmp_path / "data").mkdir()
+    described = data.manifest.model_dump(exclude={"splits", "fingerprint"})
+    write_dataset_folder(tmp_path / "data", {"train": [data.split("train")], "validation": [unbalanced]}, **described)
+    summary = check(tmp_path, load_dataset_folder(tmp_path / "data"), teacher=str(fine_tuned / "model"))
+    assert summary.metrics["majority_score"] > 0.97 and summary.metrics["teacher_accuracy"] == 1.0
 
 
 def test_min_score_is_a_bar(tmp_path: Path, fine_tuned: Path, data: PreparedDataset) -> None:
