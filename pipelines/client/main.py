@@ -1,4 +1,4 @@
-"""The `compaware` command: runs, validates, lists, compiles and documents the pipelines.
+"""The `compaware` command: runs, submits, schedules, validates, lists, compiles and documents the pipelines.
 
 Exit codes: 0 done, 1 a stage failed, 2 the user can mend it; in both the last line on standard error says why.
 """
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from compaware.components.core.errors import UserError
-from compaware.pipelines.client import catalog, validation
+from compaware.pipelines.client import catalog, cluster, validation
 
 STAGE_FAILED = 1
 USER_ERROR = 2
@@ -57,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     validate = commands.add_parser("validate", help="check a configuration without running it")
     _add_pipeline(validate)
     validate.set_defaults(command=_validate)
+
+    cluster.add_commands(commands, _add_pipeline)
 
     listing = commands.add_parser("list", help="list the pipelines, or a pipeline's parameters")
     listing.add_argument("pipeline", nargs="?", help="a pipeline's name")

@@ -29,13 +29,16 @@ _PYTHON_TYPES: dict[str, Any] = {
 }
 
 
-def load_arguments(spec: dict[str, Any], file: Path | None, words: Sequence[str]) -> dict[str, Any]:
+def load_arguments(
+    spec: dict[str, Any], file: Path | None, words: Sequence[str], *, local: bool = True
+) -> dict[str, Any]:
     """Reads and checks the arguments of a pipeline.
 
     Args:
         spec: The compiled pipeline.
         file: YAML or JSON file of parameters, or None.
         words: `key=value` words that replace the file's values.
+        local: Whether the pipeline runs here, so that local paths must be there.
 
     Returns:
         The parameters that were given, by name.
@@ -52,7 +55,8 @@ def load_arguments(spec: dict[str, Any], file: Path | None, words: Sequence[str]
         _check_component(spec, task, arguments)
     job = {name: arguments[name] for name in JobOptions.model_fields if name in arguments}
     validate(JobOptions, job | arguments.get("job_options", {}))
-    _check_paths(spec, arguments)
+    if local:
+        _check_paths(spec, arguments)
     return arguments
 
 

@@ -1,0 +1,32 @@
+"""The stand-in for a Kubeflow Pipelines server, and commands that talk to it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.services.kfp.stand_in import StandIn, opened
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def server() -> Iterator[StandIn]:
+    description = os.environ.get("KFP_OPENAPI")
+    assert description, "set KFP_OPENAPI to the file kfp_api_single_file.swagger.json of kubeflow/pipelines (v2beta1)"
+    yield from opened(Path(description))
+
+
+@pytest.fixture
+def command(server: StandIn, tmp_path: Path) -> Command:
+    """Runs `compaware WORDS`, or another program, as a person would who has set the server's address."""
+
+    def run(*words: str, program: str = "compaware", **variables: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "KF_PIPELINES_ENDPOINT": server.address, "HOME": str(tmp_path), **variables}
+        file = Path(sys.executable).with_name(program)
+        return subprocess.run([file, *words], env=environment, capture_output=True, text=True, timeout=120, check=False)
+
+    return run

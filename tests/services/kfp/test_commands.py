@@ -1,0 +1,129 @@
+"""submit, status and schedule, and KFP's own commands with our files, against a stand-in for the server."""
+
+import json
+
+from compaware.pipelines.client import catalog
+from tests.services.kfp.conftest import Command
+from tests.services.kfp.stand_in import TOKEN, StandIn
+
+SAMPLE = ("distillation", "--config", str(catalog.folder("distillation") / "configs/sample.yaml"))
+PACKAGE = str(catalog.folder("distillation") / "pipeline.yaml")
+
+
+def test_a_run_is_created_with_the_files_values_and_those_of_the_command_line(server: StandIn, command: Command):
+    done = command("submit", *SAMPLE, "seed=7", "--name", "first", "--experiment", "mine")
+    assert done.returncode == 0, done.stderr
+    (run,), (pipeline,), (experiment,) = (server.items[kind] for kind in ("runs", "pipelines", "experiments"))
+    assert run["display_name"] == "first" and experiment["display_name"] == "mine"
+    assert run["experiment_id"] == experiment["experiment_id"]
+    parameters = run["runtime_config"]["parameters"]
+    assert (parameters["seed"], parameters["task"], parameters["student_layers"]) == (7, "sample", [0, 3])
+    assert pipeline["display_name"] == "compaware-distillation"
+    assert done.stdout == f"run: {run['run_id']} (first)\n"
+
+
+def test_a_version_is_uploaded_once(server: StandIn, command: Command):
+    for _ in range(2):
+        assert command("submit", *SAMPLE).returncode == 0
+    runs = server.items["runs"]
+    assert len(runs) == 2 and runs[0]["pipeline_version_reference"] == runs[1]["pipeline_version_reference"]
+    # The pipeline's first version, which KFP makes itself, and ours.
+    assert len(server.items["pipelines"]) == 1 and len(server.items["versions"]) == 2
+
+
+def test_waiting_tells_of_the_tasks_and_ends_with_the_runs_exit_code(server: StandIn, command: Command):
+    done = command("submit", *SAMPLE, "--wait")
+    assert done.returncode == 0, done.stderr
+    told = ["data-prep: running", "data-prep: succeeded", "benchmark: running", "benchmark: succeeded"]
+    assert done.stdout.splitlines()[1:] == [*told, "the run has ended: succeeded"]
+    server.outcome = "FAILED"
+    failed = command("submit", *SAMPLE, "--wait", "--name", "bad")
+    assert failed.returncode == 1
+    assert failed.stderr == "error: benchmark failed: the accuracy gate stopped it\n"
+    status = command("status", "bad")
+    assert status.stdout.splitlines()[1:] == [
+        "  data-prep: succeeded",
+        "  benchmark: failed",
+        "  benchmark failed: the accuracy gate stopped it",
+    ]
+
+
+def test_a_dry_run_shows_the_request_and_sends_nothing(server: StandIn, command: Command):
+    done = command("submit", *SAMPLE, "--dry-run")
+    assert json.loads(done.stdout)["runtime_config"]["parameters"]["task"] == "sample"
+    assert not any(server.items.values())
+
+
+def test_a_wrong_configuration_is_refused_before_the_server_is_asked(server: StandIn, command: Command):
+    done = command("submit", *SAMPLE, "sed=1")
+    assert done.returncode == 2 and "'sed'" in done.stderr and done.stderr.count("\n") == 1
+    assert not any(server.items.values())
+
+
+def test_refusals_are_one_line_that_says_what_to_do(server: StandIn, command: Command):
+    server.needs_token, server.namespaces = True, {"team-a"}
+    unknown = command("submit", *SAMPLE, "--namespace", "team-a")
+    assert unknown.returncode == 2 and "set KF_PIPELINES_TOKEN" in unknown.stderr
+    refused = command("submit", *SAMPLE, "--namespace", "team-b", KF_PIPELINES_TOKEN=TOKEN)
+    assert refused.returncode == 2 and "check --namespace" in refused.stderr
+    away = command("submit", *SAMPLE, "--host", "http://127.0.0.1:9")
+    assert away.returncode == 2 and "no Kubeflow Pipelines server answers at http://127.0.0.1:9" in away.stderr
+    nothing = command("status", "nothing", KF_PIPELINES_TOKEN=TOKEN)
+    assert nothing.returncode == 2 and "does not have that" in nothing.stderr
+    for done in (unknown, refused, away, nothing):
+        assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
+        assert TOKEN not in done.stderr
+    allowed = command("submit", *SAMPLE, "--namespace", "team-a", KF_PIPELINES_TOKEN=TOKEN)
+    assert allowed.returncode == 0, allowed.stderr
+
+
+def test_a_schedule_is_created_once_and_replaced_where_it_changes(server: StandIn, command: Command):
+    nightly = ("schedule", "set", *SAMPLE, "--name", "nightly")
+    cron = ("--cron", "0 0 3 * * *")
+    assert "nightly: created (times are those of the server's zone: UTC" in command(*nightly, *cron).stdout
+    (first,) = server.items["recurring_runs"]
+    assert (first["status"], first["no_catchup"], first["trigger"]["cron_schedule"]["cron"]) == (
+        "ENABLED",
+        True,
+        "0 0 3 * * *",
+    )
+    assert "nightly: unchanged" in command(*nightly, *cron).stdout
+    assert server.items["recurring_runs"] == [first]
+    assert "nightly: replaced" in command(*nightly, "--every", "12h", "--max-concurrency", "2").stdout
+    (second,) = server.items["recurring_runs"]
+    assert second["trigger"]["periodic_schedule"]["interval_second"] in (43200, "43200")
+    assert "nightly: replaced" in command(*nightly, "--every", "12h", "--max-concurrency", "2", "seed=9").stdout
+    assert "unchanged" in command(*nightly, "--every", "12h", "--max-concurrency", "2", "seed=9").stdout
+
+
+def test_schedules_are_listed_switched_and_deleted_by_name(server: StandIn, command: Command):
+    for name in ("a", "b", "c"):
+        command("schedule", "set", *SAMPLE, "--name", name, "--every", "7d", "--disabled")
+    assert command("schedule", "enable", "b").stdout == "schedule b: enabled\n"
+    listed = command("schedule", "list").stdout.splitlines()
+    assert listed[:3] == [f"{name}: every 604800 s, {'en' if name == 'b' else 'dis'}abled" for name in "abc"]
+    assert command("schedule", "disable", "b").returncode == command("schedule", "delete", "a").returncode == 0
+    assert {run["display_name"]: run["status"] for run in server.items["recurring_runs"]} == {
+        "b": "DISABLED",
+        "c": "DISABLED",
+    }
+    missing = command("schedule", "delete", "a")
+    assert missing.returncode == 2 and missing.stderr == "error: there is no schedule 'a': there is b, c\n"
+
+
+def test_kfps_own_commands_take_our_packages(server: StandIn, command: Command):
+    created = command(
+        *("--endpoint", server.address, "run", "create", "--experiment-name", "mine", "--run-name", "plain"),
+        *("--package-file", PACKAGE, "task=sample", "seed=3"),
+        program="kfp",
+    )
+    assert created.returncode == 0, created.stderr
+    (run,) = server.items["runs"]
+    assert run["runtime_config"]["parameters"]["task"] == "sample"
+    scheduled = command(
+        *("--endpoint", server.address, "recurring-run", "create", "--experiment-name", "mine", "--job-name", "plain"),
+        *("--cron-expression", "0 0 3 * * *", "--enabled", "--pipeline-package-path", PACKAGE, "task=sample"),
+        program="kfp",
+    )
+    assert scheduled.returncode == 0, scheduled.stderr
+    assert server.items["recurring_runs"][0]["status"] == "ENABLED"
