@@ -66,7 +66,10 @@ def export_program(model: PreTrainedModel) -> torch.export.ExportedProgram:
     Its keyword inputs are `input_names(model)`, its output is the logits (batch, labels).
     """
     names = input_names(model)
-    wrapper = LogitsOnly(copy.deepcopy(model).float().eval())
+    copied = copy.deepcopy(model).float().eval()
+    # Decoders would put keys and values away for a next token, which a classifier has no use for.
+    copied.config.use_cache = False
+    wrapper = LogitsOnly(copied)
     shapes = dynamic_shapes(names, max_sequence_tokens(model.config))
     return torch.export.export(wrapper, (), kwargs=example_inputs(names), dynamic_shapes=shapes)
 
