@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from compaware.components.core.artifacts import write_text
 from compaware.components.core.dataset import Manifest
 from compaware.components.data_prep.lengths import Lengths
+from compaware.components.data_prep.split import Split
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _TARGET_BINS = 10
@@ -22,23 +22,23 @@ _EXAMPLES = 30
 _EXAMPLE_CHARACTERS = 240
 
 
-def describe(manifest: Manifest, tables: dict[str, pa.Table], lengths: Lengths) -> dict[str, Any]:
+def describe(manifest: Manifest, splits: dict[str, Split], lengths: Lengths) -> dict[str, Any]:
     """Gathers what the card shows, as plain JSON values.
 
     Returns:
         `manifest`, `balance` (class or range, and its rows in each split), `lengths` and `examples`.
     """
-    groups = _groups(manifest, tables)
-    names = manifest.label_names or _range_names(tables)
+    groups, names = _groups(manifest, splits)
+    rows = {split: np.bincount(found, minlength=len(names)).tolist() for split, found in groups.items()}
     balance = [
-        {"name": name, "rows": {split: int((found == index).sum()) for split, found in groups.items()}}
+        {"name": name, "rows": {split: found[index] for split, found in rows.items()}}
         for index, name in enumerate(names)
     ]
     return {
         "manifest": manifest.model_dump(mode="json"),
         "balance": balance,
         "lengths": dataclasses.asdict(lengths),
-        "examples": _examples(tables["train"], groups["train"], names),
+        "examples": _examples(splits["train"], groups["train"], names),
     }
 
 
@@ -56,36 +56,26 @@ def write_card(facts: dict[str, Any], folder: Path) -> None:
         write_text(folder / name, environment.get_template(f"{name}.j2").render(facts))
 
 
-def _groups(manifest: Manifest, tables: dict[str, pa.Table]) -> dict[str, np.ndarray]:
-    """The class of each row, or the range of targets that it falls in."""
-    labels = {split: table.column("label").to_numpy() for split, table in tables.items()}
+def _groups(manifest: Manifest, splits: dict[str, Split]) -> tuple[dict[str, np.ndarray], list[str]]:
+    """The class of each row, or the range of targets that it falls in; and the names of these."""
+    labels = {name: split.labels for name, split in splits.items()}
     if manifest.label_names:
-        return labels
-    edges = _edges(tables)
-    return {split: np.clip(np.digitize(found, edges) - 1, 0, _TARGET_BINS - 1) for split, found in labels.items()}
+        return labels, manifest.label_names
+    low = min(found.min() for found in labels.values())
+    high = max(found.max() for found in labels.values())
+    edges = np.linspace(low, high, _TARGET_BINS + 1)
+    groups = {name: np.clip(np.digitize(found, edges) - 1, 0, _TARGET_BINS - 1) for name, found in labels.items()}
+    return groups, [f"{start:.3g} to {end:.3g}" for start, end in itertools.pairwise(edges)]
 
 
-def _range_names(tables: dict[str, pa.Table]) -> list[str]:
-    edges = _edges(tables)
-    return [f"{low:.3g} to {high:.3g}" for low, high in itertools.pairwise(edges)]
-
-
-def _edges(tables: dict[str, pa.Table]) -> np.ndarray:
-    everything = np.concatenate([table.column("label").to_numpy() for table in tables.values()])
-    return np.linspace(everything.min(), everything.max(), _TARGET_BINS + 1)
-
-
-def _examples(train: pa.Table, groups: np.ndarray, names: list[str]) -> list[dict[str, Any]]:
+def _examples(train: Split, groups: np.ndarray, names: list[str]) -> list[dict[str, Any]]:
     """The first rows of each class or range."""
     each = max(1, min(_EXAMPLES_PER_CLASS, _EXAMPLES // len(names)))
-    rows = [row for group in range(len(names)) for row in np.flatnonzero(groups == group)[:each]][:_EXAMPLES]
-    return [
-        {
-            "name": names[groups[row]],
-            "texts": [_short(train.column(name)[row].as_py()) for name in train.column_names if name != "label"],
-        }
-        for row in map(int, rows)
-    ]
+    firsts = (row for group in range(len(names)) for row in np.flatnonzero(groups == group)[:each].tolist())
+    rows = list(itertools.islice(firsts, _EXAMPLES))
+    found = (row for table in train.take(np.sort(rows)).tables() for row in table.drop_columns("label").to_pylist())
+    texts = dict(zip(sorted(rows), found, strict=True))
+    return [{"name": names[groups[row]], "texts": [_short(text) for text in texts[row].values()]} for row in rows]
 
 
 def _short(text: str) -> str:

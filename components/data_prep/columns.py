@@ -57,7 +57,7 @@ def _usual_text_columns(table: pa.Table, label: str, task: Task | None) -> list[
 
 
 def take_columns(tables: dict[str, pa.Table], columns: Columns) -> tuple[dict[str, pa.Table], list[str]]:
-    """Renames the chosen columns to `text`, `text_pair` and `label` (still as the source has it).
+    """Renames the chosen columns to `text`, `text_pair` and `label`; their values stay as and where they are.
 
     Returns:
         The tables, and notes about test splits that were left out for want of labels.
@@ -89,7 +89,7 @@ def _text(table: pa.Table, name: str, split: str) -> pa.ChunkedArray:
     if column.null_count:
         row = pc.index(column.is_null(), True).as_py() + 1
         raise UserError(f"row {row} of the {split} split has no text in '{name}': fill it in or leave the row out")
-    return column.cast(pa.string())
+    return column
 
 
 def _listed(table: pa.Table) -> str:

@@ -1,17 +1,18 @@
 """Labels as the artifact holds them: class indices with names in a stable order, or numbers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from compaware.components.core.dataset import ProblemType
 from compaware.components.core.errors import UserError
 
 # GLUE publishes its test splits with this in place of every label.
-_WITHHELD = {None, "", "-1", -1}
+_WITHHELD = (None, "", "-1", -1)
 # A label as read: parsed to a number where the whole column is numbers.
 Value = str | int | float
 
@@ -23,14 +24,39 @@ class Labels:
     Attributes:
         problem_type: Classification or regression.
         names: Class names in index order; empty for regression.
-        arrays: int64 class indices or float64 numbers for each split.
+        arrays: (rows,) int64 class indices or float64 numbers for each split.
         notes: What was left out or taken for granted.
     """
 
     problem_type: ProblemType
     names: list[str]
-    arrays: dict[str, pa.Array]
+    arrays: dict[str, np.ndarray]
     notes: list[str]
+
+
+@dataclass(frozen=True)
+class _Column:
+    """The labels of a split as read: each one once, so that no row costs a Python object.
+
+    Attributes:
+        values: The labels that occur, in no order; one may be there in several spellings.
+        codes: (rows,) index into `values`.
+    """
+
+    values: list[Any]
+    codes: np.ndarray
+
+    def find(self, wrong: Callable[[Any], bool]) -> tuple[int, Any] | None:
+        """The number, from 1, and the label of the first row with a label that is wrong."""
+        rows = np.array([wrong(value) for value in self.values])[self.codes]
+        if not rows.any():
+            return None
+        row = int(rows.argmax())
+        return row + 1, self.values[self.codes[row]]
+
+    def encode(self, encoded: Sequence[float], dtype: type[np.generic]) -> np.ndarray:
+        """(rows,) what each row's label is encoded as, given that for `values`."""
+        return np.array(encoded, dtype)[self.codes]
 
 
 def encode_labels(
@@ -49,45 +75,64 @@ def encode_labels(
     Raises:
         UserError: A label is missing, out of range, not a number, or unknown in the training split.
     """
-    values, notes = _read(columns)
-    fractions = all(isinstance(value, float) for value in values["train"])
+    found, notes = _read(columns)
+    fractions = all(isinstance(value, float) for value in found["train"].values)
     if problem_type is None:
         problem_type = "regression" if fractions and not label_names else "classification"
     if problem_type == "regression":
         if label_names:
             raise UserError("label_names is for classes: leave it out for regression")
-        arrays = {split: pa.array(_numbers(found, split), pa.float64()) for split, found in values.items()}
+        arrays = {split: _numbers(column, split) for split, column in found.items()}
         return Labels(problem_type, [], arrays, notes)
     if fractions:
         raise UserError("the labels are fractions: set problem_type=regression, or another label_column")
-    names, index = _classes(values["train"], label_names)
-    arrays = {
-        split: pa.array(_indices(found, split, index, names, given=bool(label_names)), pa.int64())
-        for split, found in values.items()
-    }
+    names, index = _classes(found["train"].values, label_names)
+    arrays = {split: _indices(column, split, index, names, given=bool(label_names)) for split, column in found.items()}
     return Labels(problem_type, names, arrays, notes)
 
 
-def _read(columns: dict[str, pa.ChunkedArray]) -> tuple[dict[str, list[Value]], list[str]]:
+def _read(columns: dict[str, pa.ChunkedArray]) -> tuple[dict[str, _Column], list[str]]:
     """Reads all labels; they are numbers only where all splits agree that they are."""
-    raw: dict[str, list[Any]] = {}
+    found: dict[str, _Column] = {}
     notes = []
     for split, column in columns.items():
-        found = [str(value).lower() if isinstance(value, bool) else value for value in column.to_pylist()]
-        if split == "test" and all(value in _WITHHELD for value in found):
+        read = _distinct(column)
+        if split == "test" and all(value in _WITHHELD for value in read.values):
             notes.append("The test split has no labels and is left out.")
             continue
-        for row, value in enumerate(found, start=1):
-            if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+        wrong = read.find(lambda value: _is_missing(value) or not isinstance(value, str | int | float))
+        if wrong:
+            row, value = wrong
+            if _is_missing(value):
                 raise UserError(f"row {row} of the {split} split has no label: fill it in or leave the row out")
-            if not isinstance(value, str | int | float):
-                raise UserError(f"row {row} of the {split} split has a {type(value).__name__} as its label")
-        raw[split] = found
-    numbers = _numeric([value for found in raw.values() for value in found])
+            raise UserError(f"row {row} of the {split} split has a {type(value).__name__} as its label")
+        found[split] = read
+    numbers = _numeric([value for column in found.values() for value in column.values])
     if numbers is None:
-        return {split: [str(value) for value in found] for split, found in raw.items()}, notes
+        return {
+            split: _Column([str(value) for value in read.values], read.codes) for split, read in found.items()
+        }, notes
     rest = iter(numbers)
-    return {split: [next(rest) for _ in found] for split, found in raw.items()}, notes
+    return {split: _Column([next(rest) for _ in read.values], read.codes) for split, read in found.items()}, notes
+
+
+def _distinct(column: pa.ChunkedArray) -> _Column:
+    if pa.types.is_dictionary(column.type):
+        # Its values need not occur, or only once.
+        column = column.cast(column.type.value_type)
+    try:
+        encoded = column.dictionary_encode(null_encoding="encode").combine_chunks()
+    except pa.ArrowNotImplementedError:
+        # Lists and the like, which are no labels: any of them stands for all.
+        valid = column.is_valid().to_numpy()
+        example = column.drop_null()[0].as_py() if valid.any() else None
+        return _Column([None, example], valid.astype(np.int32))
+    values = [str(value).lower() if isinstance(value, bool) else value for value in encoded.dictionary.to_pylist()]
+    return _Column(values, encoded.indices.to_numpy())
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
 
 
 def _numeric(values: list[Value]) -> Sequence[Value] | None:
@@ -118,11 +163,12 @@ def _as_float(value: Value) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _numbers(values: list[Value], split: str) -> list[float]:
-    for row, value in enumerate(values, start=1):
-        if _as_float(value) is None:
-            raise UserError(f"row {row} of the {split} split has the label '{value}': regression needs numbers")
-    return [float(value) for value in values]
+def _numbers(column: _Column, split: str) -> np.ndarray:
+    wrong = column.find(lambda value: _as_float(value) is None)
+    if wrong:
+        row, value = wrong
+        raise UserError(f"row {row} of the {split} split has the label '{value}': regression needs numbers")
+    return column.encode([float(value) for value in column.values], np.float64)
 
 
 def _classes(train: list[Value], label_names: list[str] | None) -> tuple[list[str], dict[Value, int]]:
@@ -138,15 +184,16 @@ def _classes(train: list[Value], label_names: list[str] | None) -> tuple[list[st
     return label_names, {index: index for index in range(len(label_names))}
 
 
-def _indices(values: list[Value], split: str, index: dict[Value, int], names: list[str], *, given: bool) -> list[int]:
-    for row, value in enumerate(values, start=1):
-        if value not in index:
-            shown = ", ".join(names[:20])
-            if not given:
-                reason = f"which the training split lacks: it has {shown}"
-            elif isinstance(value, str):
-                reason = f"which is none of {shown}"
-            else:
-                reason = f"which is out of range: the {len(names)} classes ({shown}) are 0 to {len(names) - 1}"
-            raise UserError(f"row {row} of the {split} split has the label '{value}', {reason}")
-    return [index[value] for value in values]
+def _indices(column: _Column, split: str, index: dict[Value, int], names: list[str], *, given: bool) -> np.ndarray:
+    wrong = column.find(lambda value: value not in index)
+    if wrong:
+        row, value = wrong
+        shown = ", ".join(names[:20])
+        if not given:
+            reason = f"which the training split lacks: it has {shown}"
+        elif isinstance(value, str):
+            reason = f"which is none of {shown}"
+        else:
+            reason = f"which is out of range: the {len(names)} classes ({shown}) are 0 to {len(names) - 1}"
+        raise UserError(f"row {row} of the {split} split has the label '{value}', {reason}")
+    return column.encode([index[value] for value in column.values], np.int64)

@@ -1,10 +1,12 @@
 """The work of data_prep: from rows as they are found to a Dataset artifact with its data card."""
 
 import logging
+from collections.abc import Iterator
 
 import pyarrow as pa
 
 from compaware.components.core.dataset import ProblemType, write_dataset_folder
+from compaware.components.core.progress import Progress
 from compaware.components.core.summary import Summary
 from compaware.components.core.tasks import Task, get_task
 from compaware.components.core.workspace import Workspace
@@ -15,6 +17,7 @@ from compaware.components.data_prep.labels import Labels, encode_labels
 from compaware.components.data_prep.lengths import measure_lengths
 from compaware.components.data_prep.rows import check_classes, drop_duplicates, limit_rows, split_validation
 from compaware.components.data_prep.sources import Source, read_source
+from compaware.components.data_prep.split import Split
 
 log = logging.getLogger(__name__)
 
@@ -27,24 +30,25 @@ def run(config: DataPrepConfig, workspace: Workspace) -> Summary:
     """
     own_data = config.task == CUSTOM or (config.task == "sample" and config.data is not None)
     task = None if own_data else get_task(config.task)
-    source = read_source(config, task, workspace.work / "downloads")
+    source = read_source(config, task, workspace.work)
     columns = choose_columns(source.tables["train"], config, task)
     tables, notes = take_columns(source.tables, columns)
     labels = _encode(tables, config, task, source, columns.label)
-    tables = {split: _with_labels(tables[split], array) for split, array in labels.arrays.items()}
+    splits = {name: Split.whole(tables[name].drop_columns("label"), array) for name, array in labels.arrays.items()}
     notes += labels.notes
-    if "validation" not in tables:
-        tables |= split_validation(tables["train"], config.validation_fraction, config.seed)
-        rows = tables["validation"].num_rows
+    if "validation" not in splits:
+        splits |= split_validation(splits["train"], config.validation_fraction, config.seed)
+        rows = splits["validation"].num_rows
         notes.append(f"There was no validation split: {rows} rows of training became one (seed {config.seed}).")
-    tables, duplicates = drop_duplicates(tables, keep=config.keep_duplicates)
+    splits, duplicates = drop_duplicates(splits, keep=config.keep_duplicates)
     notes += duplicates.notes()
-    tables, limited = _limit(tables, config)
+    splits, limited = _limit(splits, config)
     notes += limited
-    check_classes(tables, labels.names)
+    check_classes(splits, labels.names)
+    lengths = measure_lengths(splits, config.tokenizer, workspace.work / "downloads", config.seed)
     manifest = write_dataset_folder(
         workspace.output,
-        {split: [tables[split]] for split in sorted(tables, key=_split_order)},
+        {name: _with_progress(name, splits[name]) for name in sorted(splits, key=_split_order)},
         task=CUSTOM if task is None else config.task,
         problem_type=labels.problem_type,
         text_columns=columns.text,
@@ -54,8 +58,7 @@ def run(config: DataPrepConfig, workspace: Workspace) -> Summary:
         source=source.description,
         notes=notes,
     )
-    lengths = measure_lengths(tables, config.tokenizer, workspace.work / "downloads")
-    facts = describe(manifest, tables, lengths)
+    facts = describe(manifest, splits, lengths)
     write_card(facts, workspace.output)
     for note in notes:
         log.info("note: %s", note)
@@ -82,24 +85,29 @@ def _encode(
     return encode_labels({split: table.column("label") for split, table in tables.items()}, problem_type, names)
 
 
-def _with_labels(table: pa.Table, labels: pa.Array) -> pa.Table:
-    return table.set_column(table.column_names.index("label"), "label", labels)
-
-
-def _limit(tables: dict[str, pa.Table], config: DataPrepConfig) -> tuple[dict[str, pa.Table], list[str]]:
+def _limit(splits: dict[str, Split], config: DataPrepConfig) -> tuple[dict[str, Split], list[str]]:
     limits = {
         "train": config.max_train_rows,
         "validation": config.max_validation_rows,
         "validation_mismatched": config.max_validation_rows,
         "test": config.max_test_rows,
     }
-    limited = {split: limit_rows(table, limits[split], config.seed) for split, table in tables.items()}
+    limited = {name: limit_rows(split, limits[name], config.seed) for name, split in splits.items()}
     notes = [
-        f"{limited[split].num_rows} of {table.num_rows} {split} rows were kept, stratified (seed {config.seed})."
-        for split, table in tables.items()
-        if limited[split].num_rows < table.num_rows
+        f"{limited[name].num_rows} of {split.num_rows} {name} rows were kept, stratified (seed {config.seed})."
+        for name, split in splits.items()
+        if limited[name].num_rows < split.num_rows
     ]
     return limited, notes
+
+
+def _with_progress(name: str, split: Split) -> Iterator[pa.Table]:
+    progress = Progress("row", split.num_rows)
+    done = 0
+    for table in split.tables():
+        yield table
+        done += table.num_rows
+        progress.update(done, f"{name} written")
 
 
 def _metric(task: Task | None, labels: Labels) -> str:

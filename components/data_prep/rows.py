@@ -1,12 +1,14 @@
 """Which rows stay: duplicates, stratified limits, and a validation split where there is none."""
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from compaware.components.core.errors import UserError
+from compaware.components.core.progress import Progress
+from compaware.components.data_prep.split import Split
 
 # Regression targets are stratified by this many ranges of equal size.
 _TARGET_RANGES = 10
@@ -41,65 +43,103 @@ class Duplicates:
         return [sentence for sentence, count in sentences.items() if count]
 
 
-def drop_duplicates(tables: dict[str, pa.Table], *, keep: bool) -> tuple[dict[str, pa.Table], Duplicates]:
+def drop_duplicates(splits: dict[str, Split], *, keep: bool) -> tuple[dict[str, Split], Duplicates]:
     """Finds exact duplicates and leaves those of validation out of training, unless `keep`.
+
+    Texts are known by a hash of 64 bits: that two different ones of a hundred million share one has a chance of 3 in
+    10,000.
 
     Raises:
         UserError: No training row would be left.
     """
-    texts = {split: _texts(table) for split, table in tables.items()}
-    validation = {text for split, found in texts.items() if split.startswith("validation") for text in found}
-    test = set(texts.get("test", ()))
-    leaked = np.array([text in validation for text in texts["train"]])
-    labels: dict[tuple[str, ...], set[float]] = {}
-    for split, found in texts.items():
-        if split != "test":
-            for text, label in zip(found, tables[split].column("label").to_pylist(), strict=True):
-                labels.setdefault(text, set()).add(label)
+    hashes = _hash_texts(splits)
+    # From here on, only rows whose text occurs more than once matter.
+    repeated = pa.array(_repeated(np.concatenate(list(hashes.values()))))
+    where = {split: _indices_in(found, repeated) for split, found in hashes.items()}
+    texts = {split: hashes[split][rows] for split, rows in where.items()}
+    judged = [split for split in splits if split != "test"]
+    validation = [found for split, found in texts.items() if split.startswith("validation")]
+    leaked = where["train"][np.isin(texts["train"], np.concatenate(validation))]
     duplicates = Duplicates(
-        found=int(leaked.sum()),
-        dropped=0 if keep else int(leaked.sum()),
-        within_training=len(texts["train"]) - len(set(texts["train"])),
-        conflicting=sum(len(found) > 1 for found in labels.values()),
-        in_test=sum(text in test for text in texts["train"]),
+        found=len(leaked),
+        dropped=0 if keep else len(leaked),
+        within_training=len(texts["train"]) - len(np.unique(texts["train"])),
+        conflicting=_count_conflicting(
+            np.concatenate([texts[split] for split in judged]),
+            np.concatenate([splits[split].labels[where[split]] for split in judged]),
+        ),
+        in_test=int(np.isin(texts["train"], texts["test"]).sum()) if "test" in texts else 0,
     )
-    if duplicates.dropped == len(leaked):
+    if duplicates.dropped == splits["train"].num_rows:
         raise UserError("every training row is in validation, too: give other rows, or set keep_duplicates=true")
     if duplicates.dropped:
-        tables = {**tables, "train": tables["train"].filter(pa.array(~leaked))}
-    return tables, duplicates
+        kept = np.ones(splits["train"].num_rows, dtype=bool)
+        kept[leaked] = False
+        splits = {**splits, "train": splits["train"].take(kept)}
+    return splits, duplicates
 
 
-def _texts(table: pa.Table) -> list[tuple[str, ...]]:
-    columns = [table.column(name).to_pylist() for name in table.column_names if name != "label"]
-    return list(zip(*columns, strict=True))
+def _hash_texts(splits: dict[str, Split]) -> dict[str, np.ndarray]:
+    """A hash of each row's texts: (rows,) int64 for each split, comparable within this process only."""
+    progress = Progress("row", sum(split.num_rows for split in splits.values()))
+    done = 0
+    hashes = {}
+    for name, split in splits.items():
+        found = np.empty(split.num_rows, dtype=np.int64)
+        start = 0
+        for table in split.tables():
+            texts = [column.to_pylist() for column in table.drop_columns("label").columns]
+            stop = start + table.num_rows
+            # Python's hash of a string is SipHash, of 64 bits.
+            found[start:stop] = [hash(row) for row in zip(*texts, strict=True)]
+            start = stop
+            progress.update(done + stop, "looking for duplicates")
+        done += split.num_rows
+        hashes[name] = found
+    return hashes
 
 
-def split_validation(table: pa.Table, fraction: float, seed: int) -> dict[str, pa.Table]:
+def _repeated(values: np.ndarray) -> np.ndarray:
+    """The values that occur more than once, each once; sorts `values` in place."""
+    values.sort()
+    return np.unique(values[1:][values[1:] == values[:-1]])
+
+
+def _indices_in(values: np.ndarray, wanted: pa.Array) -> np.ndarray:
+    return np.flatnonzero(pc.is_in(pa.array(values), value_set=wanted))
+
+
+def _count_conflicting(texts: np.ndarray, labels: np.ndarray) -> int:
+    """How many texts have several labels."""
+    by_text = pa.table({"text": texts, "label": labels}).group_by("text")
+    ranges = by_text.aggregate([("label", "min"), ("label", "max")])
+    return int(np.count_nonzero(ranges["label_min"].to_numpy() != ranges["label_max"].to_numpy()))
+
+
+def split_validation(split: Split, fraction: float, seed: int) -> dict[str, Split]:
     """Takes a stratified validation split out of the training rows; a class of one row stays in training.
 
     Raises:
         UserError: There are too few rows for two splits.
     """
-    rows = max(1, round(table.num_rows * fraction))
-    strata = _strata(table)
+    rows = max(1, round(split.num_rows * fraction))
+    strata = _strata(split.labels)
     spare = int(sum(np.unique(strata, return_counts=True)[1] - 1))
-    if spare < 1 or rows >= table.num_rows:
-        raise UserError(f"{table.num_rows} training rows are too few to take a validation split from: give one")
-    chosen = _sample(strata, min(rows, spare), seed, left_behind=1)
-    mask = np.zeros(table.num_rows, dtype=bool)
-    mask[chosen] = True
-    return {"train": table.filter(pa.array(~mask)), "validation": table.filter(pa.array(mask))}
+    if spare < 1 or rows >= split.num_rows:
+        raise UserError(f"{split.num_rows} training rows are too few to take a validation split from: give one")
+    mask = np.zeros(split.num_rows, dtype=bool)
+    mask[_sample(strata, min(rows, spare), seed, left_behind=1)] = True
+    return {"train": split.take(~mask), "validation": split.take(mask)}
 
 
-def limit_rows(table: pa.Table, rows: int | None, seed: int) -> pa.Table:
+def limit_rows(split: Split, rows: int | None, seed: int) -> Split:
     """Keeps at most `rows` rows in their order, each class in its proportion and, where it can be, with one row."""
-    if rows is None or rows >= table.num_rows:
-        return table
-    return table.take(pa.array(_sample(_strata(table), rows, seed, left_behind=0)))
+    if rows is None or rows >= split.num_rows:
+        return split
+    return split.take(_sample(_strata(split.labels), rows, seed, left_behind=0))
 
 
-def check_classes(tables: dict[str, pa.Table], label_names: list[str]) -> None:
+def check_classes(splits: dict[str, Split], label_names: list[str]) -> None:
     """Checks that a model can learn all that it is asked for.
 
     Raises:
@@ -107,22 +147,20 @@ def check_classes(tables: dict[str, pa.Table], label_names: list[str]) -> None:
     """
     if not label_names:
         return
-    trained = set(tables["train"].column("label").to_pylist())
-    for split, table in tables.items():
-        lacking = sorted(set(table.column("label").to_pylist()) - trained)
-        if lacking:
-            name = label_names[lacking[0]]
+    trained = np.unique(splits["train"].labels)
+    for name, split in splits.items():
+        lacking = np.setdiff1d(split.labels, trained)
+        if len(lacking):
             raise UserError(
-                f"the {split} split has the class '{name}', which the training split lacks: add such rows, or keep "
-                "more of them (max_train_rows)"
+                f"the {name} split has the class '{label_names[lacking[0]]}', which the training split lacks: add such "
+                "rows, or keep more of them (max_train_rows)"
             )
     if len(trained) < 2:
-        raise UserError(f"the training split has only the class '{label_names[trained.pop()]}': add rows of another")
+        raise UserError(f"the training split has only the class '{label_names[trained[0]]}': add rows of another")
 
 
-def _strata(table: pa.Table) -> np.ndarray:
+def _strata(labels: np.ndarray) -> np.ndarray:
     """The class of each row, or the range that its target falls in: (rows,) int64."""
-    labels = table.column("label").to_numpy()
     if labels.dtype == np.int64:
         return labels
     order = labels.argsort(kind="stable").argsort(kind="stable")
@@ -142,15 +180,11 @@ def _sample(strata: np.ndarray, rows: int, seed: int, left_behind: int) -> np.nd
     most = counts - left_behind
     quotas = _quotas(counts * rows / len(strata), np.minimum(most, 1 if rows >= len(names) else 0), most, rows)
     shuffled = np.random.RandomState(seed).permutation(len(strata))
-    taken: Counter[int] = Counter()
-    room = dict(zip(names.tolist(), quotas.tolist(), strict=True))
-    chosen = []
-    for index in shuffled.tolist():
-        stratum = int(strata[index])
-        if taken[stratum] < room[stratum]:
-            taken[stratum] += 1
-            chosen.append(index)
-    return np.sort(np.array(chosen, dtype=np.int64))
+    # Stratum by stratum, each in the order of the shuffle: the first rows of each, up to its quota.
+    grouped = shuffled[np.argsort(strata[shuffled], kind="stable")]
+    starts = np.cumsum(counts) - counts
+    chosen = [grouped[start : start + quota] for start, quota in zip(starts, quotas, strict=True)]
+    return np.sort(np.concatenate(chosen))
 
 
 def _quotas(exact: np.ndarray, least: np.ndarray, most: np.ndarray, rows: int) -> np.ndarray:

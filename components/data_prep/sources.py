@@ -23,7 +23,7 @@ class Source:
     """Rows as they were found.
 
     Attributes:
-        tables: A table for each split, with the source's own columns.
+        tables: A table for each split, with the source's own columns; memory-mapped but for the sample.
         description: What it is, for the manifest and the card.
         class_names: Class names of each column that brings its own.
     """
@@ -33,13 +33,13 @@ class Source:
     class_names: dict[str, list[str]] = field(default_factory=dict)
 
 
-def read_source(config: DataPrepConfig, task: Task | None, cache_dir: Path) -> Source:
+def read_source(config: DataPrepConfig, task: Task | None, work: Path) -> Source:
     """Reads all splits of a task or of own data.
 
     Args:
         config: Says what to read.
         task: The known task; None for own data.
-        cache_dir: Where downloads from an object store are put.
+        work: Folder for downloads from an object store, and for the rows while they are worked on.
 
     Raises:
         UserError: It is not there, or cannot be read.
@@ -47,9 +47,9 @@ def read_source(config: DataPrepConfig, task: Task | None, cache_dir: Path) -> S
     if config.data is None and task is not None:
         return _sample() if task.hub_id is None else _hub(task.hub_id, config.hub_config or task.hub_config, config)
     data = config.data or ""
-    path = Path(local_source(data, cache_dir)).expanduser()
+    path = Path(local_source(data, work / "downloads")).expanduser()
     if path.exists():
-        return Source(read_files(path), {"kind": "files", "data": data})
+        return Source(read_files(path, work), {"kind": "files", "data": data})
     if is_uri(data) or not _HUB_ID.fullmatch(data) or _FILE_ENDING.search(data):
         raise UserError(f"there is no file or folder {data}")
     return _hub(data, config.hub_config, config)

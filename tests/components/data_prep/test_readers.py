@@ -43,19 +43,22 @@ def _write(file: Path, rows: list[dict[str, str]]) -> None:
 @pytest.mark.parametrize("ending", ["csv", "json", "jsonl", "parquet"])
 def test_every_format_gives_the_texts_as_they_are(ending: str, tmp_path: Path) -> None:
     _write(tmp_path / f"reviews.{ending}", ROWS)
-    assert read_files(tmp_path / f"reviews.{ending}")["train"].to_pylist() == ROWS
+    assert read_files(tmp_path / f"reviews.{ending}", tmp_path / "work")["train"].to_pylist() == ROWS
 
 
 def test_quotes_in_tsv_are_text_as_in_glue(tmp_path: Path) -> None:
     file = tmp_path / "train.tsv"
     file.write_text('sentence\tlabel\n"an open quote\t1\na " in the middle\t0\n', encoding="utf-8")
-    assert read_files(file)["train"].column("sentence").to_pylist() == ['"an open quote', 'a " in the middle']
+    assert read_files(file, tmp_path / "work")["train"].column("sentence").to_pylist() == [
+        '"an open quote',
+        'a " in the middle',
+    ]
 
 
 def test_a_byte_order_mark_is_not_part_of_the_first_name(tmp_path: Path) -> None:
     for name, content in (("a.csv", "text,label\nx,1\n"), ("a.jsonl", '{"text": "x", "label": "1"}\n')):
         (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + content.encode())
-        assert read_files(tmp_path / name)["train"].column_names == ["text", "label"]
+        assert read_files(tmp_path / name, tmp_path / "work")["train"].column_names == ["text", "label"]
 
 
 @pytest.mark.parametrize("ending", ["csv", "json", "parquet"])
@@ -75,7 +78,7 @@ def test_a_byte_order_mark_is_not_part_of_the_first_name(tmp_path: Path) -> None
 def test_layouts_of_a_folder(ending: str, files: list[str], splits: list[str], tmp_path: Path) -> None:
     for name in files:
         _write(tmp_path / name.format(ending), ROWS)
-    found = read_files(tmp_path)
+    found = read_files(tmp_path, tmp_path / "work")
     assert list(found) == splits
     shards = sum(name.startswith("train") for name in files)
     assert found["train"].num_rows == shards * len(ROWS)
@@ -88,7 +91,7 @@ def test_any_text_survives_csv_and_json(texts: list[str], tmp_path_factory: pyte
     rows = [{"text": text, "label": "1"} for text in texts]
     for name in ("a.csv", "a.json", "a.jsonl"):
         _write(folder / name, rows)
-        assert read_files(folder / name)["train"].column("text").to_pylist() == texts
+        assert read_files(folder / name, folder / "work")["train"].column("text").to_pylist() == texts
 
 
 @pytest.mark.parametrize(
@@ -110,7 +113,7 @@ def test_any_text_survives_csv_and_json(texts: list[str], tmp_path_factory: pyte
 def test_what_cannot_be_read_is_named_in_one_line(name: str, content: bytes, expected: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=expected) as caught:
-        read_files(tmp_path)
+        read_files(tmp_path, tmp_path / "work")
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -119,4 +122,4 @@ def test_the_same_split_in_two_formats_is_refused(tmp_path: Path) -> None:
     for name in ("train.csv", "train.json"):
         _write(tmp_path / name, ROWS)
     with pytest.raises(UserError, match=r"keep one of train\.csv and train\.json"):
-        read_files(tmp_path)
+        read_files(tmp_path, tmp_path / "work")
