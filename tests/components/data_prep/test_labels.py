@@ -1,6 +1,8 @@
 """Labels of every kind become indices with names in a stable order, or numbers; mistakes are named."""
 
+import tracemalloc
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -74,6 +76,31 @@ def test_whole_numbers_are_regression_where_that_is_said() -> None:
     assert labels.arrays["train"].dtype == np.float64
 
 
+def test_a_category_that_no_row_has_is_no_class() -> None:
+    column = pa.DictionaryArray.from_arrays(pa.array([2, 0, 2]), pa.array(["b", "never", "a"]))
+    labels = encode_labels({"train": pa.chunked_array([column])}, None, None)
+    assert (labels.names, labels.arrays["train"].tolist()) == (["a", "b"], [0, 1, 0])
+
+
+def test_the_same_label_in_chunks_with_dictionaries_of_their_own_is_one_class() -> None:
+    chunks = [pa.array(values).dictionary_encode() for values in (["b", "a"], ["a", "c", "b"])]
+    labels = encode_labels({"train": pa.chunked_array(chunks)}, None, None)
+    assert (labels.names, labels.arrays["train"].tolist()) == (["a", "b", "c"], [1, 0, 0, 2, 1])
+
+
+def test_no_row_costs_a_python_object() -> None:
+    rows = 200_000
+    column = pa.chunked_array([pa.array(["negative", "neutral", "positive", "neutral"] * (rows // 4))])
+    tracemalloc.start()
+    try:
+        encode_labels({"train": column}, None, None)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # 8 bytes are the class index itself; a list of the labels would take as much for its pointers alone.
+    assert peak < 12 * rows
+
+
 @pytest.mark.parametrize("withheld", [-1, None])
 def test_a_test_split_without_labels_is_left_out_with_a_note(withheld: int | None) -> None:
     columns = {"train": pa.chunked_array([[0, 1]]), "test": pa.chunked_array([pa.array([withheld, withheld])])}
@@ -90,6 +117,9 @@ def test_a_test_split_without_labels_is_left_out_with_a_note(withheld: int | Non
         (["a", "b"], ["b", "c"], {}, "row 2 of the validation split has the label 'c', which the training split lacks"),
         ([0, 1, 2], [0], {"label_names": ["a", "b"]}, r"row 3 of the train split has the label '2', .*out of range"),
         ([0, -1], [0], {"label_names": ["a", "b"]}, "label '-1', which is out of range"),
+        ([["a"], None], [["a"]], {}, "row 1 of the train split has a list as its label"),
+        ([None, {"a": 1}], [{"a": 1}], {}, "row 1 of the train split has no label"),
+        ([Decimal(1)], [Decimal(1)], {}, "row 1 of the train split has a Decimal as its label"),
         (["a", "x"], ["a"], {"label_names": ["a", "b"]}, "label 'x', which is none of a, b"),
         (["1.5", "high"], ["1"], {"problem_type": "regression"}, "row 2 .* 'high': regression needs numbers"),
         (["1.5", "inf"], ["1"], {"problem_type": "regression"}, "'inf': regression needs numbers"),

@@ -110,6 +110,30 @@ def test_lengths_are_counted_with_the_given_tokenizer(prepare: Prepare, tmp_path
     assert by_token.metrics["max_length_tokens"] == 4
 
 
+def test_lengths_of_a_large_split_are_counted_in_rows_that_are_drawn_and_the_card_says_so(
+    prepare: Prepare, tmp_path: Path
+) -> None:
+    rows = 101_000
+    table = pa.table({"text": [f"row {index}" for index in range(rows)], "label": ["a", "b"] * (rows // 2)})
+    (tmp_path / "own").mkdir()
+    pq.write_table(table, tmp_path / "own/train.parquet")
+    write_csv(tmp_path / "own/dev.csv", numbered(12, "ab", "one more"))
+    dataset, summary = prepare(data=str(tmp_path / "own"))
+    assert dataset.manifest.splits == {"train": rows, "validation": 12}
+    assert summary.facts["lengths"]["rows"] == {"train": 100_000, "validation": 12}
+    assert summary.facts["lengths"]["histogram"] == [{"start": 2, "end": 2, "rows": 100_000}]
+    for card in ("card.html", "card.md"):
+        assert "counted in 100,000 rows drawn" in (dataset.path / card).read_text(encoding="utf-8")
+
+
+def test_long_passes_say_how_far_they_are(prepare: Prepare, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = write_csv(tmp_path / "own.csv", numbered(40, "ab"))
+    with caplog.at_level("INFO"):
+        prepare(data=str(file))
+    assert any(line.startswith("progress: row 40/40, looking for duplicates") for line in caplog.messages)
+    assert any(line.startswith("progress: row 36/36, train written") for line in caplog.messages)
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [

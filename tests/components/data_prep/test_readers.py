@@ -29,9 +29,9 @@ def _write(file: Path, rows: list[dict[str, str]]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     if file.suffix == ".parquet":
         pq.write_table(pa.Table.from_pylist(rows), file)
-    elif file.suffix == ".csv":
+    elif file.suffix in (".csv", ".tsv"):
         with file.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.DictWriter(stream, list(rows[0]))
+            writer = csv.DictWriter(stream, list(rows[0]), delimiter="," if file.suffix == ".csv" else "\t")
             writer.writeheader()
             writer.writerows(rows)
     elif file.suffix == ".jsonl":
@@ -44,6 +44,17 @@ def _write(file: Path, rows: list[dict[str, str]]) -> None:
 def test_every_format_gives_the_texts_as_they_are(ending: str, tmp_path: Path) -> None:
     _write(tmp_path / f"reviews.{ending}", ROWS)
     assert read_files(tmp_path / f"reviews.{ending}", tmp_path / "work")["train"].to_pylist() == ROWS
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "json", "jsonl", "parquet"])
+def test_rows_are_on_disk_and_leave_nothing_there(ending: str, tmp_path: Path) -> None:
+    rows = [{"text": f"{index} " + "long " * 40, "label": "x"} for index in range(25_000)]
+    _write(tmp_path / f"train.{ending}", rows)
+    before = pa.total_allocated_bytes()
+    table = read_files(tmp_path, tmp_path / "work")["train"]
+    assert table.to_pylist() == rows
+    assert pa.total_allocated_bytes() - before < table.nbytes / 10
+    assert list((tmp_path / "work").iterdir()) == []
 
 
 def test_quotes_in_tsv_are_text_as_in_glue(tmp_path: Path) -> None:
@@ -92,6 +103,44 @@ def test_any_text_survives_csv_and_json(texts: list[str], tmp_path_factory: pyte
     for name in ("a.csv", "a.json", "a.jsonl"):
         _write(folder / name, rows)
         assert read_files(folder / name, folder / "work")["train"].column("text").to_pylist() == texts
+
+
+# Of more rows than are converted at once, the last ones are of another type than the first.
+@pytest.mark.parametrize("ending", ["json", "jsonl"])
+@pytest.mark.parametrize(
+    ("first", "last", "kind", "kept"),
+    [
+        (1, 2.5, pa.float64(), [1.0, 2.5]),
+        (2.5, 1, pa.float64(), [2.5, 1.0]),
+        (None, "late", pa.string(), [None, "late"]),
+        (1, "x", pa.string(), ["1", "x"]),
+        ("x", {"y": [1]}, pa.string(), ["x", '{"y": [1]}']),
+        (True, 1, pa.string(), ["true", "1"]),
+        (2**60, 0.5, pa.string(), [str(2**60), "0.5"]),
+        (1, 2**70, pa.string(), ["1", str(2**70)]),
+        ([], [1], pa.list_(pa.int64()), [[], [1]]),
+    ],
+)
+def test_json_has_the_type_that_holds_all_rows(
+    ending: str, first: object, last: object, kind: pa.DataType, kept: list[object], tmp_path: Path
+) -> None:
+    rows = [{"text": "a", "other": first}] * 20_001 + [{"text": "b", "other": last, "late": "c"}]
+    lines = [json.dumps(row) for row in rows]
+    (tmp_path / f"train.{ending}").write_text(
+        "\n".join(lines) if ending == "jsonl" else f"[{','.join(lines)}]", encoding="utf-8"
+    )
+    table = read_files(tmp_path, tmp_path / "work")["train"]
+    assert table.schema.equals(pa.schema({"text": pa.string(), "other": kind, "late": pa.string()}))
+    assert [table.column("other")[row].as_py() for row in (0, 20_000, 20_001)] == [kept[0], *kept]
+    assert table.column("late").null_count == 20_001
+
+
+def test_a_json_list_that_memory_may_not_hold_is_refused_at_once(tmp_path: Path) -> None:
+    with (tmp_path / "train.json").open("wb") as stream:
+        stream.write(b"[")
+        stream.truncate((1 << 29) + 1)
+    with pytest.raises(UserError, match=r"train\.json is one JSON list of more than 512 MB.*write it as JSON lines"):
+        read_files(tmp_path, tmp_path / "work")
 
 
 @pytest.mark.parametrize(

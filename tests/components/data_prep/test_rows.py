@@ -44,6 +44,27 @@ def test_a_limit_keeps_order_and_proportions(labels: list[int], rows: int, seed:
         assert all(abs(after[label] - before[label] * kept.num_rows / len(labels)) < 1 for label in before)
 
 
+@settings(deadline=None)
+@given(labels=st.lists(st.integers(0, 9), min_size=1, max_size=300), rows=st.integers(1, 300), seed=st.integers(0, 99))
+def test_a_limit_draws_row_by_row_from_the_shuffle_until_each_class_has_its_share(
+    labels: list[int], rows: int, seed: int
+) -> None:
+    kept = limit_rows(_numbered(labels), rows, seed)
+    room = Counter(kept.labels.tolist())
+    drawn = []
+    for index in np.random.RandomState(seed).permutation(len(labels)).tolist():
+        if room[labels[index]]:
+            room[labels[index]] -= 1
+            drawn.append(index)
+    assert kept.rows.tolist() == sorted(drawn)
+
+
+def test_the_rows_that_a_seed_draws_never_change() -> None:
+    assert limit_rows(_numbered([0, 1, 2] * 8), 6, 42).rows.tolist() == [0, 8, 11, 13, 16, 18]
+    made = split_validation(_numbered([index / 7 for index in range(40)]), 0.2, 7)["validation"]
+    assert made.rows.tolist() == [1, 5, 9, 13, 17, 22, 27, 29]
+
+
 def test_a_limit_is_the_same_for_the_same_seed_only() -> None:
     split = _numbered([0, 1] * 200)
     assert _column(limit_rows(split, 50, 1)) == _column(limit_rows(split, 50, 1))
@@ -87,6 +108,31 @@ def test_duplicates_of_validation_are_dropped_and_others_reported() -> None:
     assert len(found.notes()) == 4
     kept, found = drop_duplicates(splits, keep=True)
     assert (kept["train"].num_rows, found.found, found.dropped) == (6, 2, 0)
+
+
+PAIRS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"), st.integers(0, 1)), min_size=1, max_size=12)
+
+
+@settings(deadline=None)
+@given(rows=st.fixed_dictionaries(dict.fromkeys(("train", "validation", "validation_mismatched", "test"), PAIRS)))
+def test_duplicates_are_those_of_the_plain_definition(rows: dict[str, list[tuple[str, str, int]]]) -> None:
+    splits = {
+        name: _split([row[0] for row in found], [row[2] for row in found], pairs=[row[1] for row in found])
+        for name, found in rows.items()
+    }
+    texts = {name: [row[:2] for row in found] for name, found in rows.items()}
+    validation = {*texts["validation"], *texts["validation_mismatched"]}
+    judged = {row for name, found in rows.items() if name != "test" for row in found}
+    kept, found = drop_duplicates(splits, keep=True)
+    assert kept["train"].num_rows == len(rows["train"])
+    assert found.found == sum(text in validation for text in texts["train"])
+    assert found.within_training == len(texts["train"]) - len(set(texts["train"]))
+    assert found.conflicting == sum(count > 1 for count in Counter(row[:2] for row in judged).values())
+    assert found.in_test == sum(text in texts["test"] for text in texts["train"])
+    left = [text for text in texts["train"] if text not in validation]
+    if left:
+        kept, _ = drop_duplicates(splits, keep=False)
+        assert list(zip(_column(kept["train"]), _column(kept["train"], "text_pair"), strict=True)) == left
 
 
 def test_a_pair_is_a_duplicate_only_as_a_whole() -> None:
