@@ -2,10 +2,12 @@
 
 import itertools
 import json
+import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.csv
@@ -18,10 +20,13 @@ _BLOCK_BYTES = 1 << 26
 _BATCH_ROWS = 10_000
 # A JSON list is one value, which the parser takes whole, in some four times as much memory.
 _MAX_JSON_LIST_BYTES = 1 << 29
+_SECONDS_BETWEEN_LINES = 10.0
+log = logging.getLogger(__name__)
 
 # A batch of rows of a JSON file, and the type of each column; None where values of several types are kept as texts.
 _Rows = list[dict[str, Any]]
 _Types = dict[str, pa.DataType | None]
+_Batch = TypeVar("_Batch", pa.RecordBatch, _Rows)
 
 
 def _read_csv(file: Path) -> Iterator[pa.RecordBatch]:
@@ -50,12 +55,12 @@ def _read_delimited(file: Path, delimiter: str, *, quotes: bool) -> Iterator[pa.
         column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, quoted_strings_can_be_null=False
     )
     with pyarrow.csv.open_csv(file, read_options=reading, parse_options=parsing, convert_options=types) as stream:
-        yield from stream
+        yield from _counted(stream, file)
 
 
 def _read_parquet(file: Path) -> Iterator[pa.RecordBatch]:
     with pq.ParquetFile(file, memory_map=True) as parquet:
-        yield from parquet.iter_batches(batch_size=_BATCH_ROWS)
+        yield from _counted(parquet.iter_batches(batch_size=_BATCH_ROWS), file)
 
 
 def _read_json(file: Path) -> Iterator[pa.RecordBatch]:
@@ -66,6 +71,17 @@ def _read_json(file: Path) -> Iterator[pa.RecordBatch]:
     types = _find_types(batches)
     for rows in batches():
         yield pa.record_batch({name: _column([row.get(name) for row in rows], kind) for name, kind in types.items()})
+
+
+def _counted(batches: Iterable[_Batch], file: Path) -> Iterator[_Batch]:
+    """Logs how far the reading of a large file has come."""
+    rows, said = 0, time.monotonic()
+    for batch in batches:
+        yield batch
+        rows += len(batch)
+        if time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
+            said = time.monotonic()
+            log.info("%d rows of %s read", rows, file)
 
 
 def _is_list(file: Path) -> bool:
@@ -89,8 +105,8 @@ def _line_batches(file: Path) -> Iterator[_Rows]:
     # A file's lines, unlike splitlines(), end at line feeds only: JSON may hold Unicode's other separators as they are.
     with file.open(encoding="utf-8-sig") as stream:
         lines = (line for line in stream if line.strip())
-        while batch := list(itertools.islice(lines, _BATCH_ROWS)):
-            yield _objects([_parse(line, file) for line in batch], file)
+        batches = iter(lambda: list(itertools.islice(lines, _BATCH_ROWS)), [])
+        yield from _counted((_objects([_parse(line, file) for line in batch], file) for batch in batches), file)
 
 
 def _parse(text: str, file: Path) -> Any:

@@ -1,8 +1,7 @@
 """Files to tables that stay on disk: a file, or a folder with a file or a sub-folder for each split."""
 
+import errno
 import itertools
-import logging
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +10,6 @@ import pyarrow as pa
 from compaware.components.core.errors import UserError
 from compaware.components.data_prep.formats import FORMATS
 
-log = logging.getLogger(__name__)
-
 # Names that a split goes by in folders and on the hub, the best first.
 SPLIT_NAMES = {
     "train": ("train", "training"),
@@ -20,7 +17,6 @@ SPLIT_NAMES = {
     "validation_mismatched": ("validation_mismatched", "dev_mismatched"),
     "test": ("test", "test_matched"),
 }
-_SECONDS_BETWEEN_LINES = 10.0
 
 
 def read_files(path: Path, scratch: Path) -> dict[str, pa.Table]:
@@ -73,13 +69,15 @@ def _read_file(file: Path, scratch: Path) -> pa.Table:
     if read is None:
         raise UserError(f"{file} has an unsupported ending '{file.suffix}': choose from {_endings()}")
     try:
-        table = _map(_counted(read(file), file), scratch)
+        table = _map(read(file), scratch)
     except (UnicodeError, pa.ArrowInvalid) as error:
         reason = " ".join(str(error).split())
         if isinstance(error, UnicodeError) or "UTF8" in reason:
             raise UserError(f"{file} is not UTF-8: save it in that encoding ({reason})") from error
         raise UserError(f"{file} cannot be read as {file.suffix[1:]}: {reason}") from error
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise UserError(f"{scratch} has no room for the rows of {file}: set work to a larger disk") from error
         raise UserError(f"cannot read {file}: {error}") from error
     if table is None or table.num_rows == 0:
         raise UserError(f"{file} has no rows: give a file with some, or leave it out")
@@ -93,24 +91,14 @@ def _map(batches: Iterator[pa.RecordBatch], scratch: Path) -> pa.Table | None:
         return None
     scratch.mkdir(parents=True, exist_ok=True)
     written = scratch / "rows.arrows"
-    with pa.OSFile(str(written), "wb") as sink, pa.ipc.new_stream(sink, first.schema) as writer:
-        for batch in itertools.chain([first], batches):
-            writer.write_batch(batch)
-    table = pa.ipc.open_stream(pa.memory_map(str(written))).read_all()
-    # Without a name, the file goes when the table does, however the process ends.
-    written.unlink()
-    return table
-
-
-def _counted(batches: Iterator[pa.RecordBatch], file: Path) -> Iterator[pa.RecordBatch]:
-    """Logs how far the reading of a large file has come."""
-    rows, said = 0, time.monotonic()
-    for batch in batches:
-        yield batch
-        rows += batch.num_rows
-        if time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
-            said = time.monotonic()
-            log.info("%d rows of %s read", rows, file)
+    try:
+        with pa.OSFile(str(written), "wb") as sink, pa.ipc.new_stream(sink, first.schema) as writer:
+            for batch in itertools.chain([first], batches):
+                writer.write_batch(batch)
+        return pa.ipc.open_stream(pa.memory_map(str(written))).read_all()
+    finally:
+        # Without a name, the file goes when the table does, however the process ends.
+        written.unlink(missing_ok=True)
 
 
 def _endings() -> str:

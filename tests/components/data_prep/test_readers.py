@@ -57,6 +57,14 @@ def test_rows_are_on_disk_and_leave_nothing_there(ending: str, tmp_path: Path) -
     assert list((tmp_path / "work").iterdir()) == []
 
 
+def test_a_full_disk_is_named(tmp_path: Path) -> None:
+    _write(tmp_path / "train.csv", ROWS)
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work/rows.arrows").symlink_to("/dev/full")
+    with pytest.raises(UserError, match=r"work has no room for the rows of .*train\.csv: set work to a larger disk"):
+        read_files(tmp_path, tmp_path / "work")
+
+
 def test_quotes_in_tsv_are_text_as_in_glue(tmp_path: Path) -> None:
     file = tmp_path / "train.tsv"
     file.write_text('sentence\tlabel\n"an open quote\t1\na " in the middle\t0\n', encoding="utf-8")
