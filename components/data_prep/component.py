@@ -32,7 +32,8 @@ def data_prep(
     """Turn a task or a data set into Parquet splits with a manifest and a data card.
 
     Training rows whose text is in validation, too, are dropped; limits and a validation split that has to be made are
-    stratified and seeded; class names are in a stable order.
+    stratified and seeded; class names are in a stable order. Data may be larger than memory: texts stay on disk, which
+    needs room for them uncompressed, and a row takes some 50 bytes of memory.
 
     Args:
         dataset: The splits as Parquet and their manifest.

@@ -21,7 +21,7 @@ class DataPrepConfig(ComponentConfig):
     data: str | None = Field(
         default=None,
         description="Own data: a file or folder (CSV, TSV, JSON, JSONL, Parquet), a URI (file, s3, minio), or a hub "
-        "id. By default the task's own hub data set. Quotes mean nothing in TSV.",
+        "id. By default the task's own hub data set. Quotes mean nothing in TSV; a JSON list may have 512 MB.",
     )
     hub_config: str | None = Field(default=None, description="Configuration of a hub data set.")
     hub_revision: str | None = Field(default=None, description="Branch, tag or commit of a hub data set.")

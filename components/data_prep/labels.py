@@ -107,13 +107,9 @@ def _read(columns: dict[str, pa.ChunkedArray]) -> tuple[dict[str, _Column], list
                 raise UserError(f"row {row} of the {split} split has no label: fill it in or leave the row out")
             raise UserError(f"row {row} of the {split} split has a {type(value).__name__} as its label")
         found[split] = read
-    numbers = _numeric([value for column in found.values() for value in column.values])
-    if numbers is None:
-        return {
-            split: _Column([str(value) for value in read.values], read.codes) for split, read in found.items()
-        }, notes
-    rest = iter(numbers)
-    return {split: _Column([next(rest) for _ in read.values], read.codes) for split, read in found.items()}, notes
+    values = [value for column in found.values() for value in column.values]
+    read_as = iter(_numeric(values) or map(str, values))
+    return {split: _Column([next(read_as) for _ in read.values], read.codes) for split, read in found.items()}, notes
 
 
 def _distinct(column: pa.ChunkedArray) -> _Column:
