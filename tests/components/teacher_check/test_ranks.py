@@ -1,14 +1,13 @@
 """The soft labels of a job of several processes: made once, also when it is killed and goes on with another number."""
 
-import os
 import re
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from compaware.components.core.dataset import GROUP_ROWS
 from compaware.components.core.evaluation import evaluate_folder
@@ -26,12 +25,13 @@ def test_a_killed_job_goes_on_elsewhere_with_the_parts_that_are_missing(tmp_path
     words += ["fine_tune_if_needed=true", "learning_rate=1e-2", "max_length_tokens=32", f"work_uri={kept}"]
     words += ["training_arguments={max_steps: 60}", f"soft_labels_output={tmp_path}/soft"]
     words += ["existing_output=resume", f"output={tmp_path}/model", f"work={tmp_path}/work"]
-    killed = subprocess.Popen([sys.executable, *TWO_RANKS, *words], start_new_session=True)
+    killed = subprocess.Popen([sys.executable, *TWO_RANKS, *words])
     deadline = time.monotonic() + 240
     while not list(kept.glob("soft_labels/*/part-*.npy")) and killed.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
-    os.killpg(killed.pid, signal.SIGKILL)
-    killed.wait()
+    for process in (*psutil.Process(killed.pid).children(recursive=True), killed):
+        process.kill()
+        process.wait()
     assert not (tmp_path / "model").exists() and not (tmp_path / "soft").exists()
     # Another node has what is kept at the URI, and nothing else.
     (tmp_path / "work").rename(tmp_path / "lost")
