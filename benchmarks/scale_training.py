@@ -91,14 +91,9 @@ def main() -> None:
 def make_teacher(folder: Path) -> Path:
     """Trains the tiny teacher, and its tokenizer, on some thousand rows."""
     data = make_data(folder / "data", 6_000)
-    words = [f"dataset={data}", f"teacher_config={json.dumps(TINY_BERT)}", "vocabulary_size=3000"]
-    words += ["training_arguments={max_steps: 150}"]
-    words += [
-        "fine_tune_if_needed=true",
-        "learning_rate=0.01",
-        f"output={folder}/model",
-        f"soft_labels_output={folder}/soft",
-    ]
+    words = [f"dataset={data}", f"teacher_config={json.dumps(TINY_BERT)}", "vocabulary_size=3000", "learning_rate=0.01"]
+    words += ["fine_tune_if_needed=true", "training_arguments={max_steps: 150}"]
+    words += [f"output={folder}/model", f"soft_labels_output={folder}/soft"]
     subprocess.run([sys.executable, "-m", "compaware.components.teacher_check", *words], check=True)
     return folder / "model"
 
