@@ -165,14 +165,14 @@ def run_job(component: str, words: list[str]) -> Job:
     process = subprocess.Popen([*_TORCHRUN, "-m", module, *words], stderr=subprocess.PIPE, text=True)
     reader = threading.Thread(target=_read_log, args=(process, job, started))
     reader.start()
-    peaks: dict[int, tuple[int, int]] = {}
+    peaks: dict[int, tuple[int, ...]] = {}
     while True:
         ended, status, usage = os.wait4(process.pid, os.WNOHANG)
         if ended:
             break
         for child in psutil.Process(process.pid).children():
-            highest, anonymous = _memory_kib(child.pid)
-            peaks[child.pid] = highest, max(anonymous, peaks.get(child.pid, (0, 0))[1])
+            seen = zip(peaks.get(child.pid, (0, 0)), _memory_kib(child.pid), strict=True)
+            peaks[child.pid] = tuple(max(values) for values in seen)
         time.sleep(_POLL_S)
     reader.join()
     if os.waitstatus_to_exitcode(status) != 0:
