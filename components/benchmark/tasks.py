@@ -80,7 +80,7 @@ def _model_config(candidate: Candidate) -> PreTrainedConfig:
 
 def _save_inputs(candidate: Candidate, split: pa.Table, max_length_tokens: int, file: Path) -> None:
     tokenizer = load_tokenizer(candidate.folder)
-    rows = tokenize(split, tokenizer, max_length_tokens).to_dict()
+    rows = tokenize(split, tokenizer, max_length_tokens)
     names = [name for name in tokenizer.model_input_names if name in rows]
     Inputs.from_rows({name: rows[name] for name in names}, tokenizer.pad_token_id or 0).save(file)
 

@@ -2,7 +2,10 @@
 
 import os
 from datetime import timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import torch
 
 Value = TypeVar("Value")
 _PATIENCE = timedelta(hours=12)
@@ -30,9 +33,14 @@ def is_main() -> bool:
     return rank() == 0
 
 
+def local_rank() -> int:
+    """This process's number on this machine, 0 to local world size - 1."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
+
+
 def is_local_main() -> bool:
     """Whether this is the first process of its node, the one that downloads for all of them."""
-    return int(os.environ.get("LOCAL_RANK", "0")) == 0
+    return local_rank() == 0
 
 
 def broadcast(value: Value) -> Value:
@@ -45,6 +53,17 @@ def broadcast(value: Value) -> Value:
     box = [value]
     torch.distributed.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def broadcast_weights(model: "torch.nn.Module") -> None:
+    """Gives every rank's model the parameters and buffers of rank 0's."""
+    if world_size() == 1:
+        return
+    _initialise()
+    import torch.distributed
+
+    for tensor in model.state_dict().values():
+        torch.distributed.broadcast(tensor, src=0)
 
 
 def barrier() -> None:

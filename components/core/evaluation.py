@@ -6,7 +6,6 @@ The process is forked from a server that has the libraries loaded and nothing el
 import multiprocessing
 import os
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -71,7 +70,7 @@ def evaluate_folder(
         runtime: See `runtimes.open_runtime`, as for precision and threads.
         precision: Precision to run in.
         max_length_tokens: Longer inputs are cut.
-        batch_size: Rows in a batch; batches hold rows of similar length.
+        batch_size: Rows in a batch; batches hold rows of similar length, of one row group.
         threads: Threads of the runtime.
 
     Raises:
@@ -131,54 +130,25 @@ def _evaluate(
     from compaware.components.core.models import load_tokenizer
     from compaware.components.core.progress import Progress
     from compaware.components.core.runtimes import open_runtime
-    from compaware.components.core.text import tokenize
+    from compaware.components.core.text import table_batches
 
     dataset = load_dataset_folder(dataset_folder)
-    table = dataset.split(split)
+    labels = dataset.labels(split)
     predictor = open_runtime(model_folder, runtime, precision, threads)
     tokenizer = load_tokenizer(model_folder)
-    columns = tokenize(table, tokenizer, max_length_tokens).to_dict()
-    columns.setdefault("token_type_ids", [[0] * length for length in columns["length"]])
-    rows = {name: columns[name] for name in predictor.input_names}
-    progress = Progress("row", table.num_rows)
+    progress = Progress("row", len(labels))
     logits: np.ndarray | None = None
-    done, seconds = 0, 0.0
-    for indices, batch in sorted_batches(rows, batch_size, tokenizer.pad_token_id or 0):
-        started = time.perf_counter()
-        answer = predictor.predict(batch)
-        seconds += time.perf_counter() - started
-        if logits is None:
-            logits = np.empty((table.num_rows, answer.shape[1]), np.float32)
-        logits[indices] = answer
-        done += len(indices)
-        progress.update(done, f"{runtime} {precision}")
+    group_start, done, seconds = 0, 0, 0.0
+    for table in dataset.groups(split):
+        for indices, batch in table_batches(table, tokenizer, predictor.input_names, max_length_tokens, batch_size):
+            started = time.perf_counter()
+            answer = predictor.predict(batch)
+            seconds += time.perf_counter() - started
+            if logits is None:
+                logits = np.empty((len(labels), answer.shape[1]), np.float32)
+            logits[group_start + indices] = answer
+            done += len(indices)
+            progress.update(done, f"{runtime} {precision}")
+        group_start += table.num_rows
     assert logits is not None
-    metric = dataset.manifest.metric
-    return Evaluation(compute_metrics(metric, logits, table.column("label").to_numpy()), logits, seconds)
-
-
-def sorted_batches(
-    columns: dict[str, list[list[int]]], batch_size: int, pad_token_id: int
-) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """Pads rows of similar length together, the longest first.
-
-    Args:
-        columns: Input name to one list of integers a row; `input_ids` is padded with `pad_token_id`, the rest with 0.
-        batch_size: Rows in a batch.
-        pad_token_id: The tokenizer's.
-
-    Yields:
-        The rows' numbers (batch,), and the inputs, each int64 (batch, longest row of the batch).
-    """
-    lengths = np.array([len(row) for row in columns["input_ids"]])
-    order = np.argsort(-lengths, kind="stable")
-    for start in range(0, len(order), batch_size):
-        indices = order[start : start + batch_size]
-        batch = {}
-        for name, rows in columns.items():
-            padding = pad_token_id if name == "input_ids" else 0
-            padded = np.full((len(indices), lengths[indices].max()), padding, np.int64)
-            for position, index in enumerate(indices):
-                padded[position, : lengths[index]] = rows[index]
-            batch[name] = padded
-        yield indices, batch
+    return Evaluation(compute_metrics(dataset.manifest.metric, logits, labels), logits, seconds)

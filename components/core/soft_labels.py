@@ -1,5 +1,10 @@
-"""Soft labels: a teacher's logits for the training split, written once and bound to the data they were made from."""
+"""Soft labels: a teacher's logits for the training split, written once and bound to the data they were made from.
 
+Their row groups are the split's, so that both are read side by side, a group at a time.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +18,7 @@ from compaware.components.core.errors import UserError
 
 KEY_FILE = "soft_labels.json"
 LOGITS_FILE = "logits.parquet"
+_COLUMN = "logits"
 
 
 class SoftLabelsKey(BaseModel):
@@ -37,19 +43,48 @@ class SoftLabelsKey(BaseModel):
     max_length_tokens: int
 
 
-def write_soft_labels(folder: Path, logits: np.ndarray, key: SoftLabelsKey) -> None:
-    """Writes logits, float32 of shape (rows, labels), and their key into `folder`."""
-    flat = pa.array(np.ascontiguousarray(logits, np.float32).reshape(-1))
-    table = pa.table({"logits": pa.FixedSizeListArray.from_arrays(flat, key.num_labels)})
-    pq.write_table(table, folder / LOGITS_FILE)
+@dataclass(frozen=True)
+class SoftLabels:
+    """Logits on disk that belong to the data at hand."""
+
+    path: Path
+    key: SoftLabelsKey
+
+    def groups(self, numbers: Iterable[int] | None = None) -> Iterator[np.ndarray]:
+        """Reads the logits of a row group at a time: float32, (rows of the group, labels).
+
+        Args:
+            numbers: Which groups, as for `PreparedDataset.groups`; all of them when None.
+        """
+        with pq.ParquetFile(self.path / LOGITS_FILE) as file:
+            for number in range(file.num_row_groups) if numbers is None else numbers:
+                column = file.read_row_group(number).column(_COLUMN).combine_chunks()
+                yield column.flatten().to_numpy().reshape(-1, self.key.num_labels)
+
+
+def write_soft_labels(folder: Path, groups: Iterable[np.ndarray], key: SoftLabelsKey) -> None:
+    """Writes logits and, last, their key into `folder`.
+
+    Args:
+        folder: An existing folder.
+        groups: float32 of shape (rows, labels) for each of the split's row groups, in order.
+        key: What they belong to.
+    """
+    schema = pa.schema([(_COLUMN, pa.list_(pa.float32(), key.num_labels))])
+    with pq.ParquetWriter(folder / LOGITS_FILE, schema) as writer:
+        for logits in groups:
+            writer.write_table(pa.table([logits_array(logits)], schema=schema))
     write_text(folder / KEY_FILE, key.model_dump_json(indent=2) + "\n")
 
 
-def load_soft_labels(folder: str | Path, dataset: PreparedDataset, split: str = "train") -> np.ndarray:
-    """Reads the logits for a split, in its row order.
+def logits_array(logits: np.ndarray) -> pa.FixedSizeListArray:
+    """Logits, (rows, labels), as a column of float32 lists."""
+    flat = pa.array(np.ascontiguousarray(logits, np.float32).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, logits.shape[1])
 
-    Returns:
-        float32, (rows, labels).
+
+def load_soft_labels(folder: str | Path, dataset: PreparedDataset, split: str = "train") -> SoftLabels:
+    """Opens the logits for a split.
 
     Raises:
         UserError: The folder holds none, or they were made from other data.
@@ -66,5 +101,4 @@ def load_soft_labels(folder: str | Path, dataset: PreparedDataset, split: str = 
         )
     if (key.split, key.rows, key.num_labels) != (split, manifest.splits[split], manifest.num_labels):
         raise UserError(f"the soft labels in {path} do not fit split '{split}': run teacher_check on {dataset.path}")
-    column = pq.read_table(path / LOGITS_FILE).column("logits").combine_chunks()
-    return column.flatten().to_numpy().reshape(key.rows, key.num_labels)
+    return SoftLabels(path, key)

@@ -1,8 +1,8 @@
 """Text to model inputs: tokenized once, padded only to the longest of a batch."""
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import datasets
 import numpy as np
 import pyarrow as pa
 import torch
@@ -11,29 +11,74 @@ from transformers import PreTrainedTokenizerBase
 _TOKENIZER_BATCH = 1000
 
 
-def tokenize(table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length_tokens: int) -> datasets.Dataset:
-    """Tokenizes a split of a Dataset artifact, without padding.
+def tokenize(table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length_tokens: int) -> dict[str, list[list[int]]]:
+    """Tokenizes rows that fit in memory, without padding.
 
     Args:
-        table: Columns `text`, optional `text_pair`, `label`.
+        table: Columns `text` and optionally `text_pair`; others are ignored.
         tokenizer: The model's tokenizer.
         max_length_tokens: Longer inputs are cut (the longer of a pair first).
 
     Returns:
-        Columns of the tokenizer (`input_ids`, `attention_mask`, for some `token_type_ids`), `labels` and `length`.
+        The tokenizer's columns (`input_ids`, `attention_mask`, for some `token_type_ids`), one list a row.
     """
-    columns: dict[str, list[Any]] = {}
+    columns: dict[str, list[list[int]]] = {}
     for batch in table.select([name for name in ("text", "text_pair") if name in table.column_names]).to_batches(
         max_chunksize=_TOKENIZER_BATCH
     ):
         texts = [column.to_pylist() for column in batch.columns]
-        encoded = tokenizer(*texts, truncation=True, max_length=max_length_tokens)
-        for name, values in encoded.items():
+        for name, values in tokenizer(*texts, truncation=True, max_length=max_length_tokens).items():
             columns.setdefault(name, []).extend(values)
-    columns["length"] = [len(ids) for ids in columns["input_ids"]]
-    arrays: dict[str, pa.Array] = {name: pa.array(values) for name, values in columns.items()}
-    arrays["labels"] = table.column("label").combine_chunks()
-    return datasets.Dataset(pa.table(arrays))
+    return columns
+
+
+def table_batches(
+    table: pa.Table,
+    tokenizer: PreTrainedTokenizerBase,
+    input_names: Sequence[str],
+    max_length_tokens: int,
+    batch_size: int,
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """Tokenizes rows that fit in memory and makes batches of them, as `sorted_batches` does.
+
+    Args:
+        table: See `tokenize`, as for the tokenizer and `max_length_tokens`.
+        tokenizer: The model's tokenizer.
+        input_names: The model's inputs; segments are zeros where the tokenizer knows none.
+        max_length_tokens: Longer inputs are cut.
+        batch_size: Rows in a batch.
+    """
+    columns = tokenize(table, tokenizer, max_length_tokens)
+    columns.setdefault("token_type_ids", [[0] * len(ids) for ids in columns["input_ids"]])
+    rows = {name: columns[name] for name in input_names}
+    yield from sorted_batches(rows, batch_size, tokenizer.pad_token_id or 0)
+
+
+def sorted_batches(
+    columns: dict[str, list[list[int]]], batch_size: int, pad_token_id: int
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
+    """Pads rows of similar length together, the longest first.
+
+    Args:
+        columns: Input name to one list of integers a row; `input_ids` is padded with `pad_token_id`, the rest with 0.
+        batch_size: Rows in a batch.
+        pad_token_id: The tokenizer's.
+
+    Yields:
+        The rows' numbers (batch,), and the inputs, each int64 (batch, longest row of the batch).
+    """
+    lengths = np.array([len(row) for row in columns["input_ids"]])
+    order = np.argsort(-lengths, kind="stable")
+    for start in range(0, len(order), batch_size):
+        indices = order[start : start + batch_size]
+        batch = {}
+        for name, rows in columns.items():
+            padding = pad_token_id if name == "input_ids" else 0
+            padded = np.full((len(indices), lengths[indices].max()), padding, np.int64)
+            for position, index in enumerate(indices):
+                padded[position, : lengths[index]] = rows[index]
+            batch[name] = padded
+        yield indices, batch
 
 
 class Collator:

@@ -24,7 +24,7 @@ from transformers import (
 from compaware.components.core import cpu
 from compaware.components.core.checkpoints import Checkpoints
 from compaware.components.core.dataset import PreparedDataset
-from compaware.components.core.distributed import broadcast, local_world_size, world_size
+from compaware.components.core.distributed import broadcast, broadcast_weights, local_world_size, world_size
 from compaware.components.core.errors import UserError
 from compaware.components.core.losses import task_loss
 from compaware.components.core.metrics import compute_metrics
@@ -32,7 +32,9 @@ from compaware.components.core.objectives import LogitObjective, Objective
 from compaware.components.core.options import TrainingOptions
 from compaware.components.core.progress import Progress
 from compaware.components.core.sampler import LengthBucketSampler
-from compaware.components.core.text import Collator, tokenize
+from compaware.components.core.soft_labels import SoftLabels
+from compaware.components.core.text import Collator
+from compaware.components.core.tokens import tokenize_split
 from compaware.components.core.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -69,19 +71,19 @@ def train(
     options: TrainingOptions,
     workspace: Workspace,
     *,
-    soft_labels: np.ndarray | None = None,
+    soft_labels: SoftLabels | None = None,
     objective: Objective | None = None,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> Trained:
-    """Trains `model` in place and leaves it with the weights of its best validation score.
+    """Trains `model` in place and leaves it, on all ranks, with the weights of its best validation score.
 
     Args:
         model: Takes the tokenizer's columns, gives an output with `logits`.
         tokenizer: The model's tokenizer.
         dataset: Has splits `train` and `validation`.
         options: Learning rate, epochs and so on.
-        workspace: Checkpoints go in its work folder; a newer call with the same folder resumes from them.
-        soft_labels: The teacher's logits for the training split, (rows, labels).
+        workspace: Tokens and checkpoints go in its work folder; a newer call with the same folder resumes from them.
+        soft_labels: The teacher's logits for the training split.
         objective: Gives the loss; soft-label distillation with its defaults when not given.
         callbacks: More Trainer callbacks (mask lock, observer freezing).
 
@@ -95,15 +97,13 @@ def train(
     torch.set_num_threads(threads)
     log.info("training on %d processes in %s: %s", world_size(), precision, reason)
     log.info("threads of each process: %d (%s)", threads, why)
-    train_rows = tokenize(dataset.split("train"), tokenizer, options.max_length_tokens)
-    if soft_labels is not None:
-        train_rows = train_rows.add_column("teacher_logits", list(soft_labels))
+    tokens, length = workspace.work / "tokens", options.max_length_tokens
     trainer = CompressionTrainer(
         model=model,
         args=arguments,
         data_collator=Collator(tokenizer),
-        train_dataset=train_rows,
-        eval_dataset=tokenize(dataset.split("validation"), tokenizer, options.max_length_tokens),
+        train_dataset=tokenize_split(dataset, "train", tokenizer, length, tokens, soft_labels),
+        eval_dataset=tokenize_split(dataset, "validation", tokenizer, length, tokens),
         processing_class=tokenizer,
         compute_metrics=_metrics_of(dataset.manifest.metric),
         callbacks=[ProgressLines(), TimedCheckpoints(options.checkpoint_minutes), *callbacks, checkpoints],
@@ -112,6 +112,9 @@ def train(
     trainer.remove_callback(PrinterCallback)
     started = time.monotonic()
     result = trainer.train(resume_from_checkpoint=str(newest) if (newest := checkpoints.newest()) else None)
+    # Trainer leaves its mixed precision around the model, and the best checkpoint is on the node of rank 0 alone.
+    trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    broadcast_weights(model)
     return Trained(
         steps=result.global_step,
         best_step=trainer.state.best_global_step,
@@ -182,8 +185,8 @@ class CompressionTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         if self.args.train_sampling_strategy != "group_by_length":
             return super()._get_train_sampler(train_dataset)
-        lengths = (train_dataset or self.train_dataset)["length"]
-        return LengthBucketSampler(list(lengths), self.args.train_batch_size * self.args.world_size, self.args.seed)
+        lengths = (train_dataset or self.train_dataset).data.column("length").to_numpy()
+        return LengthBucketSampler(lengths, self.args.train_batch_size * self.args.world_size, self.args.seed)
 
     def compute_loss(
         self,

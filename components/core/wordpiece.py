@@ -22,7 +22,7 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     """Trains a lower-casing WordPiece tokenizer; the same texts give the same vocabulary.
 
     Args:
-        texts: The training sentences.
+        texts: The training sentences; read twice, so not an iterator.
         vocab_size: The most entries that the vocabulary may have, special tokens included.
 
     Returns:
@@ -31,7 +31,6 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
-    texts = list(texts)
     normalizer = normalizers.BertNormalizer(lowercase=True)
     trained = Tokenizer(models.WordPiece(unk_token=SPECIAL_TOKENS["unk_token"]))
     trained.normalizer = normalizer

@@ -7,14 +7,13 @@ import pyarrow as pa
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
-from compaware.components.core.evaluation import sorted_batches
+from compaware.components.core.dataset import GROUP_ROWS, PreparedDataset, load_dataset_folder
 from compaware.components.core.int8.export import input_names
 from compaware.components.core.int8.ptq import Batch, run_graph
 from compaware.components.core.models import check_head, load_classifier, load_tokenizer
 from compaware.components.core.progress import Progress
-from compaware.components.core.soft_labels import load_soft_labels
-from compaware.components.core.text import tokenize
+from compaware.components.core.soft_labels import SoftLabels, load_soft_labels
+from compaware.components.core.text import table_batches
 from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
 
 # The simulated graph is slow; so many validation rows tell candidates apart.
@@ -31,7 +30,7 @@ class Inputs:
         dataset: The data.
         model: The FP32 classifier.
         tokenizer: Its tokenizer.
-        soft_labels: The teacher's logits for the training split, (rows, labels), or None.
+        soft_labels: The teacher's logits for the training split, or None.
         simulated_rows: Numbers of the validation rows that simulated graphs answer.
     """
 
@@ -39,7 +38,7 @@ class Inputs:
     dataset: PreparedDataset
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
-    soft_labels: np.ndarray | None
+    soft_labels: SoftLabels | None
     simulated_rows: np.ndarray
 
     @classmethod
@@ -59,11 +58,11 @@ class Inputs:
     def calibration_batches(self) -> list[Batch]:
         """Batches of training rows, chosen by the seed, to take activation ranges from."""
         rows = _sample(self.dataset.manifest.splits["train"], self.config.calibration_rows, self.config.seed)
-        return [batch for _, batch in self._batches(self.dataset.split("train").take(pa.array(rows)))]
+        return [batch for _, batch in self._batches(_take(self.dataset, "train", rows))]
 
     def simulate(self, graph: torch.fx.GraphModule) -> np.ndarray:
         """A graph's logits for the `simulated_rows` of validation, (rows, labels)."""
-        table = self.dataset.split("validation").take(pa.array(self.simulated_rows))
+        table = _take(self.dataset, "validation", self.simulated_rows)
         logits = np.empty((table.num_rows, self.model.config.num_labels), np.float32)
         progress, done = Progress("row", table.num_rows), 0
         for indices, batch in self._batches(table):
@@ -77,10 +76,16 @@ class Inputs:
         return self.dataset.labels("validation")[self.simulated_rows]
 
     def _batches(self, table: pa.Table) -> list[tuple[np.ndarray, Batch]]:
-        columns = tokenize(table, self.tokenizer, self.config.max_length_tokens).to_dict()
-        columns.setdefault("token_type_ids", [[0] * length for length in columns["length"]])
-        rows = {name: columns[name] for name in input_names(self.model)}
-        return list(sorted_batches(rows, _BATCH_ROWS, self.tokenizer.pad_token_id or 0))
+        names = input_names(self.model)
+        return list(table_batches(table, self.tokenizer, names, self.config.max_length_tokens, _BATCH_ROWS))
+
+
+def _take(dataset: PreparedDataset, split: str, rows: np.ndarray) -> pa.Table:
+    """Some rows of a split, by number, in order; only the row groups that hold them are read."""
+    groups, within = np.divmod(rows, GROUP_ROWS)
+    numbers = np.unique(groups)
+    tables = zip(numbers, dataset.groups(split, numbers), strict=True)
+    return pa.concat_tables([table.take(pa.array(within[groups == number])) for number, table in tables])
 
 
 def _sample(rows: int, limit: int, seed: int) -> np.ndarray:

@@ -1,6 +1,9 @@
 """The work of teacher_check: fit the head, measure, fine-tune where allowed, write the soft labels."""
 
 import logging
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +11,7 @@ from sklearn.metrics import confusion_matrix
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
-from compaware.components.core.distributed import broadcast, is_main
+from compaware.components.core.distributed import barrier, broadcast, is_main
 from compaware.components.core.errors import UserError
 from compaware.components.core.evaluation import Evaluation, evaluate_folder, load_libraries_early
 from compaware.components.core.metrics import majority_baseline
@@ -29,6 +32,7 @@ from compaware.components.core.workspace import Workspace
 from compaware.components.storage import local_source
 from compaware.components.teacher_check.config import TeacherCheckConfig
 from compaware.components.teacher_check.labels import align_labels
+from compaware.components.teacher_check.parts import SoftLabelParts, require_common_storage
 
 log = logging.getLogger(__name__)
 
@@ -43,9 +47,10 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
 
     Raises:
         UserError: The teacher's labels cannot be matched, or it falls short and may not be fine-tuned, or falls short
-            even so.
+            even so; or the nodes of the job share no storage.
     """
     load_libraries_early()
+    require_common_storage(workspace)
     dataset = load_dataset_folder(config.dataset)
     metric = dataset.manifest.metric
     labels = dataset.labels("validation")
@@ -56,20 +61,21 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
     trained: Trained | None = None
     evaluation: Evaluation | None = None
     if how is not None:
-        evaluation = _measure(model, tokenizer, workspace.output, config, "validation")
+        evaluation = _measure(model, tokenizer, workspace.output, config)
     if evaluation is None or evaluation.metrics[metric] < needed:
         _require_permission(config, evaluation.metrics[metric] if evaluation else None, metric, majority, needed)
         trained = train(model, tokenizer, dataset, config, workspace)
-        evaluation = _measure(model, tokenizer, workspace.output, config, "validation")
+        evaluation = _measure(model, tokenizer, workspace.output, config)
         if evaluation.metrics[metric] < needed:
             raise UserError(
                 f"the fine-tuned teacher reaches {metric} {evaluation.metrics[metric]:.4f}, less than {needed:.4f}: "
                 "train longer (epochs), change the learning rate, or choose another teacher"
             )
-    soft = _measure(model, tokenizer, workspace.output, config, "train")
-    _write_soft_labels(workspace, config, dataset, soft.logits)
+    started = time.monotonic()
+    _write_soft_labels(model, tokenizer, dataset, config, workspace)
+    soft_labels_s = time.monotonic() - started
     metrics = {f"teacher_{name}": value for name, value in evaluation.metrics.items()}
-    metrics |= {"majority_score": majority, "fine_tuned": float(trained is not None), "soft_labels_s": soft.seconds}
+    metrics |= {"majority_score": majority, "fine_tuned": float(trained is not None), "soft_labels_s": soft_labels_s}
     facts = {
         "labels": how or "a new head",
         "confusion_matrix": _confusion(dataset, evaluation.logits),
@@ -84,11 +90,10 @@ def _load(
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str | None]:
     """Loads or builds the teacher; the third value says how its labels were matched, None when its head is new."""
     if config.teacher_config is not None:
-        table = dataset.split("train")
-        texts = [text for name in table.column_names if name != "label" for text in table.column(name).to_pylist()]
-        tokenizer = (
-            load_tokenizer(config.tokenizer) if config.tokenizer else train_tokenizer(texts, config.vocabulary_size)
-        )
+        if config.tokenizer:
+            tokenizer = load_tokenizer(config.tokenizer)
+        else:
+            tokenizer = train_tokenizer(_Texts(dataset), config.vocabulary_size)
         return new_classifier(config.teacher_config, dataset.manifest, tokenizer), tokenizer, None
     source = local_source(config.teacher or "", workspace.work / "downloads")
     model = load_classifier(source)
@@ -109,16 +114,15 @@ def _load(
 
 
 def _measure(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, config: TeacherCheckConfig, split: str
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, config: TeacherCheckConfig
 ) -> Evaluation:
-    """Saves the teacher and measures what was saved, in a new process, on rank 0 for all."""
+    """Saves the teacher and measures what was saved on validation, in a new process, on rank 0 for all."""
     evaluation = None
     if is_main():
         save_classifier(model, tokenizer, folder)
         evaluation = evaluate_folder(
             folder,
             config.dataset,
-            split,
             max_length_tokens=config.max_length_tokens,
             batch_size=config.soft_label_batch_size,
         )
@@ -138,21 +142,33 @@ def _require_permission(
 
 
 def _write_soft_labels(
-    workspace: Workspace, config: TeacherCheckConfig, dataset: PreparedDataset, logits: np.ndarray
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    dataset: PreparedDataset,
+    config: TeacherCheckConfig,
+    workspace: Workspace,
 ) -> None:
+    """Computes the soft labels on all ranks, and puts them together on rank 0."""
+    key = broadcast(_key(dataset, config, workspace.output) if is_main() else None)
+    assert key is not None
+    parts = SoftLabelParts(dataset, key, workspace)
     folder = workspace.extra(config.soft_labels_output)
-    if not is_main():
-        return
-    key = SoftLabelsKey(
+    parts.compute(model, tokenizer, config.soft_label_batch_size)
+    barrier()
+    if is_main():
+        write_soft_labels(folder, parts.groups(), parts.key)
+
+
+def _key(dataset: PreparedDataset, config: TeacherCheckConfig, teacher: Path) -> SoftLabelsKey:
+    return SoftLabelsKey(
         dataset_fingerprint=dataset.manifest.fingerprint,
         split="train",
         rows=dataset.manifest.splits["train"],
         num_labels=dataset.manifest.num_labels,
-        teacher_fingerprint=model_fingerprint(workspace.output),
-        tokenizer_fingerprint=tokenizer_fingerprint(workspace.output),
+        teacher_fingerprint=model_fingerprint(teacher),
+        tokenizer_fingerprint=tokenizer_fingerprint(teacher),
         max_length_tokens=config.max_length_tokens,
     )
-    write_soft_labels(folder, logits, key)
 
 
 def _confusion(dataset: PreparedDataset, logits: np.ndarray) -> dict[str, list] | None:
@@ -165,3 +181,15 @@ def _confusion(dataset: PreparedDataset, logits: np.ndarray) -> dict[str, list] 
         "labels": names,
         "matrix": confusion_matrix(labels, logits.argmax(axis=-1), labels=range(len(names))).tolist(),
     }
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """The training split's sentences, read a row group at a time whenever they are asked for."""
+
+    dataset: PreparedDataset
+
+    def __iter__(self) -> Iterator[str]:
+        for table in self.dataset.groups("train"):
+            for column in table.drop_columns("label").columns:
+                yield from column.to_pylist()

@@ -91,9 +91,11 @@ def _sparse(student: Path, folder: Path) -> Path:
 
 def _int8(student: Path, folder: Path, dataset: PreparedDataset) -> Path:
     tokenizer, model = load_tokenizer(student), load_classifier(student)
-    rows = tokenize(dataset.split("validation"), tokenizer, 32).to_list()
+    columns = tokenize(dataset.split("validation"), tokenizer, 32)
     quantized = FakeQuantizedClassifier(model)
-    quantized(**Collator(tokenizer)(rows))
+    quantized(
+        **Collator(tokenizer)([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+    )
     folder.mkdir()
     save_forms(convert_graph(quantized.eval().graph), folder, max_sequence_tokens(model.config))
     tokenizer.save_pretrained(folder)

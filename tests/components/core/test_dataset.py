@@ -60,20 +60,23 @@ def test_a_split_of_several_files_comes_back_in_order_however_it_was_written(tmp
 
 
 def test_soft_labels_come_back_exactly_and_only_for_their_own_data(tmp_path: Path) -> None:
-    data, other = make_dataset(tmp_path / "data", 16, 8), make_dataset(tmp_path / "other", 16, 8, seed=3)
-    logits = np.random.default_rng(0).normal(size=(16, 2)).astype(np.float32)
+    rows = GROUP_ROWS + 16
+    data, other = make_dataset(tmp_path / "data", rows, 8), make_dataset(tmp_path / "other", 16, 8, seed=3)
+    logits = np.random.default_rng(0).normal(size=(rows, 2)).astype(np.float32)
     key = SoftLabelsKey(
         dataset_fingerprint=data.manifest.fingerprint,
         split="train",
-        rows=16,
+        rows=rows,
         num_labels=2,
         teacher_fingerprint="t",
         tokenizer_fingerprint="k",
         max_length_tokens=32,
     )
     (tmp_path / "soft").mkdir()
-    write_soft_labels(tmp_path / "soft", logits, key)
-    assert np.array_equal(load_soft_labels(tmp_path / "soft", data), logits)
+    write_soft_labels(tmp_path / "soft", [logits[:GROUP_ROWS], logits[GROUP_ROWS:]], key)
+    found = load_soft_labels(tmp_path / "soft", data)
+    assert np.array_equal(np.concatenate(list(found.groups())), logits)
+    assert np.array_equal(next(found.groups([1])), logits[GROUP_ROWS:])
     with pytest.raises(UserError, match="belong to other data"):
         load_soft_labels(tmp_path / "soft", other)
     with pytest.raises(UserError, match=r"no soft_labels\.json"):

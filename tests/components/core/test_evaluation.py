@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compaware.components.core.errors import UserError
-from compaware.components.core.evaluation import evaluate_folder, sorted_batches
+from compaware.components.core.evaluation import evaluate_folder
 from compaware.components.core.metrics import compute_metrics
 from compaware.components.core.models import load_classifier, load_tokenizer
+from compaware.components.core.text import sorted_batches
 from tests.tiny import make_dataset, make_model
 
 

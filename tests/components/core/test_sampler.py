@@ -16,7 +16,7 @@ def batches(sampler, size) -> list[list[int]]:
 
 @given(lengths=st.lists(st.integers(1, 500), max_size=300), batch_size=st.integers(1, 40), seed=st.integers(0, 9))
 def test_an_epoch_has_each_row_once(lengths, batch_size, seed):
-    sampler = LengthBucketSampler(lengths, batch_size, seed)
+    sampler = LengthBucketSampler(np.array(lengths, np.int32), batch_size, seed)
     assert sorted(sampler) == list(range(len(lengths))) and len(sampler) == len(lengths)
 
 

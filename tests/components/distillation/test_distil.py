@@ -33,7 +33,7 @@ class Inputs:
         self.soft = root / "soft"
         self.soft.mkdir()
         labels = self.data.labels("train")
-        write_soft_labels(self.soft, np.eye(2, dtype=np.float32)[labels] * 8, key_for(self.data))
+        write_soft_labels(self.soft, [np.eye(2, dtype=np.float32)[labels] * 8], key_for(self.data))
 
     def config(self, root: Path, **options: object) -> DistillationConfig:
         values = {
@@ -81,7 +81,7 @@ def test_alpha_one_learns_from_soft_labels_alone(tmp_path: Path, inputs: Inputs)
     soft = tmp_path / "soft"
     soft.mkdir()
     labels = inputs.data.labels("train")
-    write_soft_labels(soft, np.eye(2, dtype=np.float32)[1 - labels] * 8, key_for(inputs.data))
+    write_soft_labels(soft, [np.eye(2, dtype=np.float32)[1 - labels] * 8], key_for(inputs.data))
     config = inputs.config(tmp_path, alpha=1.0, soft_labels=soft)
     # The soft labels say the opposite of the truth, so a student of theirs alone is wrong throughout; its best
     # checkpoint is the first, before it has learnt them.

@@ -71,7 +71,7 @@ def soft_labels_for(data: PreparedDataset, folder: Path) -> Path:
         tokenizer_fingerprint="tokenizer",
         max_length_tokens=32,
     )
-    write_soft_labels(folder, 4 * np.eye(2, dtype=np.float32)[labels], key)
+    write_soft_labels(folder, [4 * np.eye(2, dtype=np.float32)[labels]], key)
     return folder
 
 

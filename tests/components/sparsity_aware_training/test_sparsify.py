@@ -87,7 +87,7 @@ def make_soft_labels(folder, dataset_folder) -> str:
         max_length_tokens=16,
     )
     folder.mkdir()
-    write_soft_labels(folder, np.eye(2)[labels] * 4, key)
+    write_soft_labels(folder, [np.eye(2)[labels] * 4], key)
     return str(folder)
 
 

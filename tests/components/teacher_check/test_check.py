@@ -10,10 +10,11 @@ import torch
 from compaware.components.core.config import validate
 from compaware.components.core.dataset import PreparedDataset, load_dataset_folder, write_dataset_folder
 from compaware.components.core.errors import UserError
+from compaware.components.core.evaluation import evaluate_folder
 from compaware.components.core.models import load_classifier
 from compaware.components.core.soft_labels import load_soft_labels
 from compaware.components.core.summary import Summary
-from compaware.components.core.workspace import run_stage
+from compaware.components.core.workspace import Workspace, run_stage
 from compaware.components.teacher_check.check import run
 from compaware.components.teacher_check.config import TeacherCheckConfig
 from compaware.components.teacher_check.labels import align_labels
@@ -44,7 +45,7 @@ def test_a_teacher_from_scratch_is_trained_judged_and_its_logits_kept(fine_tuned
     summary = Summary.load(fine_tuned / "model")
     assert summary.metrics["teacher_accuracy"] > 0.9 and summary.metrics["majority_score"] == 0.5
     assert np.trace(summary.facts["confusion_matrix"]["matrix"]) == round(summary.metrics["teacher_accuracy"] * 96)
-    logits = load_soft_labels(fine_tuned / "soft", data)
+    logits = np.concatenate(list(load_soft_labels(fine_tuned / "soft", data).groups()))
     labels = data.labels("train")
     assert logits.dtype == np.float32 and (logits.argmax(-1) == labels).mean() > 0.9
 
@@ -130,3 +131,20 @@ def test_a_teacher_with_another_number_of_labels_stops_or_gets_a_new_head(
         check(tmp_path, data, teacher=teacher)
     summary = check(tmp_path, data, teacher=teacher, fine_tune_if_needed=True, existing_output="overwrite")
     assert summary.metrics["teacher_accuracy"] > 0.9 and summary.facts["labels"] == "a new head"
+
+
+def test_soft_labels_are_what_the_saved_teacher_answers_even_after_mixed_precision(
+    tmp_path: Path, data: PreparedDataset
+) -> None:
+    check(tmp_path, data, teacher_config=SMALL_BERT, fine_tune_if_needed=True, precision="bf16")
+    logits = np.concatenate(list(load_soft_labels(tmp_path / "soft", data).groups()))
+    answers = evaluate_folder(tmp_path / "model", data.path, "train", max_length_tokens=32, batch_size=64)
+    np.testing.assert_allclose(logits, answers.logits, atol=1e-5)
+
+
+def test_nodes_without_common_storage_are_told_so_at_once(tmp_path: Path, data: PreparedDataset) -> None:
+    values = {"output": tmp_path / "model", "soft_labels_output": tmp_path / "soft", "dataset": data.path}
+    config = validate(TeacherCheckConfig, {**QUICK, **values, "teacher": str(tmp_path / "teacher")})
+    # As on a node whose disk rank 0 has not written to.
+    with pytest.raises(UserError, match="put `work` on a disk that all nodes share, or set work_uri"):
+        run(config, Workspace(config))

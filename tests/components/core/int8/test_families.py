@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from compaware.components.core.dataset import PreparedDataset
-from compaware.components.core.evaluation import sorted_batches
 from compaware.components.core.int8.convert import convert_graph
 from compaware.components.core.int8.export import input_names, max_sequence_tokens
 from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier
@@ -16,6 +15,7 @@ from compaware.components.core.int8.serve import save_forms
 from compaware.components.core.int8.statistics import mixed_precision
 from compaware.components.core.models import load_classifier, load_tokenizer
 from compaware.components.core.runtimes import RuntimeName, open_runtime
+from compaware.components.core.text import sorted_batches
 from tests.families import FAMILIES, make_family
 from tests.tiny import make_dataset
 
