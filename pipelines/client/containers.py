@@ -1,20 +1,30 @@
 """Runs a pipeline's tasks in the images of a cluster, on this machine's Docker."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
 from docker.types import Mount
 from kfp import local
 
 from compaware.components import images
 from compaware.components.core.errors import UserError
 from compaware.components.launch.run import WORK_ROOT_VARIABLE
+from compaware.components.storage import settings
 
 # Where a machine's Docker has no bridge: `host`.
 NETWORK_VARIABLE = "COMPAWARE_DOCKER_NETWORK"
+# What of this process's environment the containers need to reach the hub and object stores as it would.
+PASSED_ON = (
+    *("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+    *(*settings.ENDPOINT_VARIABLES, *settings.ACCESS_KEY_VARIABLES, *settings.SECRET_KEY_VARIABLES),
+    *(*settings.REGION_VARIABLES, "AWS_SESSION_TOKEN"),
+)
+_RUN_LABEL = "compaware.run"
+_HUB_CACHE = "/work/huggingface"
 
 
 def docker_runner(arguments: dict[str, Any], work: Path) -> local.DockerRunner:
@@ -22,14 +32,17 @@ def docker_runner(arguments: dict[str, Any], work: Path) -> local.DockerRunner:
 
     Args:
         arguments: The pipeline's; local paths among them are seen in the containers under the same names, read-only.
-        work: Where killed stages leave their work.
+        work: Where killed stages leave their work; it names the run, too.
 
     Raises:
         UserError: Docker does not answer, or an image is not there.
     """
     _check_images()
-    work.mkdir(parents=True, exist_ok=True)
-    paths = {str(Path(value).resolve()) for value in arguments.values() if _is_path(value)}
+    hub_cache = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser().absolute()
+    # Docker would make a folder that is not there, and it would be root's.
+    for folder in (work, hub_cache):
+        folder.mkdir(parents=True, exist_ok=True)
+    paths = {str(Path(value).absolute()) for value in arguments.values() if _is_path(value)}
     return local.DockerRunner(
         user=f"{os.getuid()}:{os.getgid()}",
         read_only=True,
@@ -38,10 +51,23 @@ def docker_runner(arguments: dict[str, Any], work: Path) -> local.DockerRunner:
         security_opt=["no-new-privileges:true"],
         shm_size="1g",
         network_mode=os.environ.get(NETWORK_VARIABLE, "bridge"),
-        environment={WORK_ROOT_VARIABLE: str(work)},
-        mounts=[Mount(str(work), str(work), type="bind")]
-        + [Mount(path, path, type="bind", read_only=True) for path in sorted(paths)],
+        environment={WORK_ROOT_VARIABLE: str(work)}
+        | {name: os.environ[name] for name in PASSED_ON if name in os.environ},
+        # Relative paths mean the same there as here.
+        working_dir=str(Path.cwd()),
+        mounts=[Mount(str(work), str(work), type="bind"), Mount(_HUB_CACHE, str(hub_cache), type="bind")]
+        + [Mount(path, os.path.realpath(path), type="bind", read_only=True) for path in sorted(paths)],
+        labels={_RUN_LABEL: str(work)},
     )
+
+
+def stop_containers(work: Path) -> None:
+    """Ends what an interrupted run left running: unlike processes, containers do not end with it."""
+    with contextlib.closing(docker.from_env()) as client:
+        for container in client.containers.list(filters={"label": f"{_RUN_LABEL}={work}"}):
+            # It may have ended by itself meanwhile.
+            with contextlib.suppress(APIError):
+                container.kill()
 
 
 def train_in_place(spec: dict[str, Any]) -> dict[str, Any]:
