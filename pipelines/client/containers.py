@@ -2,13 +2,15 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import APIError, DockerException
+from docker.errors import DockerException
 from docker.types import Mount
 from kfp import local
+from requests.exceptions import RequestException
 
 from compaware.components import images
 from compaware.components.core.errors import UserError
@@ -28,20 +30,18 @@ _HUB_CACHE = "/work/huggingface"
 
 
 def docker_runner(arguments: dict[str, Any], work: Path) -> local.DockerRunner:
-    """A runner whose containers are as in a cluster: not root, read-only, no privileges.
+    """A runner whose containers are as in a cluster, read-only and without privileges; their user is this process's.
 
     Args:
         arguments: The pipeline's; local paths among them are seen in the containers under the same names, read-only.
-        work: Where killed stages leave their work; it names the run, too.
+        work: A folder where killed stages leave their work; it names the run, too.
 
     Raises:
         UserError: Docker does not answer, or an image is not there.
     """
     _check_images()
     hub_cache = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser().absolute()
-    # Docker would make a folder that is not there, and it would be root's.
-    for folder in (work, hub_cache):
-        folder.mkdir(parents=True, exist_ok=True)
+    hub_cache.mkdir(parents=True, exist_ok=True)
     paths = {str(Path(value).absolute()) for value in arguments.values() if _is_path(value)}
     return local.DockerRunner(
         user=f"{os.getuid()}:{os.getgid()}",
@@ -61,12 +61,23 @@ def docker_runner(arguments: dict[str, Any], work: Path) -> local.DockerRunner:
     )
 
 
-def stop_containers(work: Path) -> None:
-    """Ends what an interrupted run left running: unlike processes, containers do not end with it."""
-    with contextlib.closing(docker.from_env()) as client:
-        for container in client.containers.list(filters={"label": f"{_RUN_LABEL}={work}"}):
-            # It may have ended by itself meanwhile.
-            with contextlib.suppress(APIError):
+@contextlib.contextmanager
+def containers_of(work: Path) -> Iterator[None]:
+    """Ends what an interrupted run left running, since containers do not end with the process that began them.
+
+    Args:
+        work: The folder that names the run.
+
+    Raises:
+        UserError: Docker refused something, or went away.
+    """
+    try:
+        yield
+    except (DockerException, RequestException) as error:
+        raise UserError(f"Docker failed: {' '.join(str(error).split())}") from error
+    finally:
+        with contextlib.suppress(DockerException, RequestException), contextlib.closing(docker.from_env()) as client:
+            for container in client.containers.list(filters={"label": f"{_RUN_LABEL}={work}"}):
                 container.kill()
 
 

@@ -72,13 +72,16 @@ def run(pipeline: str, arguments: dict[str, Any], output: Path, runner: str = "p
     os.environ["PYTHONUNBUFFERED"] = "1"
     spec = drop_unset_inputs(catalog.spec(pipeline), arguments)
     how = local.SubprocessRunner(use_venv=False)
-    at_end = contextlib.ExitStack()
+    around: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if runner == "docker":
         from compaware.pipelines.client import containers
 
+        # Docker would make a folder that is not there, and it would be root's.
+        for folder in (_artifacts(output), work):
+            folder.mkdir(exist_ok=True)
         spec = containers.train_in_place(spec)
         how = containers.docker_runner(arguments, work)
-        at_end.callback(containers.stop_containers, work)
+        around = containers.containers_of(work)
     local.init(
         how,
         pipeline_root=str(_artifacts(output)),
@@ -90,7 +93,7 @@ def run(pipeline: str, arguments: dict[str, Any], output: Path, runner: str = "p
     # kfp.local warns of image names without "python" in them, and of resources: both are for the cluster.
     for category in (RuntimeWarning, UserWarning):
         warnings.filterwarnings("ignore", category=category, module="kfp.local")
-    with at_end, open_log(output) as log:
+    with around, open_log(output) as log:
         view = RunView(sys.stdout, log, stage_count=len(catalog.tasks(spec)))
         # kfp.local tells of reused tasks through the root logger.
         logging.basicConfig(
