@@ -9,7 +9,7 @@ import pytest
 from compaware.components import images
 from compaware.components.core.errors import UserError
 from compaware.pipelines.client import catalog, local
-from compaware.pipelines.client.containers import train_in_place
+from compaware.pipelines.client.containers import docker_runner, train_in_place
 from compaware.pipelines.client.main import main
 from compaware.pipelines.client.validation import load_arguments
 from compaware.pipelines.client.view import RunView, Stage
@@ -193,6 +193,12 @@ def test_a_path_may_begin_with_the_home_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     words = ["data=~/films", "label_column=label", "teacher=t", "student=s"]
     assert load_arguments(catalog.spec("distillation"), None, words)["data"] == str(tmp_path / "films")
+
+
+def test_without_docker_the_runner_says_so_in_one_line(monkeypatch, tmp_path):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
+    with pytest.raises(UserError, match=r"^Docker does not answer .*DOCKER_HOST$"):
+        docker_runner({}, tmp_path)
 
 
 def test_in_containers_a_training_has_the_image_that_trains():

@@ -40,13 +40,13 @@ def images(engine: Engine) -> None:
 def start(tmp_path: Path) -> Start:
     """Begins a run of a pipeline into `output`, from a folder of the test's own."""
 
-    def run(pipeline: str, **parameters: Any) -> subprocess.Popen[str]:
+    def run(pipeline: str, network: str = "none", **parameters: Any) -> subprocess.Popen[str]:
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(parameters), encoding="utf-8")
         words = ["run", pipeline, "--config", "config.yaml", "--output", "output", "--runner", "docker"]
         return subprocess.Popen(
             [sys.executable, "-m", "compaware.pipelines.client.main", *words],
             cwd=tmp_path,
-            env={**os.environ, "HF_HOME": str(tmp_path / "hub"), "COMPAWARE_DOCKER_NETWORK": "none"},
+            env={**os.environ, "HF_HOME": str(tmp_path / "hub"), "COMPAWARE_DOCKER_NETWORK": network},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -123,3 +123,10 @@ def test_a_task_that_fails_gives_its_reason_in_one_line_and_sees_relative_paths(
     assert failed.returncode == 1
     (line,) = failed.stderr.strip().splitlines()
     assert line.startswith("error: data_prep failed: ") and "stars" in line and "output/run.log" in line
+
+
+def test_what_docker_refuses_is_said_in_one_line(start: Start):
+    refused = ended(start("distillation", network="nowhere", **DISTILLATION))
+    assert refused.returncode == 2
+    (line,) = refused.stderr.strip().splitlines()
+    assert line.startswith("error: Docker failed: ") and "network nowhere not found" in line
