@@ -43,10 +43,12 @@ def docker_runner(arguments: dict[str, Any], work: Path) -> local.DockerRunner:
     hub_cache = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser().absolute()
     hub_cache.mkdir(parents=True, exist_ok=True)
     paths = {str(Path(value).absolute()) for value in arguments.values() if _is_path(value)}
+    user, group = os.getuid(), os.getgid()
     return local.DockerRunner(
-        user=f"{os.getuid()}:{os.getgid()}",
+        user=f"{user}:{group}",
         read_only=True,
-        tmpfs={"/tmp": "", "/work": "mode=1777"},
+        # Docker gives /work the mode that it has in the image, whatever is asked for here.
+        tmpfs={"/tmp": "", "/work": f"uid={user},gid={group}"},
         cap_drop=["ALL"],
         security_opt=["no-new-privileges:true"],
         shm_size="1g",

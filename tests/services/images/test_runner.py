@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 import yaml
+from docker import from_env
 
+from compaware.components.images import DATA
+from compaware.pipelines.client.containers import docker_runner
 from tests.pipelines.conftest import INT8, SMALL, STUDENT, TEACHER
 from tests.services.images.conftest import Ended, Engine, docker, make_images
 
@@ -123,6 +126,22 @@ def test_a_task_that_fails_gives_its_reason_in_one_line_and_sees_relative_paths(
     assert failed.returncode == 1
     (line,) = failed.stderr.strip().splitlines()
     assert line.startswith("error: data_prep failed: ") and "stars" in line and "output/run.log" in line
+
+
+def test_whoever_runs_it_may_write_where_tasks_write_and_owns_what_stays(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    for name in ("work", "hub"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name).chmod(0o777)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    monkeypatch.setenv("COMPAWARE_DOCKER_NETWORK", "none")
+    monkeypatch.setattr(os, "getuid", lambda: 1234)
+    monkeypatch.setattr(os, "getgid", lambda: 1234)
+    options = docker_runner({}, tmp_path / "work").container_run_args
+    script = "touch $HOME/file /tmp/file $HF_HOME/file $COMPAWARE_WORK_ROOT/file"
+    from_env().containers.run(DATA, ["sh", "-ec", script], remove=True, **options)
+    assert {(tmp_path / name / "file").stat().st_uid for name in ("work", "hub")} == {1234}
 
 
 def test_what_docker_refuses_is_said_in_one_line(start: Start):
