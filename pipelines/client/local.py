@@ -67,15 +67,21 @@ def run(pipeline: str, arguments: dict[str, Any], output: Path, runner: str = "p
     from kfp import components, local
 
     signal.signal(signal.SIGTERM, _stop_children)
-    os.environ[WORK_ROOT_VARIABLE] = str(_work(output).resolve())
+    work = _work(output).resolve()
+    os.environ[WORK_ROOT_VARIABLE] = str(work)
     os.environ["PYTHONUNBUFFERED"] = "1"
     spec = drop_unset_inputs(catalog.spec(pipeline), arguments)
     how = local.SubprocessRunner(use_venv=False)
+    around: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if runner == "docker":
         from compaware.pipelines.client import containers
 
+        # Docker would make a folder that is not there, and it would be root's.
+        for folder in (_artifacts(output), work):
+            folder.mkdir(exist_ok=True)
         spec = containers.train_in_place(spec)
-        how = containers.docker_runner(arguments, _work(output).resolve())
+        how = containers.docker_runner(arguments, work)
+        around = containers.containers_of(work)
     local.init(
         how,
         pipeline_root=str(_artifacts(output)),
@@ -87,7 +93,7 @@ def run(pipeline: str, arguments: dict[str, Any], output: Path, runner: str = "p
     # kfp.local warns of image names without "python" in them, and of resources: both are for the cluster.
     for category in (RuntimeWarning, UserWarning):
         warnings.filterwarnings("ignore", category=category, module="kfp.local")
-    with open_log(output) as log:
+    with around, open_log(output) as log:
         view = RunView(sys.stdout, log, stage_count=len(catalog.tasks(spec)))
         # kfp.local tells of reused tasks through the root logger.
         logging.basicConfig(
@@ -95,17 +101,27 @@ def run(pipeline: str, arguments: dict[str, Any], output: Path, runner: str = "p
         )
         with contextlib.redirect_stdout(view):
             runnable(**arguments)
-    for stage in view.stages:
-        require_outputs(output, stage, spec)
-    return view.stages
+    return up_to_failure(output, view.stages, spec)
 
 
-def require_outputs(output: Path, stage: Stage, spec: dict[str, Any]) -> None:
-    """Fails a stage that left less than it should: kfp.local at times calls a failed container a success."""
+def up_to_failure(output: Path, stages: list[Stage], spec: dict[str, Any]) -> list[Stage]:
+    """The stages until the first that failed; one that left less than it should has failed, too.
+
+    kfp.local at times takes a failed container for a success, and goes on: what then begins has no inputs.
+    """
+    for number, stage in enumerate(stages, start=1):
+        missing = _missing_output(output, stage, spec)
+        if missing and not stage.failed:
+            stage.failed, stage.reason = True, stage.reason or f"it left no {missing}"
+        if stage.failed:
+            return stages[:number]
+    return stages
+
+
+def _missing_output(output: Path, stage: Stage, spec: dict[str, Any]) -> str | None:
     component = spec["components"][f"comp-{stage.name.replace('_', '-')}"]
-    for name in component.get("outputDefinitions", {}).get("artifacts", {}):
-        if not stage.failed and not _is_there(output, stage, name):
-            stage.failed, stage.reason = True, f"it left no {name}"
+    outputs = component.get("outputDefinitions", {}).get("artifacts", {})
+    return next((name for name in outputs if not _is_there(output, stage, name)), None)
 
 
 def _is_there(output: Path, stage: Stage, name: str) -> bool:

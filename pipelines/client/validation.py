@@ -55,9 +55,7 @@ def load_arguments(
         _check_component(spec, task, arguments)
     job = {name: arguments[name] for name in JobOptions.model_fields if name in arguments}
     validate(JobOptions, job | arguments.get("job_options", {}))
-    if local:
-        _check_paths(spec, arguments)
-    return arguments
+    return _with_local_paths(spec, arguments) if local else arguments
 
 
 def _pipeline_model(spec: dict[str, Any]) -> type[BaseModel]:
@@ -124,9 +122,14 @@ def _explain(details: Any, ours: dict[str, str]) -> str:
     return f"'{key}' is {json.dumps(details['input'], default=str)}: {message[0].lower()}{message[1:]}"
 
 
-def _check_paths(spec: dict[str, Any], arguments: dict[str, Any]) -> None:
-    for name, value in arguments.items():
-        if catalog.parameters(spec)[name].kind != "STRING" or not value.startswith(("/", "./", "../", "~")):
-            continue
-        if not Path(value).expanduser().exists():
-            raise UserError(f"'{name}' is {value}: there is no such file or folder")
+def _with_local_paths(spec: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with `~` replaced, since not every component and no container knows the user's."""
+    paths = {
+        name: Path(value).expanduser()
+        for name, value in arguments.items()
+        if catalog.parameters(spec)[name].kind == "STRING" and value.startswith(("/", "./", "../", "~"))
+    }
+    for name, path in paths.items():
+        if not path.exists():
+            raise UserError(f"'{name}' is {arguments[name]}: there is no such file or folder")
+    return arguments | {name: str(path) for name, path in paths.items() if arguments[name].startswith("~")}

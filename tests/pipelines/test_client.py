@@ -9,8 +9,9 @@ import pytest
 from compaware.components import images
 from compaware.components.core.errors import UserError
 from compaware.pipelines.client import catalog, local
-from compaware.pipelines.client.containers import train_in_place
+from compaware.pipelines.client.containers import docker_runner, train_in_place
 from compaware.pipelines.client.main import main
+from compaware.pipelines.client.validation import load_arguments
 from compaware.pipelines.client.view import RunView, Stage
 
 ROOT = Path(__file__).parents[2]
@@ -179,13 +180,25 @@ def test_a_terminal_sees_one_progress_line_rewritten_in_place():
 
 
 def test_a_stage_that_left_no_output_has_failed_whatever_the_runner_says(tmp_path):
-    spec, left, nothing = catalog.spec("distillation"), Stage("data_prep"), Stage("teacher_check")
     for name in ("dataset", "metrics", "card_html", "card_markdown"):
         (tmp_path / "artifacts/run/data-prep" / name).mkdir(parents=True)
-    for stage in (left, nothing):
-        local.require_outputs(tmp_path, stage, spec)
+    stages = [Stage("data_prep"), Stage("teacher_check"), Stage("distillation", failed=True, reason="no such folder")]
+    left, nothing = local.up_to_failure(tmp_path, stages, catalog.spec("distillation"))
     assert not left.failed
     assert nothing.failed and nothing.reason.startswith("it left no ")
+
+
+def test_a_path_may_begin_with_the_home_folder(monkeypatch, tmp_path):
+    (tmp_path / "films").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path))
+    words = ["data=~/films", "label_column=label", "teacher=t", "student=s"]
+    assert load_arguments(catalog.spec("distillation"), None, words)["data"] == str(tmp_path / "films")
+
+
+def test_without_docker_the_runner_says_so_in_one_line(monkeypatch, tmp_path):
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
+    with pytest.raises(UserError, match=r"^Docker does not answer .*DOCKER_HOST$"):
+        docker_runner({}, tmp_path)
 
 
 def test_in_containers_a_training_has_the_image_that_trains():

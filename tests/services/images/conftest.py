@@ -6,6 +6,7 @@ the environment.
 
 import json
 import os
+import re
 import subprocess
 import uuid
 from collections.abc import Callable, Iterator
@@ -30,11 +31,7 @@ class Engine:
     def image(self, name: str) -> str:
         """The tag of an image, which is built when it is first asked for."""
         if name not in self._tags:
-            make = ["make", "images", f"IMAGES={name}", f"REGISTRY={REGISTRY}"]
-            built = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=False)
-            assert built.returncode == 0, (built.stdout + built.stderr)[-2000:]
-            dry = subprocess.run([*make, "-n"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-            self._tags[name] = dry.split("--tag ")[1].split()[0]
+            (self._tags[name],) = make_images(name, registry=REGISTRY)
         return self._tags[name]
 
     def run(self, name: str, *command: str, volume: str | None = None) -> Ended:
@@ -53,6 +50,23 @@ class Engine:
     def inspect(self, image: str) -> dict[str, Any]:
         """What the engine knows of an image, by its tag."""
         return json.loads(docker("image", "inspect", image).stdout)[0]
+
+
+def make_images(*names: str, registry: str = "") -> list[str]:
+    """Builds images, or finds them built.
+
+    Args:
+        names: The images' names.
+        registry: What goes before their tags.
+
+    Returns:
+        The tags.
+    """
+    make = ["make", "images", f"IMAGES={' '.join(names)}", f"REGISTRY={registry}"]
+    built = subprocess.run(make, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, (built.stdout + built.stderr)[-2000:]
+    dry = subprocess.run([*make, "-n"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return re.findall(r"--tag (\S+)", dry)
 
 
 def docker(*words: str) -> Ended:
