@@ -32,6 +32,7 @@ def test_a_user_error_under_torchrun_ends_with_2_and_its_line(tmp_path: Path, mo
         ("raise ValueError('no such split')", 1, "ValueError: no such split"),
         ("import os; os.kill(os.getpid(), 9)", 137, ""),
         ("print('error: epochs is 0'); raise SystemExit(1)", 2, "error: epochs is 0"),
+        ("print('unavailable: no store'); raise SystemExit(1)", 75, "unavailable: no store"),
     ],
 )
 def test_how_a_child_ended_is_told(program: str, exit_code: int, reason: str) -> None:
