@@ -8,6 +8,7 @@ import argparse
 import importlib
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -48,6 +49,9 @@ def main(module: str, config_class: type[ComponentConfig], measures_speed: bool 
         summary = _run(module, validate(config_class, staging.values), staging)
     except UserError as error:
         print(f"{ERROR_PREFIX}{error}", file=sys.stderr, flush=True)
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            # torchrun, which started this process, would start it again in an elastic job.
+            os.kill(os.getppid(), signal.SIGTERM)
         sys.exit(USER_ERROR_EXIT_CODE)
     except UnavailableError as error:
         print(f"{UNAVAILABLE_PREFIX}{error}", file=sys.stderr, flush=True)
