@@ -11,6 +11,8 @@ TORCH_INDEX_URL ?=
 ARGS ?=
 # Two processes of tests, each file in one of them: most tests wait for imports and use one thread.
 PYTEST_ARGS ?= -n 2 --dist loadfile
+# Which of tests/services.
+SERVICES ?= storage launch manifests images
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
@@ -62,7 +64,7 @@ test: $(INSTALLED)
 
 # Against real services, named by KUBECONFIG, S3_ENDPOINT and so on; tests/services says which.
 test-services: $(INSTALLED)
-	$(BIN)/python -m pytest tests/services
+	$(BIN)/python -m pytest $(SERVICES:%=tests/services/%)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

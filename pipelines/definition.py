@@ -12,6 +12,7 @@ from typing import Any
 
 from kfp import dsl, kubernetes
 
+from compaware.components.launch import site
 from compaware.components.launch.options import OBJECT_STORE_KEYS, OBJECT_STORE_SECRET
 
 Arguments = Mapping[str, Any]
@@ -48,8 +49,11 @@ class Step:
         """
         task = self.component(**artifacts, **{theirs: arguments[ours] for ours, theirs in self.parameters.items()})
         task.set_cpu_limit(self.cpu).set_memory_limit(self.memory)
-        # Optional: sites that use another way do without it.
-        return kubernetes.use_secret_as_env(task, OBJECT_STORE_SECRET, OBJECT_STORE_KEYS, optional=True)
+        # Optional, all of them: sites that need none, or use another way, do without.
+        kubernetes.use_secret_as_env(task, OBJECT_STORE_SECRET, OBJECT_STORE_KEYS, optional=True)
+        kubernetes.use_secret_as_env(task, site.HUB_SECRET, site.HUB_KEYS, optional=True)
+        kubernetes.use_config_map_as_env(task, site.CONFIG_MAP, same(*site.VARIABLES), optional=True)
+        return kubernetes.use_config_map_as_volume(task, site.CA_CONFIG_MAP, site.CA_FOLDER, optional=True)
 
 
 def same(*names: str) -> dict[str, str]:

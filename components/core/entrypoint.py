@@ -1,18 +1,26 @@
 """`python -m compaware.components.<name> --config FILE [key=value …]`: the door of every component.
 
 Used by hand, by the launcher of a KFP task, by torchrun and by a job's pods. Exit codes: 0 done, 2 the user can mend
-it (one line on standard error says how), 1 anything else.
+it (one line on standard error says how), 75 something does not answer (one line, too; try again), 1 anything else.
 """
 
 import argparse
 import importlib
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
 from compaware.components.core.config import CONFIG_VARIABLE, ComponentConfig, read_values, validate
-from compaware.components.core.errors import ERROR_PREFIX, USER_ERROR_EXIT_CODE, UserError
+from compaware.components.core.errors import (
+    ERROR_PREFIX,
+    UNAVAILABLE_EXIT_CODE,
+    UNAVAILABLE_PREFIX,
+    USER_ERROR_EXIT_CODE,
+    UnavailableError,
+    UserError,
+)
 from compaware.components.core.logs import setup_logging
 from compaware.components.core.staging import Staging
 from compaware.components.core.summary import Summary
@@ -41,7 +49,13 @@ def main(module: str, config_class: type[ComponentConfig], measures_speed: bool 
         summary = _run(module, validate(config_class, staging.values), staging)
     except UserError as error:
         print(f"{ERROR_PREFIX}{error}", file=sys.stderr, flush=True)
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            # torchrun, which started this process, would start it again in an elastic job.
+            os.kill(os.getppid(), signal.SIGTERM)
         sys.exit(USER_ERROR_EXIT_CODE)
+    except UnavailableError as error:
+        print(f"{UNAVAILABLE_PREFIX}{error}", file=sys.stderr, flush=True)
+        sys.exit(UNAVAILABLE_EXIT_CODE)
     for name, value in summary.metrics.items():
         log.info("%s = %.6g", name, value)
     log.info("%s finished: %s", component, staging.outputs.get("output", staging.values["output"]))

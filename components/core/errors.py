@@ -1,8 +1,11 @@
-"""The one exception that means: the user can mend this."""
+"""The exceptions that are no bugs: the user can mend it, or time can."""
 
 # How a component's process tells of one: this exit code, and a line on standard error that begins so.
 USER_ERROR_EXIT_CODE = 2
 ERROR_PREFIX = "error: "
+# EX_TEMPFAIL of sysexits.h.
+UNAVAILABLE_EXIT_CODE = 75
+UNAVAILABLE_PREFIX = "unavailable: "
 
 
 class UserError(Exception):
@@ -10,4 +13,11 @@ class UserError(Exception):
 
     The message is one line that says what is wrong and what to change. Entry points print it without a traceback and
     exit with code 2.
+    """
+
+
+class UnavailableError(Exception):
+    """Something that the work needs does not answer; the same work, tried again later, may succeed.
+
+    The message is one line. Entry points print it without a traceback and exit with code 75.
     """

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from compaware.components.core.errors import ERROR_PREFIX, USER_ERROR_EXIT_CODE
+from compaware.components.core.errors import ERROR_PREFIX, UNAVAILABLE_EXIT_CODE, USER_ERROR_EXIT_CODE
 from compaware.components.launch.job import JobKind
 from compaware.components.launch.options import JobOptions
 
@@ -26,12 +26,12 @@ class PodFailure(NamedTuple):
 
     @property
     def severity(self) -> int:
-        """How much it explains: a node that died makes its peers fail, too, with less to say."""
+        """How much it explains: a node that died or lost its store makes its peers fail, too, with less to say."""
         if self.is_user_error:
             return 4
         if self.reason == "OOMKilled":
             return 3
-        if self.exit_code is None or self.exit_code >= _SIGNALLED:
+        if self.exit_code is None or self.exit_code >= _SIGNALLED or self.exit_code == UNAVAILABLE_EXIT_CODE:
             return 2
         return 1 if self.message else 0
 

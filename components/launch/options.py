@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from compaware.components import images
+from compaware.components.launch.site import CA_FOLDER
 
 # Kubeflow Pipelines' own secret for its object store, and the variables that its keys become.
 OBJECT_STORE_SECRET = "mlpipeline-minio-artifact"
@@ -94,7 +95,7 @@ class JobOptions(BaseModel):
     @classmethod
     def _absolute(cls, volumes: dict[str, str]) -> dict[str, str]:
         for claim, folder in volumes.items():
-            if not folder.startswith("/") or folder.rstrip("/") in ("", "/tmp", "/work", "/dev/shm"):
+            if not folder.startswith("/") or folder.rstrip("/") in ("", "/tmp", "/work", "/dev/shm", CA_FOLDER):
                 raise ValueError(f"{claim} is mounted at '{folder}': choose an absolute folder that is not in use")
         return volumes
 

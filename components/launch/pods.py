@@ -1,9 +1,11 @@
 """What the training pods of every kind of job share: variables, volumes and the security settings."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from compaware.components.core.config import CONFIG_VARIABLE
+from compaware.components.launch import site
 from compaware.components.launch.job import Job
 from compaware.components.launch.options import OBJECT_STORE_KEYS
 
@@ -35,11 +37,20 @@ def environment(job: Job) -> list[dict[str, Any]]:
         **job.options.env,
     }
     listed: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in values.items()]
-    secret = job.options.storage_secret
-    keys = OBJECT_STORE_KEYS if secret else {}
-    references = {name: {"name": secret, "key": key, "optional": True} for key, name in keys.items()}
-    references |= {name: {"name": one.secret, "key": one.key} for name, one in job.options.secret_env.items()}
-    return listed + [{"name": name, "valueFrom": {"secretKeyRef": one}} for name, one in references.items()]
+    sources = _optional("configMapKeyRef", site.CONFIG_MAP, {name: name for name in site.VARIABLES})
+    sources |= _optional("secretKeyRef", site.HUB_SECRET, site.HUB_KEYS)
+    if job.options.storage_secret:
+        sources |= _optional("secretKeyRef", job.options.storage_secret, OBJECT_STORE_KEYS)
+    sources |= {
+        name: {"secretKeyRef": {"name": one.secret, "key": one.key}} for name, one in job.options.secret_env.items()
+    }
+    # What the job's own options say goes before what the site says.
+    return listed + [{"name": name, "valueFrom": one} for name, one in sources.items() if name not in values]
+
+
+def _optional(kind: str, source: str, keys: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Variables from the keys of a ConfigMap or secret that need not be there."""
+    return {name: {kind: {"name": source, "key": key, "optional": True}} for key, name in keys.items()}
 
 
 def resources(job: Job) -> dict[str, Any]:
@@ -49,11 +60,12 @@ def resources(job: Job) -> dict[str, Any]:
 
 
 def volumes(job: Job) -> list[dict[str, Any]]:
-    """Shared memory, scratch space and the user's claims."""
+    """Shared memory, scratch space, the site's certificates and the user's claims."""
     listed: list[dict[str, Any]] = [
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": job.options.shm_size}},
         {"name": "tmp", "emptyDir": {}},
         {"name": "work", "emptyDir": {"sizeLimit": job.options.scratch_size}},
+        {"name": "certificates", "configMap": {"name": site.CA_CONFIG_MAP, "optional": True}},
     ]
     for number, claim in enumerate(job.options.volumes):
         listed.append({"name": f"claim-{number}", "persistentVolumeClaim": {"claimName": claim}})
@@ -62,10 +74,11 @@ def volumes(job: Job) -> list[dict[str, Any]]:
 
 def volume_mounts(job: Job) -> list[dict[str, Any]]:
     """Where `volumes` are seen; nothing else is writable."""
-    mounts = [
+    mounts: list[dict[str, Any]] = [
         {"name": "shm", "mountPath": "/dev/shm"},
         {"name": "tmp", "mountPath": "/tmp"},
         {"name": "work", "mountPath": WORK_FOLDER},
+        {"name": "certificates", "mountPath": site.CA_FOLDER, "readOnly": True},
     ]
     mounts += [{"name": f"claim-{n}", "mountPath": folder} for n, folder in enumerate(job.options.volumes.values())]
     return mounts

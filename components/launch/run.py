@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from compaware.components.core.config import validate
-from compaware.components.core.errors import ERROR_PREFIX, UserError
+from compaware.components.core.errors import ERROR_PREFIX, UnavailableError, UserError
 from compaware.components.core.staging import sent_summary
 from compaware.components.core.summary import Summary
 from compaware.components.core.workspace import identity_of
@@ -46,7 +46,7 @@ def run_component(name: str, config: dict[str, Any], options: dict[str, Any] | N
             given["work"] = str(Path(os.environ[WORK_ROOT_VARIABLE]) / f"{name}-{identity_of(given)[:16]}")
         run_job(name, given, wanted)
         return Summary.load(given["output"]) if here else sent_summary(given["output"])
-    except (UserError, JobError) as failure:
+    except (UserError, UnavailableError, JobError) as failure:
         raise SystemExit(f"{ERROR_PREFIX}{failure}") from failure
 
 

@@ -11,7 +11,13 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple, NoReturn
 
-from compaware.components.core.errors import ERROR_PREFIX, USER_ERROR_EXIT_CODE, UserError
+from compaware.components.core.errors import (
+    ERROR_PREFIX,
+    UNAVAILABLE_EXIT_CODE,
+    UNAVAILABLE_PREFIX,
+    USER_ERROR_EXIT_CODE,
+    UserError,
+)
 from compaware.components.launch.errors import JobError
 from compaware.components.launch.job import Job
 
@@ -22,8 +28,10 @@ class Ended(NamedTuple):
     """How a child ended.
 
     Attributes:
-        exit_code: 128 and the signal's number where a signal ended it; 2 for a mistake of the user.
-        reason: Its `error: …` line, else the first exception that it printed, else nothing.
+        exit_code: 128 and the signal's number where a signal ended it; 2 for a mistake of the user, 75 where something
+            did not answer.
+        reason: Its `error: …` line, else its `unavailable: …` line, else the first exception that it printed, else
+            nothing.
     """
 
     exit_code: int
@@ -68,6 +76,8 @@ class TorchrunLauncher:
         self._folder.cleanup()
         if ended.exit_code == USER_ERROR_EXIT_CODE and ended.reason.startswith(ERROR_PREFIX):
             raise UserError(ended.reason.removeprefix(ERROR_PREFIX))
+        if ended.exit_code == UNAVAILABLE_EXIT_CODE:
+            raise JobError(ended.reason.removeprefix(UNAVAILABLE_PREFIX))
         if ended.exit_code:
             raise JobError(f"{job.component} ended with exit code {ended.exit_code}; its log is above")
 
@@ -88,14 +98,16 @@ def start_child(command: list[str]) -> "subprocess.Popen[str]":
 
 
 def follow_child(child: "subprocess.Popen[str]") -> Ended:
-    """Shows a child's output until it ends; torchrun hides the processes' exit codes, their `error: …` line tells."""
-    error = exception = ""
+    """Shows a child's output until it ends; torchrun hides the processes' exit codes, their last words tell."""
+    error = unavailable = exception = ""
     with child:
         try:
             for line in child.stdout or ():
                 print(line, end="", flush=True)
                 if line.startswith(ERROR_PREFIX):
                     error = line.strip()
+                elif line.startswith(UNAVAILABLE_PREFIX):
+                    unavailable = line.strip()
                 elif not exception and _EXCEPTION.match(line):
                     exception = line.strip()
         except BaseException:
@@ -104,6 +116,8 @@ def follow_child(child: "subprocess.Popen[str]") -> Ended:
     code = 128 - child.returncode if child.returncode < 0 else child.returncode
     if code and error:
         return Ended(USER_ERROR_EXIT_CODE, error)
+    if code and unavailable:
+        return Ended(UNAVAILABLE_EXIT_CODE, unavailable)
     return Ended(code, exception)
 
 

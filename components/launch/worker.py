@@ -1,8 +1,8 @@
 """`python -m compaware.components.launch.worker NAME`: what a job's pods run.
 
 Starts the component under torchrun, which reads nodes, ranks and addresses from the PET_* variables that the operator
-sets. Ends as the component does: torchrun makes 1 of every exit code, and what the user can mend (2) must not be
-tried again. The reason goes to the pod's status, where it is read even when the log is gone.
+sets. Ends as the component does: torchrun makes 1 of every exit code, and what the user can mend (2) must not be tried
+again. The reason goes to the pod's status, where it is read even when the log is gone.
 """
 
 import sys

@@ -57,8 +57,9 @@ def fetch(uri: str, cache_dir: Path, require_manifest: bool = False) -> Path:
             checksum; for artifacts of ours. Data of other people has neither.
 
     Raises:
-        UserError: There is nothing at the URI, it is not complete or not what was uploaded, it cannot be reached, or
-            there is no room for it.
+        UserError: There is nothing at the URI, it is not complete or not what was uploaded, access is refused, or there
+            is no room for it.
+        UnavailableError: Its store does not answer.
     """
     location = parse(uri)
     if isinstance(location, Path):
@@ -80,6 +81,7 @@ def upload(folder: Path, uri: str) -> None:
 
     Raises:
         UserError: There is nothing to upload, or the URI cannot be written.
+        UnavailableError: Its store does not answer.
     """
     if not folder.exists():
         raise UserError(f"cannot upload {folder}: there is no such file or folder")
@@ -102,7 +104,8 @@ def exists(uri: str) -> bool:
     """Whether there is a file, or a folder with its manifest, at a URI.
 
     Raises:
-        UserError: It cannot be reached.
+        UserError: Access is refused.
+        UnavailableError: Its store does not answer.
     """
     location = parse(uri)
     if isinstance(location, Path):
@@ -123,6 +126,7 @@ def read_text(uri: str, name: str) -> str:
 
     Raises:
         UserError: The folder is not complete, has no such file, or the file is not what was uploaded.
+        UnavailableError: Its store does not answer.
     """
     location = parse(uri)
     if isinstance(location, Path):
@@ -144,7 +148,8 @@ def delete(uri: str) -> None:
     """Deletes a file or folder; a folder's manifest goes first, so that half of it is not taken for whole.
 
     Raises:
-        UserError: It cannot be reached, or deleting is not allowed.
+        UserError: Deleting is not allowed.
+        UnavailableError: Its store does not answer.
     """
     location = parse(uri)
     if isinstance(location, Path):

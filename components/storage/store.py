@@ -18,7 +18,7 @@ from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 from minio.helpers import check_bucket_name
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.errors import UnavailableError, UserError
 from compaware.components.storage.manifest import MANIFEST_NAME, Manifest
 from compaware.components.storage.settings import PATIENCE_VARIABLE, Connection, connection
 from compaware.components.storage.uri import Location
@@ -92,7 +92,7 @@ class Store:
 
     def error(self, reason: str) -> UserError:
         """An error about this location, for the caller to raise."""
-        return UserError(f"cannot {self._purpose} {self.location.shown}: {' '.join(reason.split())}")
+        return UserError(self._line(reason))
 
     def call(self, operation: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
         """Does a request, again and again with growing pauses until it succeeds or patience ends.
@@ -101,7 +101,8 @@ class Store:
 
         Raises:
             NotThereError: There is no such object.
-            UserError: The store refuses, or nothing went through for too long.
+            UserError: The store refuses.
+            UnavailableError: Nothing went through for too long.
         """
         started, wait_s = time.monotonic(), _FIRST_WAIT_S
         while True:
@@ -112,10 +113,9 @@ class Store:
                     raise self._refusal(error) from error
                 reason = _reason(error)
                 if time.monotonic() + wait_s > max(started, self._last_progress) + self._patience_s():
-                    raise self.error(
-                        f"{self._connection.address} does not answer ({reason}); nothing went through for "
-                        f"{self._patience_s():g} s: check the address, or raise {PATIENCE_VARIABLE}"
-                    ) from error
+                    silence = f"{self._connection.address} does not answer ({reason}); nothing went through for "
+                    hint = f"{self._patience_s():g} s: check the address, or raise {PATIENCE_VARIABLE}"
+                    raise UnavailableError(self._line(silence + hint)) from error
                 log.warning("%s: %s; trying again in %.1f s", self.location.shown, reason, wait_s)
             else:
                 self.progressed()
@@ -177,6 +177,9 @@ class Store:
         failed = self.call(lambda: list(self.client.remove_objects(self.bucket, [DeleteObject(key) for key in keys])))
         if failed:
             raise self.error(f"deleting {failed[0].name}: {_REFUSALS.get(failed[0].code, failed[0].code)}")
+
+    def _line(self, reason: str) -> str:
+        return f"cannot {self._purpose} {self.location.shown}: {' '.join(reason.split())}"
 
     def _read(self, key: str) -> bytes:
         with self.client.get_object(self.bucket, key) as response:

@@ -120,6 +120,27 @@ def test_no_parameter_is_a_secret(name):
 
 
 @pytest.mark.parametrize("name", PIPELINES)
+def test_a_compiled_file_names_secrets_and_holds_none(name):
+    spec, platform = yaml.safe_load_all((catalog.folder(name) / "pipeline.yaml").read_text(encoding="utf-8"))
+    for executor in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
+        del executor["secretAsEnv"]
+    variable = re.compile(r"\b[A-Z0-9_]*(SECRET|PASSWORD|TOKEN|ACCESS_KEY)[A-Z0-9_]*\b")
+    assert not variable.search(yaml.safe_dump_all([spec, platform]))
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_every_task_takes_the_sites_settings_and_keys_by_name_and_can_do_without(name):
+    spec, platform = yaml.safe_load_all((catalog.folder(name) / "pipeline.yaml").read_text(encoding="utf-8"))
+    settings = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert settings.keys() == spec["deploymentSpec"]["executors"].keys()
+    for executor in settings.values():
+        taken = [entry for key in ("configMapAsEnv", "configMapAsVolume", "secretAsEnv") for entry in executor[key]]
+        assert all(entry["optional"] for entry in taken)
+        names = {entry.get("configMapName") or entry["secretName"] for entry in taken}
+        assert names == {"compaware-site", "compaware-ca", "compaware-hub", "mlpipeline-minio-artifact"}
+
+
+@pytest.mark.parametrize("name", PIPELINES)
 def test_every_parameter_is_documented(name):
     assert [item.name for item in catalog.parameters(catalog.spec(name)).values() if not item.description] == []
 

@@ -90,6 +90,7 @@ def test_what_is_written_goes_to_volumes() -> None:
     spec = pod(pytorchjob(shm_size="2Gi", volumes={"hub-cache": "/cache"}))
     folders = {mount["name"]: mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
     kinds = {volume.pop("name"): volume for volume in spec["volumes"]}
+    assert folders.pop("certificates") == "/etc/compaware"
     assert folders == {"shm": "/dev/shm", "tmp": "/tmp", "work": "/work", "claim-0": "/cache"}
     assert kinds["shm"] == {"emptyDir": {"medium": "Memory", "sizeLimit": "2Gi"}}
     assert kinds["claim-0"] == {"persistentVolumeClaim": {"claimName": "hub-cache"}}
@@ -103,10 +104,24 @@ def test_configuration_and_secrets_reach_the_pods(kind: Any) -> None:
     assert trainer["command"][-2:] == ["compaware.components.launch.worker", "distillation"]
     assert json.loads(variables(trainer)["COMPAWARE_CONFIG"]) == {"output": "s3://b/out", "epochs": 1}
     assert variables(trainer)["GLOO"] == "eth0"
-    assert trainer["env"][-1] == {
-        "name": "HF_TOKEN",
-        "valueFrom": {"secretKeyRef": {"name": "hub", "key": "token"}},
+    [token] = [variable for variable in trainer["env"] if variable["name"] == "HF_TOKEN"]
+    assert token["valueFrom"] == {"secretKeyRef": {"name": "hub", "key": "token"}}
+
+
+@pytest.mark.parametrize("kind", [PYTORCHJOB, TRAINJOB])
+def test_what_the_site_says_reaches_the_pods_where_it_says_something(kind: Any) -> None:
+    manifest = kind.manifest(make(env={"HF_ENDPOINT": "https://other.example.com"}))
+    trainer = pod(manifest)["containers"][0] if kind is PYTORCHJOB else manifest["spec"]["trainer"]
+    names = [variable["name"] for variable in trainer["env"]]
+    assert len(names) == len(set(names))
+    sources = {variable["name"]: variable["valueFrom"] for variable in trainer["env"] if "valueFrom" in variable}
+    assert sources["HTTPS_PROXY"] == {
+        "configMapKeyRef": {"name": "compaware-site", "key": "HTTPS_PROXY", "optional": True}
     }
+    assert sources["HF_TOKEN"] == {"secretKeyRef": {"name": "compaware-hub", "key": "token", "optional": True}}
+    assert variables(trainer)["HF_ENDPOINT"] == "https://other.example.com"
+    volume = {"name": "certificates", "configMap": {"name": "compaware-ca", "optional": True}}
+    assert json.dumps(volume) in json.dumps(manifest)
 
 
 @pytest.mark.parametrize("kind", [PYTORCHJOB, TRAINJOB])

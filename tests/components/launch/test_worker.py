@@ -10,19 +10,23 @@ from compaware.components.launch import worker
 from compaware.components.launch.torchrun import follow_child, start_child
 
 
-def test_a_user_error_under_torchrun_ends_with_2_and_its_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_error_under_torchrun_ends_with_2_and_its_line_and_is_not_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     reason = tmp_path / "termination-log"
     reason.touch()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("PET_MASTER_PORT", str(free.getsockname()[1]))
     monkeypatch.setenv("PET_NPROC_PER_NODE", "2")
+    monkeypatch.setenv("PET_MAX_RESTARTS", "1")
     monkeypatch.setattr(worker, "TERMINATION_FILE", reason)
     monkeypatch.setattr(sys, "argv", ["worker", "distillation"])
     with pytest.raises(SystemExit) as ended:
         worker.main()
     assert ended.value.code == 2
     assert reason.read_text(encoding="utf-8").startswith("error: '")
+    assert capfd.readouterr().out.count("\nerror: ") <= 2
 
 
 @pytest.mark.parametrize(
@@ -32,6 +36,7 @@ def test_a_user_error_under_torchrun_ends_with_2_and_its_line(tmp_path: Path, mo
         ("raise ValueError('no such split')", 1, "ValueError: no such split"),
         ("import os; os.kill(os.getpid(), 9)", 137, ""),
         ("print('error: epochs is 0'); raise SystemExit(1)", 2, "error: epochs is 0"),
+        ("print('unavailable: no store'); raise SystemExit(1)", 75, "unavailable: no store"),
     ],
 )
 def test_how_a_child_ended_is_told(program: str, exit_code: int, reason: str) -> None:

@@ -2,6 +2,9 @@
 
 import datetime
 import ipaddress
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from minio import Minio
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.errors import UnavailableError, UserError
 from compaware.components.storage import exists, fetch, upload
 from tests.components.storage.conftest import KEYS, s3_server
 
@@ -51,7 +54,7 @@ def test_a_cache_folder_that_cannot_be_used_is_named(bucket: str, tmp_path: Path
 
 def test_an_endpoint_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S3_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(UserError, match=r"127\.0\.0\.1:9 does not answer \(no connection\)"):
+    with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:9 does not answer \(no connection\)"):
         fetch("s3://bucket/reviews", tmp_path)
 
 
@@ -94,8 +97,6 @@ def refusal(code: str) -> str:
         (418, refusal("Unheard"), "Unheard two lines"),
         (200, "<html><p>A console", "does not answer as an object store"),
         (404, "<html>Not here</html>", "does not answer as an object store"),
-        (503, refusal("SlowDown"), r"does not answer \(SlowDown\)"),
-        (502, "<html>Bad gateway</html>", r"does not answer \(HTTP 502 Bad Gateway\)"),
     ],
 )
 def test_a_refusal_is_one_line(
@@ -108,6 +109,37 @@ def test_a_refusal_is_one_line(
             fetch("s3://bucket/reviews", tmp_path)
     assert len(str(caught.value).splitlines()) == 1
     assert "of no use" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (503, refusal("SlowDown"), r"does not answer \(SlowDown\)"),
+        (502, "<html>Bad gateway</html>", r"does not answer \(HTTP 502 Bad Gateway\)"),
+    ],
+)
+def test_a_server_that_stays_in_trouble_is_unavailable_and_nobodys_mistake(
+    status: int, body: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server_that_answers((status, body)) as address:
+        monkeypatch.setenv("S3_ENDPOINT", address)
+        with pytest.raises(UnavailableError, match=expected) as caught:
+            fetch("s3://bucket/reviews", tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_component_whose_store_does_not_answer_may_be_tried_again(tmp_path: Path) -> None:
+    words = [f"output={tmp_path}/out", "quantized=s3://bucket/model"]
+    done = subprocess.run(
+        [sys.executable, "-m", "compaware.components.accuracy_gate", *words],
+        env={**os.environ, "S3_ENDPOINT": "http://127.0.0.1:9", "XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 75
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("unavailable: cannot read s3://bucket/model: ")
 
 
 def test_a_server_in_trouble_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

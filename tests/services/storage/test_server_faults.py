@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from minio import Minio
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.errors import UnavailableError
 from compaware.components.storage import exists, fetch, upload
 from tests.services.storage.conftest import new_bucket
 from tests.services.storage.proxy import Proxy
@@ -34,7 +34,7 @@ def test_a_stalled_server_is_given_up(
     upload(model, f"s3://{bucket}/model")
     fault("stall")
     started = time.monotonic()
-    with pytest.raises(UserError, match="does not answer") as caught:
+    with pytest.raises(UnavailableError, match="does not answer") as caught:
         upload(model / "summary.json", f"s3://{bucket}/summary.json")
     assert "no answer in time" in str(caught.value)
     assert time.monotonic() - started < 60
@@ -47,7 +47,7 @@ def test_a_server_that_is_gone_is_given_up(
 ) -> None:
     monkeypatch.setenv("COMPAWARE_STORAGE_PATIENCE_S", "2")
     fault("kill")
-    with pytest.raises(UserError, match="does not answer"):
+    with pytest.raises(UnavailableError, match="does not answer"):
         fetch(f"s3://{bucket}/model", tmp_path)
 
 

@@ -1,0 +1,20 @@
+"""What a site sets once in a namespace, for KFP's tasks and their jobs' pods alike; each of these may be missing."""
+
+# A ConfigMap of variables, by their own names: where the hub, the proxies and the object store are.
+CONFIG_MAP = "compaware-site"
+VARIABLES = (
+    "AWS_REGION",
+    "HF_ENDPOINT",
+    "HF_HUB_OFFLINE",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "NO_PROXY",
+    "S3_ENDPOINT",
+    "SSL_CERT_FILE",
+)
+# A secret that opens the hub, and the variable that its key becomes.
+HUB_SECRET = "compaware-hub"
+HUB_KEYS = {"token": "HF_TOKEN"}
+# A ConfigMap of certificates, and the folder that its keys are files of; SSL_CERT_FILE names one.
+CA_CONFIG_MAP = "compaware-ca"
+CA_FOLDER = "/etc/compaware"
