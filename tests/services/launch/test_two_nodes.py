@@ -165,7 +165,8 @@ def test_a_lost_host_comes_back_and_training_goes_on_from_a_checkpoint(
 ) -> None:
     output = tmp_path / "out"
     values = config(output.as_uri(), inputs)
-    log = train_on_two_hosts(tmp_path, values, lost, tmp_path / "out.work" / "checkpoints.json", **options)
+    # In the midst of the training, and while a checkpoint is being sent.
+    log = train_on_two_hosts(tmp_path, values, lost, tmp_path / "out.work" / "checkpoint-64", **options)
     assert log.count("host: killed") == len(lost)
     assert "resuming from checkpoint-" in log
     assert_same(sent_summary(output.as_uri()), alone)
