@@ -66,6 +66,16 @@ def test_sparsity_with_speed_is_not_denied():
     assert "The sparse model is faster than the dense one" in said(family(sparse_speed=1.5))
 
 
+def test_a_sparse_model_that_is_faster_at_one_batch_size_alone_was_so_by_chance():
+    found = benchmark(
+        [
+            measured("teacher", "torch", role="teacher", metric=0.9, milliseconds={1: 4, 8: 20, 32: 80}),
+            measured("sparse", "torch", role="sparse", metric=0.9, milliseconds={1: 3.6, 8: 20, 32: 80}),
+        ]
+    )
+    assert any("Sparsity brings no speed here" in sentence for sentence in found.words)
+
+
 def test_a_sparse_model_of_another_shape_is_not_compared_with_the_dense_one():
     found = benchmark(
         [
