@@ -49,6 +49,8 @@ class Checkpoints(TrainerCallback):
             for name in self._sent:
                 self._bring(name)
         newest = broadcast(self._newest_here() if is_main() else None)
+        if newest and is_local_main():
+            self._point_to_best_here(self.folder / newest / _LAST_FILE)
         barrier()
         if newest is None:
             return None
@@ -92,6 +94,14 @@ class Checkpoints(TrainerCallback):
         remove(staged)
         shutil.copytree(found, staged)
         put_in_place(staged, self.folder / name)
+
+    def _point_to_best_here(self, file: Path) -> None:
+        """Trainer records where its best checkpoint is, and forgets one that is not there: the work may have moved."""
+        state = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        best = state.get("best_model_checkpoint")
+        if best and (self.folder / Path(best).name).is_dir():
+            state["best_model_checkpoint"] = str(self.folder / Path(best).name)
+            write_text(file, json.dumps(state, indent=2, sort_keys=True) + "\n")
 
     def _newest_here(self) -> str | None:
         """The newest whole checkpoint that all nodes can have; half-written ones are removed."""

@@ -16,7 +16,7 @@ from compaware.components.core.config import ComponentConfig
 from compaware.components.core.errors import UserError
 from compaware.components.core.models import load_classifier, load_tokenizer
 from compaware.components.core.options import TrainingOptions
-from compaware.components.core.training import build_arguments, train
+from compaware.components.core.training import Trained, build_arguments, train
 from compaware.components.core.workspace import Workspace
 from tests.tiny import make_dataset, make_model
 
@@ -63,6 +63,25 @@ def test_a_checkpoint_that_was_not_written_to_its_end_is_not_resumed_from(tmp_pa
     again, steps_again = run()
     assert steps == steps_again == 4
     torch.testing.assert_close(whole, again)
+
+
+def test_work_that_has_moved_still_knows_its_best_weights(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data")
+    folder = make_model(tmp_path / "model", data)
+    options = TrainingOptions(epochs=8, learning_rate=3e-3, max_length_tokens=32)
+
+    def run(output: str) -> tuple[torch.Tensor, Trained]:
+        model = load_classifier(folder)
+        workspace = Workspace(ComponentConfig(output=tmp_path / output))
+        trained = train(model, load_tokenizer(folder), data, options, workspace)
+        return model.classifier.weight.detach(), trained
+
+    best, trained = run("here")
+    assert trained.best_step is not None and trained.best_step < trained.steps
+    (tmp_path / "here.work").rename(tmp_path / "there.work")
+    moved, again = run("there")
+    assert again.best_step == trained.best_step
+    torch.testing.assert_close(moved, best)
 
 
 @pytest.fixture(scope="module")
