@@ -37,7 +37,7 @@ LIST_PACKAGES = python -m venv /tmp/tools; /tmp/tools/bin/pip install --quiet --
 	/tmp/tools/bin/cyclonedx-py environment --output-reproducible /opt/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-services lint types compile docs check-fresh lock clean install images push sbom
+.PHONY: help run test test-families test-services lint types compile docs check-fresh lock clean install images push sbom
 
 help:
 	@echo "make run [PIPELINE=…] [CONFIG=…] [OUTPUT=…] [ARGS='key=value …']   run a pipeline on this machine"
@@ -61,6 +61,10 @@ run: $(INSTALLED)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Eleven families of models, each trained in INT8 and served: some 20 seconds each.
+test-families: $(INSTALLED)
+	$(BIN)/python -m pytest $(PYTEST_ARGS) --dist load tests/families
 
 # Against real services, named by KUBECONFIG, S3_ENDPOINT and so on; tests/services says which.
 test-services: $(INSTALLED)

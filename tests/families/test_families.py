@@ -16,7 +16,7 @@ from compaware.components.core.int8.statistics import mixed_precision
 from compaware.components.core.models import load_classifier, load_tokenizer
 from compaware.components.core.runtimes import RuntimeName, open_runtime
 from compaware.components.core.text import sorted_batches
-from tests.families import FAMILIES, make_family
+from tests.families.models import FAMILIES, make_family
 from tests.tiny import make_dataset
 
 RUNTIMES: tuple[RuntimeName, ...] = ("onnxruntime", "openvino")
