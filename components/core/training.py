@@ -112,9 +112,7 @@ def train(
     trainer.remove_callback(PrinterCallback)
     started = time.monotonic()
     result = trainer.train(resume_from_checkpoint=str(newest) if (newest := checkpoints.newest()) else None)
-    # Trainer leaves its mixed precision around the model, and the best checkpoint is on the node of rank 0 alone.
-    trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-    broadcast_weights(model)
+    _settle_weights(trainer, model)
     return Trained(
         steps=result.global_step,
         best_step=trainer.state.best_global_step,
@@ -125,6 +123,12 @@ def train(
         processes=world_size(),
         history=_history(trainer.state.log_history),
     )
+
+
+def _settle_weights(trainer: Trainer, model: torch.nn.Module) -> None:
+    """Trainer leaves its mixed precision around the model, and the best checkpoint is on the node of rank 0 alone."""
+    trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    broadcast_weights(model)
 
 
 def build_arguments(options: TrainingOptions, checkpoints: Path, metric: str, precision: str) -> TrainingArguments:

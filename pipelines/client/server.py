@@ -35,14 +35,14 @@ def connect(host: str | None, namespace: str | None) -> "Client":
     address = host or os.environ.get(HOST_VARIABLE)
     if address:
         _require_answer(address)
-    with explained(), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+    with explained(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return Client(host=address, existing_token=os.environ.get(TOKEN_VARIABLE), namespace=namespace or "kubeflow")
 
 
 @contextlib.contextmanager
 def explained() -> Iterator[None]:
-    """Turns what the server or the network answers into one line that says what to do.
+    """Turns what the server or the network answers into one line that says what to do, and keeps KFP's own lines back.
 
     Raises:
         UserError: In place of an API or network error.
@@ -51,7 +51,8 @@ def explained() -> Iterator[None]:
     from urllib3.exceptions import HTTPError
 
     try:
-        yield
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
     except ApiException as error:
         raise UserError(_explain(error.status, _message(error))) from error
     except (HTTPError, TimeoutError) as error:

@@ -1,8 +1,6 @@
 """Runs a pipeline on a Kubeflow Pipelines server: uploads its version once, creates experiment and run, and waits."""
 
-import contextlib
 import hashlib
-import io
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -83,7 +81,7 @@ def upload(client: "Client", pipeline: str, namespace: str | None) -> Uploaded:
     found = next(
         pages(client.list_pipelines, "pipelines", namespace=namespace, filter=named("display_name", name)), None
     )
-    with explained(), contextlib.redirect_stdout(io.StringIO()):
+    with explained():
         if found is None:
             found = client.upload_pipeline(file, name, catalog.summary(pipeline), namespace)
         versions = pages(
@@ -102,7 +100,7 @@ def experiment_id(client: "Client", request: Request) -> str:
     Raises:
         UserError: The server refuses, such as for a namespace that is not there.
     """
-    with explained(), contextlib.redirect_stdout(io.StringIO()):
+    with explained():
         return str(client.create_experiment(request.experiment, namespace=request.namespace).experiment_id)
 
 
@@ -117,7 +115,7 @@ def submit(client: "Client", request: Request) -> str:
     """
     uploaded = upload(client, request.pipeline, request.namespace)
     experiment = experiment_id(client, request)
-    with explained(), contextlib.redirect_stdout(io.StringIO()):
+    with explained():
         run = client.run_pipeline(
             experiment,
             request.name,
