@@ -6,7 +6,7 @@ import numpy as np
 from torch.utils.data import Sampler
 
 # Sentences are sorted within pools of at most so many batches: enough for little padding, few enough to stay random.
-_POOL_BATCHES = 50
+_POOL_BATCHES = 100
 # And there are at least so many pools, or the same rows would meet in every epoch of a small data set.
 _POOLS = 4
 

@@ -35,6 +35,7 @@ from compaware.components.core.sampler import LengthBucketSampler
 from compaware.components.core.soft_labels import SoftLabels
 from compaware.components.core.text import Collator
 from compaware.components.core.tokens import tokenize_split
+from compaware.components.core.vocabulary import only_used_rows
 from compaware.components.core.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -98,21 +99,24 @@ def train(
     log.info("training on %d processes in %s: %s", world_size(), precision, reason)
     log.info("threads of each process: %d (%s)", threads, why)
     tokens, length = workspace.work / "tokens", options.max_length_tokens
-    trainer = CompressionTrainer(
-        model=model,
-        args=arguments,
-        data_collator=Collator(tokenizer),
-        train_dataset=tokenize_split(dataset, "train", tokenizer, length, tokens, soft_labels),
-        eval_dataset=tokenize_split(dataset, "validation", tokenizer, length, tokens),
-        processing_class=tokenizer,
-        compute_metrics=_metrics_of(dataset.manifest.metric),
-        callbacks=[ProgressLines(), TimedCheckpoints(options.checkpoint_minutes), *callbacks, checkpoints],
-        objective=objective or LogitObjective(),
-    )
-    trainer.remove_callback(PrinterCallback)
+    rows = tokenize_split(dataset, "train", tokenizer, length, tokens, soft_labels)
+    validation_rows = tokenize_split(dataset, "validation", tokenizer, length, tokens)
     started = time.monotonic()
-    result = trainer.train(resume_from_checkpoint=str(newest) if (newest := checkpoints.newest()) else None)
-    _settle_weights(trainer, model)
+    with only_used_rows(model, [rows, validation_rows], [tokenizer.pad_token_id or 0]):
+        trainer = CompressionTrainer(
+            model=model,
+            args=arguments,
+            data_collator=Collator(tokenizer),
+            train_dataset=rows,
+            eval_dataset=validation_rows,
+            processing_class=tokenizer,
+            compute_metrics=_metrics_of(dataset.manifest.metric),
+            callbacks=[ProgressLines(), TimedCheckpoints(options.checkpoint_minutes), *callbacks, checkpoints],
+            objective=objective or LogitObjective(),
+        )
+        trainer.remove_callback(PrinterCallback)
+        result = trainer.train(resume_from_checkpoint=str(newest) if (newest := checkpoints.newest()) else None)
+        _settle_weights(trainer, model)
     return Trained(
         steps=result.global_step,
         best_step=trainer.state.best_global_step,

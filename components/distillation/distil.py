@@ -8,6 +8,7 @@ from compaware.components.core.artifacts import size_bytes
 from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
 from compaware.components.core.distributed import broadcast, is_main
 from compaware.components.core.evaluation import evaluate_folder, load_libraries_early
+from compaware.components.core.first_token import answer_at_first_token
 from compaware.components.core.models import (
     keep_layers,
     load_classifier,
@@ -79,6 +80,7 @@ def build_student(
 def _objective(config: DistillationConfig, student: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Objective:
     logits = LogitObjective(config.temperature, config.alpha)
     if config.hidden_weight == 0 and config.attention_weight == 0:
+        answer_at_first_token(student)
         return logits
     log.info("hidden-state or attention loss is on: the teacher runs at every step")
     return TransferObjective(

@@ -12,6 +12,7 @@ from compaware.components.core.dataset import PreparedDataset, load_dataset_fold
 from compaware.components.core.distributed import barrier, broadcast, is_main
 from compaware.components.core.errors import UserError
 from compaware.components.core.evaluation import evaluate_folder
+from compaware.components.core.first_token import answer_at_first_token
 from compaware.components.core.models import (
     check_head,
     load_classifier,
@@ -63,6 +64,7 @@ def run(config: SparsityAwareTrainingConfig, workspace: Workspace) -> Summary:
     names = list(prunable_parameters(model, config.exclude))
     lock = choose_lock(model, config)
     baseline = _evaluate(source, config)
+    answer_at_first_token(model)
     trained = train(
         model,
         tokenizer,

@@ -14,6 +14,7 @@ from compaware.components.core.dataset import PreparedDataset, load_dataset_fold
 from compaware.components.core.distributed import barrier, broadcast, is_main
 from compaware.components.core.errors import UserError
 from compaware.components.core.evaluation import Evaluation, evaluate_folder, load_libraries_early
+from compaware.components.core.first_token import answer_at_first_token
 from compaware.components.core.metrics import majority_baseline
 from compaware.components.core.models import (
     load_classifier,
@@ -58,6 +59,7 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
     needed = max(majority + LEAST_GAIN * (1 - majority), config.min_score if config.min_score is not None else -1.0)
     set_seed(config.seed)
     model, tokenizer, how = _load(config, dataset, workspace)
+    answer_at_first_token(model)
     trained: Trained | None = None
     evaluation: Evaluation | None = None
     if how is not None:

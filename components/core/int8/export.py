@@ -6,6 +6,8 @@ import inspect
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from compaware.components.core.first_token import answer_at_first_token
+
 _MAX_BATCH = 4096
 
 
@@ -69,6 +71,7 @@ def export_program(model: PreTrainedModel) -> torch.export.ExportedProgram:
     copied = copy.deepcopy(model).float().eval()
     # Decoders would put keys and values away for a next token, which a classifier has no use for.
     copied.config.use_cache = False
+    answer_at_first_token(copied)
     wrapper = LogitsOnly(copied)
     shapes = dynamic_shapes(names, max_sequence_tokens(model.config))
     return torch.export.export(wrapper, (), kwargs=example_inputs(names), dynamic_shapes=shapes)
