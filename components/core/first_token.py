@@ -59,11 +59,12 @@ def _attend(
     attention: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None
 ) -> torch.Tensor:
     """What one token, (batch, 1, hidden), sees of all, (batch, sequence, hidden)."""
-    heads = (each.unflatten(-1, (-1, attention.attention_head_size)).transpose(1, 2) for each in (query, key, value))
-    dropout = attention.dropout.p if attention.training else 0.0
-    seen = scaled_dot_product_attention(
-        *heads, attn_mask=None if mask is None else mask[:, :, :1], dropout_p=dropout, scale=attention.scaling
+    query, key, value = (
+        each.unflatten(-1, (-1, attention.attention_head_size)).transpose(1, 2) for each in (query, key, value)
     )
+    first = None if mask is None else mask[:, :, :1]
+    dropout = attention.dropout.p if attention.training else 0.0
+    seen = scaled_dot_product_attention(query, key, value, first, dropout, scale=attention.scaling)
     return seen.transpose(1, 2).flatten(2)
 
 

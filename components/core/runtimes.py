@@ -174,8 +174,8 @@ class OnnxPredictor:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # A spinning pool burns the CPU that other processes are measured on.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Between calls a spinning pool would only burn the CPU that others want.
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         if precision == "int8":
             model: str | bytes = _existing(folder, ONNX_FILE, "onnxruntime", precision)
         elif (folder / FP32_ONNX_FILE).is_file():
@@ -196,14 +196,13 @@ class OnnxPredictor:
 
 def _exported_onnx(folder: Path) -> bytes:
     from compaware.components.core.int8.export import export_program, input_names, max_sequence_tokens
-    from compaware.components.core.int8.onnx_form import onnx_program
+    from compaware.components.core.int8.onnx_form import save_onnx
     from compaware.components.core.models import load_classifier
 
     model = load_classifier(folder)
-    program = onnx_program(export_program(model), input_names(model), max_sequence_tokens(model.config))
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / "model.onnx"
-        program.save(file)
+        save_onnx(export_program(model), input_names(model), max_sequence_tokens(model.config), file)
         return file.read_bytes()
 
 

@@ -75,6 +75,7 @@ def train(
     soft_labels: SoftLabels | None = None,
     objective: Objective | None = None,
     callbacks: Sequence[TrainerCallback] = (),
+    whole_vocabulary: bool = False,
 ) -> Trained:
     """Trains `model` in place and leaves it, on all ranks, with the weights of its best validation score.
 
@@ -87,6 +88,7 @@ def train(
         soft_labels: The teacher's logits for the training split.
         objective: Gives the loss; soft-label distillation with its defaults when not given.
         callbacks: More Trainer callbacks (mask lock, observer freezing).
+        whole_vocabulary: Also train embeddings of tokens that the data lacks: for callbacks that know the whole table.
 
     Raises:
         UserError: A key of `training_arguments` is unknown or one that this project sets itself.
@@ -102,7 +104,8 @@ def train(
     rows = tokenize_split(dataset, "train", tokenizer, length, tokens, soft_labels)
     validation_rows = tokenize_split(dataset, "validation", tokenizer, length, tokens)
     started = time.monotonic()
-    with only_used_rows(model, [rows, validation_rows], [tokenizer.pad_token_id or 0]):
+    splits = [] if whole_vocabulary else [rows, validation_rows]
+    with only_used_rows(model, splits, [tokenizer.pad_token_id or 0]):
         trainer = CompressionTrainer(
             model=model,
             args=arguments,

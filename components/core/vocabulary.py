@@ -52,14 +52,15 @@ def only_used_rows(
 
     Args:
         model: Changed in place, where it is a transformers model with a table that the data leaves mostly unused.
-        splits: All that the model will be asked, with a column `input_ids`.
+        splits: All that the model will be asked, with a column `input_ids`; none to leave the model alone.
         special: Tokens that no row has and batches do: the padding.
     """
-    table = model.get_input_embeddings() if isinstance(model, PreTrainedModel) else None
-    used = torch.from_numpy(_used(splits, special)) if type(table) is torch.nn.Embedding else torch.empty(0)
-    if not isinstance(model, PreTrainedModel) or not 0 < len(used) < _MOST * table.num_embeddings:
+    table = model.get_input_embeddings() if isinstance(model, PreTrainedModel) and splits else None
+    used = torch.from_numpy(_used(splits, special))
+    if type(table) is not torch.nn.Embedding or len(used) > _MOST * table.num_embeddings:
         yield
         return
+    assert isinstance(model, PreTrainedModel)
     small = UsedRows(table, used)
     model.set_input_embeddings(small)
     try:

@@ -74,6 +74,7 @@ def run(config: SparsityAwareTrainingConfig, workspace: Workspace) -> Summary:
         soft_labels=soft_labels,
         objective=LogitObjective(config.temperature, config.alpha),
         callbacks=[lock],
+        whole_vocabulary=True,
     )
     if is_main():
         save_classifier(model, tokenizer, workspace.output)

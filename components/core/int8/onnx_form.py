@@ -1,4 +1,4 @@
-"""A graph as an ONNX file, its INT8 embedding tables looked up as bytes."""
+"""A graph as an ONNX file, in the form that onnxruntime runs fastest."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +24,8 @@ def onnx_program(
         dynamic_shapes=dynamic_shapes(list(names), max_tokens),
         input_names=list(names),
         output_names=[OUTPUT_NAME],
+        # The first with attention as one operator, which would otherwise be twenty small ones.
+        opset_version=23,
         dynamo=True,
         verbose=False,
     )
@@ -33,7 +35,7 @@ def onnx_program(
 
 def save_onnx(program: torch.export.ExportedProgram, names: Sequence[str], max_tokens: int, file: Path) -> None:
     """Writes ONNX with quantize and dequantize nodes (QDQ), under the name that optimum's ORTModel looks for."""
-    model = rewrite(onnx_program(program, names, max_tokens).model, [_RowsOfBytes.rule()])
+    model = rewrite(onnx_program(program, names, max_tokens).model, [_RowsOfBytes.rule(), _SumThenNormalize.rule()])
     ClearMetadataAndDocStringPass()(model)  # Stack traces of the export, larger than the weights of a small model.
     onnx_ir.save(model, file)
 
@@ -59,3 +61,21 @@ class _RowsOfBytes(pattern.RewriteRuleClassBase):
         column = op.initializer(onnx_ir.tensor(scale.const_value.numpy().reshape(-1, 1)), name=f"{scale.name}_column")
         rows = op.Cast(op.Gather(table, ids), to=onnx_ir.DataType.FLOAT)
         return op.Mul(rows, op.Gather(column, ids))
+
+
+class _SumThenNormalize(pattern.RewriteRuleClassBase):
+    """LayerNormalization(Add(x, y)) → LayerNormalization(Sum(x, y)).
+
+    onnxruntime would fuse the former into its SkipLayerNormalization, which takes longer on CPUs than both one by one
+    (1.32: 2.0 against 0.7 ms for 832 tokens of width 384).
+    """
+
+    def pattern(self, op: Any, x: Any, y: Any, weight: Any, bias: Any) -> Any:
+        """What is looked for: a residual connection and its normalization."""
+        return op.LayerNormalization(op.Add(x, y), weight, bias, _allow_other_attributes=True, _outputs=["normalized"])
+
+    def rewrite(self, op: Any, x: Any, y: Any, weight: Any, bias: Any, normalized: onnx_ir.Value, **_: Any) -> Any:
+        """What takes its place."""
+        node = normalized.producer()
+        assert node is not None
+        return op.LayerNormalization(op.Sum(x, y), weight, bias, **node.attributes)

@@ -70,7 +70,9 @@ def retrained(output, values) -> PreTrainedModel:
     config = configured(output, values)
     model = load_classifier(config.model)
     dataset, lock = load_dataset_folder(config.dataset), choose_lock(model, config)
-    train(model, load_tokenizer(config.model), dataset, config, Workspace(config), callbacks=[lock])
+    train(
+        model, load_tokenizer(config.model), dataset, config, Workspace(config), callbacks=[lock], whole_vocabulary=True
+    )
     return model
 
 

@@ -53,7 +53,9 @@ def prune(tiny, work, target=0.8, pattern="unstructured", callbacks=(), options=
     pruner = GradualPruner(model, names, target, parse_pattern(pattern), **choices)
     settings = TrainingOptions(**{**OPTIONS, **(options or {})})
     workspace = Workspace(ComponentConfig(output=work))
-    trained = train(model, tokenizer, dataset, settings, workspace, callbacks=[pruner, *callbacks])
+    trained = train(
+        model, tokenizer, dataset, settings, workspace, callbacks=[pruner, *callbacks], whole_vocabulary=True
+    )
     return model, pruner, trained
 
 

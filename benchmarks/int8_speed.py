@@ -1,0 +1,131 @@
+"""How fast the INT8 student is, against its FP32 forms, its teacher, and what other tools make of the same student.
+
+    python benchmarks/int8_speed.py --data SST2_FOLDER --teacher TEACHER_FOLDER --folder RESULTS
+
+All of them take turns, each in a process of its own, on the sentences of the validation split, first as long as they
+are and then padded to a fixed length. The reports with their charts stay in the folder. Peers: onnxruntime's dynamic
+quantization, and NNCF's post-training quantization where it is installed (`pip install nncf`).
+"""
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnxruntime.quantization
+from running import arguments, component, report
+from tabulate import tabulate
+
+from compaware.components.benchmark.results import FILE_NAME, Benchmark, Measured
+from compaware.components.core.dataset import load_dataset_folder
+from compaware.components.core.models import load_tokenizer
+from compaware.components.core.runtimes import (
+    FP32_ONNX_FILE,
+    FP32_OPENVINO_FILE,
+    ONNX_FILE,
+    OPENVINO_FILE,
+    convert_fp32,
+)
+from compaware.components.core.text import table_batches
+
+PADDED_TOKENS = 128
+
+
+def main() -> None:
+    """Measures; see the module."""
+    parser = arguments(__doc__)
+    parser.add_argument("--student", type=Path, help="a distilled Model artifact; made here when not given")
+    parser.add_argument("--folder", type=Path, required=True, help="where models and reports are put")
+    parser.add_argument("--seconds", type=int, default=180, help="time of the timed rounds of each report")
+    options = parser.parse_args()
+    folder: Path = options.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    student = prepare(options.data, options.teacher, options.student, folder)
+    peers = make_peers(student, folder)
+    candidates = [
+        {"name": "teacher", "role": "teacher", "folder": str(options.teacher), "runtimes": ["torch"]},
+        {"name": "student", "role": "student", "folder": str(student)},
+        {"name": "int8", "role": "int8", "folder": f"{folder}/int8"},
+        *({"name": name, "role": "int8", "folder": str(folder / name)} for name in peers),
+    ]
+    figures = {}
+    for name, padded in (("real lengths", False), (f"padded to {PADDED_TOKENS}", True)):
+        output = folder / f"report-{name.split()[0]}"
+        words = [f"candidates={json.dumps(candidates)}", f"padded={padded}", f"max_length_tokens={PADDED_TOKENS}"]
+        component("benchmark", f"dataset={folder}/data", *words, f"time_budget_s={options.seconds}", output)
+        figures[name] = Benchmark.model_validate_json((output / FILE_NAME).read_text(encoding="utf-8"))
+    tables = "\n\n".join(f"{name}:\n\n{table(benchmark)}" for name, benchmark in figures.items())
+    report(options, {name: benchmark.model_dump() for name, benchmark in figures.items()}, tables)
+
+
+def prepare(data: str, teacher: str, student: Path | None, folder: Path) -> Path:
+    """Makes the data, the student where none is given, and its INT8 form; gives the student."""
+    component("data_prep", "task=sst2", f"data={data}", folder / "data")
+    common = [f"dataset={folder}/data", "existing_output=replace", "max_length_tokens=64"]
+    if student is None:
+        soft = f"soft_labels={folder}/soft"
+        component(
+            "teacher_check", *common, f"teacher={teacher}", f"soft_labels_output={folder}/soft", folder / "teacher"
+        )
+        recipe = ["student_layers=[1, 3, 5]", "epochs=1", "batch_size=64", "learning_rate=3e-4", "alpha=0.9"]
+        component("distillation", *common, f"teacher={folder}/teacher", soft, *recipe, folder / "student")
+        student = folder / "student"
+    component("quantization_aware_training", *common, f"model={student}", "max_metric_loss=0.003", folder / "int8")
+    return student
+
+
+def make_peers(student: Path, folder: Path) -> list[str]:
+    """Quantizes the student with other tools, each into a folder of its own; gives the folders' names."""
+    fp32 = folder / "fp32"
+    fp32.mkdir(exist_ok=True)
+    convert_fp32(student, fp32)
+    dynamic = peer_folder(student, folder / "onnxruntime_dynamic")
+    onnxruntime.quantization.quantize_dynamic(fp32 / FP32_ONNX_FILE, dynamic / ONNX_FILE, per_channel=True)
+    names = [dynamic.name]
+    if importlib.util.find_spec("nncf"):
+        import nncf
+        import openvino
+
+        calibration = nncf.Dataset(calibration_batches(student, folder / "data"))
+        model = openvino.Core().read_model(fp32 / FP32_OPENVINO_FILE)
+        quantized = nncf.quantize(model, calibration, model_type=nncf.ModelType.TRANSFORMER)
+        openvino.save_model(quantized, peer_folder(student, folder / "nncf_ptq") / OPENVINO_FILE)
+        names.append("nncf_ptq")
+    return names
+
+
+def peer_folder(student: Path, folder: Path) -> Path:
+    """A folder with the student's configuration and tokenizer, and no weights yet."""
+    shutil.copytree(student, folder, ignore=shutil.ignore_patterns("*.safetensors", "summary.json"), dirs_exist_ok=True)
+    return folder
+
+
+def calibration_batches(student: Path, data: Path) -> list[dict[str, np.ndarray]]:
+    """Some 300 training sentences, as our own quantization sees them."""
+    tokenizer = load_tokenizer(student)
+    table = next(load_dataset_folder(data).groups("train")).slice(0, 320)
+    names = tokenizer.model_input_names
+    return [batch for _, batch in table_batches(table, tokenizer, names, 64, 32)]
+
+
+def table(benchmark: Benchmark) -> str:
+    """Every candidate's accuracy and speed, also over the teacher's and over that of the student's best FP32 form."""
+    lines = []
+    for candidate in benchmark.candidates:
+        line = {"candidate": candidate.id, benchmark.data["metric"]: candidate.metric, "MB": candidate.size_bytes / 1e6}
+        for size, batch in candidate.batches.items():
+            line[f"p50 ms, b{size}"] = batch.p50_ms
+            line[f"x teacher, b{size}"] = batch.ratio_to_teacher
+            line[f"x best FP32, b{size}"] = batch.speed_over(best_fp32(benchmark, size).batches[size]).median
+        lines.append(line)
+    return tabulate(lines, headers="keys", tablefmt="github", floatfmt=("", ".4f", ".1f", *[".2f"] * 9))
+
+
+def best_fp32(benchmark: Benchmark, batch_size: int) -> Measured:
+    """The student's fastest FP32 form at a batch size."""
+    return max(benchmark.dense(), key=lambda candidate: candidate.batches[batch_size].samples_per_s)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""What the measurements share: components as processes of their own, and figures as JSON and tables."""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from compaware.components.core.cpu import machine_facts
+
+
+def component(name: str, *words: Any, without: str | None = None) -> resource.struct_rusage:
+    """Runs a component, whose output is the last word.
+
+    Args:
+        name: Of the component.
+        *words: Its configuration as `key=value`, and the output's folder.
+        without: A saving to leave out, see `without.py`.
+
+    Returns:
+        What it used: `ru_utime + ru_stime` in seconds of CPU time, `ru_maxrss` in KiB.
+    """
+    *given, output = map(str, words)
+    program = ["-m", f"compaware.components.{name}"]
+    if without:
+        program = [str(Path(__file__).with_name("without.py")), without, name]
+    command = [sys.executable, *program, *given, f"output={output}"]
+    _, status, usage = os.wait4(subprocess.Popen(command, stdout=sys.stderr).pid, 0)
+    if os.waitstatus_to_exitcode(status) != 0:
+        raise SystemExit(f"{name} failed")
+    return usage
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """The options that all measurements on SST-2 have."""
+    parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
+    parser.add_argument("--data", required=True, help="SST-2: a folder with train and validation files")
+    parser.add_argument("--teacher", required=True, help="a classifier that is fine-tuned for it")
+    parser.add_argument("--json", type=Path, help="where the figures are written, too")
+    return parser
+
+
+def report(options: argparse.Namespace, figures: Any, table: str) -> None:
+    """Prints the table and the machine; writes all of it where `--json` says."""
+    everything = {"figures": figures, "options": vars(options), "machine": machine_facts()}
+    if options.json:
+        options.json.write_text(json.dumps(everything, indent=2, default=str) + "\n", encoding="utf-8")
+    print(table, json.dumps(everything["machine"]), sep="\n\n")

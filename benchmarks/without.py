@@ -1,0 +1,20 @@
+"""Runs a component without one of the savings of its training: `train_speed.py` measures what each is worth.
+
+python benchmarks/without.py first_token distillation dataset=… output=…
+"""
+
+import runpy
+import sys
+
+from compaware.components.core import first_token, vocabulary
+
+_SWITCHES = {
+    "first_token": (first_token, "answer_at_first_token", lambda model: False),
+    "vocabulary": (vocabulary, "_MOST", 0.0),
+}
+
+if __name__ == "__main__":
+    _, saving, name, *words = sys.argv
+    setattr(*_SWITCHES[saving])
+    sys.argv = [name, *words]
+    runpy.run_module(f"compaware.components.{name}", run_name="__main__", alter_sys=False)
