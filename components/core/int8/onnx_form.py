@@ -7,6 +7,7 @@ from typing import Any
 import onnx_ir
 import torch
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+from onnxscript.optimizer import optimize_ir
 from onnxscript.rewriter import pattern, rewrite
 
 from compaware.components.core.int8.export import dynamic_shapes, example_inputs
@@ -26,10 +27,13 @@ def onnx_program(
         output_names=[OUTPUT_NAME],
         # The first with attention as one operator, which would otherwise be twenty small ones.
         opset_version=23,
+        # It would fuse rotary embeddings in a way that onnxruntime refuses for batches.
+        optimize=False,
         dynamo=True,
         verbose=False,
     )
     assert converted is not None
+    optimize_ir(converted.model)
     return converted
 
 
