@@ -37,7 +37,6 @@ def main() -> None:
     data = [
         f"dataset={folder}/data",
         f"max_length_tokens={distillation['max_length_tokens']}",
-        "existing_output=replace",
     ]
     words = [f"teacher={options.teacher}", f"soft_labels_output={folder}/soft", folder / "teacher"]
     common_s = used_s(component("teacher_check", *data, *words))

@@ -27,7 +27,7 @@ def component(name: str, *words: Any, without: str | None = None) -> resource.st
     program = ["-m", f"compaware.components.{name}"]
     if without:
         program = [str(Path(__file__).with_name("without.py")), without, name]
-    command = [sys.executable, *program, *given, f"output={output}"]
+    command = [sys.executable, *program, *given, "existing_output=overwrite", f"output={output}"]
     _, status, usage = os.wait4(subprocess.Popen(command, stdout=sys.stderr).pid, 0)
     if os.waitstatus_to_exitcode(status) != 0:
         raise SystemExit(f"{name} failed")

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 _TOKENIZER_BATCH = 1000
 
 
-def tokenize(table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length_tokens: int) -> dict[str, list[list[int]]]:
+def tokenize(table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length_tokens: int) -> dict[str, list[Any]]:
     """Tokenizes rows that fit in memory, without padding.
 
     Args:
@@ -20,14 +20,19 @@ def tokenize(table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length_tok
         max_length_tokens: Longer inputs are cut (the longer of a pair first).
 
     Returns:
-        The tokenizer's columns (`input_ids`, `attention_mask`, for some `token_type_ids`), one list a row.
+        The tokenizer's columns (`input_ids`, `attention_mask`, for some `token_type_ids`), one list a row, and `cut`,
+        whether the row was longer.
     """
-    columns: dict[str, list[list[int]]] = {}
+    columns: dict[str, list[Any]] = {}
     for batch in table.select([name for name in ("text", "text_pair") if name in table.column_names]).to_batches(
         max_chunksize=_TOKENIZER_BATCH
     ):
         texts = [column.to_pylist() for column in batch.columns]
-        for name, values in tokenizer(*texts, truncation=True, max_length=max_length_tokens).items():
+        encoded = tokenizer(*texts, truncation=True, max_length=max_length_tokens)
+        # Only fast tokenizers tell what they have cut off.
+        cut = [bool(row.overflowing) for row in encoded.encodings or ()]
+        cut = cut or [len(ids) == max_length_tokens for ids in encoded["input_ids"]]
+        for name, values in [*encoded.items(), ("cut", cut)]:
             columns.setdefault(name, []).extend(values)
     return columns
 

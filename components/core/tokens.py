@@ -43,7 +43,7 @@ def tokenize_split(
         soft_labels: The teacher's logits for the split.
 
     Returns:
-        `input_ids`, `length`, `labels`, for some tokenizers `token_type_ids`, and `teacher_logits` where given.
+        `input_ids`, `length`, `cut`, `labels`, for some tokenizers `token_type_ids`, and `teacher_logits` where given.
     """
     groups, shares = dataset.group_count(split), local_world_size()
     key = short_hash(
@@ -88,7 +88,10 @@ def _rows(
     progress = Progress("group", len(numbers))
     for done, table in enumerate(dataset.groups(split, numbers), start=1):
         columns = tokenize(table, tokenizer, max_length_tokens)
-        arrays = {name: _lists(name, values) for name, values in columns.items() if name != "attention_mask"}
+        arrays: dict[str, pa.Array] = {
+            name: _lists(name, columns[name]) for name in ("input_ids", "token_type_ids") if name in columns
+        }
+        arrays["cut"] = pa.array(columns["cut"])
         arrays["length"] = pa.array([len(ids) for ids in columns["input_ids"]], pa.int32())
         arrays["labels"] = table.column("label").combine_chunks()
         if logits:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow.compute as pc
 import torch
 from pydantic import BaseModel
 from transformers import (
@@ -52,6 +53,7 @@ class Trained(BaseModel):
         precision: `fp32` or `bf16`.
         precision_reason: Why.
         processes: World size.
+        cut_rows: Training rows that were longer than `max_length_tokens`.
         history: Loss by step, and validation metrics by step.
     """
 
@@ -62,6 +64,7 @@ class Trained(BaseModel):
     precision: Literal["fp32", "bf16"]
     precision_reason: str
     processes: int
+    cut_rows: int
     history: list[dict[str, float]]
 
 
@@ -102,6 +105,8 @@ def train(
     log.info("threads of each process: %d (%s)", threads, why)
     tokens, length = workspace.work / "tokens", options.max_length_tokens
     rows = tokenize_split(dataset, "train", tokenizer, length, tokens, soft_labels)
+    cut = pc.sum(rows.data.column("cut")).as_py()
+    log.info("%d of %d training rows are longer than %d tokens and are cut", cut, len(rows), length)
     validation_rows = tokenize_split(dataset, "validation", tokenizer, length, tokens)
     started = time.monotonic()
     splits = [] if whole_vocabulary else [rows, validation_rows]
@@ -128,6 +133,7 @@ def train(
         precision="bf16" if precision == "bf16" else "fp32",
         precision_reason=reason,
         processes=world_size(),
+        cut_rows=cut,
         history=_history(trainer.state.log_history),
     )
 

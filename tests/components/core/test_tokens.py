@@ -3,13 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from compaware.components.core.dataset import GROUP_ROWS, PreparedDataset
 from compaware.components.core.models import load_tokenizer
 from compaware.components.core.soft_labels import SoftLabels, SoftLabelsKey, load_soft_labels, write_soft_labels
-from compaware.components.core.text import Collator
+from compaware.components.core.text import Collator, tokenize
 from compaware.components.core.tokens import tokenize_split
 from tests.tiny import make_dataset, make_model
 
@@ -44,6 +45,24 @@ def test_every_row_has_its_tokens_label_and_logits(tmp_path: Path) -> None:
         assert row["length"] == len(row["input_ids"]) <= 8
         assert row["labels"] == table["label"][number].as_py()
         assert np.array_equal(np.float32(row["teacher_logits"]), logits[number])
+
+
+def test_any_script_emoji_and_empty_texts_are_tokenized_and_what_is_cut_is_counted(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", 8, 8)
+    tokenizer = load_tokenizer(make_model(tmp_path / "model", data))
+    word = data.split("train")["text"][0].as_py().split()[0]
+    texts = [
+        "",
+        " ".join([word] * 6),
+        " ".join([word] * 7),
+        " ".join([word] * 5000),
+        "Привет, 世界! नमस्ते 👍🏽",
+        "\x00\u200d\n",
+    ]
+    columns = tokenize(pa.table({"text": texts}), tokenizer, 8)
+    assert columns["cut"][:4] == [False, False, True, True]
+    assert [len(ids) for ids in columns["input_ids"][:4]] == [2, 8, 8, 8]
+    assert all(2 <= len(ids) <= 8 for ids in columns["input_ids"])
 
 
 def test_a_batch_is_what_the_tokenizer_itself_makes_of_the_texts(tmp_path: Path) -> None:
