@@ -71,7 +71,7 @@ def prepare(data: str, teacher: str, student: Path | None, folder: Path) -> Path
         recipe = ["student_layers=[0, 2, 5]", "epochs=1", "batch_size=64", "learning_rate=3e-4", "alpha=0.9"]
         component("distillation", *common, f"teacher={folder}/teacher", soft, *recipe, folder / "student")
         student = folder / "student"
-    component("quantization_aware_training", *common, f"model={student}", "max_metric_loss=0.005", folder / "int8")
+    component("quantization_aware_training", *common, f"model={student}", "mode=ptq", folder / "int8")
     return student
 
 

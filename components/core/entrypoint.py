@@ -39,8 +39,8 @@ def main(module: str, config_class: type[ComponentConfig], measures_speed: bool 
         measures_speed: Leave the OpenMP runtime as it is by default.
     """
     if not measures_speed:
-        # OpenMP's threads spin for milliseconds while they wait: on CPUs that others use too, training was 5 to 25 times
-        # slower for it. Some ten microseconds cover the gaps between operators.
+        # OpenMP's threads spin for milliseconds while they wait: where others use the CPUs too, training was 5 to 25
+        # times slower for it. Some ten microseconds cover the gaps between operators.
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     component = module.split(".")[-2]
     arguments = _parser(component, config_class).parse_args()
