@@ -12,15 +12,12 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-import yaml
-from running import arguments, component, report
+from running import arguments, component, recipe, report, training
 from tabulate import tabulate
 
 from compaware.components.core.dataset import load_dataset_folder
 from compaware.components.core.evaluation import evaluate_folder
 from compaware.components.core.runtimes import available, int8_runtime
-
-CONFIGS = Path(__file__).parent.parent / "pipelines"
 
 
 def main() -> None:
@@ -34,10 +31,7 @@ def main() -> None:
     distillation = recipe("distillation_then_quantization")
     rows = [f"max_train_rows={distillation['max_train_rows']}"] if distillation.get("max_train_rows") else []
     component("data_prep", "task=sst2", f"data={options.data}", *rows, folder / "data")
-    data = [
-        f"dataset={folder}/data",
-        f"max_length_tokens={distillation['max_length_tokens']}",
-    ]
+    data = [f"dataset={folder}/data", f"max_length_tokens={distillation['max_length_tokens']}"]
     words = [f"teacher={options.teacher}", f"soft_labels_output={folder}/soft", folder / "teacher"]
     common_s = used_s(component("teacher_check", *data, *words))
     runs = [one_seed([*data, f"seed={seed}"], folder, folder / str(seed), common_s) for seed in options.seeds]
@@ -69,19 +63,6 @@ def one_seed(data: list[str], folder: Path, here: Path, common_s: float) -> dict
     )
     measure(f"distilled, {share}, INT8", spent_s, "sparse-int8", *quantize, f"model={here}/sparse")
     return figures
-
-
-def recipe(pipeline: str) -> dict[str, Any]:
-    """The pipeline's parameters for SST-2."""
-    return yaml.safe_load((CONFIGS / pipeline / "configs/sst2.yaml").read_text(encoding="utf-8"))
-
-
-def training(parameters: dict[str, Any], prefix: str) -> list[str]:
-    """The pipeline's training parameters, as words for a component."""
-    own = {name.removeprefix(prefix): value for name, value in parameters.items() if name.startswith(prefix)}
-    shared = {name: parameters[name] for name in ("batch_size", "temperature", "alpha") if name in parameters}
-    names = ("epochs", "learning_rate", "pattern", "score", "scope")
-    return [f"{name}={value}" for name, value in (own | shared).items() if name in (*names, *shared)]
 
 
 def accuracy(model: Path, data: Path) -> dict[str, float]:

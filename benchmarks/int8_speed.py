@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime.quantization
-from running import arguments, component, report
+from running import arguments, component, recipe, report, training
 from tabulate import tabulate
 
 from compaware.components.benchmark.results import FILE_NAME, Benchmark, Measured
@@ -68,8 +68,9 @@ def prepare(data: str, teacher: str, student: Path | None, folder: Path) -> Path
         component(
             "teacher_check", *common, f"teacher={teacher}", f"soft_labels_output={folder}/soft", folder / "teacher"
         )
-        recipe = ["student_layers=[0, 2, 5]", "epochs=1", "batch_size=64", "learning_rate=3e-4", "alpha=0.9"]
-        component("distillation", *common, f"teacher={folder}/teacher", soft, *recipe, folder / "student")
+        parameters = recipe("distillation_then_quantization")
+        words = [*training(parameters, "student_"), f"student_layers={parameters['student_layers']}"]
+        component("distillation", *common, f"teacher={folder}/teacher", soft, *words, folder / "student")
         student = folder / "student"
     component("quantization_aware_training", *common, f"model={student}", "mode=ptq", folder / "int8")
     return student

@@ -9,7 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from compaware.components.core.cpu import machine_facts
+
+CONFIGS = Path(__file__).parent.parent / "pipelines"
 
 
 def component(name: str, *words: Any, without: str | None = None) -> resource.struct_rusage:
@@ -41,6 +45,19 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--teacher", required=True, help="a classifier that is fine-tuned for it")
     parser.add_argument("--json", type=Path, help="where the figures are written, too")
     return parser
+
+
+def recipe(pipeline: str) -> dict[str, Any]:
+    """The pipeline's parameters for SST-2."""
+    return yaml.safe_load((CONFIGS / pipeline / "configs/sst2.yaml").read_text(encoding="utf-8"))
+
+
+def training(parameters: dict[str, Any], prefix: str) -> list[str]:
+    """The pipeline's training parameters, as words for a component."""
+    own = {name.removeprefix(prefix): value for name, value in parameters.items() if name.startswith(prefix)}
+    shared = {name: parameters[name] for name in ("batch_size", "temperature", "alpha") if name in parameters}
+    names = ("epochs", "learning_rate", "pattern", "score", "scope")
+    return [f"{name}={value}" for name, value in (own | shared).items() if name in (*names, *shared)]
 
 
 def report(options: argparse.Namespace, figures: Any, table: str) -> None:
