@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import datasets
 import numpy as np
 import pyarrow.compute as pc
 import torch
@@ -99,15 +100,12 @@ def train(
     checkpoints = Checkpoints(workspace.work / "checkpoints", workspace.work_uri, workspace.identity)
     precision, reason = cpu.choose_precision(options.precision)
     arguments = build_arguments(options, checkpoints.folder, dataset.manifest.metric, precision)
-    threads, why = cpu.training_threads(local_world_size(), sum(weight.numel() for weight in model.parameters()))
-    torch.set_num_threads(threads)
     log.info("training on %d processes in %s: %s", world_size(), precision, reason)
-    log.info("threads of each process: %d (%s)", threads, why)
-    tokens, length = workspace.work / "tokens", options.max_length_tokens
-    rows = tokenize_split(dataset, "train", tokenizer, length, tokens, soft_labels)
-    cut = pc.sum(rows.data.column("cut")).as_py()
-    log.info("%d of %d training rows are longer than %d tokens and are cut", cut, len(rows), length)
-    validation_rows = tokenize_split(dataset, "validation", tokenizer, length, tokens)
+    _set_threads(model)
+    length, folder = options.max_length_tokens, workspace.work / "tokens"
+    rows = tokenize_split(dataset, "train", tokenizer, length, folder, soft_labels)
+    validation_rows = tokenize_split(dataset, "validation", tokenizer, length, folder)
+    cut = _count_cut(rows, length)
     started = time.monotonic()
     splits = [] if whole_vocabulary else [rows, validation_rows]
     with only_used_rows(model, splits, [tokenizer.pad_token_id or 0]):
@@ -122,7 +120,6 @@ def train(
             callbacks=[ProgressLines(), TimedCheckpoints(options.checkpoint_minutes), *callbacks, checkpoints],
             objective=objective or LogitObjective(),
         )
-        trainer.remove_callback(PrinterCallback)
         result = trainer.train(resume_from_checkpoint=str(newest) if (newest := checkpoints.newest()) else None)
         _settle_weights(trainer, model)
     return Trained(
@@ -136,6 +133,19 @@ def train(
         cut_rows=cut,
         history=_history(trainer.state.log_history),
     )
+
+
+def _set_threads(model: torch.nn.Module) -> None:
+    threads, why = cpu.training_threads(local_world_size(), sum(weight.numel() for weight in model.parameters()))
+    torch.set_num_threads(threads)
+    log.info("threads of each process: %d (%s)", threads, why)
+
+
+def _count_cut(rows: datasets.Dataset, length: int) -> int:
+    """Rows that were longer than `length` tokens."""
+    cut = pc.sum(rows.data.column("cut")).as_py()
+    log.info("%d of %d training rows are longer than %d tokens and are cut", cut, len(rows), length)
+    return cut
 
 
 def _settle_weights(trainer: Trainer, model: torch.nn.Module) -> None:
@@ -196,6 +206,7 @@ class CompressionTrainer(Trainer):
 
     def __init__(self, *, objective: Objective, **options: Any):
         super().__init__(**options)
+        self.remove_callback(PrinterCallback)
         self._objective = objective
         self.model_accepts_loss_kwargs = False  # The losses are means, so Trainer must average over accumulation.
 
