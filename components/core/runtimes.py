@@ -164,7 +164,7 @@ class OpenVinoPredictor:
 
 
 class OnnxPredictor:
-    """onnxruntime: the QDQ file of an INT8 folder, or FP32 weights exported on the fly."""
+    """onnxruntime: the file of an INT8 folder, or FP32 weights exported on the fly."""
 
     def __init__(self, folder: Path, precision: Precision, threads: int):
         import onnxruntime

@@ -6,6 +6,9 @@ import torch
 from torchao.quantization.pt2e.constant_fold import constant_fold
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e
 
+from compaware.components.core.int8.quantizers import drop_rounding, quantize_embeddings
+from compaware.components.core.int8.saturation import avoid_saturation
+
 _QUANTIZE = {
     torch.ops.quantized_decomposed.quantize_per_channel.default,
     torch.ops.quantized_decomposed.quantize_per_tensor.default,
@@ -13,12 +16,17 @@ _QUANTIZE = {
 
 
 def convert_graph(prepared: torch.fx.GraphModule) -> torch.fx.GraphModule:
-    """Replaces a copy's observers and fake-quantizers by quantize and dequantize operations with fixed ranges.
+    """Replaces a trained copy's fake-quantizers by quantize and dequantize operations with fixed ranges.
 
     Weights stay FP32 constants that are quantized at every call, which is how OpenVINO's converter wants them;
     `fold_weights` makes them INT8.
     """
-    return convert_pt2e(copy.deepcopy(prepared), fold_quantize=False)
+    copied = copy.deepcopy(prepared)
+    drop_rounding(copied)
+    converted = quantize_embeddings(convert_pt2e(copied, fold_quantize=False))
+    # The last step may have moved weights beyond the ranges that it had seen.
+    avoid_saturation(converted)
+    return converted
 
 
 def simulation_of(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, TrainerCallback, TrainerControl, Train
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from compaware.components.core.int8.export import export_classifier, graph_inputs
-from compaware.components.core.int8.quantizers import training_quantizer
+from compaware.components.core.int8.quantizers import round_lookups, training_quantizer
 
 _DROPOUT = torch.ops.aten.dropout.default
 _ATTENTION = torch.ops.aten.scaled_dot_product_attention.default
@@ -29,6 +29,7 @@ class FakeQuantizedClassifier(torch.nn.Module):
         super().__init__()
         self.config = model.config
         self.graph = prepare_qat_pt2e(export_classifier(model), training_quantizer())
+        round_lookups(self.graph)
         self._inputs = graph_inputs(self.graph)
         self._dropouts = self._find_dropouts()
         self._dropout_is_on: bool | None = None

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx_ir
 import torch
 from onnx_ir.passes.common import ClearMetadataAndDocStringPass
@@ -12,6 +13,9 @@ from onnxscript.rewriter import pattern, rewrite
 
 from compaware.components.core.int8.export import dynamic_shapes, example_inputs
 from compaware.components.core.runtimes import OUTPUT_NAME
+
+# The domain of onnxruntime's own operators.
+_ONNXRUNTIME = "com.microsoft"
 
 
 def onnx_program(
@@ -38,8 +42,11 @@ def onnx_program(
 
 
 def save_onnx(program: torch.export.ExportedProgram, names: Sequence[str], max_tokens: int, file: Path) -> None:
-    """Writes ONNX with quantize and dequantize nodes (QDQ), under the name that optimum's ORTModel looks for."""
-    model = rewrite(onnx_program(program, names, max_tokens).model, [_RowsOfBytes.rule(), _SumThenNormalize.rule()])
+    """Writes a graph, FP32 or with quantize and dequantize nodes, as onnxruntime runs it fastest."""
+    rules = [_RowsOfBytes, _SumThenNormalize, _HeadsInside, _ProductWithBias, _GemmWithBias]
+    model = rewrite(onnx_program(program, names, max_tokens).model, [rule.rule() for rule in rules])
+    if any(node.domain == _ONNXRUNTIME for node in model.graph):
+        model.opset_imports[_ONNXRUNTIME] = 1
     ClearMetadataAndDocStringPass()(model)  # Stack traces of the export, larger than the weights of a small model.
     onnx_ir.save(model, file)
 
@@ -83,3 +90,80 @@ class _SumThenNormalize(pattern.RewriteRuleClassBase):
         node = normalized.producer()
         assert node is not None
         return op.LayerNormalization(op.Sum(x, y), weight, bias, **node.attributes)
+
+
+class _HeadsInside(pattern.RewriteRuleClassBase):
+    """Attention over (batch, sequence, hidden) instead of (batch, heads, sequence, head).
+
+    The operator takes either; in the former the four transposes around it are no nodes of their own.
+    """
+
+    def pattern(self, op: Any, q: Any, k: Any, v: Any, mask: Any, q4: Any, k4: Any, v4: Any, joined: Any) -> Any:
+        """What is looked for: heads split off and joined again around attention."""
+        heads = [
+            op.Transpose(op.Reshape(value, shape), perm=[0, 2, 1, 3]) for value, shape in ((q, q4), (k, k4), (v, v4))
+        ]
+        attended = op.Attention(*heads, mask, _allow_other_attributes=True, _outputs=["attended"])
+        return op.Reshape(op.Transpose(attended, perm=[0, 2, 1, 3]), joined)
+
+    def check(self, context: Any, q: Any, k: Any, v: Any, attended: onnx_ir.Value, **_: Any) -> bool:
+        """Heads must be known in number, and be all of the last axis."""
+        return all(value.shape is not None and len(value.shape) == 3 for value in (q, k, v)) and all(
+            isinstance(heads, int) for heads in _heads(attended)
+        )
+
+    def rewrite(self, op: Any, q: Any, k: Any, v: Any, mask: Any, attended: onnx_ir.Value, **_: Any) -> Any:
+        """What takes its place."""
+        node = attended.producer()
+        assert node is not None
+        q_heads, kv_heads = _heads(attended)
+        return op.Attention(q, k, v, mask, q_num_heads=q_heads, kv_num_heads=kv_heads, **node.attributes)
+
+
+def _heads(attended: onnx_ir.Value) -> tuple[Any, Any]:
+    node = attended.producer()
+    assert node is not None
+    q, k = node.inputs[:2]
+    assert q is not None and k is not None and q.shape is not None and k.shape is not None
+    return q.shape[1], k.shape[1]
+
+
+class _ProductWithBias(pattern.RewriteRuleClassBase):
+    """A linear layer in INT8 as the one operator that onnxruntime makes of its product, with the bias inside.
+
+    onnxruntime turns Dequantize, MatMul into MatMulIntegerToFloat by itself, but leaves the bias a pass of its own.
+    """
+
+    def pattern(self, op: Any, x: Any, weight: Any, scale: Any, zero_point: Any, bias: Any) -> Any:
+        """What is looked for: `torch.nn.functional.linear` over three axes."""
+        weights = op.Transpose(op.DequantizeLinear(weight, scale, zero_point, axis=0), perm=[1, 0])
+        return op.Add(op.MatMul(x, weights), bias)
+
+    def check(self, context: Any, x: onnx_ir.Value, weight: onnx_ir.Value, bias: onnx_ir.Value, **_: Any) -> bool:
+        """Only of INT8 with INT8, and constants."""
+        return _is_dequantized(x) and weight.const_value is not None and bias.const_value is not None
+
+    def rewrite(self, op: Any, x: onnx_ir.Value, weight: Any, scale: Any, bias: Any, **_: Any) -> Any:
+        """What takes its place."""
+        node = x.producer()
+        assert node is not None and weight.const_value is not None
+        bytes_in, x_scale, x_zero_point = node.inputs
+        columns = np.ascontiguousarray(weight.const_value.numpy().T)
+        by_column = op.initializer(onnx_ir.tensor(columns), name=f"{weight.name}_by_column")
+        zero = op.initializer(onnx_ir.tensor(np.zeros((), columns.dtype)), name=f"{weight.name}_zero")
+        inputs = (bytes_in, by_column, x_scale, scale, x_zero_point, zero, bias)
+        return op.MatMulIntegerToFloat(*inputs, _domain=_ONNXRUNTIME, _version=1)
+
+
+class _GemmWithBias(_ProductWithBias):
+    """The same for a linear layer over two axes, whose weights onnxruntime would turn into FP32 at every call."""
+
+    def pattern(self, op: Any, x: Any, weight: Any, scale: Any, zero_point: Any, bias: Any) -> Any:
+        """What is looked for: `torch.nn.functional.linear` over two axes."""
+        weights = op.DequantizeLinear(weight, scale, zero_point, axis=0)
+        return op.Gemm(x, weights, bias, transB=1, alpha=1.0, beta=1.0, _allow_other_attributes=True)
+
+
+def _is_dequantized(value: onnx_ir.Value) -> bool:
+    node = value.producer()
+    return node is not None and node.op_type == "DequantizeLinear"

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from transformers import PreTrainedModel
 
-from compaware.components.core.int8.export import example_inputs, export_classifier, graph_inputs
-from compaware.components.core.int8.quantizers import EmbeddingQuantizer
+from compaware.components.core.int8.export import export_classifier, graph_inputs
+from compaware.components.core.int8.quantizers import quantize_embeddings
+from compaware.components.core.int8.saturation import avoid_saturation
 
 # How activation ranges are found, tried in this order: a moving average of minimum and maximum, then a histogram.
 ACTIVATION_ALGORITHMS = ("minmax", "kl")
@@ -66,6 +66,7 @@ def quantize_after_training(
     def score_trial(candidate: torch.fx.GraphModule) -> float:
         if not getattr(candidate, "is_quantized", False):
             return 1.0  # autotune begins with the model as it came, whose score is known.
+        avoid_saturation(candidate)
         scores.append(score(candidate))
         return 1.0 + scores[-1] - baseline
 
@@ -83,10 +84,7 @@ def run_graph(graph: torch.fx.GraphModule, batch: Batch) -> np.ndarray:
 
 
 def _with_int8_embeddings(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
-    prepared = prepare_pt2e(graph, EmbeddingQuantizer(training=False))
-    with torch.no_grad():
-        prepared(**example_inputs(graph_inputs(prepared)))
-    converted = convert_pt2e(prepared, fold_quantize=False)
+    converted = quantize_embeddings(graph)
     # What neural-compressor's own `export` would have set.
     converted._exported = True
     converted.dynamic_shapes = None

@@ -1,13 +1,11 @@
 """What becomes INT8: linear layers (per-channel weights, per-tensor activations) and embedding tables (per row)."""
 
+import dataclasses
+
 import torch
-from torchao.quantization.pt2e import (
-    FusedMovingAvgObsFakeQuantize,
-    MovingAveragePerChannelMinMaxObserver,
-    PerChannelMinMaxObserver,
-)
+from torchao.quantization.pt2e import FakeQuantize, PerChannelMinMaxObserver
+from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
 from torchao.quantization.pt2e.quantizer import (
-    ComposableQuantizer,
     QuantizationAnnotation,
     QuantizationSpec,
     Quantizer,
@@ -17,54 +15,81 @@ from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (
     get_default_x86_inductor_quantization_config,
 )
 
+from compaware.components.core.int8.export import example_inputs, graph_inputs
+from compaware.components.core.int8.saturation import WidestPairObserver
+
 # Smallest scale, as the X86 quantizer has it: keeps an all-zero row from a scale of 0.
 _SMALLEST_SCALE = 2**-12
+_LOOKUP = torch.ops.aten.embedding.default
 
 
-class EmbeddingQuantizer(Quantizer):
-    """Symmetric INT8 embedding tables with one scale a row, so that a lookup stays a lookup of bytes.
+class _EmbeddingQuantizer(Quantizer):
+    """Symmetric INT8 embedding tables with one scale a row, so that a lookup stays a lookup of bytes."""
 
-    Args:
-        training: Fake-quantize for training (moving ranges, straight-through gradient) instead of only observing.
-    """
-
-    def __init__(self, training: bool):
-        super().__init__()
-        observer = (
-            FusedMovingAvgObsFakeQuantize.with_args(observer=MovingAveragePerChannelMinMaxObserver, eps=_SMALLEST_SCALE)
-            if training
-            else PerChannelMinMaxObserver.with_args(eps=_SMALLEST_SCALE)
-        )
-        self._spec = QuantizationSpec(
-            dtype=torch.int8,
-            quant_min=-128,
-            quant_max=127,
-            qscheme=torch.per_channel_symmetric,
-            ch_axis=0,
-            observer_or_fake_quant_ctr=observer,
-        )
+    _spec = QuantizationSpec(
+        dtype=torch.int8,
+        quant_min=-128,
+        quant_max=127,
+        qscheme=torch.per_channel_symmetric,
+        ch_axis=0,
+        observer_or_fake_quant_ctr=PerChannelMinMaxObserver.with_args(eps=_SMALLEST_SCALE),
+    )
 
     def annotate(self, model: torch.fx.GraphModule) -> torch.fx.GraphModule:
         """Marks the table of every embedding lookup."""
-        for node in model.graph.nodes:
-            if node.target == torch.ops.aten.embedding.default:
-                node.meta["quantization_annotation"] = QuantizationAnnotation(
-                    input_qspec_map={node.args[0]: self._spec}, _annotated=True
-                )
+        for node in model.graph.find_nodes(op="call_function", target=_LOOKUP):
+            node.meta["quantization_annotation"] = QuantizationAnnotation(
+                input_qspec_map={node.args[0]: self._spec}, _annotated=True
+            )
         return model
 
     def validate(self, model: torch.fx.GraphModule) -> None:
         """Nothing to check: any table can be quantized by row."""
 
 
-def training_quantizer() -> Quantizer:
-    """Fake quantization of embeddings and linear layers for training.
+def quantize_embeddings(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
+    """Makes the embedding tables of an exported graph INT8; weights are not folded."""
+    prepared = prepare_pt2e(graph, _EmbeddingQuantizer())
+    with torch.no_grad():
+        prepared(**example_inputs(graph_inputs(prepared)))
+    return convert_pt2e(prepared, fold_quantize=False)
 
-    Activations use the full 8 bits. On CPUs without VNNI an unsigned-by-signed product may saturate a 16-bit sum, and
-    `reduce_range` (7 bits) would rule that out; measured on such a CPU it cost more accuracy than saturation did
-    (0.8899 against 0.8956 on SST-2, FP32 0.8968), so it stays off.
+
+def round_lookups(graph: torch.fx.GraphModule) -> None:
+    """Fake-quantizes what embeddings give, in place: the same as their tables by row, but only of rows in use."""
+    for lookup in graph.graph.find_nodes(op="call_function", target=_LOOKUP):
+        with graph.graph.inserting_after(lookup):
+            rounded = graph.graph.call_function(_round_rows, (lookup,))
+        lookup.replace_all_uses_with(rounded, delete_user_cb=lambda user, new=rounded: user is not new)
+    graph.recompile()
+
+
+def drop_rounding(graph: torch.fx.GraphModule) -> None:
+    """Takes `round_lookups` back."""
+    for node in graph.graph.find_nodes(op="call_function", target=_round_rows):
+        node.replace_all_uses_with(node.args[0])
+        graph.graph.erase_node(node)
+    graph.recompile()
+
+
+def _round_rows(rows: torch.Tensor) -> torch.Tensor:
+    """Symmetric INT8 with one scale a row (…, hidden), and the gradient of doing nothing (straight-through)."""
+    scale = (rows.detach().abs().amax(-1, keepdim=True) / 127.5).clamp(min=_SMALLEST_SCALE)
+    rounded = (rows.detach() / scale).round().clamp(-128, 127) * scale
+    return rows + (rounded - rows.detach())
+
+
+def training_quantizer() -> Quantizer:
+    """Fake quantization of linear layers for training; embeddings have `round_lookups`.
+
+    Activations use the full 8 bits, and weights what `saturation` leaves them.
     """
     settings = get_default_x86_inductor_quantization_config(is_qat=True)
+    weight = dataclasses.replace(
+        settings.weight,
+        observer_or_fake_quant_ctr=FakeQuantize.with_args(observer=WidestPairObserver, eps=_SMALLEST_SCALE),
+    )
     # Linear layers by name: the global setting also takes products of integers (RoBERTa's positions).
-    linear = X86InductorQuantizer().set_function_type_qconfig(torch.nn.functional.linear, settings)
-    return ComposableQuantizer([EmbeddingQuantizer(training=True), linear])
+    return X86InductorQuantizer().set_function_type_qconfig(
+        torch.nn.functional.linear, dataclasses.replace(settings, weight=weight)
+    )

@@ -1,4 +1,4 @@
-"""The public forms of an INT8 graph: ONNX QDQ for onnxruntime, OpenVINO IR, and an AOTInductor package on request.
+"""The public forms of an INT8 graph: ONNX for onnxruntime, OpenVINO IR, and an AOTInductor package on request.
 
 None of them needs this package to be loaded.
 """

@@ -20,8 +20,8 @@ def test_a_file_answers_as_the_graph_for_any_batch_and_length(served: ServedMode
         inputs = batch(rows, tokens, seed=rows)
         expected, answer = run_graph(served.tuned.graph, inputs), predictor.predict(inputs)
         assert answer.shape == expected.shape and answer.dtype == np.float32
-        # Without VNNI sums of two products of bytes may saturate, so the numbers are near, not equal.
-        assert np.corrcoef(answer.ravel(), expected.ravel())[0, 1] > 0.95
+        # Rounding differs: an activation on the border of two bytes may fall to either.
+        assert np.corrcoef(answer.ravel(), expected.ravel())[0, 1] > 0.999
 
 
 def test_files_hold_no_fp32_copies(served: ServedModel) -> None:
@@ -55,8 +55,20 @@ def test_onnxruntime_multiplies_in_int8(served: ServedModel, tmp_path: Path) -> 
     options.log_severity_level = 3
     onnxruntime.InferenceSession(str(served.folder / ONNX_FILE), options, providers=["CPUExecutionProvider"])
     operators = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
-    # All of the encoder; the two products on one token a sentence (pooler, head) may stay in FP32.
-    assert sum(kind in ("MatMulIntegerToFloat", "QLinearMatMul", "DynamicQuantizeMatMul") for kind in operators) >= 12
+    # Biases of this fresh model's pooler and head are zero, and left out: onnxruntime has another operator for those.
+    assert (operators.count("MatMulIntegerToFloat"), operators.count("QGemm")) == (12, 2)
+    assert not {"MatMul", "Gemm", "FusedGemm", "DequantizeLinear"} & set(operators)
+
+
+def test_no_two_products_add_up_to_more_than_16_bits(served: ServedModel) -> None:
+    graph = onnx.load(served.folder / ONNX_FILE).graph
+    tensors = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    weights = [tensors[node.input[1]] for node in graph.node if node.op_type == "MatMulIntegerToFloat"]
+    assert len(weights) == 12
+    for weight in weights:
+        pairs = weight.astype(int).reshape(-1, 2, weight.shape[1])
+        largest = 255 * np.maximum(pairs, 0).sum(1).max(), 255 * np.minimum(pairs, 0).sum(1).min()
+        assert np.iinfo(np.int16).min <= largest[1] and largest[0] <= np.iinfo(np.int16).max
 
 
 def test_an_int8_folder_runs_in_int8_only(served: ServedModel) -> None:

@@ -1,0 +1,57 @@
+"""Weight ranges that keep INT8 products exact on CPUs without VNNI.
+
+There, bytes are multiplied by `vpmaddubsw` (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2):
+products of two neighbours along a row, unsigned activation by signed weight, are added in 16 bits, and what is too
+large is cut off. With activations up to 255, the sum stays within 16 bits where two neighbouring weights of one sign
+add up to at most 128. So the range of a row is that of its widest pair, not of its widest weight: about 1.3 times as
+wide, in place of the 2 times of 7-bit weights, and the same answers on every CPU.
+"""
+
+import torch
+from torchao.quantization.pt2e.observer import PerChannelMinMaxObserver
+
+_QUANTIZE = torch.ops.quantized_decomposed.quantize_per_channel.default
+_HALF_RANGE = 127.5
+
+
+class WidestPairObserver(PerChannelMinMaxObserver):
+    """Observes a matrix (out, in) by its `widest_pairs`, each time anew: weights have no outliers to average away."""
+
+    def forward(self, x_orig: torch.Tensor) -> torch.Tensor:
+        """Takes note of the ranges; gives what it was given."""
+        self.max_val = widest_pairs(x_orig.detach())
+        self.min_val = -self.max_val
+        return x_orig
+
+
+def widest_pairs(weight: torch.Tensor) -> torch.Tensor:
+    """The largest sum, in each row, of two neighbours' positive parts, or of their negative parts.
+
+    Args:
+        weight: (out, in); neighbours are the columns 2i and 2i + 1.
+
+    Returns:
+        (out,), at least the row's largest absolute value.
+    """
+    even = torch.nn.functional.pad(weight, (0, weight.shape[1] % 2))
+    halves = [even.clamp(min=0), -even.clamp(max=0)]
+    return torch.stack([(half[:, ::2] + half[:, 1::2]).amax(1) for half in halves]).amax(0)
+
+
+def avoid_saturation(graph: torch.fx.GraphModule) -> None:
+    """Widens the scales of linear layers' weights where sums of two products could saturate, in place.
+
+    Args:
+        graph: Converted, weights not folded.
+    """
+    for node in graph.graph.find_nodes(op="call_function", target=_QUANTIZE):
+        dequantized = [user for use in node.users for user in use.users]
+        if any(user.target == torch.ops.aten.linear.default for user in dequantized):
+            weight, scale = (_tensor(graph, argument) for argument in node.args[:2])
+            scale.copy_(torch.maximum(scale, (widest_pairs(weight) / _HALF_RANGE).to(scale.dtype)))
+
+
+def _tensor(graph: torch.fx.GraphModule, node: torch.fx.Node) -> torch.Tensor:
+    module, _, name = str(node.target).rpartition(".")
+    tensor: torch.Tensor = getattr(graph.get_submodule(module), name).detach()
+    return tensor
