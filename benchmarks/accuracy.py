@@ -2,13 +2,17 @@
 
     python benchmarks/accuracy.py --data SST2_FOLDER --teacher TEACHER_FOLDER --folder RESULTS --seeds 1 2 3
 
-Each recipe is what its pipeline's `configs/sst2.yaml` says: the student distilled; teacher and student in INT8; the
-student with zeros, and that in INT8. INT8 is measured in the runtime that this CPU serves it with. The validation
-sentences are never trained on but choose each training's best epoch; the test sentences choose nothing (where the
-folder's test file has labels: GLUE's own has none).
+Each recipe is what its pipeline's `configs/sst2.yaml` says: the student distilled; teacher and student in INT8, after
+training (PTQ) and by training (QAT); the student with zeros, and that in INT8. INT8 is measured in the runtime that
+this CPU serves it with. The validation sentences are never trained on but choose each training's best epoch; the test
+sentences choose nothing (where the folder's test file has labels: GLUE's own has none).
+
+Every recipe is run for all seeds before the next begins, and the figures are written after each training, so that a
+measurement that is stopped has its first recipes whole.
 """
 
 import statistics
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,27 @@ from compaware.components.core.dataset import load_dataset_folder
 from compaware.components.core.evaluation import evaluate_folder
 from compaware.components.core.runtimes import available, int8_runtime
 
+Figures = dict[str, list[dict[str, float]]]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A recipe: one training of one component.
+
+    Attributes:
+        name: What the table calls it.
+        output: Its folder, within the seed's.
+        component: What is run.
+        words: Its configuration; `{folder}` and `{here}` are the folders of the measurement and of the seed.
+        after: The arm whose model it takes, and whose cost counts as well.
+    """
+
+    name: str
+    output: str
+    component: str
+    words: list[str]
+    after: str | None = None
+
 
 def main() -> None:
     """Measures; see the module."""
@@ -28,41 +53,45 @@ def main() -> None:
     options = parser.parse_args()
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
-    distillation = recipe("distillation_then_quantization")
-    rows = [f"max_train_rows={distillation['max_train_rows']}"] if distillation.get("max_train_rows") else []
-    component("data_prep", "task=sst2", f"data={options.data}", *rows, folder / "data")
-    data = [f"dataset={folder}/data", f"max_length_tokens={distillation['max_length_tokens']}"]
-    words = [f"teacher={options.teacher}", f"soft_labels_output={folder}/soft", folder / "teacher"]
-    common_s = used_s(component("teacher_check", *data, *words))
-    runs = [one_seed([*data, f"seed={seed}"], folder, folder / str(seed), common_s) for seed in options.seeds]
-    teacher = accuracy(folder / "teacher", folder / "data")
-    report(options, {"teacher": teacher, "runs": runs}, table(teacher, runs))
-
-
-def one_seed(data: list[str], folder: Path, here: Path, common_s: float) -> dict[str, dict[str, float]]:
-    """Runs every recipe once: accuracy by split, and the CPU time of all stages up to it."""
-    here.mkdir(exist_ok=True)
-    figures: dict[str, dict[str, float]] = {}
-
-    def measure(arm: str, spent_s: float, output: str, name: str, *words: Any) -> float:
-        spent_s += used_s(component(name, *data, *words, f"soft_labels={folder}/soft", here / output))
-        figures[arm] = accuracy(here / output, folder / "data") | {"cpu_s": spent_s}
-        return spent_s
-
+    component("data_prep", "task=sst2", f"data={options.data}", folder / "data")
     parameters = recipe("distillation_then_quantization")
+    common = [f"dataset={folder}/data", f"max_length_tokens={parameters['max_length_tokens']}"]
+    words = [f"teacher={options.teacher}", f"soft_labels_output={folder}/soft", folder / "teacher"]
+    common_s = used_s(component("teacher_check", *common, *words))
+    figures: Figures = {"teacher": [accuracy(folder / "teacher", folder / "data") | {"cpu_s": common_s}]}
+    for arm in arms():
+        figures[arm.name] = []
+        for number, seed in enumerate(options.seeds):
+            here = folder / str(seed)
+            given = [word.format(folder=folder, here=here) for word in arm.words]
+            used = component(arm.component, *common, f"seed={seed}", *given, here / arm.output)
+            before_s = figures[arm.after][number]["cpu_s"] if arm.after else common_s
+            found = accuracy(here / arm.output, folder / "data")
+            figures[arm.name].append(found | {"cpu_s": used_s(used) + before_s})
+            report(options, figures, table(figures))
+
+
+def arms() -> list[Arm]:
+    """The recipes, in the order in which they are run."""
+    parameters = recipe("distillation_then_quantization")
+    soft = "soft_labels={folder}/soft"
     student = [*training(parameters, "student_"), f"student_layers={parameters['student_layers']}"]
-    spent_s = measure("distilled", common_s, "student", "distillation", f"teacher={folder}/teacher", *student)
-    quantize = ("quantization_aware_training", f"max_metric_loss={parameters['max_metric_loss']}")
-    measure("teacher, INT8", 0.0, "teacher-int8", *quantize, f"model={folder}/teacher")
-    measure("distilled, INT8", spent_s, "int8", *quantize, f"model={here}/student")
-    parameters = recipe("sparsity_aware_training")
-    pruning = [*training(parameters, "sparsity_"), f"target_sparsity={parameters['target_sparsity']}"]
-    share = f"{100 * parameters['target_sparsity']:.0f} % zeros"
-    spent_s = measure(
-        f"distilled, {share}", spent_s, "sparse", "sparsity_aware_training", *pruning, f"model={here}/student"
-    )
-    measure(f"distilled, {share}, INT8", spent_s, "sparse-int8", *quantize, f"model={here}/sparse")
-    return figures
+    ptq = [soft, "mode=ptq"]
+    qat = [soft, "mode=qat", *training(parameters, "qat_")]
+    sparse = recipe("sparsity_aware_training")
+    zeros = [*training(sparse, "sparsity_"), f"target_sparsity={sparse['target_sparsity']}"]
+    share = f"distilled, {100 * sparse['target_sparsity']:.0f} % zeros"
+    quantize = "quantization_aware_training"
+    return [
+        Arm("distilled", "student", "distillation", ["teacher={folder}/teacher", soft, *student]),
+        Arm("distilled, PTQ", "ptq", quantize, [*ptq, "model={here}/student"], "distilled"),
+        Arm(share, "sparse", "sparsity_aware_training", [soft, *zeros, "model={here}/student"], "distilled"),
+        Arm(f"{share}, PTQ", "sparse-ptq", quantize, [*ptq, "model={here}/sparse"], share),
+        Arm("distilled, QAT", "qat", quantize, [*qat, "model={here}/student"], "distilled"),
+        Arm(f"{share}, QAT", "sparse-qat", quantize, [*qat, "model={here}/sparse"], share),
+        Arm("teacher, PTQ", "teacher-ptq", quantize, [*ptq, "model={folder}/teacher"]),
+        Arm("teacher, QAT", "teacher-qat", quantize, [*qat, "model={folder}/teacher"]),
+    ]
 
 
 def accuracy(model: Path, data: Path) -> dict[str, float]:
@@ -81,15 +110,15 @@ def used_s(used: Any) -> float:
     return used.ru_utime + used.ru_stime
 
 
-def table(teacher: dict[str, float], runs: list[dict[str, dict[str, float]]]) -> str:
-    """Mean and spread of each recipe."""
-    lines: list[dict[str, Any]] = [{"model": "teacher", **{split: f"{value:.4f}" for split, value in teacher.items()}}]
-    for arm in runs[0]:
-        lines.append({"model": arm})
-        for split in teacher:
-            found = [run[arm][split] for run in runs]
+def table(figures: Figures) -> str:
+    """Mean and spread of each recipe, over the seeds that it has."""
+    lines: list[dict[str, Any]] = []
+    for name, runs in figures.items():
+        lines.append({"model": name, "seeds": len(runs)})
+        for split in [key for key in runs[0] if key != "cpu_s"]:
+            found = [run[split] for run in runs]
             lines[-1][split] = f"{statistics.mean(found):.4f} ({min(found):.4f}-{max(found):.4f})"
-        lines[-1]["CPU minutes, all stages"] = f"{statistics.mean(run[arm]['cpu_s'] for run in runs) / 60:.1f}"
+        lines[-1]["CPU minutes, all stages"] = f"{statistics.mean(run['cpu_s'] for run in runs) / 60:.1f}"
     return tabulate(lines, headers="keys", tablefmt="github", disable_numparse=True)
 
 
