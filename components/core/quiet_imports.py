@@ -6,5 +6,5 @@ import os
 from compaware.components.core.logs import setup_logging
 
 setup_logging()
-# The last to be called: taking the libraries apart would need seconds more, for which the process that started it waits.
+# The last to be called: taking the libraries apart would need seconds, for which the process that started it waits.
 atexit.register(os._exit, 0)
