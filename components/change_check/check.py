@@ -43,9 +43,8 @@ def _words(config: ChangeCheckConfig, latest: Entry | None, changed: list[str]) 
     if latest is None:
         return f"nothing is published at {config.publish_uri} yet"
     if not changed:
-        return (
-            f"nothing changed since {latest.version}: data, teacher and product are the same; finished stages are kept"
-        )
+        since = f"data, teacher and product have not changed since {latest.version}"
+        return f"{since}: finished stages with the same parameters are kept"
     return f"changed since {latest.version}: {', '.join(changed)}"
 
 

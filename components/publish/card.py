@@ -1,6 +1,7 @@
 """What the model card says besides figures: its metadata, as the Hugging Face hub reads it, and the model's limits."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 from compaware.components.core.published import Entry
@@ -26,12 +27,13 @@ def metadata(release: Release, entry: Entry) -> dict[str, Any]:
         "dataset": {"type": data or manifest.task, "name": manifest.task, "split": "validation"},
         "metrics": [{"type": metric, "name": entry.metric_name, "value": round(entry.metric, 6)}],
     }
+    teacher = release.teacher_id()
     found: dict[str, Any] = {
         # All tasks that are known by name are English.
         "language": ["en"] if manifest.task in TASKS else None,
         "library_name": "transformers",
         "pipeline_tag": "text-classification",
-        "base_model": release.teacher_id() if _HUB_ID.fullmatch(release.teacher_id()) else None,
+        "base_model": teacher if _HUB_ID.fullmatch(teacher) and not Path(teacher).exists() else None,
         "datasets": [data] if data else None,
         "metrics": [metric],
         "tags": ["compaware", *_TAGS[release.role]],

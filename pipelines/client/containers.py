@@ -20,9 +20,9 @@ from compaware.pipelines.client import catalog
 
 # Where a machine's Docker has no bridge: `host`.
 NETWORK_VARIABLE = "COMPAWARE_DOCKER_NETWORK"
-# What of this process's environment the containers need to reach the hub and object stores as it would.
+# What of this process's environment the containers need to reach the hub, stores and the registry as it would.
 PASSED_ON = (
-    *("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+    *("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "MODEL_REGISTRY_URL"),
     *(*settings.ENDPOINT_VARIABLES, *settings.ACCESS_KEY_VARIABLES, *settings.SECRET_KEY_VARIABLES),
     *(*settings.REGION_VARIABLES, "AWS_SESSION_TOKEN"),
 )

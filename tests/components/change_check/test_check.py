@@ -59,7 +59,7 @@ def test_new_contents_behind_the_same_names_are_seen_and_named(
     publish(inputs["publish_uri"], before.facts["fingerprints"])
 
     same = run_check(tmp_path, **inputs)
-    assert same.metrics["changed"] == 0.0 and "nothing changed since v1" in caplog.text
+    assert same.metrics["changed"] == 0.0 and "have not changed since v1" in caplog.text
     assert same.facts["fingerprint"] == before.facts["fingerprint"]
 
     # Of the same size, so that only contents tell.

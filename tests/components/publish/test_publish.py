@@ -71,6 +71,7 @@ def test_a_published_int8_model_is_used_and_served_from_its_public_files(
 def test_a_worse_model_is_refused_in_one_line_and_one_as_good_takes_over(
     made: Made, publish_model: Publish, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
+    caplog.set_level("INFO")
     prefix = str(tmp_path / "reviews")
     publish_model(made.good, prefix)
     first = read_latest(prefix, tmp_path)
