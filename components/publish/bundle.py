@@ -112,6 +112,7 @@ def _render(template: str, release: Release, entry: Entry, **more: Any) -> str:
             (title(item.name), runs_in(item), item, item.batches[release.benchmark.batch_sizes[0]])
             for item in release.benchmark.candidates
         ],
+        source=_words(manifest.source),
         limits=limits(release),
         git_revision=git_revision(),
         megabytes=megabytes,
@@ -120,4 +121,4 @@ def _render(template: str, release: Release, entry: Entry, **more: Any) -> str:
 
 
 def _words(settings: dict[str, Any]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in settings.items() if value not in ([], {}, False, ""))
+    return ", ".join(f"{key}={value}" for key, value in settings.items() if value not in ([], {}, False, "", None))

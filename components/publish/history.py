@@ -6,7 +6,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from compaware.components.benchmark.charts import metric_by_version
-from compaware.components.benchmark.phrases import megabytes
+from compaware.components.benchmark.phrases import megabytes, sentence
 from compaware.components.core.artifacts import write_text
 from compaware.components.core.published import Entry
 
@@ -23,7 +23,10 @@ def write_pages(folder: Path, words: str, history: list[Entry]) -> None:
         history: The oldest first.
     """
     shown = history[-_SHOWN:]
-    chart = Markup(metric_by_version([(item.time, item.metric, item.published) for item in shown])) if shown else None
+    chart = None
+    if shown:
+        points = [(item.time, item.metric, item.published) for item in shown]
+        chart = Markup(metric_by_version(points, shown[-1].metric_name))
     for name in ("history.html", "history.md"):
         environment = Environment(
             # The benchmark's report and this page have one style sheet.
@@ -35,6 +38,6 @@ def write_pages(folder: Path, words: str, history: list[Entry]) -> None:
         )
         environment.filters["cell"] = lambda text: " ".join(str(text).split()).replace("|", "\\|")
         page = environment.get_template(f"{name}.j2").render(
-            words=words, entries=shown[::-1], chart=chart, megabytes=megabytes
+            words=sentence(words), entries=shown[::-1], chart=chart, megabytes=megabytes
         )
         write_text(folder / name, page)
