@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from compaware.components.core.config import ComponentConfig
+from compaware.components.storage.uri import parse
 
 
 class PublishConfig(ComponentConfig):
@@ -32,3 +33,10 @@ class PublishConfig(ComponentConfig):
         description="Name of the version; by default the time in UTC and the beginning of the model's fingerprint.",
     )
     run_id: str = Field(default="", description="Id of the pipeline's run, for the provenance.")
+
+    @field_validator("publish_uri")
+    @classmethod
+    def _is_a_place(cls, uri: str) -> str:
+        if uri:
+            parse(uri)
+        return uri
