@@ -77,12 +77,21 @@ def git_revision() -> str | None:
     file = Path(sys.prefix) / "compaware-revision"
     if file.is_file():
         return file.read_text(encoding="utf-8").strip() or None
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
+    # A folder of packages inside somebody else's repository is not known to that one.
+    if _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
         return None
-    return found.stdout.strip() or None
+    return _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+
+
+def _git(*words: str) -> str | None:
+    """What git says in this file's folder; None where there is no git, or it does not agree."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), *words], capture_output=True, text=True, check=True, timeout=20
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
 
 
 def _render(template: str, release: Release, entry: Entry, **more: Any) -> str:
