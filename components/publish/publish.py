@@ -48,7 +48,7 @@ def run(config: PublishConfig, workspace: Workspace) -> Summary:
             write_latest(config.publish_uri, entry)
         words, published = _words(release, entry), entry.published
     else:
-        words, published = f"nothing changed since {entry.version or entry.time}: {_words(release, entry)}", False
+        words, published = f"nothing changed since {_earlier(release, entry)}", False
     log.info(words)
     if entry.published:
         register(release, entry)
@@ -63,8 +63,11 @@ def _settled(release: Release, latest: Entry | None, history: list[Entry]) -> En
     """The earlier decision on this very model, where it still stands."""
     if latest and latest.model_fingerprint == release.model_fingerprint:
         return latest
-    same = [item for item in history if item.model_fingerprint == release.model_fingerprint and not item.published]
-    return next((item for item in same if latest and item.earlier_version == latest.version), None)
+    for item in history:
+        same = (item.model_fingerprint, item.fingerprints) == (release.model_fingerprint, release.fingerprints)
+        if same and latest and item.earlier_version == latest.version and item.earlier_metric is not None:
+            return None if _keeps(release, item.metric, item.earlier_metric) else item
+    return None
 
 
 def _judge(release: Release, latest: Entry | None, history: list[Entry], cache: Path) -> Entry:
@@ -78,7 +81,7 @@ def _judge(release: Release, latest: Entry | None, history: list[Entry], cache: 
         _check_labels(release, folder)
         earlier = _score(release, folder)
         changed = [name for name, value in release.fingerprints.items() if latest.fingerprints.get(name) != value]
-        published = 100 * (earlier - metric) <= config.max_loss_to_published_points + 1e-9
+        published = _keeps(release, metric, earlier)
         reason = (
             f"{points(metric, earlier)} against {latest.version} on the same {_rows(release)} rows, where "
             f"{config.max_loss_to_published_points:g} may be lost"
@@ -102,6 +105,11 @@ def _judge(release: Release, latest: Entry | None, history: list[Entry], cache: 
         model_fingerprint=release.model_fingerprint,
         fingerprints=release.fingerprints,
     )
+
+
+def _keeps(release: Release, metric: float, earlier: float) -> bool:
+    """Whether a model is not worse than the earlier one by more than what is allowed now."""
+    return 100 * (earlier - metric) <= release.config.max_loss_to_published_points + 1e-9
 
 
 def _score(release: Release, folder: Path) -> float:
@@ -144,6 +152,12 @@ def _words(release: Release, entry: Entry) -> str:
     if entry.published:
         return f"published {entry.version} at {release.config.publish_uri}: {shown} ({entry.reason})"
     return f"not published, {entry.earlier_version} stays: {shown} is {entry.reason}"
+
+
+def _earlier(release: Release, entry: Entry) -> str:
+    if entry.published:
+        return f"{entry.version}: this very model is published at {release.config.publish_uri}"
+    return f"{entry.time}: {_words(release, entry)}"
 
 
 def _rows(release: Release) -> int:

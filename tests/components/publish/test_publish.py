@@ -82,6 +82,7 @@ def test_a_worse_model_is_refused_in_one_line_and_one_as_good_takes_over(
     assert first is not None and first.version in line and "where 0.5 may be lost" in line
     # Asked again, nothing is measured and nothing is added.
     assert "nothing changed since" in publish_model(made.bad, prefix).facts["words"]
+    assert len(read_history(prefix, tmp_path)) == 2
     assert publish_model(made.as_good, prefix).metrics["published"] == 1.0
     again = publish_model(made.as_good, prefix)
     latest = read_latest(prefix, tmp_path)
