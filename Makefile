@@ -29,8 +29,9 @@ BUILD_ARGS ?=
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 TAG = $(REGISTRY:%=%/)compaware/$(1):$(VERSION)
 LABEL := --label org.opencontainers.image
+REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude='*')
 BUILD_OPTIONS = --file images/Containerfile --network $(NETWORK) $(LABEL).version=$(VERSION) \
-	$(LABEL).revision=$(shell git describe --always --dirty --abbrev=40 --exclude='*') $(LABEL).licenses=$(LICENSES) \
+	$(LABEL).revision=$(REVISION) --build-arg REVISION=$(REVISION) $(LABEL).licenses=$(LICENSES) \
 	$(if $(SOURCE),$(LABEL).source=$(SOURCE)) \
 	$(if $(TORCH_INDEX_URL),--build-arg TORCH_INDEX_URL=$(TORCH_INDEX_URL)) $(BUILD_ARGS)
 LIST_PACKAGES = python -m venv /tmp/tools; /tmp/tools/bin/pip install --quiet --require-hashes --requirement /dev/stdin; \

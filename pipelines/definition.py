@@ -29,6 +29,8 @@ class Step:
         descriptions: Texts for the parameters that mean more in a pipeline than in this component.
         cpu: Most CPUs of the task's pod, as Kubernetes writes them; without, those of a pod that only waits for a job.
         memory: Most memory of it.
+        cached: Whether KFP may take the result of an earlier run with the same inputs; not where the world outside of
+            KFP is read or written.
     """
 
     component: Any
@@ -36,18 +38,21 @@ class Step:
     descriptions: Mapping[str, str] = field(default_factory=dict)
     cpu: str = "500m"
     memory: str = "1Gi"
+    cached: bool = True
 
-    def __call__(self, arguments: Arguments, **artifacts: Any) -> Any:
+    def __call__(self, arguments: Arguments, **inputs: Any) -> Any:
         """Adds the step to the pipeline that is being defined.
 
         Args:
             arguments: Values of all the pipeline's parameters.
-            artifacts: The component's input artifacts.
+            inputs: What the component takes from other steps.
 
         Returns:
             The KFP task.
         """
-        task = self.component(**artifacts, **{theirs: arguments[ours] for ours, theirs in self.parameters.items()})
+        task = self.component(**inputs, **{theirs: arguments[ours] for ours, theirs in self.parameters.items()})
+        if not self.cached:
+            task.set_caching_options(False)
         task.set_cpu_limit(self.cpu).set_memory_limit(self.memory)
         # Optional, all of them: sites that need none, or use another way, do without.
         kubernetes.use_secret_as_env(task, OBJECT_STORE_SECRET, OBJECT_STORE_KEYS, optional=True)

@@ -3,14 +3,21 @@
 Parameters of one stage alone carry its name (`teacher_epochs`, `qat_epochs`); those that all trainings share do not.
 """
 
+from kfp import dsl
+
 from compaware.components.accuracy_gate.component import accuracy_gate
 from compaware.components.benchmark.component import benchmark
+from compaware.components.change_check.component import change_check
 from compaware.components.data_prep.component import data_prep
 from compaware.components.distillation.component import distillation
+from compaware.components.publish.component import publish
 from compaware.components.quantization_aware_training.component import quantization_aware_training
 from compaware.components.sparsity_aware_training.component import sparsity_aware_training
 from compaware.components.teacher_check.component import teacher_check
 from compaware.pipelines.definition import Step, same
+
+# KFP fills it in as the task starts.
+RUN_ID = dsl.PIPELINE_JOB_ID_PLACEHOLDER
 
 _SHARED_BY_TRAININGS = same(
     "batch_size",
@@ -128,3 +135,20 @@ BENCHMARK = Step(
 )
 
 GATE = Step(accuracy_gate, {"on_accuracy_loss": "on_failure"})
+
+# What this reads and that writes is outside of KFP, so a cached result of either would be wrong.
+#
+# Nothing but data_prep's fingerprint ties the stages to change_check, on purpose. `dsl.If` around them would read well,
+# but the inputs of its sub-DAG are all required, and KFP up to 2.15 cannot pass on a parameter that was not given; most
+# of ours are optional. With nothing new, KFP's cache answers for every stage instead.
+CHECK_CHANGES = Step(
+    change_check, same("task", "data", "hub_revision", "teacher", "publish_uri"), memory="2Gi", cached=False
+)
+
+PUBLISH = Step(
+    publish,
+    same("publish_uri", "max_loss_to_published_points", "max_length_tokens"),
+    cpu="4",
+    memory="16Gi",
+    cached=False,
+)

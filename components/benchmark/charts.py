@@ -102,6 +102,29 @@ def throughput_by_batch(benchmark: Benchmark) -> str:
         return _svg(figure, "throughput by batch size", "throughput")
 
 
+def metric_by_version(points: Sequence[tuple[str, float, bool]], metric_name: str) -> str:
+    """The metric of one version after another: published ones joined by a line, refused ones hollow.
+
+    Args:
+        points: ISO time, metric, and whether it was published.
+        metric_name: What the metric is.
+    """
+    published = [(place, value) for place, (_, value, kept) in enumerate(points) if kept]
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(9, 3))
+        axes = figure.subplots()
+        axes.plot(*zip(*published, strict=True), color=_ROLE_COLOURS["int8"], linewidth=1.6, zorder=2)
+        for place, (_, value, kept) in enumerate(points):
+            colours = (_ROLE_COLOURS["int8"], _SURFACE) if kept else (_SURFACE, _MUTED)
+            axes.scatter(place, value, s=64, c=colours[0], edgecolors=colours[1], linewidths=1.4, zorder=3)
+        _metric_axis(axes, [value for _, value, _ in points], f"{metric_name} on validation; hollow: refused")
+        axes.set_xlim(-0.5, len(points) - 0.5)
+        every = -(-len(points) // 8)
+        axes.set_xticks(range(0, len(points), every), [time[5:16].replace("T", " ") for time, _, _ in points[::every]])
+        figure.set_layout_engine("tight")
+        return _svg(figure, f"{metric_name} by version", "history")
+
+
 def _bars(axes: Axes, shown: Sequence[Measured], size: int) -> None:
     values = [item.batches[size].samples_per_s for item in shown]
     axes.barh(range(len(shown)), values, height=0.66, color=[_ROLE_COLOURS[item.role] for item in shown])

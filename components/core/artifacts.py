@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def put_in_place(source: Path, destination: Path) -> None:
-    """Moves a finished folder under its final name, replacing what is there; never seen half-way.
+    """Moves a finished file or folder under its final name, replacing what is there; never seen half-way.
 
     Falls back to a copy beside the destination where the two lie on different file systems.
     """
@@ -15,7 +15,8 @@ def put_in_place(source: Path, destination: Path) -> None:
     staged = destination.with_name(f".{destination.name}.incoming")
     remove(staged)
     shutil.move(source, staged)
-    remove(destination)
+    if staged.is_dir() or destination.is_dir():
+        remove(destination)
     os.replace(staged, destination)
 
 

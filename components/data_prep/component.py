@@ -28,6 +28,7 @@ def data_prep(
     keep_duplicates: bool = False,
     tokenizer: Optional[str] = None,
     seed: int = 42,
+    inputs_fingerprint: str = "",
 ) -> None:
     """Turn a task or a data set into Parquet splits with a manifest and a data card.
 
@@ -55,6 +56,7 @@ def data_prep(
         keep_duplicates: Keep training rows whose text is in validation, too.
         tokenizer: Hub id, folder or URI of the tokenizer that the card's lengths are counted with.
         seed: Of limits and of the validation split.
+        inputs_fingerprint: Of data and teacher as change_check found them; another one does the work anew.
     """
     from pathlib import Path
 
@@ -79,6 +81,7 @@ def data_prep(
             "keep_duplicates": keep_duplicates,
             "tokenizer": tokenizer,
             "seed": seed,
+            "inputs_fingerprint": inputs_fingerprint,
         },
     )
     folder = Path(dataset.path)

@@ -50,6 +50,9 @@ class DataPrepConfig(ComponentConfig):
         default=None, description="Tokenizer (hub id, folder or URI) for the card's lengths; words by default."
     )
     seed: int = Field(default=42, ge=0, lt=2**32, description="Seed of limits and of the validation split.")
+    inputs_fingerprint: str = Field(
+        default="", description="Of data and teacher as change_check found them; another one does the work anew."
+    )
 
     @model_validator(mode="after")
     def _known_data(self) -> Self:

@@ -1,6 +1,6 @@
 """What a site sets once in a namespace, for KFP's tasks and their jobs' pods alike; each of these may be missing."""
 
-# A ConfigMap of variables, by their own names: where the hub, the proxies and the object store are.
+# A ConfigMap of variables, by their own names: where the hub, the proxies, the registry and the object store are.
 CONFIG_MAP = "compaware-site"
 VARIABLES = (
     "AWS_REGION",
@@ -8,6 +8,7 @@ VARIABLES = (
     "HF_HUB_OFFLINE",
     "HTTPS_PROXY",
     "HTTP_PROXY",
+    "MODEL_REGISTRY_URL",
     "NO_PROXY",
     "S3_ENDPOINT",
     "SSL_CERT_FILE",

@@ -144,6 +144,25 @@ def read_text(uri: str, name: str) -> str:
     return content.decode("utf-8")
 
 
+def fingerprint(uri: str) -> str:
+    """SHA-256 of what tells a file or folder from an earlier one: contents on a disk, sizes and ETags in a store.
+
+    Raises:
+        UserError: There is nothing at the URI, or access is refused.
+        UnavailableError: Its store does not answer.
+    """
+    location = parse(uri)
+    if isinstance(location, Path):
+        with _disk_errors(location):
+            source = _fetch_path(location, uri, require_manifest=False)
+            content = sha256_of(source) if source.is_file() else describe(source).to_json()
+    else:
+        from compaware.components.storage.store import Store
+
+        content = _look_at(Store(location, "read"), require_manifest=False).content
+    return hashlib.sha256(content.encode("utf-8")).hexdigest()
+
+
 def delete(uri: str) -> None:
     """Deletes a file or folder; a folder's manifest goes first, so that half of it is not taken for whole.
 

@@ -63,6 +63,13 @@ def is_uri(source: str) -> bool:
     return "://" in source
 
 
+def join(uri: str, name: str) -> str:
+    """The path or URI of something in a folder; the URI's parameters stay at its end."""
+    query = _QUERY.search(uri) if is_uri(uri) else None
+    folder = uri[: query.start()] if query else uri
+    return f"{folder.rstrip('/')}/{name}{query[0] if query else ''}"
+
+
 def parse(uri: str) -> Path | Location:
     """Reads a path or URI; a plain path or `file:///path` gives a path, which need not exist.
 

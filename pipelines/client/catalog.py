@@ -13,6 +13,8 @@ from compaware.components.launch.run import whole_numbers
 
 ROOT = Path(compaware.pipelines.__file__).parent
 SPEC_NAME = "pipeline.yaml"
+# The parameter that names a place to write to; others that are paths are read.
+WRITTEN = "publish_uri"
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,14 @@ from requests.exceptions import RequestException
 from compaware.components import images
 from compaware.components.core.errors import UserError
 from compaware.components.launch.run import WORK_ROOT_VARIABLE
-from compaware.components.storage import settings
+from compaware.components.storage import is_uri, settings
+from compaware.pipelines.client import catalog
 
 # Where a machine's Docker has no bridge: `host`.
 NETWORK_VARIABLE = "COMPAWARE_DOCKER_NETWORK"
-# What of this process's environment the containers need to reach the hub and object stores as it would.
+# What of this process's environment the containers need to reach the hub, stores and the registry as it would.
 PASSED_ON = (
-    *("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"),
+    *("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "MODEL_REGISTRY_URL"),
     *(*settings.ENDPOINT_VARIABLES, *settings.ACCESS_KEY_VARIABLES, *settings.SECRET_KEY_VARIABLES),
     *(*settings.REGION_VARIABLES, "AWS_SESSION_TOKEN"),
 )
@@ -33,7 +34,8 @@ def docker_runner(arguments: dict[str, Any], work: Path) -> local.DockerRunner:
     """A runner whose containers are as in a cluster, read-only and without privileges; their user is this process's.
 
     Args:
-        arguments: The pipeline's; local paths among them are seen in the containers under the same names, read-only.
+        arguments: The pipeline's; local paths among them are seen in the containers under the same names, read-only but
+            for the one to publish at, which is made.
         work: A folder where killed stages leave their work; it names the run, too.
 
     Raises:
@@ -42,7 +44,10 @@ def docker_runner(arguments: dict[str, Any], work: Path) -> local.DockerRunner:
     _check_images()
     hub_cache = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser().absolute()
     hub_cache.mkdir(parents=True, exist_ok=True)
-    paths = {str(Path(value).absolute()) for value in arguments.values() if _is_path(value)}
+    written = str(arguments.get(catalog.WRITTEN) or "")
+    if written and not is_uri(written):
+        Path(written).mkdir(parents=True, exist_ok=True)
+    paths = {str(Path(value).absolute()): value != written for value in arguments.values() if _is_path(value)}
     user, group = os.getuid(), os.getgid()
     return local.DockerRunner(
         user=f"{user}:{group}",
@@ -58,7 +63,7 @@ def docker_runner(arguments: dict[str, Any], work: Path) -> local.DockerRunner:
         # Relative paths mean the same there as here.
         working_dir=str(Path.cwd()),
         mounts=[Mount(str(work), str(work), type="bind"), Mount(_HUB_CACHE, str(hub_cache), type="bind")]
-        + [Mount(path, os.path.realpath(path), type="bind", read_only=True) for path in sorted(paths)],
+        + [Mount(path, os.path.realpath(path), type="bind", read_only=paths[path]) for path in sorted(paths)],
         labels={_RUN_LABEL: str(work)},
     )
 

@@ -104,7 +104,8 @@ def pipeline_readme(name: str) -> str:
     users: dict[str, list[str]] = {}
     for task in tasks.values():
         for binding in task["inputs"].get("parameters", {}).values():
-            users.setdefault(binding["componentInputParameter"], []).append(catalog.component_of(task))
+            if "componentInputParameter" in binding:
+                users.setdefault(binding["componentInputParameter"], []).append(catalog.component_of(task))
     links = [f"[{step}](../../components/{step})" for step in map(catalog.component_of, tasks.values())]
     return _page(
         name,

@@ -178,8 +178,8 @@ def _stop_children(number: int, frame: FrameType | None) -> None:
 def _fingerprints(arguments: dict[str, Any]) -> dict[str, str]:
     """What local inputs look like: names, sizes and times of their files."""
     found = {}
-    for value in arguments.values():
-        if isinstance(value, str) and value and Path(value).exists():
+    for name, value in arguments.items():
+        if name != catalog.WRITTEN and isinstance(value, str) and value and Path(value).exists():
             path = Path(value)
             files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
             facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]

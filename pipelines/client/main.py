@@ -84,7 +84,7 @@ def _run(options: argparse.Namespace) -> int:
     arguments = validation.load_arguments(catalog.spec(options.pipeline), options.config, options.overrides)
     # Everything that follows needs KFP and the benchmark's result types; the checks above do not wait for them.
     from compaware.pipelines.client import local, results
-    from compaware.pipelines.client.view import REPORT_STAGE
+    from compaware.pipelines.client.view import PUBLISH_STAGE, REPORT_STAGE
 
     output = options.output or Path("runs") / options.pipeline
     local.prepare_output(output, options.pipeline, arguments)
@@ -94,6 +94,8 @@ def _run(options: argparse.Namespace) -> int:
             measured = results.collect(output, stage)
             print("", results.table(measured), "", *measured.words[:1], "", sep="\n")
             print(f"report: {output / 'report.html'}\nmodels: {output / 'models'}")
+        if stage.name == PUBLISH_STAGE and not stage.failed and arguments.get(catalog.WRITTEN):
+            print(f"history: {results.collect_history(output, stage)}")
     last = stages[-1]
     if last.failed:
         reason = last.reason or last.last_line or "it wrote nothing"

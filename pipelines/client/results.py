@@ -35,6 +35,19 @@ def collect(output: Path, stage: Stage) -> Benchmark:
     return measured
 
 
+def collect_history(output: Path, stage: Stage) -> Path:
+    """Puts the page of what was published into the output folder.
+
+    Args:
+        output: The run's folder.
+        stage: The finished publication.
+
+    Returns:
+        The page.
+    """
+    return Path(shutil.copyfile(artifact(output, stage, "record") / "history.html", output / "history.html"))
+
+
 def table(measured: Benchmark) -> str:
     """The candidates as a table: score, size, latency at the smallest batch and throughput at the largest."""
     first, last = measured.batch_sizes[0], measured.batch_sizes[-1]

@@ -88,7 +88,11 @@ def _check_component(spec: dict[str, Any], task: dict[str, Any], arguments: dict
         return
     defaults = {parameter.name: parameter.default for parameter in catalog.parameters(spec).values()}
     bindings = task["inputs"].get("parameters", {})
-    ours = {theirs: binding["componentInputParameter"] for theirs, binding in bindings.items()}
+    ours = {
+        theirs: binding["componentInputParameter"]
+        for theirs, binding in bindings.items()
+        if "componentInputParameter" in binding
+    }
     values = {theirs: arguments.get(name, defaults[name]) for theirs, name in ours.items()}
     values = {key: value for key, value in values.items() if value is not None and key in config.model_fields}
     # Artifacts are folders that do not exist yet.
@@ -130,6 +134,6 @@ def _with_local_paths(spec: dict[str, Any], arguments: dict[str, Any]) -> dict[s
         if catalog.parameters(spec)[name].kind == "STRING" and value.startswith(("/", "./", "../", "~"))
     }
     for name, path in paths.items():
-        if not path.exists():
+        if name != catalog.WRITTEN and not path.exists():
             raise UserError(f"'{name}' is {arguments[name]}: there is no such file or folder")
     return arguments | {name: str(path) for name, path in paths.items() if arguments[name].startswith("~")}

@@ -23,6 +23,7 @@ _LOG_PREFIX = re.compile(r"\d\d:\d\d:\d\d INFO +")
 # The benchmark's figures come as a table at the end; one by one they stay in the log file, too.
 _METRIC = re.compile(r"\w+ = \S+")
 REPORT_STAGE = "benchmark"
+PUBLISH_STAGE = "publish"
 _CLEAR_LINE = "\r\x1b[2K"
 
 

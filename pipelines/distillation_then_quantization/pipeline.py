@@ -1,13 +1,25 @@
-"""data_prep → teacher_check → distillation → quantization_aware_training → benchmark → accuracy_gate."""
+"""change_check → data_prep → teacher_check → distillation → quantization_aware_training → benchmark → accuracy_gate →
+publish."""
 
 from compaware.pipelines.definition import Arguments, compression_pipeline
-from compaware.pipelines.steps import BENCHMARK, CHECK_TEACHER, DISTIL, GATE, PREPARE_DATA, QUANTIZE
+from compaware.pipelines.steps import (
+    BENCHMARK,
+    CHECK_CHANGES,
+    CHECK_TEACHER,
+    DISTIL,
+    GATE,
+    PREPARE_DATA,
+    PUBLISH,
+    QUANTIZE,
+    RUN_ID,
+)
 
 
-@compression_pipeline(PREPARE_DATA, CHECK_TEACHER, DISTIL, QUANTIZE, BENCHMARK, GATE)
+@compression_pipeline(PREPARE_DATA, CHECK_TEACHER, DISTIL, QUANTIZE, BENCHMARK, GATE, CHECK_CHANGES, PUBLISH)
 def distillation_then_quantization(arguments: Arguments) -> None:
     """Distil a small student, make it INT8, and measure teacher, student and INT8 side by side."""
-    dataset = PREPARE_DATA(arguments).outputs["dataset"]
+    changes = CHECK_CHANGES(arguments)
+    dataset = PREPARE_DATA(arguments, inputs_fingerprint=changes.outputs["Output"]).outputs["dataset"]
     teacher = CHECK_TEACHER(arguments, dataset=dataset)
     soft_labels = teacher.outputs["soft_labels"]
     student = DISTIL(arguments, dataset=dataset, teacher=teacher.outputs["model"], soft_labels=soft_labels)
@@ -19,5 +31,15 @@ def distillation_then_quantization(arguments: Arguments) -> None:
         student=student.outputs["model"],
         quantized=quantized.outputs["quantized"],
     )
-    # The gate comes last: the report is there when it says no.
-    GATE(arguments, quantized=quantized.outputs["quantized"]).after(measured)
+    # The gate comes after the report, which is there when it says no, and before anything is published.
+    gate = GATE(arguments, quantized=quantized.outputs["quantized"]).after(measured)
+    PUBLISH(
+        arguments,
+        dataset=dataset,
+        teacher=teacher.outputs["model"],
+        student=student.outputs["model"],
+        model=quantized.outputs["quantized"],
+        results=measured.outputs["results"],
+        changes=changes.outputs["state"],
+        run_id=RUN_ID,
+    ).after(gate)

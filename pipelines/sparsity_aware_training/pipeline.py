@@ -1,14 +1,24 @@
-"""data_prep → teacher_check → sparsity_aware_training → benchmark."""
+"""change_check → data_prep → teacher_check → sparsity_aware_training → benchmark → publish."""
 
 from compaware.pipelines.definition import Arguments, compression_pipeline
-from compaware.pipelines.steps import BENCHMARK, CHECK_TEACHER, PREPARE_DATA, SPARSIFY
+from compaware.pipelines.steps import BENCHMARK, CHECK_CHANGES, CHECK_TEACHER, PREPARE_DATA, PUBLISH, RUN_ID, SPARSIFY
 
 
-@compression_pipeline(PREPARE_DATA, CHECK_TEACHER, SPARSIFY, BENCHMARK)
+@compression_pipeline(PREPARE_DATA, CHECK_TEACHER, SPARSIFY, BENCHMARK, CHECK_CHANGES, PUBLISH)
 def sparsity_aware_training(arguments: Arguments) -> None:
     """Make a student, or the teacher itself, sparse with the teacher's soft labels; measure it beside the teacher."""
-    dataset = PREPARE_DATA(arguments).outputs["dataset"]
+    changes = CHECK_CHANGES(arguments)
+    dataset = PREPARE_DATA(arguments, inputs_fingerprint=changes.outputs["Output"]).outputs["dataset"]
     teacher = CHECK_TEACHER(arguments, dataset=dataset)
     model = teacher.outputs["model"]
     sparse = SPARSIFY(arguments, dataset=dataset, model=model, soft_labels=teacher.outputs["soft_labels"])
-    BENCHMARK(arguments, dataset=dataset, teacher=model, sparse=sparse.outputs["sparse"])
+    measured = BENCHMARK(arguments, dataset=dataset, teacher=model, sparse=sparse.outputs["sparse"])
+    PUBLISH(
+        arguments,
+        dataset=dataset,
+        teacher=model,
+        model=sparse.outputs["sparse"],
+        results=measured.outputs["results"],
+        changes=changes.outputs["state"],
+        run_id=RUN_ID,
+    )

@@ -71,7 +71,13 @@ def two_step_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("distillation_then_quantization")
 
 
+def run_two_steps(folder: Path) -> Finished:
+    """The pipeline of `make run`, from nothing but a configuration; published into `folder/published`."""
+    own = {**SMALL, **TEACHER, **STUDENT, **INT8, "publish_uri": str(folder / "published")}
+    return run_pipeline("distillation_then_quantization", folder, **own)
+
+
 @pytest.fixture(scope="session")
 def two_step_run(two_step_folder: Path) -> Finished:
-    """The pipeline of `make run`, from nothing but a configuration."""
-    return run_pipeline("distillation_then_quantization", two_step_folder, **SMALL, **TEACHER, **STUDENT, **INT8)
+    """Its first run."""
+    return run_two_steps(two_step_folder)

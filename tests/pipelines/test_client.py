@@ -121,6 +121,27 @@ def test_finished_stages_are_forgotten_when_a_local_input_changes(tmp_path):
     assert not cached.exists()
 
 
+def test_a_place_to_publish_at_need_not_be_there_but_must_be_one(capsys, tmp_path):
+    words = ("validate", "distillation", "teacher=t", "student_layers=[0]")
+    code, _, err = ask(capsys, *words, f"publish_uri={tmp_path}/not-there-yet")
+    assert code == 0, err
+    code, _, err = ask(capsys, *words, "publish_uri=ftp://host/models")
+    assert code == 2 and "cannot use a URI that begins with ftp://" in err
+
+
+def test_what_was_published_is_no_input_that_changed(tmp_path):
+    prefix, output = tmp_path / "published", tmp_path / "output"
+    cached = output / "cache" / "entry.json"
+    for text in ("{}", "{ }"):
+        local.prepare_output(output, "distillation", {"publish_uri": str(prefix)})
+        cached.parent.mkdir(exist_ok=True)
+        cached.write_text("{}", encoding="utf-8")
+        prefix.mkdir(exist_ok=True)
+        (prefix / "latest.json").write_text(text, encoding="utf-8")
+    local.prepare_output(output, "distillation", {"publish_uri": str(prefix)})
+    assert cached.exists()
+
+
 def test_list_names_pipelines_and_their_parameters(capsys):
     code, out, _ = ask(capsys, "list")
     assert code == 0

@@ -1,16 +1,22 @@
 """All four pipelines on this machine, as `make run` runs them."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-import pytest
 import yaml
 from transformers import AutoModelForSequenceClassification
 
-from tests.pipelines.conftest import INT8, SMALL, STUDENT, TEACHER, Finished, run_pipeline
+from compaware.components.core.sample import LABEL_NAMES, sample_corpus
+from tests.pipelines.conftest import INT8, SMALL, STUDENT, Finished, run_pipeline, run_two_steps
+
+
+def history(prefix: Path) -> list[dict[str, Any]]:
+    return json.loads((prefix / "history.json").read_text(encoding="utf-8"))
 
 
 def roles(finished: Finished) -> set[str]:
@@ -24,7 +30,7 @@ def test_distillation_then_quantization_leaves_report_models_and_a_table(two_ste
     for name in ("report.html", "report.md"):
         assert "int8" in (two_step_run.output / name).read_text(encoding="utf-8").lower()
     assert f"report: {two_step_run.output}/report.html" in two_step_run.out
-    assert "[6/6] accuracy_gate" in two_step_run.out
+    assert "[7/8] accuracy_gate" in two_step_run.out
     assert "candidate" in two_step_run.out
 
 
@@ -46,31 +52,51 @@ def test_what_kfp_says_stays_in_the_log(two_step_run: Finished):
     assert "\x1b[" not in log
 
 
-def test_a_finished_run_is_not_done_again(two_step_run: Finished, two_step_folder: Path):
+def test_a_finished_run_is_neither_done_nor_published_again(two_step_run: Finished, two_step_folder: Path):
     before = (two_step_run.output / "benchmark.json").read_text(encoding="utf-8")
-    again = run_pipeline("distillation_then_quantization", two_step_folder, **SMALL, **TEACHER, **STUDENT, **INT8)
+    (entry,) = history(two_step_folder / "published")
+    again = run_two_steps(two_step_folder)
     assert again.code == 0, again.err
     assert again.out.count("finished earlier, reused") == 6
+    assert f"data, teacher and product have not changed since {entry['version']}" in again.out
+    assert f"nothing changed since {entry['version']}" in again.out
+    assert entry["version"] in (again.output / "history.html").read_text(encoding="utf-8")
     assert (again.output / "benchmark.json").read_text(encoding="utf-8") == before
+    assert history(two_step_folder / "published") == [entry]
 
 
-@pytest.mark.parametrize(
-    ("pipeline", "own", "expected"),
-    [
-        ("quantization_aware_training", INT8, {"teacher", "int8"}),
-        (
-            "sparsity_aware_training",
-            {"target_sparsity": 0.5, "sparsity_pattern": "4x1", "sparsity_epochs": 1},
-            {"teacher", "sparse"},
-        ),
-    ],
-)
-def test_the_other_pipelines_take_a_model_by_path(pipeline, own, expected, two_step_run: Finished, tmp_path: Path):
-    small = {**SMALL, "max_train_rows": 200}
-    done = run_pipeline(pipeline, tmp_path, **small, teacher=str(two_step_run.output / "models" / "teacher"), **own)
+def test_new_data_is_compressed_anew_and_compared_with_what_is_published(
+    two_step_run: Finished, two_step_folder: Path, tmp_path: Path
+):
+    prefix = tmp_path / "published"
+    shutil.copytree(two_step_folder / "published", prefix)
+    data = tmp_path / "data"
+    data.mkdir()
+    for split, count in (("train", 200), ("validation", 100)):
+        lines = [f"{LABEL_NAMES[row.label]}\t{row.text}\n" for row in sample_corpus()[split][-count:]]
+        (data / f"{split}.tsv").write_text("".join(["label\ttext\n", *lines]), encoding="utf-8")
+    own = {**SMALL, **INT8, "data": str(data), "teacher": str(two_step_run.output / "models" / "teacher")}
+    done = run_pipeline("quantization_aware_training", tmp_path, **own, publish_uri=str(prefix))
     assert done.code == 0, done.out + done.err
-    assert roles(done) == expected
-    assert {folder.name for folder in (done.output / "models").iterdir()} == expected
+    assert roles(done) == {"teacher", "int8"}
+    first, second = history(prefix)
+    assert f"changed since {first['version']}: data, teacher" in done.out
+    assert second["earlier_version"] == first["version"] and "data" in second["changed"]
+    assert second["published"] is (100 * (second["earlier_metric"] - second["metric"]) <= 0.5 + 1e-9)
+    latest = json.loads((prefix / "latest.json").read_text(encoding="utf-8"))
+    assert latest == (second if second["published"] else first)
+    provenance = json.loads((prefix / first["version"] / "provenance.json").read_text(encoding="utf-8"))
+    assert provenance["run_id"] and "{{" not in provenance["run_id"]
+
+
+def test_sparsity_aware_training_takes_a_model_by_path(two_step_run: Finished, tmp_path: Path):
+    sparse = {"target_sparsity": 0.5, "sparsity_pattern": "4x1", "sparsity_epochs": 1}
+    own = {**SMALL, **sparse, "max_train_rows": 200, "teacher": str(two_step_run.output / "models" / "teacher")}
+    done = run_pipeline("sparsity_aware_training", tmp_path, **own)
+    assert done.code == 0, done.out + done.err
+    assert roles(done) == {"teacher", "sparse"}
+    assert {folder.name for folder in (done.output / "models").iterdir()} == {"teacher", "sparse"}
+    assert "nothing is published" in done.out
 
 
 def test_a_killed_distillation_goes_on_where_it_was(two_step_run: Finished, tmp_path: Path):
@@ -89,7 +115,7 @@ def test_a_killed_distillation_goes_on_where_it_was(two_step_run: Finished, tmp_
         [*command, "--config", str(config), "--output", str(output)], stdout=subprocess.PIPE, text=True
     ) as running:
         lines = iter(running.stdout)
-        assert any("[3/4] distillation" in line for line in lines)
+        assert any("[4/6] distillation" in line for line in lines)
         assert any("progress: step" in line for line in lines)
         running.send_signal(signal.SIGTERM)
         running.communicate(timeout=60)

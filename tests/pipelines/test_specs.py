@@ -146,10 +146,19 @@ def test_every_parameter_is_documented(name):
 
 
 @pytest.mark.parametrize("name", PIPELINES)
-def test_pipelines_begin_with_the_data_and_the_teacher_and_end_measured(name):
-    steps = [catalog.component_of(task) for task in catalog.tasks(catalog.spec(name)).values()]
-    assert steps[:2] == ["data_prep", "teacher_check"]
-    assert steps[-1] == ("accuracy_gate" if "quantization_aware_training" in steps else "benchmark")
+def test_pipelines_begin_with_the_data_and_the_teacher_and_publish_what_was_measured_and_passed(name):
+    tasks = catalog.tasks(catalog.spec(name))
+    steps = [catalog.component_of(task) for task in tasks.values()]
+    assert steps[:3] == ["change_check", "data_prep", "teacher_check"]
+    last = "accuracy_gate" if "quantization_aware_training" in steps else "benchmark"
+    assert steps[-2:] == [last, "publish"] and last.replace("_", "-") in tasks["publish"]["dependentTasks"]
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_only_what_looks_at_the_world_or_changes_it_is_never_cached(name):
+    tasks = catalog.tasks(catalog.spec(name))
+    cached = {catalog.component_of(task): task["cachingOptions"].get("enableCache", False) for task in tasks.values()}
+    assert {step for step, kept in cached.items() if not kept} == {"change_check", "publish"}
 
 
 def test_every_package_folder_is_in_the_distribution():

@@ -1,0 +1,76 @@
+"""The work of change_check: fingerprints of what a run begins with, compared with those of the last publication."""
+
+import hashlib
+import logging
+from importlib.metadata import version
+from pathlib import Path
+
+from compaware.components.change_check.config import ChangeCheckConfig
+from compaware.components.core.published import Entry, read_latest
+from compaware.components.core.summary import Summary
+from compaware.components.core.tasks import TASKS
+from compaware.components.core.workspace import Workspace
+from compaware.components.storage import fingerprint, is_uri
+
+log = logging.getLogger(__name__)
+_HUB_PATIENCE_S = 20
+
+
+def run(config: ChangeCheckConfig, workspace: Workspace) -> Summary:
+    """Takes the fingerprints and says what has changed.
+
+    Raises:
+        UserError: The data's, the teacher's or the publications' store refuses.
+        UnavailableError: It does not answer.
+    """
+    found = {
+        "data": _data(config),
+        "teacher": _source(config.teacher, "model", None) if config.teacher else "",
+        "version": version("compaware"),
+    }
+    latest = read_latest(config.publish_uri, workspace.work / "downloads") if config.publish_uri else None
+    changed = [name for name, value in found.items() if latest and latest.fingerprints.get(name) != value]
+    log.info(_words(config, latest, changed))
+    metrics = {f"{name}_changed": float(name in changed) for name in found}
+    combined = hashlib.sha256(f"{found['data']} {found['teacher']}".encode()).hexdigest()
+    facts = {"fingerprints": found, "fingerprint": combined, "changed": changed}
+    return Summary.create("change_check", config, {"changed": float(not latest or bool(changed)), **metrics}, facts)
+
+
+def _words(config: ChangeCheckConfig, latest: Entry | None, changed: list[str]) -> str:
+    if not config.publish_uri:
+        return "publish_uri is not given: there is no earlier model to compare with"
+    if latest is None:
+        return f"nothing is published at {config.publish_uri} yet"
+    if not changed:
+        since = f"data, teacher and product have not changed since {latest.version}"
+        return f"{since}: finished stages with the same parameters are kept"
+    return f"changed since {latest.version}: {', '.join(changed)}"
+
+
+def _data(config: ChangeCheckConfig) -> str:
+    if config.data:
+        return _source(config.data, "dataset", config.hub_revision)
+    task = TASKS.get(config.task)
+    # The built-in sample comes with the product; data_prep says what is wrong with an unknown task.
+    return _hub_commit(task.hub_id, "dataset", config.hub_revision) if task and task.hub_id else config.task
+
+
+def _source(source: str, kind: str, revision: str | None) -> str:
+    """Fingerprint of a path, a URI, or a hub id."""
+    if is_uri(source) or Path(source).expanduser().exists():
+        return fingerprint(source)
+    return _hub_commit(source, kind, revision)
+
+
+def _hub_commit(name: str, kind: str, revision: str | None) -> str:
+    """The commit that a hub id stands for now; where the hub does not say, the stage that reads it decides."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HFValidationError, HTTPError
+
+    try:
+        commit = HfApi().repo_info(name, repo_type=kind, revision=revision, timeout=_HUB_PATIENCE_S).sha
+    except (OSError, HTTPError, HFValidationError) as error:
+        log.info("the hub does not tell the revision of %s (%s): taken as unchanged", name, type(error).__name__)
+        return f"{name}@{revision or 'unknown'}"
+    return f"{name}@{commit}"

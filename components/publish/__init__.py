@@ -1,0 +1,1 @@
+"""Publishes a compressed model: versioned, documented, and not worse than the one before."""

@@ -1,0 +1,85 @@
+"""A change of what a run begins with is seen, whatever its name; where nothing changed, that is said."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import huggingface_hub.constants
+import pytest
+
+from compaware.components.change_check import check
+from compaware.components.change_check.config import ChangeCheckConfig
+from compaware.components.core.published import Entry, write_latest
+from compaware.components.core.summary import Summary
+from compaware.components.core.workspace import run_stage
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> dict[str, str]:
+    """Data and a teacher on this machine, and a prefix."""
+    for name in ("data", "teacher"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_text("one", encoding="utf-8")
+    return {name: str(tmp_path / name) for name in ("data", "teacher")} | {"publish_uri": str(tmp_path / "prefix")}
+
+
+def run_check(folder: Path, **values: str) -> Summary:
+    config = ChangeCheckConfig.model_validate({"output": folder / "state", "existing_output": "overwrite", **values})
+    return run_stage(config, lambda workspace: check.run(config, workspace))
+
+
+def publish(prefix: str, fingerprints: dict[str, str]) -> None:
+    entry = {
+        "version": "v1",
+        "time": "2026-01-01T00:00:00+00:00",
+        "published": True,
+        "reason": "nothing was published before",
+        "changed": [],
+        "role": "int8",
+        "runtime": "onnxruntime",
+        "precision": "int8",
+        "metric_name": "accuracy",
+        "metric": 0.9,
+        "earlier_version": None,
+        "earlier_metric": None,
+        "size_bytes": 1,
+        "p50_ms": 1.0,
+        "model_fingerprint": "a",
+        "fingerprints": fingerprints,
+    }
+    write_latest(prefix, Entry.model_validate(entry))
+
+
+def test_new_contents_behind_the_same_names_are_seen_and_named(
+    inputs: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level("INFO")
+    before = run_check(tmp_path, **inputs)
+    assert before.metrics["changed"] == 1.0 and "nothing is published" in caplog.text
+    publish(inputs["publish_uri"], before.facts["fingerprints"])
+
+    same = run_check(tmp_path, **inputs)
+    assert same.metrics["changed"] == 0.0 and "have not changed since v1" in caplog.text
+    assert same.facts["fingerprint"] == before.facts["fingerprint"]
+
+    # Of the same size, so that only contents tell.
+    (tmp_path / "data" / "file").write_text("two", encoding="utf-8")
+    after = run_check(tmp_path, **inputs)
+    assert after.facts["changed"] == ["data"] and "changed since v1: data" in caplog.text
+    assert after.facts["fingerprint"] != before.facts["fingerprint"]
+
+    (tmp_path / "teacher" / "file").write_text("two", encoding="utf-8")
+    publish(inputs["publish_uri"], before.facts["fingerprints"] | {"version": "0.0.1"})
+    assert run_check(tmp_path, **inputs).facts["changed"] == ["data", "teacher", "version"]
+
+
+def test_a_hub_that_does_not_answer_is_no_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    found = [run_check(tmp_path, task="sst2", teacher="someone/model") for _ in range(2)]
+    assert found[0].facts == found[1].facts
+    assert found[0].facts["fingerprints"]["teacher"] == "someone/model@unknown"
+
+
+def test_it_starts_without_torch():
+    code = "import sys; import compaware.components.change_check.check; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,45 @@
+"""Publishing to an object store: whole versions only, and changes behind a URI are seen."""
+
+from io import BytesIO
+from pathlib import Path
+
+import yaml
+from minio import Minio
+
+from compaware.components.core.published import read_history, read_latest
+from compaware.components.storage import exists, fetch, fingerprint, join
+from tests.components.publish.conftest import Made, Publish, made, publish_model  # noqa: F401
+from tests.components.publish.test_publish import answers
+
+
+def test_versions_in_a_bucket_are_whole_comparable_and_usable(
+    bucket: str,
+    client: Minio,
+    made: Made,  # noqa: F811
+    publish_model: Publish,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    prefix = f"minio://{bucket}/models/reviews"
+    publish_model(made.int8, prefix)
+    latest = read_latest(prefix, tmp_path / "cache")
+    assert latest is not None
+    version = fetch(join(prefix, latest.version), tmp_path / "cache", require_manifest=True)
+    assert answers(version, "a good film", "a bad film") == ["positive", "negative"]
+    service = yaml.safe_load((version / "inference-service.yaml").read_text(encoding="utf-8"))
+    uri = service["spec"]["predictor"]["model"]["storageUri"]
+    assert uri == f"s3://{bucket}/models/reviews/{latest.version}/serving"
+    assert publish_model(made.bad, prefix).metrics["published"] == 0.0
+    assert [item.published for item in read_history(prefix, tmp_path / "cache")] == [True, False]
+    assert read_latest(prefix, tmp_path / "cache") == latest
+    # Half a version, as a killed upload leaves it, is none.
+    client.remove_object(bucket, f"models/reviews/{latest.version}/.compaware-manifest.json")
+    assert not exists(join(prefix, latest.version))
+
+
+def test_other_contents_behind_a_uri_have_another_fingerprint(bucket: str, client: Minio) -> None:
+    found = []
+    for text in (b"one", b"one", b"two"):
+        client.put_object(bucket, "data/train.csv", BytesIO(text), len(text))
+        found.append((fingerprint(f"s3://{bucket}/data"), fingerprint(f"s3://{bucket}/data/train.csv")))
+    assert found[0] == found[1]
+    assert found[0][0] != found[2][0] and found[0][1] != found[2][1]
