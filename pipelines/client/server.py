@@ -120,16 +120,27 @@ def read_log(client: "Client", run_id: str, pod: str) -> str:
 
 
 def _require_answer(address: str) -> None:
+    """Asks for the server's health: KFP's client does so, too, but again and again, also where it is refused."""
     import urllib3
 
     url = address if "://" in address else f"https://{address}"
+    token = os.environ.get(TOKEN_VARIABLE)
     try:
-        urllib3.request("HEAD", url, timeout=_TIMEOUT_S, retries=False, redirect=False)
+        answer = urllib3.request(
+            "GET",
+            f"{url.rstrip('/')}/apis/v2beta1/healthz",
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            timeout=_TIMEOUT_S,
+            retries=False,
+            redirect=False,
+        )
     except urllib3.exceptions.HTTPError as error:
         raise UserError(
             f"no Kubeflow Pipelines server answers at {address}: check --host, or forward its port: "
             f"kubectl -n kubeflow port-forward svc/ml-pipeline 8888:8888 ({_first_line(error)})"
         ) from error
+    if answer.status in (401, 403):
+        raise UserError(_explain(answer.status, answer.reason or "no reason given"))
 
 
 def _explain(status: int | None, message: str) -> str:
