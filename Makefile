@@ -12,7 +12,7 @@ ARGS ?=
 # Two processes of tests, each file in one of them: most tests wait for imports and use one thread.
 PYTEST_ARGS ?= -n 2 --dist loadfile
 # Which of tests/services.
-SERVICES ?= kfp storage manifests launch images
+SERVICES ?= kfp storage manifests launch images browser
 
 BIN := .venv/bin
 INSTALLED := .venv/installed

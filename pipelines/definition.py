@@ -4,6 +4,7 @@ A pipeline's parameter has the type, default and description of the component's 
 is written twice. `@compression_pipeline(*steps)` gives KFP a function with just these typed parameters.
 """
 
+import functools
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping
@@ -14,6 +15,7 @@ from kfp import dsl, kubernetes
 
 from compaware.components.launch import site
 from compaware.components.launch.options import OBJECT_STORE_KEYS, OBJECT_STORE_SECRET
+from compaware.components.notify.component import notify
 
 Arguments = Mapping[str, Any]
 
@@ -57,8 +59,12 @@ class Step:
         # Optional, all of them: sites that need none, or use another way, do without.
         kubernetes.use_secret_as_env(task, OBJECT_STORE_SECRET, OBJECT_STORE_KEYS, optional=True)
         kubernetes.use_secret_as_env(task, site.HUB_SECRET, site.HUB_KEYS, optional=True)
-        kubernetes.use_config_map_as_env(task, site.CONFIG_MAP, same(*site.VARIABLES), optional=True)
-        return kubernetes.use_config_map_as_volume(task, site.CA_CONFIG_MAP, site.CA_FOLDER, optional=True)
+        return _with_site(task, *site.VARIABLES)
+
+
+def _with_site(task: Any, *variables: str) -> Any:
+    kubernetes.use_config_map_as_env(task, site.CONFIG_MAP, same(*variables), optional=True)
+    return kubernetes.use_config_map_as_volume(task, site.CA_CONFIG_MAP, site.CA_FOLDER, optional=True)
 
 
 def same(*names: str) -> dict[str, str]:
@@ -92,6 +98,29 @@ def compression_pipeline(*steps: Step) -> Callable[[Callable[[Arguments], None]]
         return dsl.pipeline(name=f"compaware-{wire.__name__.replace('_', '-')}")(pipeline)
 
     return decorate
+
+
+def notifying(pipeline: Any) -> Any:
+    """The same pipeline with an exit task that tells a webhook how the run ended.
+
+    It is another version of the pipeline, not a parameter: an exit task puts all stages into a group of their own, and
+    costs each run two pods more, which those who want no notification should neither see nor pay for.
+
+    Args:
+        pipeline: A pipeline of this module's.
+    """
+    stages = pipeline.pipeline_func
+
+    @functools.wraps(stages)
+    def with_exit_task(*values: Any) -> None:
+        ended = notify(run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER, run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER)
+        ended.set_caching_options(False).set_cpu_limit("500m").set_memory_limit("512Mi")
+        kubernetes.use_secret_as_env(ended, site.WEBHOOK_SECRET, site.WEBHOOK_KEYS, optional=True)
+        _with_site(ended, site.UI_VARIABLE, *site.VARIABLES)
+        with dsl.ExitHandler(ended, name="stages"):
+            stages(*values)
+
+    return dsl.pipeline(name=pipeline.pipeline_spec.pipeline_info.name)(with_exit_task)
 
 
 def _parameters(steps: tuple[Step, ...]) -> tuple[dict[str, inspect.Parameter], dict[str, str]]:

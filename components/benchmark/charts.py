@@ -7,6 +7,7 @@ dark pages alike.
 import io
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -16,6 +17,7 @@ from matplotlib.text import Annotation
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
 
+from compaware.components.benchmark.config import Role
 from compaware.components.benchmark.phrases import title
 from compaware.components.benchmark.results import Benchmark, Measured, fastest
 
@@ -34,6 +36,7 @@ _VARIABLES = {
 Point = tuple[float, float, Measured]
 _INK, _MUTED, _GRID, _SURFACE, *_ROLES = _VARIABLES
 _ROLE_COLOURS = dict(zip(("teacher", "student", "int8", "sparse"), _ROLES, strict=True))
+_MOST_POINTS = 150
 MARKERS = {"torch": "o", "openvino": "s", "onnxruntime": "^"}
 # Where a label may stand around its point, best first: offset in points and alignment.
 _PLACES = [
@@ -123,6 +126,88 @@ def metric_by_version(points: Sequence[tuple[str, float, bool]], metric_name: st
         axes.set_xticks(range(0, len(points), every), [time[5:16].replace("T", " ") for time, _, _ in points[::every]])
         figure.set_layout_engine("tight")
         return _svg(figure, f"{metric_name} by version", "history")
+
+
+def latency_distribution(benchmark: Benchmark, batch_size: int) -> str:
+    """Where each candidate's calls lie: thin the middle 90 %, thick the middle half, and the median (log scale)."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(4.6, 0.7 + 0.3 * len(benchmark.candidates)))
+        axes = figure.subplots()
+        for place, item in enumerate(benchmark.candidates):
+            p5, p25, p50, p75, p95 = item.batches[batch_size].quantiles_ms
+            colour = _ROLE_COLOURS[item.role]
+            axes.plot([p5, p95], [place, place], color=colour, linewidth=1.4)
+            axes.plot([p25, p75], [place, place], color=colour, linewidth=8, solid_capstyle="butt")
+            axes.scatter(p50, place, s=24, c=_SURFACE, edgecolors=colour, linewidths=1.2, zorder=4)
+        axes.margins(y=0.1)
+        _log_axis(axes, [value for item in benchmark.candidates for value in item.batches[batch_size].quantiles_ms])
+        names = [f"{title(item.name)}, {item.runtime}{_bf16(item)}" for item in benchmark.candidates]
+        axes.set_yticks(range(len(names)), names)
+        axes.tick_params(axis="y", labelcolor=_INK, length=0)
+        axes.invert_yaxis()
+        axes.set_title(f"batch {batch_size}, ms a call (log scale)", loc="left", fontsize=10.5, color=_MUTED)
+        figure.set_layout_engine("tight")
+        return _svg(figure, f"latency distribution at batch {batch_size}", f"distribution{batch_size}")
+
+
+def learning_curves(name: str, role: Role, metric: str, training: dict[str, Any]) -> str:
+    """Loss of a training and, below it, the validation metric by step; the step that was kept is marked.
+
+    Args:
+        name: The candidate's.
+        role: Its role, for the colour.
+        metric: Primary metric of the data.
+        training: `Trained`, as a summary's facts have it.
+    """
+    loss = _thinned([(point["step"], point["loss"]) for point in training["history"] if "loss" in point])
+    key = f"eval_{metric}"
+    scores = [(point["step"], point[key]) for point in training["history"] if key in point]
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(4.6, 3.6))
+        above, below = figure.subplots(2, 1, sharex=True)
+        above.plot(*zip(*loss, strict=True), color=_ROLE_COLOURS[role], linewidth=1.6)
+        above.set_title(f"{title(name)}: training loss", loc="left", fontsize=10.5, color=_MUTED)
+        above.yaxis.set_major_locator(MaxNLocator(nbins=4))
+        above.tick_params(length=0)
+        below.plot(*zip(*scores, strict=True), color=_ROLE_COLOURS[role], linewidth=1.6, marker="o", markersize=5)
+        _metric_axis(below, [score for _, score in scores] or [0.0], metric)
+        below.set_title(f"validation {metric.replace('_', ' ')}; hollow: kept", loc="left", fontsize=10.5, color=_MUTED)
+        kept = [point for point in scores if point[0] == training["best_step"]]
+        for step, score in kept:
+            below.scatter(step, score, s=70, c=_SURFACE, edgecolors=_ROLE_COLOURS[role], linewidths=1.8, zorder=4)
+        below.set_xlabel("step")
+        figure.set_layout_engine("tight")
+        return _svg(figure, f"learning curves of {title(name)}", f"curves-{name}")
+
+
+def sparsity_by_layer(name: str, fractions: Sequence[float]) -> str:
+    """Fraction of zeros in each layer, in the model's order."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(4.6, 2.4))
+        axes = figure.subplots()
+        axes.bar(
+            range(1, len(fractions) + 1), [100 * fraction for fraction in fractions], color=_ROLE_COLOURS["sparse"]
+        )
+        axes.set_ylim(0, 100)
+        axes.set_xlim(0.3, len(fractions) + 0.7)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(visible=False, axis="x")
+        axes.tick_params(length=0)
+        axes.set_title(f"{title(name)}: zeros, %", loc="left", fontsize=10.5, color=_MUTED)
+        axes.set_xlabel("layer, in the order of the table below")
+        figure.set_layout_engine("tight")
+        return _svg(figure, f"sparsity by layer of {title(name)}", f"sparsity-{name}")
+
+
+def _bf16(item: Measured) -> str:
+    return " BF16" if "bf16" in item.precision else ""
+
+
+def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Means of neighbours, where there are more points than a chart can show."""
+    width = -(-len(points) // _MOST_POINTS)
+    groups = [points[start : start + width] for start in range(0, len(points), max(1, width))]
+    return [(group[-1][0], sum(value for _, value in group) / len(group)) for group in groups]
 
 
 def _bars(axes: Axes, shown: Sequence[Measured], size: int) -> None:

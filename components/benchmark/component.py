@@ -15,6 +15,7 @@ def benchmark(
     report_html: dsl.Output[dsl.HTML],
     report_markdown: dsl.Output[dsl.Markdown],
     metrics: dsl.Output[dsl.Metrics],
+    confusion_matrix: dsl.Output[dsl.ClassificationMetrics],
     student: dsl.Input[dsl.Model] = None,
     sparse: dsl.Input[dsl.Model] = None,
     quantized: dsl.Input[dsl.Model] = None,
@@ -40,6 +41,7 @@ def benchmark(
         report_html: The report.
         report_markdown: The report as Markdown.
         metrics: Its figures, flat, with stable names.
+        confusion_matrix: Of the model to serve; with two classes, the ROC curve, too.
         student: The distilled FP32 model.
         sparse: The sparse FP32 model.
         quantized: The INT8 model.
@@ -55,7 +57,7 @@ def benchmark(
     import shutil
     from pathlib import Path
 
-    from compaware.components.launch import log_metrics, run_component
+    from compaware.components.launch import log_classification, log_metrics, run_component
 
     # Here a model's role serves as its name.
     models = {"teacher": teacher, "student": student, "int8": quantized, "sparse": sparse}
@@ -78,5 +80,6 @@ def benchmark(
         },
     )
     log_metrics(summary, metrics)
+    log_classification(summary, confusion_matrix)
     shutil.copyfile(Path(results.path) / "report.html", report_html.path)
     shutil.copyfile(Path(results.path) / "report.md", report_markdown.path)

@@ -3,6 +3,7 @@
 import logging
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from compaware.components.benchmark.statistics import plan_rounds, turns
 from compaware.components.benchmark.tasks import longest_input, prepare_tasks
 from compaware.components.core import cpu
 from compaware.components.core.artifacts import size_bytes, write_text
+from compaware.components.core.classification import classification_facts
 from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
 from compaware.components.core.errors import UserError
 from compaware.components.core.metrics import compute_metrics
@@ -43,7 +45,9 @@ def run(config: BenchmarkConfig, workspace: Workspace) -> Summary:
     write_text(workspace.output / "report.html", render_html(benchmark, summaries))
     write_text(workspace.output / "report.md", render_markdown(benchmark, summaries))
     _print(benchmark)
-    return Summary.create("benchmark", config, _metrics(benchmark), {"headline": words.headline(benchmark)})
+    return Summary.create(
+        "benchmark", config, flat_metrics(benchmark), _facts(benchmark, dataset, config, workspace.work)
+    )
 
 
 def _benchmark(
@@ -102,13 +106,17 @@ def _measure(
 
 def _score(worker: Worker, dataset: PreparedDataset, split: str, work: Path) -> float:
     """The primary metric over the whole split, from the worker's own logits."""
-    file = work / f"{worker.task.id}.npy"
+    file = _logits_file(work, worker.task.id)
     worker.ask(score=str(file), batch_size=_SCORING_BATCH)
     logits = np.load(file)
     manifest = dataset.manifest
     found = compute_metrics(manifest.metric, logits, dataset.labels(split))[manifest.metric]
     log.info("%s: %s %.4f", worker.task.id, manifest.metric, found)
     return found
+
+
+def _logits_file(work: Path, identifier: str) -> Path:
+    return work / f"{identifier}.npy"
 
 
 def _time(workers: list[Worker], batch_size: int, rows: int, config: BenchmarkConfig) -> list[Batch]:
@@ -156,17 +164,35 @@ def _allowed_loss(summaries: dict[str, Summary]) -> float:
     return _USUAL_LOSS
 
 
-def _metrics(benchmark: Benchmark) -> dict[str, float]:
-    """Flat numbers with stable names."""
+def _facts(benchmark: Benchmark, dataset: PreparedDataset, config: BenchmarkConfig, work: Path) -> dict[str, Any]:
+    """The headline, and what the model to serve gets right and wrong."""
+    assert benchmark.recommended is not None
+    logits = np.load(_logits_file(work, benchmark.recommended.id))
+    classified = classification_facts(dataset.manifest, logits, dataset.labels(config.split))
+    return {"headline": words.headline(benchmark), **classified}
+
+
+def flat_metrics(benchmark: Benchmark) -> dict[str, float]:
+    """Flat numbers, whose names follow from models and settings, so that runs can be compared.
+
+    The machine has no say: BF16, which not every CPU has, shows in the best of a model alone.
+    """
     found: dict[str, float] = {}
     for item in benchmark.candidates:
         found.setdefault(f"{item.name}_{item.metric_name}", item.metric)
+        if "bf16" in item.precision:
+            continue
         found[f"{item.id}_size_bytes"] = item.size_bytes
         found[f"{item.id}_peak_memory_bytes"] = item.peak_memory_bytes
         for size, batch in item.batches.items():
             found[f"{item.id}_batch{size}_p50_ms"] = batch.p50_ms
             found[f"{item.id}_batch{size}_p99_ms"] = batch.p99_ms
             found[f"{item.id}_batch{size}_samples_per_s"] = batch.samples_per_s
+    for name in dict.fromkeys(item.name for item in benchmark.candidates):
+        for size in benchmark.batch_sizes:
+            best = fastest([item for item in benchmark.candidates if item.name == name], size).batches[size]
+            found[f"{name}_best_batch{size}_p50_ms"] = best.p50_ms
+            found[f"{name}_best_batch{size}_samples_per_s"] = best.samples_per_s
     teacher = benchmark.reference("teacher")
     for size in benchmark.batch_sizes if benchmark.of("int8") else []:
         best = fastest(benchmark.of("int8"), size).batches[size]

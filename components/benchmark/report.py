@@ -1,5 +1,6 @@
 """The report: one self-contained HTML page and the same in Markdown, from a `Benchmark` and the models' summaries."""
 
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,14 @@ class Card:
     note: str
 
 
+@dataclass(frozen=True)
+class Gallery:
+    """Charts under one heading."""
+
+    name: str
+    drawings: list[Markup]
+
+
 def render_html(benchmark: Benchmark, summaries: dict[str, Summary]) -> str:
     """The report as a page without scripts, styles or images from elsewhere.
 
@@ -69,10 +78,40 @@ def render_html(benchmark: Benchmark, summaries: dict[str, Summary]) -> str:
         benchmark,
         summaries,
         charts=[Markup(drawing) for drawing in drawings],
+        galleries=_galleries(benchmark, summaries),
         cards=_cards(benchmark),
         shapes=sorted({item.runtime for item in benchmark.candidates}),
         roles=list(dict.fromkeys(item.role for item in benchmark.candidates)),
     )
+
+
+def _galleries(benchmark: Benchmark, summaries: dict[str, Summary]) -> list[Gallery]:
+    """The charts below the overview, those that there is something for."""
+    roles = {item.name: item.role for item in benchmark.candidates}
+    metric = benchmark.candidates[0].metric_name
+    galleries = [
+        Gallery(
+            "Latency: median, middle half and middle 90 % of the calls",
+            [Markup(charts.latency_distribution(benchmark, size)) for size in benchmark.batch_sizes],
+        ),
+        Gallery(
+            "Learning curves",
+            [
+                Markup(charts.learning_curves(name, roles[name], metric, summary.facts["training"]))
+                for name, summary in summaries.items()
+                if summary.facts.get("training")
+            ],
+        ),
+        Gallery(
+            "Sparsity by layer",
+            [
+                Markup(charts.sparsity_by_layer(name, [layer["sparsity"] for layer in summary.facts["layers"]]))
+                for name, summary in summaries.items()
+                if summary.facts.get("layers")
+            ],
+        ),
+    ]
+    return [gallery for gallery in galleries if gallery.drawings]
 
 
 def render_markdown(benchmark: Benchmark, summaries: dict[str, Summary]) -> str:
@@ -191,13 +230,19 @@ def _fact_tables(benchmark: Benchmark, summaries: dict[str, Summary]) -> Iterabl
         for key, heading in _FACT_TABLES.items():
             rows = summary.facts.get(key)
             if rows:
-                columns = list(dict.fromkeys(column for row in rows for column in row))
-                yield Table(
-                    f"{heading}: {title(name)}",
-                    [column.replace("_", " ") for column in columns],
-                    [[_cell(row.get(column)) for column in columns] for row in rows],
-                    [],
-                )
+                yield _fact_table(f"{heading}: {title(name)}", rows)
+
+
+def _fact_table(heading: str, rows: list[dict[str, Any]]) -> Table:
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    texts = list(itertools.takewhile(lambda column: isinstance(rows[0].get(column), str), columns))
+    return Table(
+        heading,
+        [column.removesuffix("_bytes").replace("_", " ") for column in columns],
+        [[_cell(column, row.get(column)) for column in columns] for row in rows],
+        [],
+        text_columns=len(texts),
+    )
 
 
 def _machine(benchmark: Benchmark) -> Table:
@@ -233,9 +278,11 @@ def _method(benchmark: Benchmark) -> list[str]:
     ]
 
 
-def _cell(value: Any) -> str:
+def _cell(column: str, value: Any) -> str:
     if value is None:
         return "–"
+    if column.endswith("_bytes"):
+        return megabytes(value)
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

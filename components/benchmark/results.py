@@ -3,12 +3,15 @@
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 from pydantic import BaseModel
 
 from compaware.components.benchmark.config import Role, Runtime
 from compaware.components.benchmark.statistics import Ratio, latency_percentiles, ratio
 
 FILE_NAME = "benchmark.json"
+# Where the distribution of latencies is kept.
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 class Batch(BaseModel):
@@ -22,6 +25,7 @@ class Batch(BaseModel):
         spread: 10th and 90th percentile over the rounds of each ratio.
         calls: Timed calls.
         round_ms: Mean time of a call in each round, from which ratios are made.
+        quantiles_ms: Time of a call at the quantiles `QUANTILES`.
     """
 
     p50_ms: float
@@ -33,6 +37,7 @@ class Batch(BaseModel):
     spread: dict[str, tuple[float, float]] = {}
     calls: int
     round_ms: list[float]
+    quantiles_ms: list[float]
 
     @classmethod
     def from_rounds(cls, rounds: list[list[float]], batch_size: int) -> "Batch":
@@ -45,6 +50,7 @@ class Batch(BaseModel):
             p99_ms=p99,
             samples_per_s=batch_size * len(calls) / sum(calls),
             calls=len(calls),
+            quantiles_ms=[1000 * value for value in np.quantile(calls, QUANTILES).tolist()],
             round_ms=[1000 * sum(seconds) / len(seconds) for seconds in rounds],
         )
 

@@ -17,9 +17,14 @@ def log_metrics(summary: Summary, artifact: Any) -> None:
     Path(artifact.path).write_text(json.dumps(summary.metrics, indent=2), encoding="utf-8")
 
 
-def log_confusion_matrix(summary: Summary, artifact: Any) -> None:
-    """Logs `facts["confusion_matrix"]` to a `dsl.ClassificationMetrics` artifact; regression has none."""
-    confusion = summary.facts.get("confusion_matrix")
+def log_classification(summary: Summary, artifact: Any) -> None:
+    """Logs the confusion matrix and the ROC curve of a summary's facts to a `dsl.ClassificationMetrics` artifact.
+
+    What is None is left out: regression has neither, and more than two classes no curve.
+    """
+    confusion, roc = summary.facts.get("confusion_matrix"), summary.facts.get("roc")
     if confusion:
         artifact.log_confusion_matrix(confusion["labels"], confusion["matrix"])
-    Path(artifact.path).write_text(json.dumps(confusion), encoding="utf-8")
+    if roc:
+        artifact.log_roc_curve(roc["fpr"], roc["tpr"], roc["thresholds"])
+    Path(artifact.path).write_text(json.dumps({"confusion_matrix": confusion, "roc": roc}), encoding="utf-8")

@@ -19,3 +19,9 @@ HUB_KEYS = {"token": "HF_TOKEN"}
 # A ConfigMap of certificates, and the folder that its keys are files of; SSL_CERT_FILE names one.
 CA_CONFIG_MAP = "compaware-ca"
 CA_FOLDER = "/etc/compaware"
+# A secret that holds the webhook which is told how a run ended, and the variable that its key becomes.
+WEBHOOK_SECRET = "compaware-webhook"
+WEBHOOK_VARIABLE = "COMPAWARE_WEBHOOK_URL"
+WEBHOOK_KEYS = {"url": WEBHOOK_VARIABLE}
+# KFP's own name for the address that people see its UI at: a further key of the ConfigMap, for that task alone.
+UI_VARIABLE = "KF_PIPELINES_UI_ENDPOINT"

@@ -163,10 +163,9 @@ def _summarise(
         criterion.allowed_loss,
     )
     metrics: dict[str, Any] = {f"baseline_{name}": value for name, value in baseline.metrics.items()}
-    for candidate in candidates:
-        found = candidate.served[runtime].metrics
-        metrics |= {f"{candidate.name.lower()}_{name}": value for name, value in found.items()}
-        metrics[f"{candidate.name.lower()}_made_in_s"] = candidate.made_in_s
+    # QAT is in the tune result, where it ran: a metric has to be there in every run.
+    metrics |= {f"ptq_{name}": value for name, value in candidates[0].served[runtime].metrics.items()}
+    metrics |= {"made_in_s": sum(candidate.made_in_s for candidate in candidates), "trained": trained is not None}
     metrics |= {f"int8_{name}": value for name, value in served.metrics.items()}
     for name, each in chosen.served.items():
         metrics |= {f"int8_{name}_{key}": value for key, value in each.metrics.items()}

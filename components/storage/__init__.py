@@ -1,6 +1,15 @@
 """Files and folders behind URIs (plain paths, file, s3, minio): fetched, uploaded, never taken for whole when not."""
 
-from compaware.components.storage.folders import delete, exists, fetch, fingerprint, local_source, read_text, upload
+from compaware.components.storage.folders import (
+    delete,
+    exists,
+    fetch,
+    find,
+    fingerprint,
+    local_source,
+    read_text,
+    upload,
+)
 from compaware.components.storage.uri import is_uri, join
 
-__all__ = ["delete", "exists", "fetch", "fingerprint", "is_uri", "join", "local_source", "read_text", "upload"]
+__all__ = ["delete", "exists", "fetch", "find", "fingerprint", "is_uri", "join", "local_source", "read_text", "upload"]

@@ -163,6 +163,34 @@ def fingerprint(uri: str) -> str:
     return hashlib.sha256(content.encode("utf-8")).hexdigest()
 
 
+def find(uri: str, name: str) -> list[str]:
+    """The files of a name anywhere below a folder, such as one output of all tasks of a run.
+
+    Args:
+        uri: The folder; it needs no manifest.
+        name: The files' own name.
+
+    Returns:
+        Their URIs, oldest first; none where there is no such folder.
+
+    Raises:
+        UserError: Access is refused.
+        UnavailableError: Its store does not answer.
+    """
+    location = parse(uri)
+    base, mark, parameters = uri.partition("?")
+    base = base.rstrip("/")
+    if isinstance(location, Path):
+        with _disk_errors(location):
+            files = [file for file in location.rglob(name) if file.is_file()]
+            return [str(file) for file in sorted(files, key=lambda file: file.stat().st_mtime)]
+    from compaware.components.storage.store import Store
+
+    below = Store(location, "read").list_below()
+    found = [(item.last_modified, key) for key, item in below.items() if key.rpartition("/")[2] == name]
+    return [f"{base}/{key}{mark}{parameters}" for _, key in sorted(found)]
+
+
 def delete(uri: str) -> None:
     """Deletes a file or folder; a folder's manifest goes first, so that half of it is not taken for whole.
 

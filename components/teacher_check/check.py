@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from sklearn.metrics import confusion_matrix
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
+from compaware.components.core.classification import classification_facts
 from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
 from compaware.components.core.distributed import barrier, broadcast, is_main
 from compaware.components.core.errors import UserError
@@ -80,7 +79,7 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
     metrics |= {"majority_score": majority, "fine_tuned": float(trained is not None), "soft_labels_s": soft_labels_s}
     facts = {
         "labels": how or "a new head",
-        "confusion_matrix": _confusion(dataset, evaluation.logits),
+        **classification_facts(dataset.manifest, evaluation.logits, labels),
         "parameters": model.num_parameters(),
         "training": trained.model_dump() if trained else None,
     }
@@ -171,18 +170,6 @@ def _key(dataset: PreparedDataset, config: TeacherCheckConfig, teacher: Path) ->
         tokenizer_fingerprint=tokenizer_fingerprint(teacher),
         max_length_tokens=config.max_length_tokens,
     )
-
-
-def _confusion(dataset: PreparedDataset, logits: np.ndarray) -> dict[str, list] | None:
-    """Rows are true labels, columns predicted ones; None for regression."""
-    names = dataset.manifest.label_names
-    if not names:
-        return None
-    labels = dataset.labels("validation")
-    return {
-        "labels": names,
-        "matrix": confusion_matrix(labels, logits.argmax(axis=-1), labels=range(len(names))).tolist(),
-    }
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ def teacher_check(
         model: The teacher, its labels in the data's order.
         soft_labels: The teacher's logits for the training split, bound to this data.
         metrics: Validation scores of the teacher and of the majority class.
-        confusion_matrix: Of the validation split.
+        confusion_matrix: Of the validation split; with two classes, the ROC curve, too.
         teacher: Hub id, folder or URI (file, s3, minio) of the teacher.
         teacher_config: In place of `teacher`, a transformers configuration to train from scratch.
         tokenizer: Hub id or folder; by default the teacher's own, or one trained on the data.
@@ -71,7 +71,7 @@ def teacher_check(
         timeout_hours: Running longer than this fails the job.
         job_options: More of components/launch's JobOptions: node_selector, tolerations, image_pull_secrets, ….
     """
-    from compaware.components.launch import log_confusion_matrix, log_metrics, run_component
+    from compaware.components.launch import log_classification, log_metrics, run_component
 
     summary = run_component(
         "teacher_check",
@@ -105,4 +105,4 @@ def teacher_check(
         },
     )
     log_metrics(summary, metrics)
-    log_confusion_matrix(summary, confusion_matrix)
+    log_classification(summary, confusion_matrix)

@@ -1,14 +1,16 @@
-"""The commands of `compaware` that talk to a Kubeflow Pipelines server: submit, status and schedule."""
+"""The commands of `compaware` that talk to a Kubeflow Pipelines server: submit, status, logs, report and schedule."""
 
 import argparse
 import json
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from compaware.pipelines.client import catalog, schedule, validation
-from compaware.pipelines.client.server import HOST_VARIABLE, TOKEN_VARIABLE, connect, explained, named, pages
+from compaware.components.launch.site import WEBHOOK_SECRET
+from compaware.pipelines.client import catalog, runs, schedule, validation
+from compaware.pipelines.client.server import HOST_VARIABLE, TOKEN_VARIABLE, connect, explained
 from compaware.pipelines.client.submit import SUCCEEDED, Request, submit, task_states, wait
 
 _RUN_FAILED = 1
@@ -31,9 +33,24 @@ def add_commands(commands: Any, add_pipeline: AddPipeline) -> None:
     sending.set_defaults(command=_submit)
 
     status = commands.add_parser("status", help="show a run and its tasks")
-    status.add_argument("run", help="the run's id, or its name: then its newest run")
-    _add_server(status)
+    _add_run(status)
     status.set_defaults(command=_status)
+
+    logs = commands.add_parser("logs", help="show what the stages of a run have written")
+    _add_run(logs)
+    logs.add_argument("--stage", help="only this one, such as benchmark; all that have begun without it")
+    logs.add_argument("--follow", action="store_true", help="go on until the stage, or the run, has ended")
+    logs.set_defaults(command=_logs)
+
+    report = commands.add_parser("report", help="fetch a run's report from the object store")
+    _add_run(report)
+    report.add_argument("--output", type=Path, help="file to write; report-RUN_ID.html here without it")
+    report.add_argument(
+        "--pipeline-root",
+        default=runs.PIPELINE_ROOT,
+        help=f"where KFP keeps artifacts, if its configuration says another place than {runs.PIPELINE_ROOT}",
+    )
+    report.set_defaults(command=_report)
 
     recurring = commands.add_parser("schedule", help="recurring runs: set, list, enable, disable, delete")
     verbs = recurring.add_subparsers(required=True, metavar="VERB")
@@ -59,6 +76,11 @@ def add_commands(commands: Any, add_pipeline: AddPipeline) -> None:
         change.set_defaults(command=_change_schedule, verb=verb)
 
 
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", help="the run's id, or its name: then its newest run")
+    _add_server(parser)
+
+
 def _add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--host", help=f"address of Kubeflow Pipelines; {HOST_VARIABLE}, or the kubeconfig, without it")
     parser.add_argument("--namespace", help="your namespace, where there are several users")
@@ -68,13 +90,24 @@ def _add_server(parser: argparse.ArgumentParser) -> None:
 def _add_request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--experiment", default="compaware", help="name of the experiment (default compaware)")
     parser.add_argument("--service-account", help="of the run's pods; the server's default without it")
+    parser.add_argument(
+        "--notify", action="store_true", help=f"tell the webhook of the secret {WEBHOOK_SECRET} how the run ended"
+    )
     parser.add_argument("--dry-run", action="store_true", help="print the request and send nothing")
 
 
 def _request(options: argparse.Namespace, name: str) -> Request:
     spec = catalog.spec(options.pipeline)
     arguments = validation.load_arguments(spec, options.config, options.overrides, local=False)
-    return Request(options.pipeline, arguments, options.experiment, name, options.namespace, options.service_account)
+    return Request(
+        options.pipeline,
+        arguments,
+        options.experiment,
+        name,
+        options.namespace,
+        options.service_account,
+        options.notify,
+    )
 
 
 def _submit(options: argparse.Namespace) -> int:
@@ -91,18 +124,33 @@ def _submit(options: argparse.Namespace) -> int:
     print(f"the run has ended: {run.state.lower()}")
     if run.state == SUCCEEDED:
         return 0
-    print(f"error: {_reason(run)}", file=sys.stderr)
+    print(f"error: {runs.failure(run)}", file=sys.stderr)
     return _RUN_FAILED
 
 
 def _status(options: argparse.Namespace) -> int:
     client = connect(options.host, options.namespace)
-    run = _find_run(client, options.run, options.namespace)
+    run = runs.find_run(client, options.run, options.namespace)
     print(f"{run.display_name} ({run.run_id}): {run.state.lower()}, created {run.created_at}")
     for name, state in task_states(run).items():
         print(f"  {name}: {state.lower()}")
     if run.state == "FAILED":
-        print(f"  {_reason(run)}")
+        print(f"  {runs.failure(run)}")
+    return 0
+
+
+def _logs(options: argparse.Namespace) -> int:
+    client = connect(options.host, options.namespace)
+    run = runs.find_run(client, options.run, options.namespace)
+    runs.print_logs(client, run, options.stage, options.follow, lambda text: print(text, end="", flush=True))
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    run = runs.find_run(connect(options.host, options.namespace), options.run, options.namespace)
+    output = options.output or Path(f"report-{run.run_id}.html")
+    runs.save_report(run, options.pipeline_root, output)
+    print(f"report: {output}")
     return 0
 
 
@@ -143,22 +191,3 @@ def _change_schedule(options: argparse.Namespace) -> int:
             change[options.verb](run.recurring_run_id)
     print(f"schedule {options.name}: {options.verb}d")
     return 0
-
-
-def _find_run(client: Any, name: str, namespace: str | None) -> Any:
-    listed = pages(
-        client.list_runs, "runs", namespace=namespace, sort_by="created_at desc", filter=named("display_name", name)
-    )
-    found = next(listed, None)
-    run_id = found.run_id if found else name
-    with explained():
-        return client.get_run(run_id)
-
-
-def _reason(run: Any) -> str:
-    """Why a run failed: the first failed task's error, or the run's own."""
-    details = (run.run_details.task_details if run.run_details else None) or []
-    failed = [task for task in details if task.state == "FAILED" and task.error]
-    if failed:
-        return f"{failed[0].display_name} failed: {failed[0].error.message}"
-    return str(run.error.message) if run.error else "the run failed; its tasks' logs say why"

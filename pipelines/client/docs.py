@@ -49,19 +49,16 @@ def component_readme(name: str) -> str:
     specs = {**component.component_spec.inputs, **(component.component_spec.outputs or {})}
     artifacts = [key for key in specs if "@" in str(specs[key].type)]
     outputs = set(component.component_spec.outputs or {})
-    config = config_class(name)
-    assert config is not None, f"{name} has no config.py with its configuration class"
     metadata = yaml.safe_load((COMPONENTS / name / "metadata.yaml").read_text(encoding="utf-8"))
     parameters = [key for key in signature.parameters if key not in artifacts]
-    alone = [key for key in config.model_fields if key not in parameters]
     texts = {item.arg_name: item.description for item in docstring_parser.parse(component.python_func.__doc__).params}
     return _page(
         name,
         _description(component.python_func),
-        "## Artifacts",
-        _table(
+        *_section(
+            "Artifacts",
             ("name", "", "type", "what"),
-            (
+            [
                 (
                     f"`{key}`",
                     "out" if key in outputs else "in, optional" if specs[key].optional else "in",
@@ -69,12 +66,12 @@ def component_readme(name: str) -> str:
                     texts.get(key, ""),
                 )
                 for key in artifacts
-            ),
+            ],
         ),
-        "## Parameters",
-        _table(
+        *_section(
+            "Parameters",
             ("name", "type", "default", "what"),
-            (
+            [
                 (
                     f"`{key}`",
                     _type(signature.parameters[key]),
@@ -82,19 +79,31 @@ def component_readme(name: str) -> str:
                     texts.get(key),
                 )
                 for key in parameters
-            ),
+            ],
         ),
-        "## By itself",
-        f"```\n{_commands(name, 'launcher' in parameters)}\n```",
-        "The configuration, YAML or JSON, takes the parameters above up to `training_arguments`, and:"
-        if "launcher" in parameters
-        else "The configuration, YAML or JSON, takes the parameters above and:",
-        _table(
-            ("key", "default", "what"),
-            ((f"`{key}`", *_field(config.model_fields[key])) for key in sorted(alone, key=_places_last)),
-        ),
+        *_by_itself(name, parameters),
         f"Stability: {metadata['stability']}. Tags: {', '.join(metadata['tags'])}.",
     )
+
+
+def _section(heading: str, headers: Sequence[str], rows: Sequence[Sequence[str | None]]) -> list[str]:
+    return [f"## {heading}", _table(headers, rows)] if rows else []
+
+
+def _by_itself(name: str, parameters: list[str]) -> list[str]:
+    """How a component runs without KFP; nothing where it is for KFP alone, and has no configuration."""
+    config = config_class(name)
+    if config is None:
+        return []
+    can_distribute = "launcher" in parameters
+    fields = sorted((key for key in config.model_fields if key not in parameters), key=_places_last)
+    above = "parameters above up to `training_arguments`" if can_distribute else "parameters above"
+    return [
+        "## By itself",
+        f"```\n{_commands(name, can_distribute)}\n```",
+        f"The configuration, YAML or JSON, takes the {above}{',' if can_distribute else ''} and:",
+        _table(("key", "default", "what"), ((f"`{key}`", *_field(config.model_fields[key])) for key in fields)),
+    ]
 
 
 def pipeline_readme(name: str) -> str:
@@ -156,7 +165,7 @@ def _type(parameter: inspect.Parameter) -> str:
     annotation = parameter.annotation
     arguments = [item for item in getattr(annotation, "__args__", ()) if item is not type(None)]
     plain = arguments[0] if arguments and type(None) in annotation.__args__ else annotation
-    return _TYPES[getattr(plain, "__origin__", None) or plain]
+    return _TYPES.get(getattr(plain, "__origin__", None) or plain, "given by KFP")
 
 
 def _default(value: Any) -> str:

@@ -1,6 +1,7 @@
-"""The `compaware` command: runs, submits, schedules, validates, lists, compiles and documents the pipelines.
+"""The `compaware` command: runs, submits, follows, schedules, validates, lists, compiles and documents the pipelines.
 
-Exit codes: 0 done, 1 a stage failed, 2 the user can mend it; in both the last line on standard error says why.
+Exit codes: 0 done, 1 a stage failed, 2 the user can mend it, 75 something does not answer; the last line on standard
+error says why.
 """
 
 import argparse
@@ -8,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.errors import UNAVAILABLE_EXIT_CODE, UnavailableError, UserError
 from compaware.pipelines.client import catalog, cluster, validation
 
 STAGE_FAILED = 1
@@ -34,6 +35,9 @@ def main(words: Sequence[str] | None = None) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(USER_ERROR)
+    except UnavailableError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(UNAVAILABLE_EXIT_CODE)
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from here", file=sys.stderr)
         sys.exit(INTERRUPTED)

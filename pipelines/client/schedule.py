@@ -76,7 +76,7 @@ def set_schedule(client: "Client", request: Request, timing: Timing) -> str:
     Raises:
         UserError: The server refuses.
     """
-    uploaded = upload(client, request.pipeline, request.namespace)
+    uploaded = upload(client, request)
     experiment = experiment_id(client, request)
     wanted = _wanted(request, timing, uploaded, experiment)
     earlier = find(client, request.name, request.namespace)

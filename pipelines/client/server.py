@@ -18,6 +18,11 @@ HOST_VARIABLE = "KF_PIPELINES_ENDPOINT"
 TOKEN_VARIABLE = "KF_PIPELINES_TOKEN"
 PAGE_SIZE = 100
 _TIMEOUT_S = 15.0
+_LOG_TIMEOUT_S = 60.0
+
+
+class LogMissingError(UserError):
+    """The server has no log of that pod."""
 
 
 def connect(host: str | None, namespace: str | None) -> "Client":
@@ -85,17 +90,57 @@ def pages(listing: Any, items: str, **query: Any) -> Iterator[Any]:
         token = page.next_page_token
 
 
+def read_log(client: "Client", run_id: str, pod: str) -> str:
+    """What a pod of a run has written so far; of one that is gone, what the server's archive keeps, if it has one.
+
+    The server has this address besides those of its OpenAPI description; it does not follow, whatever it is asked.
+
+    Raises:
+        LogMissingError: There is no such pod yet, or no longer.
+        UserError: The server refuses.
+    """
+    from kfp_server_api import ApiException
+
+    with explained():
+        try:
+            response = client.runs.api_client.call_api(
+                "/apis/v1alpha1/runs/{run_id}/nodes/{node_id}/log",
+                "GET",
+                path_params={"run_id": run_id, "node_id": pod},
+                auth_settings=["Bearer"],
+                _return_http_data_only=True,
+                _preload_content=False,
+                _request_timeout=_LOG_TIMEOUT_S,
+            )
+        except ApiException as error:
+            if error.status in (401, 403):
+                raise
+            raise LogMissingError(_message(error)) from error
+        return bytes(response.data).decode("utf-8", "replace")
+
+
 def _require_answer(address: str) -> None:
+    """Asks for the server's health: KFP's client does so, too, but again and again, also where it is refused."""
     import urllib3
 
     url = address if "://" in address else f"https://{address}"
+    token = os.environ.get(TOKEN_VARIABLE)
     try:
-        urllib3.request("HEAD", url, timeout=_TIMEOUT_S, retries=False, redirect=False)
+        answer = urllib3.request(
+            "GET",
+            f"{url.rstrip('/')}/apis/v2beta1/healthz",
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            timeout=_TIMEOUT_S,
+            retries=False,
+            redirect=False,
+        )
     except urllib3.exceptions.HTTPError as error:
         raise UserError(
             f"no Kubeflow Pipelines server answers at {address}: check --host, or forward its port: "
             f"kubectl -n kubeflow port-forward svc/ml-pipeline 8888:8888 ({_first_line(error)})"
         ) from error
+    if answer.status in (401, 403):
+        raise UserError(_explain(answer.status, answer.reason or "no reason given"))
 
 
 def _explain(status: int | None, message: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from kfp import compiler
 
 from compaware.pipelines.client import catalog
+from compaware.pipelines.definition import notifying
 
 
 def compiled_specs() -> dict[Path, str]:
@@ -14,9 +15,15 @@ def compiled_specs() -> dict[Path, str]:
     return {catalog.folder(name) / catalog.SPEC_NAME: compile_pipeline(name) for name in catalog.names()}
 
 
-def compile_pipeline(name: str) -> str:
-    """Compiles one pipeline to KFP's intermediate YAML."""
+def compile_pipeline(name: str, notify: bool = False) -> str:
+    """Compiles one pipeline to KFP's intermediate YAML.
+
+    Args:
+        name: Its name.
+        notify: Add the exit task that tells a webhook how the run ended.
+    """
     pipeline = getattr(importlib.import_module(f"compaware.pipelines.{name}.pipeline"), name)
+    pipeline = notifying(pipeline) if notify else pipeline
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / catalog.SPEC_NAME
         compiler.Compiler().compile(pipeline, str(file))

@@ -1,9 +1,11 @@
 """Runs a pipeline on a Kubeflow Pipelines server: uploads its version once, creates experiment and run, and waits."""
 
 import hashlib
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compaware.components.images import VERSION
@@ -13,9 +15,9 @@ from compaware.pipelines.client.server import explained, named, pages
 if TYPE_CHECKING:
     from kfp import Client
 
-_POLL_S = 5.0
+POLL_S = 5.0
 SUCCEEDED = "SUCCEEDED"
-_ENDED = {SUCCEEDED, "FAILED", "CANCELED", "SKIPPED"}
+ENDED = {SUCCEEDED, "FAILED", "CANCELED", "SKIPPED"}
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Request:
         name: Name of the run or of the schedule.
         namespace: The user's; None where there is one user only.
         service_account: Of the run's pods; None for the server's default.
+        notify: Add the exit task that tells a webhook how the run ended.
     """
 
     pipeline: str
@@ -37,6 +40,7 @@ class Request:
     name: str
     namespace: str | None
     service_account: str | None
+    notify: bool = False
 
     def shown(self) -> dict[str, Any]:
         """The request as it would be sent, with names in the place of the server's ids."""
@@ -44,7 +48,7 @@ class Request:
             "display_name": self.name,
             "experiment": self.experiment,
             "pipeline": server_name(self.pipeline),
-            "pipeline_version": version_name(self.pipeline),
+            "pipeline_version": version_name(package(self)),
             "namespace": self.namespace,
             "service_account": self.service_account,
             "runtime_config": {"parameters": self.arguments},
@@ -64,33 +68,44 @@ def server_name(pipeline: str) -> str:
     return str(catalog.spec(pipeline)["pipelineInfo"]["name"])
 
 
-def version_name(pipeline: str) -> str:
+def package(request: Request) -> str:
+    """The compiled pipeline that a request runs: the one that is checked in, unless it is to notify."""
+    if not request.notify:
+        return (catalog.folder(request.pipeline) / catalog.SPEC_NAME).read_text(encoding="utf-8")
+    # Needs KFP's compiler and the components' interfaces.
+    from compaware.pipelines.client.specs import compile_pipeline
+
+    return compile_pipeline(request.pipeline, notify=True)
+
+
+def version_name(content: str) -> str:
     """Name of a pipeline's version: ours, and a hash of what is uploaded, so that changed pipelines never mix."""
-    content = (catalog.folder(pipeline) / catalog.SPEC_NAME).read_bytes()
-    return f"{VERSION}-{hashlib.sha256(content).hexdigest()[:12]}"
+    return f"{VERSION}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
-def upload(client: "Client", pipeline: str, namespace: str | None) -> Uploaded:
-    """Makes sure that the server has this version of the pipeline.
+def upload(client: "Client", request: Request) -> Uploaded:
+    """Makes sure that the server has the request's version of the pipeline.
 
     Raises:
         UserError: The server refuses.
     """
-    file = str(catalog.folder(pipeline) / catalog.SPEC_NAME)
-    name, version = server_name(pipeline), version_name(pipeline)
+    content, name = package(request), server_name(request.pipeline)
+    version = version_name(content)
     found = next(
-        pages(client.list_pipelines, "pipelines", namespace=namespace, filter=named("display_name", name)), None
+        pages(client.list_pipelines, "pipelines", namespace=request.namespace, filter=named("display_name", name)), None
     )
-    with explained():
+    with explained(), tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / catalog.SPEC_NAME
+        file.write_text(content, encoding="utf-8")
         if found is None:
-            found = client.upload_pipeline(file, name, catalog.summary(pipeline), namespace)
+            found = client.upload_pipeline(str(file), name, catalog.summary(request.pipeline), request.namespace)
         versions = pages(
             client.list_pipeline_versions,
             "pipeline_versions",
             pipeline_id=found.pipeline_id,
             filter=named("display_name", version),
         )
-        ours = next(versions, None) or client.upload_pipeline_version(file, version, found.pipeline_id)
+        ours = next(versions, None) or client.upload_pipeline_version(str(file), version, found.pipeline_id)
     return Uploaded(found.pipeline_id, ours.pipeline_version_id)
 
 
@@ -113,7 +128,7 @@ def submit(client: "Client", request: Request) -> str:
     Raises:
         UserError: The server refuses.
     """
-    uploaded = upload(client, request.pipeline, request.namespace)
+    uploaded = upload(client, request)
     experiment = experiment_id(client, request)
     with explained():
         run = client.run_pipeline(
@@ -144,15 +159,20 @@ def wait(client: "Client", run_id: str, say: Callable[[str], None]) -> Any:
             if told.get(name) != state:
                 told[name] = state
                 say(f"{name}: {state.lower()}")
-        if run.state in _ENDED:
+        if run.state in ENDED:
             return run
-        time.sleep(_POLL_S)
+        time.sleep(POLL_S)
 
 
 def task_states(run: Any) -> dict[str, str]:
     """The state of each task of a run that has one, in the order of their starts."""
+    return {task.display_name: task.state for task in begun_tasks(run)}
+
+
+def begun_tasks(run: Any) -> list[Any]:
+    """The server's details of each task of a run that has a state, in the order of their starts."""
     details = (run.run_details.task_details if run.run_details else None) or []
-    # Besides the components there are KFP's own: the driver of each, and the run itself.
-    shown = [task for task in details if task.state and not (task.display_name or "").endswith(("-driver", "root"))]
-    shown.sort(key=lambda task: str(task.start_time or task.create_time))
-    return {task.display_name: task.state for task in shown}
+    # Besides the components there are KFP's own: the driver and the executor of each, and the run itself.
+    kfps = ("-driver", "executor", "root")
+    shown = [task for task in details if task.state and not (task.display_name or "").endswith(kfps)]
+    return sorted(shown, key=lambda task: str(task.start_time or task.create_time))

@@ -19,6 +19,37 @@ def history(prefix: Path) -> list[dict[str, Any]]:
     return json.loads((prefix / "history.json").read_text(encoding="utf-8"))
 
 
+FP32_RUNTIMES = ("torch", "openvino", "onnxruntime")
+RUNTIMES = {"teacher": FP32_RUNTIMES, "student": FP32_RUNTIMES, "int8": ("openvino", "onnxruntime")}
+SERVED = [f"{model}_{runtime}" for model, runtimes in RUNTIMES.items() for runtime in runtimes]
+SPEEDS = ("p50_ms", "samples_per_s")
+# What each component measures: the KFP UI compares runs by these names.
+METRICS = {
+    "data_prep": {
+        *("train_rows", "validation_rows", "test_rows", "classes", "mean_length_tokens", "max_length_tokens"),
+        *("duplicates_found", "duplicates_dropped", "conflicting_labels"),
+    },
+    "teacher_check": {"teacher_accuracy", "majority_score", "fine_tuned", "soft_labels_s"},
+    "distillation": {
+        *("student_accuracy", "teacher_accuracy", "student_parameters", "teacher_parameters", "student_size_bytes"),
+        *("training_s", "training_samples_per_s"),
+    },
+    "quantization_aware_training": {
+        *("baseline_accuracy", "ptq_accuracy", "int8_accuracy", "int8_openvino_accuracy", "int8_onnxruntime_accuracy"),
+        *("openvino_agreement", "onnxruntime_agreement", "openvino_size_bytes", "onnxruntime_size_bytes"),
+        *("size_bytes", "baseline_size_bytes", "criterion_passed", "made_in_s", "trained"),
+    },
+    "benchmark": {
+        *(f"{model}_accuracy" for model in RUNTIMES),
+        *(f"{served}_{figure}" for served in SERVED for figure in ("size_bytes", "peak_memory_bytes")),
+        *(f"{served}_batch{size}_{speed}" for served in SERVED for size in (1, 4) for speed in (*SPEEDS, "p99_ms")),
+        *(f"{model}_best_batch{size}_{speed}" for model in RUNTIMES for size in (1, 4) for speed in SPEEDS),
+        *(f"best_int8_speedup_vs_{other}_batch{size}" for other in ("teacher", "best_fp32") for size in (1, 4)),
+    },
+    "accuracy_gate": {"passed", "loss"},
+}
+
+
 def roles(finished: Finished) -> set[str]:
     measured = json.loads((finished.output / "benchmark.json").read_text(encoding="utf-8"))
     return {candidate["role"] for candidate in measured["candidates"]}
@@ -50,6 +81,14 @@ def test_what_kfp_says_stays_in_the_log(two_step_run: Finished):
     assert "KFP Executor" in log
     assert "progress: step" in log
     assert "\x1b[" not in log
+
+
+def test_metrics_have_the_names_that_every_run_has(two_step_run: Finished):
+    found = {}
+    for file in (two_step_run.output / "artifacts").rglob("summary.json"):
+        summary = json.loads(file.read_text(encoding="utf-8"))
+        found[summary["component"]] = set(summary["metrics"])
+    assert {component: found[component] for component in METRICS} == METRICS
 
 
 def test_a_finished_run_is_neither_done_nor_published_again(two_step_run: Finished, two_step_folder: Path):

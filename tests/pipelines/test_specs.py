@@ -48,10 +48,28 @@ def test_pipelines_compile_without_heavy_libraries():
 
 @pytest.mark.parametrize("name", PIPELINES)
 def test_no_reference_dangles(name):
-    spec = catalog.spec(name)
+    assert dangling_anywhere(catalog.spec(name)) == []
+
+
+def test_a_pipeline_that_notifies_ends_with_a_task_that_always_runs_and_is_never_cached():
+    spec, platform = yaml.safe_load_all(compile_pipeline("distillation", notify=True))
+    assert dangling_anywhere(spec) == []
+    plain = catalog.spec("distillation")
+    assert spec["pipelineInfo"] == plain["pipelineInfo"]
+    assert spec["root"]["inputDefinitions"] == plain["root"]["inputDefinitions"]
+    assert spec["components"]["comp-exit-handler-1"]["dag"]["tasks"].keys() == plain["root"]["dag"]["tasks"].keys()
+    task = spec["root"]["dag"]["tasks"]["notify"]
+    assert task["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    assert not task["cachingOptions"].get("enableCache")
+    (secret,) = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-notify"]["secretAsEnv"]
+    assert secret["optional"] and secret["secretName"] == "compaware-webhook"
+    assert secret["keyToEnv"] == [{"secretKey": "url", "envVar": "COMPAWARE_WEBHOOK_URL"}]
+
+
+def dangling_anywhere(spec: dict[str, Any]) -> list[str]:
+    """All references of a compiled pipeline to something that is not there."""
     dags = {"root": spec["root"], **{key: part for key, part in spec["components"].items() if "dag" in part}}
-    problems = [problem for where, part in dags.items() for problem in dangling(spec, where, part)]
-    assert problems == []
+    return [problem for where, part in dags.items() for problem in dangling(spec, where, part)]
 
 
 def dangling(spec: dict[str, Any], where: str, component: dict[str, Any]) -> list[str]:
@@ -95,6 +113,8 @@ def resolves(spec: dict[str, Any], component: dict[str, Any], kind: str, binding
         producer = component["dag"]["tasks"].get(source["producerTask"])
         outputs = spec["components"][producer["componentRef"]["name"]]["outputDefinitions"] if producer else {}
         return source[f"output{singular}Key"] in outputs.get(kind, {})
+    if "taskFinalStatus" in binding:
+        return binding["taskFinalStatus"]["producerTask"] in component["dag"]["tasks"]
     return "runtimeValue" in binding
 
 

@@ -18,20 +18,8 @@ from compaware.components.core.models import load_classifier, load_tokenizer, sa
 from compaware.components.core.summary import Summary
 from compaware.components.core.text import Collator, tokenize
 from compaware.components.core.workspace import run_stage
+from tests.components.benchmark.synthetic import FACTS
 from tests.tiny import make_dataset, make_model
-
-FACTS = {
-    "criterion": {
-        "passed": True,
-        "metric_name": "accuracy",
-        "baseline": 0.5,
-        "measured": 0.49,
-        "allowed_loss": 0.04,
-        "kind": "relative",
-    },
-    "mixed_precision": [{"op_type": "Embedding", "total": 3, "int8": 3, "bf16": 0, "fp32": 0}],
-    "tune_results": [{"candidate": "PTQ", "metric": 0.49, "duration_s": 1.5}],
-}
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,35 @@ import numpy as np
 from compaware.components.benchmark.config import Role, Runtime
 from compaware.components.benchmark.results import Batch, Benchmark, Measured
 from compaware.components.benchmark.words import recommend, sentences
+from compaware.components.core.summary import Summary
 
 MEGABYTE = 1_000_000
+# What the stages say of their models.
+FACTS = {
+    "criterion": {
+        "passed": True,
+        "metric_name": "accuracy",
+        "baseline": 0.5,
+        "measured": 0.49,
+        "allowed_loss": 0.04,
+        "kind": "relative",
+    },
+    "mixed_precision": [{"op_type": "Embedding", "total": 3, "int8": 3, "bf16": 0, "fp32": 0}],
+    "tune_results": [{"candidate": "PTQ", "metric": 0.49, "duration_s": 1.5}],
+}
+HISTORY = [
+    *({"step": float(step), "loss": 1 / step} for step in range(10, 4000, 10)),
+    *({"step": float(step), "eval_accuracy": step / 4000} for step in (1330, 2660, 3990)),
+]
+LAYERS = [{"name": f"layer.{number}", "zeros": 8, "sparsity": 0.8} for number in range(12)]
+SUMMARIES = {
+    name: Summary(component=name, version="0", config={}, metrics={}, facts=facts, machine={})
+    for name, facts in {
+        "int8": FACTS,
+        "student": {"training": {"history": HISTORY, "best_step": 2660}},
+        "sparse": {"training": None, "layers": LAYERS},
+    }.items()
+}
 
 
 def measured(

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from compaware.components.benchmark import measure
@@ -16,6 +17,7 @@ from compaware.components.core.errors import UserError
 from compaware.components.core.evaluation import evaluate_folder
 from compaware.components.core.summary import Summary
 from compaware.components.core.workspace import run_stage
+from tests.components.benchmark.synthetic import benchmark, family, measured
 from tests.tiny import make_dataset, make_model
 
 Run = tuple[Path, Summary]
@@ -52,6 +54,25 @@ def test_the_references_have_ratio_one_to_themselves(benchmark_run: Run) -> None
     measured = results(benchmark_run)
     assert all(batch.ratio_to_teacher == 1 for batch in measured.by_id("teacher_torch").batches.values())
     assert all(batch.ratio_to_fp32_student == 1 for batch in measured.by_id("student_torch").batches.values())
+
+
+def test_the_model_to_serve_comes_with_its_confusion_matrix_and_curve(benchmark_run: Run) -> None:
+    measured, facts = results(benchmark_run), benchmark_run[1].facts
+    matrix = np.array(facts["confusion_matrix"]["matrix"])
+    assert measured.recommended is not None
+    assert np.trace(matrix) == round(90 * measured.by_id(measured.recommended.id).metric)
+    assert matrix.sum() == 90 and facts["roc"]["tpr"][-1] == 1
+
+
+def test_metric_names_do_not_depend_on_the_cpu() -> None:
+    plain = family()
+    fast = measured(
+        "student", "openvino", role="student", precision="bf16", metric=0.89, milliseconds={1: 1, 8: 4, 32: 9}
+    )
+    with_bf16 = benchmark([*plain.candidates, fast.model_copy(update={"id": "student_openvino_bf16"})])
+    ours, theirs = measure.flat_metrics(plain), measure.flat_metrics(with_bf16)
+    assert ours.keys() == theirs.keys()
+    assert theirs["student_best_batch1_p50_ms"] < 1.1 < ours["student_best_batch1_p50_ms"]
 
 
 def test_at_least_three_rounds_whatever_the_budget(benchmark_run: Run) -> None:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from minio import Minio
 
 from compaware.components.core.errors import UnavailableError, UserError
-from compaware.components.storage import exists, fetch, upload
+from compaware.components.storage import exists, fetch, find, upload
 from tests.components.storage.conftest import KEYS, s3_server
 
 
@@ -35,6 +35,25 @@ def test_a_folder_of_other_peoples_objects(bucket: str, tmp_path: Path) -> None:
     assert not exists(f"s3://{bucket}/reviews")
     with pytest.raises(UserError, match="not complete"):
         fetch(f"s3://{bucket}/reviews", tmp_path, require_manifest=True)
+
+
+def test_files_of_a_name_are_found_below_a_folder(bucket: str, tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("again")
+    upload(tmp_path / "train.csv", f"s3://{bucket}/reviews/again/train.csv")
+    found = find(f"s3://{bucket}/reviews?region=us-east-1", "train.csv")
+    names = {"reviews/train.csv", "reviews/again/train.csv"}
+    assert set(found) == {f"s3://{bucket}/{name}?region=us-east-1" for name in names}
+    assert {fetch(uri, tmp_path / "cache").read_text() for uri in found} == {"reviews/train.csv", "again"}
+    assert find(f"s3://{bucket}/nowhere", "train.csv") == []
+
+
+def test_files_of_a_name_are_found_oldest_first(tmp_path: Path) -> None:
+    files = [tmp_path / name / "report" for name in ("b", "a", "c")]
+    for number, file in enumerate(files):
+        file.parent.mkdir()
+        file.touch()
+        os.utime(file, (number, number))
+    assert find(tmp_path.as_uri(), "report") == [str(file) for file in files]
 
 
 def test_an_uploaded_folder_is_complete(bucket: str, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 description, and keeps what is created in memory.
 
 Besides the description it does what the real server's source does: names that are taken are refused, a recurring run
-without `mode: ENABLE` is created disabled, cron expressions have six fields. Runs move on a task at every look at them.
+without `mode: ENABLE` is created disabled, cron expressions have six fields. A task's details hold the id of the Argo
+node that runs it, not its pod's name, and no artifacts; a pod's log has an address of its own, which takes the pod's
+name and answers 500 where there is none. Runs move on a task at every look at them.
 """
 
 import itertools
@@ -18,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 
 TOKEN = "a-token-that-is-valid"
+_LOG_ADDRESS = re.compile(r"/apis/v1alpha1/runs/(?P<run>[^/]+)/nodes/(?P<pod>[^/]+)/log")
 _TYPES: dict[str, Any] = {
     "string": str,
     "integer": int,
@@ -96,6 +99,7 @@ class StandIn:
         needs_token: Whether requests without `TOKEN` are refused.
         outcome: The state that the last task of every run ends in.
         items: What was created: `pipelines`, `versions`, `experiments`, `runs` and `recurring_runs`.
+        logs: What each pod has written.
     """
 
     def __init__(self, description: Path):
@@ -103,6 +107,7 @@ class StandIn:
         self.namespaces: set[str] | None = None
         self.needs_token = False
         self.outcome = "SUCCEEDED"
+        self.logs: dict[str, str] = {}
         self.items: dict[str, list[dict[str, Any]]] = {
             name: [] for name in ("pipelines", "versions", "experiments", "runs", "recurring_runs")
         }
@@ -116,14 +121,24 @@ class StandIn:
         self._server.shutdown()
         self._server.server_close()
 
+    def log(self, url: str, token: str | None) -> str | None:
+        """The log that a request asks for; None where it asks for something else."""
+        match = _LOG_ADDRESS.fullmatch(urlsplit(url).path)
+        if not match:
+            return None
+        self._refuse_strangers(token)
+        self._get("runs", "run_id", match["run"])
+        if match["pod"] not in self.logs:
+            raise RefusedError(500, f'Failed to read logs for run {match["run"]}: pods "{match["pod"]}" not found')
+        return self.logs[match["pod"]]
+
     def answer(self, method: str, url: str, token: str | None, content_type: str, body: bytes) -> dict[str, Any]:
         """Answers a request, or raises `RefusedError`."""
         parts = urlsplit(url)
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         operation, place = self.description.operation(method, parts.path)
         self.description.check_query(operation, query)
-        if self.needs_token and token != f"Bearer {TOKEN}":
-            raise RefusedError(401, "Request header error: there is no user identity header")
+        self._refuse_strangers(token)
         namespace = query.get("namespace")
         if self.namespaces is not None and namespace and namespace not in self.namespaces:
             raise RefusedError(403, f"User is not authorized with reason: no access to namespace {namespace}")
@@ -227,6 +242,10 @@ class StandIn:
         self.items["recurring_runs"].remove(run)
         return {}
 
+    def _refuse_strangers(self, token: str | None) -> None:
+        if self.needs_token and token != f"Bearer {TOKEN}":
+            raise RefusedError(401, "Request header error: there is no user identity header")
+
     def _checked(self, package: str) -> dict[str, Any]:
         spec = next(iter(yaml.safe_load_all(package)))
         if "pipelineInfo" not in spec or "root" not in spec:
@@ -251,12 +270,19 @@ class StandIn:
         if running:
             is_last = running["display_name"] == "benchmark"
             running["state"] = self.outcome if is_last else "SUCCEEDED"
+            self.logs[_pod(running)] += f"{running['display_name']} ends\n"
             if running["state"] == "FAILED":
                 running["error"] = {"code": 2, "message": "the accuracy gate stopped it"}
             run["state"] = running["state"] if is_last else "RUNNING"
         else:
-            name = ("data-prep", "benchmark")[min(len(tasks), 1)]
-            tasks.append({"display_name": name, "state": "RUNNING", "start_time": f"2026-01-01T00:00:0{len(tasks)}Z"})
+            name = "benchmark" if tasks else "data-prep"
+            number, time = next(self._ids), f"2026-01-01T00:00:0{len(tasks)}Z"
+            # A node of Argo's for KFP's driver, one for the task, and below it one for the container.
+            tasks.append({"display_name": f"{name}-driver", "state": "SUCCEEDED", "start_time": time})
+            child = {"pod_name": f"compaware-abcde-{number}"}
+            tasks.append({"display_name": name, "state": "RUNNING", "start_time": time, "child_tasks": [child]})
+            self.logs[_pod(tasks[-1])] = f"{name} begins\n"
+            tasks.append({"display_name": "executor", "state": "SUCCEEDED", "start_time": time})
             run["state"] = "RUNNING"
 
     def _add(self, kind: str, id_name: str, **fields: Any) -> dict[str, Any]:
@@ -295,6 +321,12 @@ class StandIn:
         return page | ({"next_page_token": str(start + 2)} if start + 2 < len(found) else {})
 
 
+def _pod(task: dict[str, Any]) -> str:
+    """The name of a task's pod, as Argo makes it of the node's id and the template's name."""
+    workflow, _, number = task["child_tasks"][0]["pod_name"].rpartition("-")
+    return f"{workflow}-system-container-impl-{number}"
+
+
 def _snake(name: str) -> str:
     return re.sub(r"(?<=[a-z])([A-Z])", r"_\1", name).lower()
 
@@ -312,20 +344,20 @@ def _handler(server: StandIn) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def respond(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status, content = 200, {}
+            status, kind = 200, "text/plain"
+            token = self.headers.get("authorization")
             try:
-                content = server.answer(
-                    self.command,
-                    self.path,
-                    self.headers.get("authorization"),
-                    self.headers.get("Content-Type") or "",
-                    body,
-                )
+                text = server.log(self.path, token)
+                if text is None:
+                    content_type = self.headers.get("Content-Type") or ""
+                    kind = "application/json"
+                    text = json.dumps(server.answer(self.command, self.path, token, content_type, body))
             except RefusedError as refused:
-                status, content = refused.status, {"code": refused.status, "message": str(refused)}
-            data = json.dumps(content).encode()
+                status, kind = refused.status, "application/json"
+                text = json.dumps({"code": refused.status, "message": str(refused)})
+            data = text.encode()
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             if self.command != "HEAD":

@@ -1,6 +1,7 @@
-"""submit, status and schedule, and KFP's own commands with our files, against a stand-in for the server."""
+"""The commands that need a server, and KFP's own with our files, against a stand-in for it."""
 
 import json
+from pathlib import Path
 
 from compaware.pipelines.client import catalog
 from tests.services.kfp.conftest import Command
@@ -31,6 +32,14 @@ def test_a_version_is_uploaded_once(server: StandIn, command: Command):
     assert len(server.items["pipelines"]) == 1 and len(server.items["versions"]) == 2
 
 
+def test_a_run_that_notifies_is_another_version_of_the_same_pipeline(server: StandIn, command: Command):
+    for words in ((), ("--notify",), ("--notify",)):
+        assert command("submit", *SAMPLE, *words).returncode == 0
+    plain, *notifying = (run["pipeline_version_reference"] for run in server.items["runs"])
+    assert notifying[0] == notifying[1] and notifying[0] != plain
+    assert notifying[0]["pipeline_id"] == plain["pipeline_id"]
+
+
 def test_waiting_tells_of_the_tasks_and_ends_with_the_runs_exit_code(server: StandIn, command: Command):
     done = command("submit", *SAMPLE, "--wait")
     assert done.returncode == 0, done.stderr
@@ -46,6 +55,47 @@ def test_waiting_tells_of_the_tasks_and_ends_with_the_runs_exit_code(server: Sta
         "  benchmark: failed",
         "  benchmark failed: the accuracy gate stopped it",
     ]
+
+
+def test_logs_are_shown_and_followed_stage_by_stage(server: StandIn, command: Command):
+    command("submit", *SAMPLE, "--name", "first")
+    now = command("logs", "first")
+    assert now.stdout == "== data-prep ==\ndata-prep begins\n", now.stderr
+    followed = command("logs", "first", "--follow")
+    assert followed.stdout.splitlines() == [
+        *("== data-prep ==", "data-prep begins", "data-prep ends"),
+        *("== benchmark ==", "benchmark begins", "benchmark ends"),
+    ]
+    assert command("logs", "first", "--stage", "data_prep").stdout.splitlines()[1:] == followed.stdout.splitlines()[1:3]
+    unknown = command("logs", "first", "--stage", "publish")
+    assert unknown.stderr == "error: the run has no stage 'publish' that has begun: there is data-prep, benchmark\n"
+    server.logs.clear()
+    gone = command("logs", "first", "--stage", "benchmark")
+    assert gone.returncode == 2 and "there is no log of benchmark, which is succeeded" in gone.stderr
+    server.needs_token = True
+    assert "set KF_PIPELINES_TOKEN" in command("logs", "first").stderr
+
+
+def test_the_report_of_a_run_is_fetched_from_where_kfp_keeps_artifacts(
+    server: StandIn, command: Command, tmp_path: Path
+):
+    root = ("--pipeline-root", (tmp_path / "store").as_uri())
+    run_id = command("submit", *SAMPLE, "--name", "first").stdout.split()[1]
+    early = command("report", "first", *root)
+    assert early.returncode == 2
+    assert early.stderr == "error: the run has no report yet: data-prep is running\n"
+    command("submit", *SAMPLE, "--wait", "--name", "other")
+    elsewhere = command("report", "other", *root)
+    assert elsewhere.returncode == 2 and "give --pipeline-root" in elsewhere.stderr
+    # The second part from the end is drawn by KFP.
+    stored = tmp_path / "store" / "compaware-distillation" / run_id / "benchmark" / "8a1c" / "report_html"
+    stored.parent.mkdir(parents=True)
+    stored.write_text("<!doctype html>the report")
+    output = tmp_path / "reports" / "mine.html"
+    done = command("report", "first", *root, "--output", str(output))
+    assert done.stdout == f"report: {output}\n", done.stderr
+    assert output.read_text() == "<!doctype html>the report" and list(output.parent.iterdir()) == [output]
+    assert "does not have that" in command("report", "nothing", *root).stderr
 
 
 def test_a_dry_run_shows_the_request_and_sends_nothing(server: StandIn, command: Command):

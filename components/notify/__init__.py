@@ -1,0 +1,1 @@
+"""Tells a webhook how a run ended."""

@@ -1,0 +1,110 @@
+"""A webhook is told how a run ended; its address is told to nobody."""
+
+import json
+import logging
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from compaware.components.launch.site import UI_VARIABLE, WEBHOOK_VARIABLE
+from compaware.components.notify.webhook import Ending, post
+
+SECRET = "T0-a-secret-path"
+FAILED = Ending("a1b2", "nightly", "FAILED", "benchmark failed:\nthe accuracy gate\tstopped it")
+
+
+class Receiver:
+    """A webhook: remembers what it is told, and gives the answers that it was given, then 200."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, Any]] = []
+        self.answers: list[int] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                status = receiver.answers.pop(0) if receiver.answers else 200
+                if status == 200:
+                    receiver.told.append(body)
+                self.send_response(status)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, format: str, *args: Any) -> None:
+                """Says nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self._server.server_port}/{SECRET}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    found = Receiver()
+    monkeypatch.setenv(WEBHOOK_VARIABLE, found.address)
+    monkeypatch.delenv(UI_VARIABLE, raising=False)
+    yield found
+    found.close()
+
+
+def test_the_webhook_gets_status_reason_and_link(receiver: Receiver, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(UI_VARIABLE, "https://kubeflow.example.com/pipeline/")
+    post(FAILED)
+    link = "https://kubeflow.example.com/pipeline/#/runs/details/a1b2"
+    assert receiver.told == [
+        {
+            "text": f"nightly failed: benchmark failed: the accuracy gate stopped it\n{link}",
+            "run": "nightly",
+            "run_id": "a1b2",
+            "state": "FAILED",
+            "reason": "benchmark failed: the accuracy gate stopped it",
+            "link": link,
+        }
+    ]
+
+
+def test_without_a_ui_the_text_says_how_to_get_the_report(receiver: Receiver):
+    post(Ending("a1b2", "nightly", "SUCCEEDED", ""))
+    assert receiver.told[0]["text"] == "nightly succeeded\ncompaware report a1b2"
+
+
+def test_a_webhook_that_has_trouble_is_told_again(receiver: Receiver):
+    receiver.answers = [503]
+    post(FAILED)
+    assert len(receiver.told) == 1
+
+
+@pytest.mark.parametrize("answer", [301, 404])
+def test_a_webhook_that_refuses_is_a_warning(receiver: Receiver, caplog: pytest.LogCaptureFixture, answer: int):
+    receiver.answers = [answer]
+    post(FAILED)
+    assert receiver.told == []
+    assert f"the webhook was not told: it answered {answer}" in caplog.text
+
+
+def test_without_a_webhook_nothing_is_done(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    monkeypatch.delenv(WEBHOOK_VARIABLE, raising=False)
+    with caplog.at_level(logging.INFO):
+        post(FAILED)
+    assert "no webhook is configured" in caplog.text
+
+
+@pytest.mark.parametrize("address", ["{host}", "nonsense/{path}", "http://[{path}", "http://127.0.0.1:1/{path}"])
+def test_the_address_is_never_logged(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, address: str
+):
+    # Asked again at once, not after seconds.
+    monkeypatch.setattr("compaware.components.notify.webhook._RETRIES.backoff_factor", 0)
+    monkeypatch.setenv(WEBHOOK_VARIABLE, address.format(host=receiver.address, path=SECRET))
+    receiver.answers = [503]
+    with caplog.at_level(logging.DEBUG):
+        post(FAILED)
+    assert caplog.text and SECRET not in caplog.text
