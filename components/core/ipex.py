@@ -55,7 +55,7 @@ def require(precision: str = "fp32") -> None:
 
 
 def choose_backend(asked: str, precision: str) -> Backend:
-    """Resolves `auto` for training, and says why on the log.
+    """Resolves `auto` for training; where there is a choice, says why on the log.
 
     Args:
         asked: `auto`, `torch` or `ipex`.
@@ -67,9 +67,14 @@ def choose_backend(asked: str, precision: str) -> Backend:
     precision, _ = cpu.choose_precision(precision)
     if asked == "ipex":
         require(precision)
-    backend, reason = _choose(asked, precision)
-    log.info("training with the kernels of %s: %s", backend, reason)
-    return backend
+        return "ipex"
+    if asked == "torch" or missing():
+        return "torch"
+    if precision == "bf16" and cpu.has_bf16():
+        log.info("training with ipex: it is installed, and the CPU computes BF16 in hardware")
+        return "ipex"
+    log.info("training without ipex: it gains nothing in FP32")
+    return "torch"
 
 
 def optimize_training(
@@ -77,8 +82,9 @@ def optimize_training(
 ) -> tuple["torch.nn.Module", "torch.optim.Optimizer"]:
     """Copies of a model and its optimizer that train with IPEX's kernels; before any wrapping by DDP.
 
-    The copy's linear layers keep their weights in oneDNN's layout; its state dict, and the optimizer's, have the plain
-    one, so that checkpoints look alike. In BF16 the optimizer keeps FP32 weights.
+    In BF16 the copy's linear layers keep their weights in oneDNN's layout, and the optimizer the FP32 weights that it
+    updates; the state dicts of both have plain FP32 ones, so that checkpoints look alike. (In FP32 that layout was
+    tried, by `auto_kernel_selection`: steps took as long as with torch's.)
     """
     import torch
 
@@ -155,17 +161,6 @@ class IpexPredictor:
         import torch
 
         return [torch.from_numpy(batch[name]) for name in self.input_names]
-
-
-def _choose(asked: str, precision: str) -> tuple[Backend, str]:
-    if asked != "auto":
-        return "ipex" if asked == "ipex" else "torch", "set by hand"
-    reason = missing()
-    if reason:
-        return "torch", reason
-    if precision != "bf16" or not cpu.has_bf16():
-        return "torch", "FP32 training is no faster with ipex"
-    return "ipex", "it is installed, and the CPU computes BF16 in hardware"
 
 
 def _optimized(model: "torch.nn.Module") -> "torch.nn.Module":
