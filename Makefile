@@ -16,6 +16,8 @@ SERVICES ?= kfp storage manifests launch images browser
 
 BIN := .venv/bin
 INSTALLED := .venv/installed
+IPEX_BIN := .venv-ipex/bin
+IPEX_INSTALLED := .venv-ipex/installed
 # mypy finds `compaware.components` by these links: it does not read the editable install's mapping.
 TYPES := build/types/compaware
 
@@ -38,7 +40,7 @@ LIST_PACKAGES = python -m venv /tmp/tools; /tmp/tools/bin/pip install --quiet --
 	/tmp/tools/bin/cyclonedx-py environment --output-reproducible /opt/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-families test-services lint types compile docs check-fresh lock clean install images push sbom
+.PHONY: help run test test-families test-ipex test-services lint types compile docs check-fresh lock clean install images push sbom
 
 help:
 	@echo "make run [PIPELINE=…] [CONFIG=…] [OUTPUT=…] [ARGS='key=value …']   run a pipeline on this machine"
@@ -57,6 +59,14 @@ $(INSTALLED): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $@
 
+$(IPEX_INSTALLED): requirements/ipex.lock requirements.lock pyproject.toml
+	test -x $(IPEX_BIN)/python || $(PYTHON) -m venv .venv-ipex
+	$(IPEX_BIN)/python -m pip install --quiet "torch==2.8.0" $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL))
+	$(IPEX_BIN)/python -m pip install --quiet --no-deps --requirement requirements/ipex.lock
+	$(IPEX_BIN)/python -m pip install --quiet --constraint requirements.lock pytest pytest-timeout
+	$(IPEX_BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $@
+
 run: $(INSTALLED)
 	@$(BIN)/compaware run $(PIPELINE) --config $(CONFIG) --output $(OUTPUT) --runner $(RUNNER) $(ARGS)
 
@@ -66,6 +76,10 @@ test: $(INSTALLED)
 # Eleven families of models, each trained in INT8 and served: some 20 seconds each.
 test-families: $(INSTALLED)
 	$(BIN)/python -m pytest $(PYTEST_ARGS) --dist load tests/families
+
+# Intel Extension for PyTorch, in an environment of its own with the torch that it needs.
+test-ipex: $(IPEX_INSTALLED)
+	$(IPEX_BIN)/python -m pytest tests/ipex
 
 # Against real services, named by KUBECONFIG, S3_ENDPOINT and so on; tests/services says which.
 test-services: $(INSTALLED)
@@ -111,4 +125,4 @@ sbom:
 		< requirements/sbom.lock > build/sbom/$(image).part && mv build/sbom/$(image).part build/sbom/$(image).cdx.json &&) true
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-ipex build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

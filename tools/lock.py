@@ -16,12 +16,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 WHOLE = ROOT / "requirements.lock"
 FOLDER = ROOT / "requirements"
-EXTRAS = ("compile", "data", "training", "benchmark", "launch")
-# What is beside the extras: the build of the wheel, the bill of materials, and the image that needs an older torch.
+EXTRAS = ("compile", "data", "training", "benchmark", "ipex", "launch")
+# What is beside the extras: the build of the wheel, and the bill of materials.
 INPUTS: dict[str, list[str]] = {
     "build": ["requirements/build.in"],
     "sbom": ["requirements/sbom.in"],
-    "trainer-ipex": ["requirements/trainer-ipex.in", "pyproject.toml", "--extra", "data"],
 }
 # The images' Python and the oldest Linux that they are built on.
 PLATFORM = ["--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28"]

@@ -37,7 +37,7 @@ Point = tuple[float, float, Measured]
 _INK, _MUTED, _GRID, _SURFACE, *_ROLES = _VARIABLES
 _ROLE_COLOURS = dict(zip(("teacher", "student", "int8", "sparse"), _ROLES, strict=True))
 _MOST_POINTS = 150
-MARKERS = {"torch": "o", "openvino": "s", "onnxruntime": "^"}
+MARKERS = {"torch": "o", "openvino": "s", "onnxruntime": "^", "ipex": "D"}
 # Where a label may stand around its point, best first: offset in points and alignment.
 _PLACES = [
     (0, 9, "center"),

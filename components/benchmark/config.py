@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from compaware.components.core.config import ComponentConfig
 
 Role = Literal["teacher", "student", "int8", "sparse"]
-Runtime = Literal["torch", "openvino", "onnxruntime"]
+Runtime = Literal["torch", "openvino", "onnxruntime", "ipex"]
 
 
 class Candidate(BaseModel):

@@ -30,6 +30,7 @@ class Task:
         folder: Where the runtime's files lie: the candidate's folder, or its converted form's.
         files: The files that the runtime reads.
         inputs: The tokenized split (see `Inputs`).
+        calibration: Tokenized training sentences, for a runtime that quantizes FP32 weights by itself.
     """
 
     candidate: Candidate
@@ -38,6 +39,7 @@ class Task:
     folder: Path
     files: tuple[Path, ...]
     inputs: Path
+    calibration: Path | None = None
 
     @property
     def id(self) -> str:
@@ -92,6 +94,7 @@ class Worker:
             precision=self.task.precision,
             threads=self._threads,
             inputs=str(self.task.inputs),
+            calibration=str(self.task.calibration) if self.task.calibration else None,
             width=width,
         )
 

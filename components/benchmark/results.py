@@ -67,7 +67,7 @@ class Measured(BaseModel):
         name: The candidate's name.
         role: teacher, student, int8 or sparse.
         precision: fp32, bf16 or int8.
-        runtime: torch (eager), openvino or onnxruntime.
+        runtime: torch (eager), openvino, onnxruntime or ipex.
         metric_name: The task's primary metric.
         metric: Its value over the whole split, from the logits of the same worker that was timed.
         size_bytes: Of the files that this runtime reads.

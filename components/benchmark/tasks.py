@@ -9,7 +9,7 @@ from transformers import AutoConfig, PreTrainedConfig
 from compaware.components.benchmark.config import BenchmarkConfig, Candidate
 from compaware.components.benchmark.inputs import Inputs
 from compaware.components.benchmark.pool import Task
-from compaware.components.core import runtimes
+from compaware.components.core import ipex, runtimes
 from compaware.components.core.dataset import PreparedDataset
 from compaware.components.core.errors import UserError
 from compaware.components.core.int8.export import max_sequence_tokens
@@ -17,6 +17,8 @@ from compaware.components.core.models import load_tokenizer
 from compaware.components.core.runtimes import Precision, RuntimeName
 from compaware.components.core.text import tokenize
 
+# Training sentences that a runtime which quantizes by itself takes its ranges from.
+_CALIBRATION_ROWS = 256
 log = logging.getLogger(__name__)
 
 
@@ -51,24 +53,36 @@ def prepare_tasks(config: BenchmarkConfig, dataset: PreparedDataset, max_length_
         folder = work / candidate.name
         folder.mkdir(parents=True, exist_ok=True)
         _save_inputs(candidate, dataset.split(config.split), max_length_tokens, folder / "inputs.npz")
-        if any(precision in ("fp32", "bf16") and runtime != "torch" for runtime, precision in pairs):
+        if any(_is_converted(runtime, precision) for runtime, precision in pairs):
             log.info("converting %s for OpenVINO and onnxruntime", candidate.name)
             runtimes.convert_fp32(candidate.folder, folder)
+        calibration = folder / "calibration.npz"
+        if ("ipex", "int8") in pairs:
+            rows = next(dataset.groups("train")).slice(0, _CALIBRATION_ROWS)
+            _save_inputs(candidate, rows, max_length_tokens, calibration)
         for runtime, precision in pairs:
-            converted = runtime != "torch" and precision in ("fp32", "bf16")
+            converted = _is_converted(runtime, precision)
             serving = folder if converted else candidate.folder
             files = _files(serving, runtime, precision)
-            tasks.append(Task(candidate, runtime, precision, serving, files, folder / "inputs.npz"))
+            ranges = calibration if (runtime, precision) == ("ipex", "int8") else None
+            tasks.append(Task(candidate, runtime, precision, serving, files, folder / "inputs.npz", ranges))
     return tasks
 
 
 def _pairs(candidate: Candidate) -> list[tuple[RuntimeName, Precision]]:
+    if "ipex" in (candidate.runtimes or ()):
+        ipex.require()
     found = runtimes.available(candidate.folder)
     wanted = [(name, precision) for name, precision in found if name in (candidate.runtimes or (name,))]
     if not wanted:
         has = ", ".join(f"{precision} in {name}" for name, precision in found) or "no model"
         raise UserError(f"candidate '{candidate.name}' ({candidate.folder}) cannot run as asked: the folder has {has}")
     return wanted
+
+
+def _is_converted(runtime: RuntimeName, precision: Precision) -> bool:
+    """Whether it runs a form of FP32 weights that is made here."""
+    return runtime in ("openvino", "onnxruntime") and precision in ("fp32", "bf16")
 
 
 def _model_config(candidate: Candidate) -> PreTrainedConfig:
@@ -86,7 +100,7 @@ def _save_inputs(candidate: Candidate, split: pa.Table, max_length_tokens: int, 
 
 
 def _files(folder: Path, runtime: RuntimeName, precision: Precision) -> tuple[Path, ...]:
-    if runtime == "torch":
+    if runtime in ("torch", "ipex"):
         return (folder / "model.safetensors",)
     quantized = precision.startswith("int8")
     if runtime == "onnxruntime":

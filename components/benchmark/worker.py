@@ -3,7 +3,8 @@
 A request is a line of JSON on standard input, the answer a line of JSON on standard output; everything that libraries
 print goes to standard error. The process ends when its standard input does, so it never outlives the benchmark.
 
-The first request loads: `{"folder", "runtime", "precision", "threads", "inputs", "width"}` → `{"seconds"}`. Then any of
+The first request loads: `{"folder", "runtime", "precision", "threads", "inputs", "calibration", "width"}` →
+`{"seconds"}`. Then any of
 `{"score": FILE, "batch_size"}` writes the logits of all rows → `{"seconds"}`;
 `{"time": [[row, …], …]}` runs each batch once, after one that is not timed → `{"seconds": […]}`;
 `{"memory": true}` → `{"peak_bytes"}`.
@@ -23,6 +24,8 @@ from compaware.components.benchmark.inputs import Inputs
 from compaware.components.core.errors import UserError
 from compaware.components.core.runtimes import Predictor, open_runtime
 
+_CALIBRATION_BATCH = 32
+
 
 class Server:
     """Answers requests about one model."""
@@ -30,7 +33,10 @@ class Server:
     def __init__(self, load: dict[str, Any]):
         self._inputs = Inputs.load(Path(load["inputs"]))
         self._width: int | None = load["width"]
-        self._model: Predictor = open_runtime(load["folder"], load["runtime"], load["precision"], load["threads"])
+        calibration = _batches(Path(load["calibration"])) if load["calibration"] else []
+        self._model: Predictor = open_runtime(
+            load["folder"], load["runtime"], load["precision"], load["threads"], calibration
+        )
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Does one thing, as the module's docstring says."""
@@ -66,6 +72,15 @@ class Server:
 
     def _batch(self, rows: list[int]) -> dict[str, np.ndarray]:
         return self._inputs.batch(rows, self._model.input_names, self._width)
+
+
+def _batches(file: Path) -> list[dict[str, np.ndarray]]:
+    """All rows of a file of inputs, those of similar length together, with every input that a model may take."""
+    inputs = Inputs.load(file)
+    order = np.argsort(inputs.lengths, kind="stable").tolist()
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    starts = range(0, len(order), _CALIBRATION_BATCH)
+    return [inputs.batch(order[start : start + _CALIBRATION_BATCH], names, None) for start in starts]
 
 
 def peak_memory_bytes() -> int:

@@ -10,7 +10,16 @@ from typing import Any
 
 # The flags that decide precision and INT8 kernels, as /proc/cpuinfo spells them.
 DECISIVE_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
-_LIBRARIES = ("compaware", "torch", "transformers", "torchao", "openvino", "onnxruntime", "neural-compressor")
+_LIBRARIES = (
+    "compaware",
+    "torch",
+    "transformers",
+    "torchao",
+    "openvino",
+    "onnxruntime",
+    "neural-compressor",
+    "intel-extension-for-pytorch",
+)
 
 
 @cache

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import ModuleType
 
 from compaware.components.core.config import CONFIG_VARIABLE, ComponentConfig, read_values, validate
 from compaware.components.core.errors import (
@@ -76,9 +77,22 @@ def _run(module: str, config: ComponentConfig, staging: Staging) -> Summary:
     if finished:
         log.info("%s is already finished; nothing to do", staging.outputs["output"])
         return finished
-    summary = run_stage(config, lambda workspace: importlib.import_module(module).run(config, workspace))
+    summary = run_stage(config, lambda workspace: _import(module).run(config, workspace))
     staging.send(config)
     return summary
+
+
+def _import(module: str) -> ModuleType:
+    """The component's work; an image or an environment that is made for others lacks what it needs."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("compaware"):
+            raise
+        component = module.split(".")[-2]
+        raise UserError(
+            f"{component} needs {error.name}, which is not installed here: use its own image or extra"
+        ) from error
 
 
 def _parser(component: str, config_class: type[ComponentConfig]) -> argparse.ArgumentParser:

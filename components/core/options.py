@@ -24,6 +24,16 @@ class TrainingOptions(BaseModel):
     )
 
 
+class BackendOptions(BaseModel):
+    """Which kernels train a model."""
+
+    backend: Literal["auto", "torch", "ipex"] = Field(
+        default="auto",
+        description="torch, or ipex (Intel Extension for PyTorch, in the image compaware/trainer-ipex or the extra "
+        "`ipex`); auto takes ipex where it is installed and training is in BF16 on a CPU that has it in hardware.",
+    )
+
+
 class SoftLabelOptions(BaseModel):
     """How a teacher's soft labels weigh in a loss."""
 

@@ -4,6 +4,7 @@ A folder with `model.safetensors` runs in FP32 (or BF16) everywhere; an INT8 fol
 do. Each runtime is imported only when it is asked for.
 """
 
+import importlib.util
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +12,10 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from compaware.components.core import cpu
+from compaware.components.core import cpu, ipex
 from compaware.components.core.errors import UserError
 
-RuntimeName = Literal["torch", "openvino", "onnxruntime"]
+RuntimeName = Literal["torch", "openvino", "onnxruntime", "ipex"]
 Precision = Literal["fp32", "bf16", "int8", "int8_bf16"]
 ONNX_FILE = "model_quantized.onnx"
 OPENVINO_FILE = "openvino_model.xml"
@@ -39,21 +40,31 @@ class Predictor(Protocol):
 
 
 def available(model_folder: str | Path) -> list[tuple[RuntimeName, Precision]]:
-    """Runtimes and precisions that make sense for a folder on this CPU.
+    """Runtimes and precisions that make sense for a folder on this CPU and are installed.
 
-    BF16 only where the CPU has it in hardware. `int8_bf16` is OpenVINO's INT8 with the rest in BF16.
+    BF16 only where the CPU has it in hardware. `int8_bf16` is OpenVINO's INT8 with the rest in BF16. IPEX makes its
+    INT8 of FP32 weights. Its environment has an older torch, whose graphs the other runtimes do not take: there they
+    run INT8 files alone.
     """
     folder = Path(model_folder)
     found: list[tuple[RuntimeName, Precision]] = []
     if (folder / "model.safetensors").is_file():
-        found += [("torch", "fp32"), ("openvino", "fp32"), ("onnxruntime", "fp32")]
+        found += [("torch", "fp32"), ("openvino", "fp32"), ("onnxruntime", "fp32"), ("ipex", "fp32"), ("ipex", "int8")]
         found += [("torch", "bf16"), ("openvino", "bf16")] if cpu.has_bf16() else []
     if (folder / OPENVINO_FILE).is_file():
         found += [("openvino", "int8")]
         found += [("openvino", "int8_bf16")] if cpu.has_bf16() else []
     if (folder / ONNX_FILE).is_file():
         found += [("onnxruntime", "int8")]
-    return found
+    return [(runtime, precision) for runtime, precision in found if _can(runtime, precision)]
+
+
+def _can(runtime: RuntimeName, precision: Precision) -> bool:
+    if runtime == "ipex":
+        return ipex.missing() is None
+    # torchao is where the torch is that FP32 weights are converted with.
+    needed = {runtime} if runtime == "torch" or precision.startswith("int8") else {runtime, "torchao"}
+    return all(importlib.util.find_spec(name) for name in needed)
 
 
 def int8_runtime() -> tuple[RuntimeName, str]:
@@ -64,7 +75,11 @@ def int8_runtime() -> tuple[RuntimeName, str]:
 
 
 def open_runtime(
-    model_folder: str | Path, runtime: RuntimeName = "torch", precision: Precision = "fp32", threads: int | None = None
+    model_folder: str | Path,
+    runtime: RuntimeName = "torch",
+    precision: Precision = "fp32",
+    threads: int | None = None,
+    calibration: Sequence[dict[str, np.ndarray]] = (),
 ) -> Predictor:
     """Loads a model folder into a runtime.
 
@@ -73,6 +88,7 @@ def open_runtime(
         runtime: Where to run it.
         precision: `fp32` and `bf16` for weights in `model.safetensors`, `int8` and `int8_bf16` for INT8 files.
         threads: Threads of the runtime; those that this process may use when not given.
+        calibration: For IPEX's INT8, batches of typical inputs; the others have their ranges in their files.
 
     Raises:
         UserError: The folder has no file for this runtime and precision, or the file is corrupt.
@@ -85,6 +101,8 @@ def open_runtime(
         return OpenVinoPredictor(folder, precision, count)
     if runtime == "onnxruntime" and precision in ("fp32", "int8"):
         return OnnxPredictor(folder, precision, count)
+    if runtime == "ipex" and (precision == "fp32" or (precision == "int8" and calibration)):
+        return ipex.IpexPredictor(folder, precision, count, calibration)
     raise UserError(f"{runtime} does not run {precision}: choose from {_listed(available(folder))}")
 
 

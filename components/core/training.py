@@ -28,6 +28,7 @@ from compaware.components.core.checkpoints import Checkpoints
 from compaware.components.core.dataset import PreparedDataset
 from compaware.components.core.distributed import broadcast, broadcast_weights, local_world_size, world_size
 from compaware.components.core.errors import UserError
+from compaware.components.core.ipex import Backend, optimize_training
 from compaware.components.core.losses import task_loss
 from compaware.components.core.metrics import compute_metrics
 from compaware.components.core.objectives import LogitObjective, Objective
@@ -53,6 +54,7 @@ class Trained(BaseModel):
         samples_per_s: Over all ranks, evaluation included.
         precision: `fp32` or `bf16`.
         precision_reason: Why.
+        backend: `torch` or `ipex`.
         processes: World size.
         cut_rows: Training rows that were longer than `max_length_tokens`.
         history: Loss by step, and validation metrics by step.
@@ -64,6 +66,7 @@ class Trained(BaseModel):
     samples_per_s: float
     precision: Literal["fp32", "bf16"]
     precision_reason: str
+    backend: Backend
     processes: int
     cut_rows: int
     history: list[dict[str, float]]
@@ -80,6 +83,7 @@ def train(
     objective: Objective | None = None,
     callbacks: Sequence[TrainerCallback] = (),
     whole_vocabulary: bool = False,
+    backend: Backend = "torch",
 ) -> Trained:
     """Trains `model` in place and leaves it, on all ranks, with the weights of its best validation score.
 
@@ -93,6 +97,7 @@ def train(
         objective: Gives the loss; soft-label distillation with its defaults when not given.
         callbacks: More Trainer callbacks (mask lock, observer freezing).
         whole_vocabulary: Also train embeddings of tokens that the data lacks: for callbacks that know the whole table.
+        backend: See `ipex.choose_backend`.
 
     Raises:
         UserError: A key of `training_arguments` is unknown or one that this project sets itself.
@@ -119,6 +124,7 @@ def train(
             compute_metrics=_metrics_of(dataset.manifest.metric),
             callbacks=[ProgressLines(), TimedCheckpoints(options.checkpoint_minutes), *callbacks, checkpoints],
             objective=objective or LogitObjective(),
+            backend=backend,
         )
         result = trainer.train(resume_from_checkpoint=str(newest) if (newest := checkpoints.newest()) else None)
         _settle_weights(trainer, model)
@@ -129,6 +135,7 @@ def train(
         samples_per_s=result.metrics["train_samples_per_second"],
         precision="bf16" if precision == "bf16" else "fp32",
         precision_reason=reason,
+        backend=backend,
         processes=world_size(),
         cut_rows=cut,
         history=_history(trainer.state.log_history),
@@ -149,8 +156,13 @@ def _count_cut(rows: datasets.Dataset, length: int) -> int:
 
 
 def _settle_weights(trainer: Trainer, model: torch.nn.Module) -> None:
-    """Trainer leaves its mixed precision around the model, and the best checkpoint is on the node of rank 0 alone."""
+    """Trainer leaves its mixed precision around the model, and the best checkpoint is on the node of rank 0 alone.
+
+    IPEX has trained a copy.
+    """
     trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    if trainer.model is not model:
+        model.load_state_dict(trainer.model.state_dict())
     broadcast_weights(model)
 
 
@@ -202,12 +214,16 @@ def build_arguments(options: TrainingOptions, checkpoints: Path, metric: str, pr
 
 
 class CompressionTrainer(Trainer):
-    """Trainer whose loss is an `Objective` in training and the task loss in evaluation."""
+    """Trainer whose loss is an `Objective` in training and the task loss in evaluation.
 
-    def __init__(self, *, objective: Objective, **options: Any):
+    With the backend `ipex`, it trains a copy of the model, which `model` then is.
+    """
+
+    def __init__(self, *, objective: Objective, backend: Backend, **options: Any):
         super().__init__(**options)
         self.remove_callback(PrinterCallback)
         self._objective = objective
+        self._backend = backend
         self.model_accepts_loss_kwargs = False  # The losses are means, so Trainer must average over accumulation.
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
@@ -215,6 +231,14 @@ class CompressionTrainer(Trainer):
             return super()._get_train_sampler(train_dataset)
         lengths = (train_dataset or self.train_dataset).data.column("length").to_numpy()
         return LengthBucketSampler(lengths, self.args.train_batch_size * self.args.world_size, self.args.seed)
+
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        """See `Trainer.create_optimizer`; here, since IPEX wants to come after it and before DDP."""
+        optimizer = super().create_optimizer(model)
+        if self._backend == "ipex":
+            self.model, self.optimizer = optimize_training(self.model, optimizer, self.args.bf16)
+            self.model_wrapped = self.model
+        return self.optimizer
 
     def compute_loss(
         self,

@@ -6,10 +6,10 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from compaware.components.core.config import ComponentConfig
-from compaware.components.core.options import SoftLabelOptions, TrainingOptions
+from compaware.components.core.options import BackendOptions, SoftLabelOptions, TrainingOptions
 
 
-class DistillationConfig(ComponentConfig, TrainingOptions, SoftLabelOptions):
+class DistillationConfig(ComponentConfig, TrainingOptions, BackendOptions, SoftLabelOptions):
     """Trains a student on the soft labels of a teacher."""
 
     dataset: Path = Field(description="Dataset folder that data_prep wrote.")

@@ -9,6 +9,7 @@ from compaware.components.core.dataset import PreparedDataset, load_dataset_fold
 from compaware.components.core.distributed import broadcast, is_main
 from compaware.components.core.evaluation import evaluate_folder, load_libraries_early
 from compaware.components.core.first_token import answer_at_first_token
+from compaware.components.core.ipex import choose_backend
 from compaware.components.core.models import (
     keep_layers,
     load_classifier,
@@ -33,8 +34,10 @@ def run(config: DistillationConfig, workspace: Workspace) -> Summary:
     """Trains the student and leaves it in the output.
 
     Raises:
-        UserError: The soft labels belong to other data, or the student does not fit the data or the teacher.
+        UserError: The soft labels belong to other data, the student does not fit the data or the teacher, or the
+            backend cannot run here.
     """
+    backend = choose_backend(config.backend, config.precision)
     load_libraries_early()
     dataset = load_dataset_folder(config.dataset)
     soft_labels = load_soft_labels(config.soft_labels, dataset)
@@ -43,7 +46,16 @@ def run(config: DistillationConfig, workspace: Workspace) -> Summary:
     student, tokenizer = build_student(config, dataset, workspace)
     objective = _objective(config, student, tokenizer)
     log.info("student: %s, %.1f million parameters", student.config.model_type, student.num_parameters() / 1e6)
-    trained = train(student, tokenizer, dataset, config, workspace, soft_labels=soft_labels, objective=objective)
+    trained = train(
+        student,
+        tokenizer,
+        dataset,
+        config,
+        workspace,
+        soft_labels=soft_labels,
+        objective=objective,
+        backend=backend,
+    )
     evaluation = None
     if is_main():
         save_classifier(student, tokenizer, workspace.output)

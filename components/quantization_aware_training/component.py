@@ -46,6 +46,11 @@ def quantization_aware_training(
     on the saved file, in a new process, against the FP32 model that came in. A model that misses it is delivered and
     marked as failed: accuracy_gate decides what that means.
 
+    Post-training quantization is the work of neural-compressor: it calibrates the exported graph, and its
+    accuracy-aware tuning goes on to another way of finding ranges only while the loss is larger than allowed. Two
+    steps are torchao's, on the same graph: training, which neural-compressor no longer has for INT8, and embeddings,
+    which it leaves in FP32.
+
     Args:
         dataset: Data that data_prep prepared.
         model: The FP32 classifier: fine-tuned, distilled or sparse (its zeros stay).

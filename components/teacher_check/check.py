@@ -14,6 +14,7 @@ from compaware.components.core.distributed import barrier, broadcast, is_main
 from compaware.components.core.errors import UserError
 from compaware.components.core.evaluation import Evaluation, evaluate_folder, load_libraries_early
 from compaware.components.core.first_token import answer_at_first_token
+from compaware.components.core.ipex import choose_backend
 from compaware.components.core.metrics import majority_baseline
 from compaware.components.core.models import (
     load_classifier,
@@ -47,8 +48,9 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
 
     Raises:
         UserError: The teacher's labels cannot be matched, or it falls short and may not be fine-tuned, or falls short
-            even so; or the nodes of the job share no storage.
+            even so; or the nodes of the job share no storage, or the backend cannot run here.
     """
+    backend = choose_backend(config.backend, config.precision)
     load_libraries_early()
     require_common_storage(workspace)
     dataset = load_dataset_folder(config.dataset)
@@ -65,7 +67,7 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
         evaluation = _measure(model, tokenizer, workspace.output, config)
     if evaluation is None or evaluation.metrics[metric] < needed:
         _require_permission(config, evaluation.metrics[metric] if evaluation else None, metric, majority, needed)
-        trained = train(model, tokenizer, dataset, config, workspace)
+        trained = train(model, tokenizer, dataset, config, workspace, backend=backend)
         evaluation = _measure(model, tokenizer, workspace.output, config)
         if evaluation.metrics[metric] < needed:
             raise UserError(

@@ -6,10 +6,10 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from compaware.components.core.config import ComponentConfig
-from compaware.components.core.options import TrainingOptions
+from compaware.components.core.options import BackendOptions, TrainingOptions
 
 
-class TeacherCheckConfig(ComponentConfig, TrainingOptions):
+class TeacherCheckConfig(ComponentConfig, TrainingOptions, BackendOptions):
     """Checks that a teacher is fine-tuned for the data, fine-tunes it where allowed, and writes its soft labels."""
 
     soft_labels_output: Path = Field(description="Folder that the teacher's logits for the training split are put in.")
