@@ -43,8 +43,9 @@ def onnx_program(
 
 def save_onnx(program: torch.export.ExportedProgram, names: Sequence[str], max_tokens: int, file: Path) -> None:
     """Writes a graph, FP32 or with quantize and dequantize nodes, as onnxruntime runs it fastest."""
-    rules = [_RowsOfBytes, _SumThenNormalize, _HeadsInside, _ProductWithBias, _GemmWithBias]
-    model = rewrite(onnx_program(program, names, max_tokens).model, [rule.rule() for rule in rules])
+    kinds: list[type[pattern.RewriteRuleClassBase]] = [_RowsOfBytes, _SumThenNormalize, _HeadsInside]
+    kinds += [_ProductWithBias, _GemmWithBias]
+    model = rewrite(onnx_program(program, names, max_tokens).model, [kind.rule() for kind in kinds])
     if any(node.domain == _ONNXRUNTIME for node in model.graph):
         model.opset_imports[_ONNXRUNTIME] = 1
     ClearMetadataAndDocStringPass()(model)  # Stack traces of the export, larger than the weights of a small model.

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -84,7 +85,7 @@ def run_graph(graph: torch.fx.GraphModule, batch: Batch) -> np.ndarray:
 
 
 def _with_int8_embeddings(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
-    converted = quantize_embeddings(graph)
+    converted: Any = quantize_embeddings(graph)
     # What neural-compressor's own `export` would have set.
     converted._exported = True
     converted.dynamic_shapes = None
