@@ -219,6 +219,8 @@ class CompressionTrainer(Trainer):
     With the backend `ipex`, it trains a copy of the model, which `model` then is.
     """
 
+    model: torch.nn.Module
+
     def __init__(self, *, objective: Objective, backend: Backend, **options: Any):
         super().__init__(**options)
         self.remove_callback(PrinterCallback)
