@@ -75,7 +75,12 @@ class _Registry:
     def __init__(self, address: str):
         self._address = address
         retries = urllib3.Retry(
-            total=4, backoff_factor=0.5, status_forcelist=_TRANSIENT, allowed_methods=None, raise_on_status=False
+            total=4,
+            connect=2,
+            backoff_factor=0.5,
+            status_forcelist=_TRANSIENT,
+            allowed_methods=None,
+            raise_on_status=False,
         )
         self._pool = urllib3.PoolManager(timeout=_TIMEOUT, retries=retries)
 
