@@ -171,7 +171,7 @@ def _type(parameter: inspect.Parameter) -> str:
 def _default(value: Any) -> str:
     if value is inspect.Parameter.empty:
         return "required"
-    return "" if value is None else f"`{value}`"
+    return "" if value in (None, "") else f"`{value}`"
 
 
 def _field(field: Any) -> tuple[str, str]:
