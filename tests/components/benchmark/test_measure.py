@@ -160,7 +160,7 @@ def test_a_runtime_that_cannot_serve_the_model_is_refused_in_one_line(
     with pytest.raises(UserError, match=r"cannot run as asked: the folder has .*int8 in onnxruntime"):
         run_alone(dataset, "int8", models["int8"], tmp_path, runtimes=["torch"])
     with pytest.raises(UserError, match=r"^ipex cannot run here: .* is not installed"):
-        run_alone(dataset, "student", models["student"], tmp_path, runtimes=["torch", "ipex"])
+        run_alone(dataset, "student", models["student"], tmp_path / "ipex", runtimes=["torch", "ipex"])
 
 
 def test_a_corrupt_file_ends_in_one_line(dataset: PreparedDataset, models: dict[str, Path], tmp_path: Path) -> None:
