@@ -69,12 +69,11 @@ def component_catalogue() -> str:
 
 def pipeline_catalogue() -> str:
     """The table of all pipelines."""
-    headers = ("pipeline", "what it does", "configs", "stability", "tags")
+    headers = ("pipeline", "what it does", "stability", "tags")
     rows = (
         (
             f"[{name}]({name})",
             catalog.summary(name),
-            ", ".join(f"[{file.stem}]({name}/configs/{file.name})" for file in _configs(name)),
             *_standing(load_metadata(catalog.folder(name))),
         )
         for name in catalog.names()
@@ -161,7 +160,7 @@ def pipeline_readme(name: str) -> str:
         " → ".join(links),
         "## Run it",
         f"```\nmake run PIPELINE={name}\n"
-        f"compaware run {name} --config pipelines/{name}/configs/sample.yaml --output runs/sample key=value …\n```",
+        f"compaware run {name} --config pipelines/{name}/configs/sample.yaml --output runs/{name} key=value …\n```",
         "On Kubeflow, upload [pipeline.yaml](pipeline.yaml).",
         "## Configs",
         _table(
