@@ -31,6 +31,7 @@ def checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checks:
     folder = example_folder(tmp_path)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", "http://127.0.0.1:9")
+    # Components set it where it is not set: for this process, since they run in it.
     monkeypatch.setenv("GOMP_SPINCOUNT", "3000")
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     monkeypatch.setattr(compaware.components, "__path__", [*compaware.components.__path__, str(folder / "components")])
