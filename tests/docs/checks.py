@@ -5,6 +5,7 @@ import contextlib
 import importlib
 import io
 import itertools
+import os
 import re
 import runpy
 import subprocess
@@ -103,7 +104,11 @@ class Checks:
         if is_run:
             with self.monkeypatch.context() as patch:
                 patch.setattr(sys, "argv", [name, *words])
-                start()
+                # A component's process ends at once, and this one is the tests'.
+                patch.setattr(os, "_exit", sys.exit)
+                with pytest.raises(SystemExit) as ended:
+                    start()
+            assert ended.value.code == 0
             return
         read = self._read_only(start, [name, *words])
         config = config_class(name)
