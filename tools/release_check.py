@@ -53,12 +53,14 @@ def stale_locks(root: Path) -> list[str]:
     """Dependencies of pyproject.toml that a lock does not hold, or holds in a version that it does not allow."""
     project = _project(root)
     whole = root / "requirements.lock"
+    together = _with_their_extras("dev", project)
     problems = set()
     for extra, dependencies in project["optional-dependencies"].items():
         image = root / "requirements" / f"{extra}.lock"
         for need in map(Requirement, project["dependencies"] + dependencies):
             # An image installs torch by its version, before everything else. Not every extra is an image's.
-            locks = [whole] if need.name == "torch" or not image.is_file() else [whole, image]
+            locks = [whole] if extra in together else []
+            locks += [image] if image.is_file() and need.name != "torch" else []
             problems |= {
                 f"{lock.name} has {found} for {need}: run make lock"
                 for lock in locks
@@ -66,6 +68,13 @@ def stale_locks(root: Path) -> list[str]:
                 if not need.specifier.contains(found := _pinned(lock).get(canonicalize_name(need.name), "0"))
             }
     return sorted(problems)
+
+
+def _with_their_extras(extra: str, project: dict[str, Any]) -> set[str]:
+    """An extra and those that it asks for: requirements.lock is of `dev`, and not all fit together."""
+    needs = map(Requirement, project["optional-dependencies"][extra])
+    more = [name for need in needs if need.name == project["name"] for name in need.extras]
+    return {extra}.union(*(_with_their_extras(name, project) for name in more))
 
 
 def _pinned(lock: Path) -> dict[str, str]:

@@ -18,6 +18,7 @@ version = "{VERSION}"
 dependencies = ["pyyaml>=6"]
 [project.optional-dependencies]
 data = ["numpy>=2", "torch==2.13.0"]
+old = ["torch==2.8.0"]
 dev = ["compaware[data]", "types-pyyaml"]
 """,
     "CHANGELOG.md": f"# Changelog\n\n## [{VERSION}] - 2026-01-31\n",
