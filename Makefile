@@ -40,12 +40,13 @@ LIST_PACKAGES = python -m venv /tmp/tools; /tmp/tools/bin/pip install --quiet --
 	/tmp/tools/bin/cyclonedx-py environment --output-reproducible /opt/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-families test-ipex test-services lint types compile docs check-fresh lock clean install images push sbom
+.PHONY: help run test test-families test-ipex test-services lint types compile docs check-fresh release-check lock clean install images push sbom
 
 help:
 	@echo "make run [PIPELINE=…] [CONFIG=…] [OUTPUT=…] [ARGS='key=value …']   run a pipeline on this machine"
 	@echo "make test | lint | types | check-fresh                             the checks that CI runs"
 	@echo "make compile | docs | lock                                         regenerate YAML, READMEs, lock files"
+	@echo "make release-check                                                  whether this tree can be released"
 	@echo "make images | push | sbom [REGISTRY=…] [IMAGES=…]                   build, push, and list what is in the images"
 	@echo "make clean                                                         remove .venv, build and caches"
 
@@ -106,6 +107,9 @@ check-fresh: $(INSTALLED)
 	$(BIN)/compaware compile --check
 	$(BIN)/python tools/pipeline_resources.py --check
 	$(BIN)/compaware docs --check
+
+release-check: $(INSTALLED)
+	@$(BIN)/python tools/release_check.py
 
 lock:
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

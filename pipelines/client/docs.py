@@ -1,7 +1,7 @@
 """Writes the READMEs of components and pipelines from their interfaces, so that they cannot say something else.
 
 A component's comes from its KFP interface and its docstring, its metadata.yaml, and its typed configuration; a
-pipeline's from its compiled spec.
+pipeline's from its compiled spec, its metadata.yaml and its configs. The catalogues list all of them.
 """
 
 import importlib
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import docstring_parser
-import yaml
 
 import compaware.components
 from compaware.pipelines.client import catalog
+from compaware.pipelines.client.metadata import Metadata, load_metadata
 from compaware.pipelines.client.validation import config_class
 
 COMPONENTS = Path(compaware.components.__file__).parent
@@ -34,7 +34,12 @@ _PLACES = ("output", "existing_output", "work")
 def readmes() -> dict[Path, str]:
     """What each README should hold."""
     components = {COMPONENTS / name / "README.md": component_readme(name) for name in component_names()}
-    return components | {catalog.folder(name) / "README.md": pipeline_readme(name) for name in catalog.names()}
+    pipelines = {catalog.folder(name) / "README.md": pipeline_readme(name) for name in catalog.names()}
+    catalogues = {
+        COMPONENTS / "README.md": component_catalogue(),
+        catalog.ROOT / "README.md": pipeline_catalogue(),
+    }
+    return components | pipelines | catalogues
 
 
 def component_names() -> list[str]:
@@ -42,14 +47,47 @@ def component_names() -> list[str]:
     return sorted(file.parent.name for file in COMPONENTS.glob("*/component.py"))
 
 
+def component_catalogue() -> str:
+    """The table of all components."""
+    rows = []
+    for name in component_names():
+        component = _component(name)
+        metadata = load_metadata(COMPONENTS / name)
+        taken = [key for key, spec in (component.component_spec.inputs or {}).items() if "@" in str(spec.type)]
+        rows.append(
+            (
+                f"[{name}]({name})",
+                docstring_parser.parse(component.python_func.__doc__).short_description,
+                ", ".join(taken),
+                ", ".join(component.component_spec.outputs or {}),
+                *_standing(metadata),
+            )
+        )
+    headers = ("component", "what it does", "artifacts in", "artifacts out", "stability", "tags")
+    return _page("Components", _table(headers, rows))
+
+
+def pipeline_catalogue() -> str:
+    """The table of all pipelines."""
+    headers = ("pipeline", "what it does", "stability", "tags")
+    rows = (
+        (
+            f"[{name}]({name})",
+            catalog.summary(name),
+            *_standing(load_metadata(catalog.folder(name))),
+        )
+        for name in catalog.names()
+    )
+    return _page("Pipelines", _table(headers, rows))
+
+
 def component_readme(name: str) -> str:
     """The README of one component."""
-    component = getattr(importlib.import_module(f"compaware.components.{name}.component"), name)
+    component = _component(name)
     signature = inspect.signature(component.python_func)
     specs = {**component.component_spec.inputs, **(component.component_spec.outputs or {})}
     artifacts = [key for key in specs if "@" in str(specs[key].type)]
     outputs = set(component.component_spec.outputs or {})
-    metadata = yaml.safe_load((COMPONENTS / name / "metadata.yaml").read_text(encoding="utf-8"))
     parameters = [key for key in signature.parameters if key not in artifacts]
     texts = {item.arg_name: item.description for item in docstring_parser.parse(component.python_func.__doc__).params}
     return _page(
@@ -82,7 +120,7 @@ def component_readme(name: str) -> str:
             ],
         ),
         *_by_itself(name, parameters),
-        f"Stability: {metadata['stability']}. Tags: {', '.join(metadata['tags'])}.",
+        _footer(load_metadata(COMPONENTS / name)),
     )
 
 
@@ -122,8 +160,12 @@ def pipeline_readme(name: str) -> str:
         " → ".join(links),
         "## Run it",
         f"```\nmake run PIPELINE={name}\n"
-        f"compaware run {name} --config pipelines/{name}/configs/sst2.yaml --output runs/sst2 [key=value …]\n```",
+        f"compaware run {name} --config pipelines/{name}/configs/sample.yaml --output runs/{name} key=value …\n```",
         "On Kubeflow, upload [pipeline.yaml](pipeline.yaml).",
+        "## Configs",
+        _table(
+            ("file", "for"), ((f"[{file.name}](configs/{file.name})", _first_line(file)) for file in _configs(name))
+        ),
         "## Parameters",
         _table(
             ("name", "type", "default", "what", "used by"),
@@ -138,11 +180,34 @@ def pipeline_readme(name: str) -> str:
                 for parameter in catalog.parameters(spec).values()
             ),
         ),
+        _footer(load_metadata(catalog.folder(name))),
     )
 
 
+def _component(name: str) -> Any:
+    return getattr(importlib.import_module(f"compaware.components.{name}.component"), name)
+
+
+def _configs(pipeline: str) -> list[Path]:
+    return sorted((catalog.folder(pipeline) / "configs").glob("*.yaml"))
+
+
+def _first_line(config: Path) -> str:
+    return config.read_text(encoding="utf-8").partition("\n")[0].removeprefix("# ")
+
+
+def _standing(metadata: Metadata) -> tuple[str, str]:
+    return metadata.stability, ", ".join(metadata.tags)
+
+
+def _footer(metadata: Metadata) -> str:
+    stability, tags = _standing(metadata)
+    needs = ", ".join(f"{dependency.name} {dependency.version}" for dependency in metadata.dependencies.kubeflow)
+    return f"Stability: {stability}. Tags: {tags}. On Kubeflow: {needs}."
+
+
 def _commands(name: str, can_distribute: bool) -> str:
-    command = f"-m compaware.components.{name} --config FILE [key=value …]"
+    command = f"-m compaware.components.{name} --config FILE key=value …"
     return f"python {command}" + (f"\ntorchrun --nproc-per-node 2 {command}" if can_distribute else "")
 
 

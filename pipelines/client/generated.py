@@ -20,6 +20,7 @@ def write_all(files: dict[Path, str], check: bool, command: str) -> int:
         if check:
             print(f"error: {file} is out of date: run `{command}`", file=sys.stderr)
         else:
+            file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(files[file], encoding="utf-8")
             print(f"wrote {file}")
     return 1 if check and stale else 0

@@ -75,6 +75,8 @@ def _parser() -> argparse.ArgumentParser:
         generator = commands.add_parser(name, help=text)
         generator.add_argument("--check", action="store_true", help="write nothing; fail if a file is out of date")
         generator.set_defaults(command=command)
+        if name == "compile":
+            generator.add_argument("--output", type=Path, help="folder to write them to, as PIPELINE.yaml")
     return parser
 
 
@@ -129,7 +131,7 @@ def _compile(options: argparse.Namespace) -> int:
     from compaware.pipelines.client.generated import write_all
     from compaware.pipelines.client.specs import compiled_specs
 
-    return write_all(compiled_specs(), options.check, "compaware compile")
+    return write_all(compiled_specs(options.output), options.check, "compaware compile")
 
 
 def _document(options: argparse.Namespace) -> int:

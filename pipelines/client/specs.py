@@ -1,4 +1,4 @@
-"""Compiles the pipelines to the YAML that is checked in beside them."""
+"""Compiles the pipelines to the YAML that is checked in beside them, or to a folder of the user's."""
 
 import importlib
 import tempfile
@@ -10,9 +10,17 @@ from compaware.pipelines.client import catalog
 from compaware.pipelines.definition import notifying
 
 
-def compiled_specs() -> dict[Path, str]:
-    """What each pipeline's YAML file should hold."""
-    return {catalog.folder(name) / catalog.SPEC_NAME: compile_pipeline(name) for name in catalog.names()}
+def compiled_specs(output: Path | None = None) -> dict[Path, str]:
+    """What each pipeline's YAML file should hold.
+
+    Args:
+        output: The folder of all files, each called like its pipeline; the pipelines' own folders when None.
+    """
+    files = {
+        name: output / f"{name}.yaml" if output else catalog.folder(name) / catalog.SPEC_NAME
+        for name in catalog.names()
+    }
+    return {file: compile_pipeline(name) for name, file in files.items()}
 
 
 def compile_pipeline(name: str, notify: bool = False) -> str:

@@ -1,11 +1,45 @@
 """The READMEs of components and pipelines say what the interfaces say."""
 
-from compaware.pipelines.client.docs import component_names, component_readme, readmes
+import re
+from pathlib import Path
+
+import pytest
+
+from compaware.components.core.errors import UserError
+from compaware.pipelines.client import catalog
+from compaware.pipelines.client.docs import COMPONENTS, component_names, component_readme, readmes
 from compaware.pipelines.client.generated import write_all
+from compaware.pipelines.client.metadata import load_metadata
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_the_checked_in_readmes_are_fresh():
     assert [file for file, text in readmes().items() if file.read_text(encoding="utf-8") != text] == []
+
+
+def test_the_first_page_names_every_component_and_pipeline():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    named = [f"components/{name}" for name in component_names()] + [f"pipelines/{name}" for name in catalog.names()]
+    assert [name for name in named if f"]({name})" not in text] == []
+
+
+def test_what_a_catalogue_says_is_checked(tmp_path):
+    for folder in [*(COMPONENTS / name for name in component_names()), *map(catalog.folder, catalog.names())]:
+        assert load_metadata(folder).name == folder.name
+    good = (COMPONENTS / "data_prep" / "metadata.yaml").read_text(encoding="utf-8")
+    folder = tmp_path / "data_prep"
+    folder.mkdir()
+    for old, new, expected in (
+        ("stability: alpha", "stability: fine", "'stability' is \"fine\""),
+        (">=2.14.0", ">=2", "'dependencies.kubeflow.0.version'"),
+        ("name: Pipelines", "name: Spark", "it must name Pipelines"),
+        ("lastVerified: 2026", "lastSeen: 2026", "'lastVerified' is missing"),
+        ("name: data_prep", "name: prep", "'name' is prep, not its folder's"),
+    ):
+        (folder / "metadata.yaml").write_text(good.replace(old, new), encoding="utf-8")
+        with pytest.raises(UserError, match=re.escape(expected)):
+            load_metadata(folder)
 
 
 def test_every_artifact_and_parameter_is_described():

@@ -1,6 +1,7 @@
 """All four pipelines on this machine, as `make run` runs them."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import yaml
 from transformers import AutoModelForSequenceClassification
 
 from compaware.components.core.sample import LABEL_NAMES, sample_corpus
+from tests.docs.reading import GUIDES, OTHERS, blocks
 from tests.pipelines.conftest import INT8, SMALL, STUDENT, Finished, run_pipeline, run_two_steps
 
 
@@ -71,6 +73,15 @@ def test_the_models_load_without_our_code(two_step_run: Finished):
         assert AutoModelForSequenceClassification.from_pretrained(models / role).config.num_labels == 2
     assert (models / "int8" / "openvino_model.xml").is_file()
     assert (models / "int8" / "model_quantized.onnx").is_file()
+
+
+def test_code_in_the_documentation_works_on_what_a_run_leaves(two_step_run: Finished):
+    examples = [block for file in [*GUIDES, *OTHERS] for block in blocks(file) if block.uses_a_run]
+    assert len(examples) >= 2
+    for example in examples:
+        code = re.sub(r"runs/\w+", str(two_step_run.output), example.text)
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
 
 
 def test_what_kfp_says_stays_in_the_log(two_step_run: Finished):

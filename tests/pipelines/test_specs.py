@@ -194,17 +194,6 @@ def test_every_package_folder_is_in_the_distribution():
     assert set(settings["tool"]["setuptools"]["packages"]) == expected
 
 
-def test_every_component_says_what_it_is():
-    for file in (ROOT / "components").glob("*/component.py"):
-        metadata = yaml.safe_load((file.parent / "metadata.yaml").read_text(encoding="utf-8"))
-        assert set(metadata) == {"name", "stability", "dependencies", "tags"}
-        assert metadata["name"] == file.parent.name
-        assert metadata["stability"] in ("alpha", "beta", "stable")
-        assert all(isinstance(tag, str) for tag in metadata["tags"])
-        for dependencies in metadata["dependencies"].values():
-            assert all(set(entry) == {"name", "version"} for entry in dependencies)
-
-
 def test_kfp_interfaces_and_typed_configurations_agree():
     from compaware.pipelines import steps
     from compaware.pipelines.client.validation import config_class

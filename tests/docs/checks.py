@@ -1,0 +1,208 @@
+"""How each program's commands are checked: run where that is quick, else read by the program's own parser or files."""
+
+import argparse
+import contextlib
+import importlib
+import io
+import itertools
+import os
+import re
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import yaml
+
+from compaware.components import images
+from compaware.pipelines.client import local
+from compaware.pipelines.client.main import main
+from compaware.pipelines.client.validation import config_class
+from tests.docs.reading import ROOT, Block, Command, commands
+
+COMPONENT = re.compile(r"compaware\.components\.(\w+)")
+KUBECTL = {"apply", "auth can-i", "create configmap", "create secret", "port-forward", "set env"}
+IMAGES = {images.DATA, images.TRAINER, images.BENCHMARK, images.LAUNCHER}
+NO_SERVER = "no Kubeflow Pipelines server answers"
+
+
+class ReadError(Exception):
+    """Not an error: the program has read its arguments, and would begin."""
+
+
+class Checks:
+    """Checks commands as if they were typed in a folder, one after another.
+
+    Attributes:
+        monkeypatch: Of the test that checks.
+        folder: The folder.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path):
+        self.monkeypatch = monkeypatch
+        self.folder = folder
+        self._programs: dict[str, Callable[[Command], None]] = {
+            "argo": self._argo,
+            "compaware": self._compaware,
+            "docker": self._docker,
+            "export": lambda _: None,
+            "helm": self._helm,
+            "ip": lambda _: None,
+            "kfp": self._kfp,
+            "kubectl": self._kubectl,
+            "make": self._make,
+            "python": self._python,
+            "sudo": self._sudo,
+            "torchrun": self._torchrun,
+        }
+
+    def check(self, command: Command) -> None:
+        """Fails where the command is not one that works, or where its program is not known here."""
+        program = re.sub(r"^\.venv[\w-]*/bin/", "", command.words[0])
+        assert program in self._programs, f"tests/docs does not know how to check {command.words}"
+        self._programs[program](Command(command.variables, command.words[1:]))
+
+    def _make(self, command: Command) -> None:
+        words = [word for word in command.words if not word.endswith("=…")]
+        done = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+    def _compaware(self, command: Command) -> None:
+        """Everything is real up to the pipeline that would begin, or the server that would be asked."""
+        words = list(command.words)
+        if "--host" in words:
+            del words[words.index("--host") : words.index("--host") + 2]
+        self.monkeypatch.setattr(local, "run", _begin)
+        said = io.StringIO()
+        with pytest.raises((SystemExit, ReadError)) as ended, contextlib.redirect_stderr(said):
+            main(words)
+        if isinstance(ended.value, SystemExit) and ended.value.code != 0:
+            assert NO_SERVER in said.getvalue(), f"{words}: {said.getvalue()}"
+
+    def _python(self, command: Command) -> None:
+        first, *words = command.words
+        if first == "-m":
+            match = COMPONENT.fullmatch(words[0])
+            assert match, f"tests/docs does not know {words[0]}"
+            self._component(match[1], words[1:], is_run="--config" not in words)
+            return
+        if first.endswith("/VERSION/load.py"):
+            # Written when a model is published; the tests of that run it.
+            assert (ROOT / "components/publish/templates/load.py.j2").is_file()
+            return
+        file = self.folder / first
+        assert file.is_file(), f"there is no {first}"
+        if file.resolve().is_relative_to(ROOT):
+            self._read_only(lambda: runpy.run_path(str(file), run_name="__main__"), [first, *words])
+        else:
+            runpy.run_path(str(file), run_name="__main__")
+
+    def _component(self, name: str, words: list[str], is_run: bool) -> None:
+        def start() -> None:
+            runpy.run_module(f"compaware.components.{name}", run_name="__main__", alter_sys=True)
+
+        if is_run:
+            with self.monkeypatch.context() as patch:
+                patch.setattr(sys, "argv", [name, *words])
+                # A component's process ends at once, and this one is the tests'.
+                patch.setattr(os, "_exit", sys.exit)
+                with pytest.raises(SystemExit) as ended:
+                    start()
+            assert ended.value.code == 0
+            return
+        read = self._read_only(start, [name, *words])
+        config = config_class(name)
+        assert config is not None and read.config.is_file()
+        assert {word.partition("=")[0] for word in read.overrides} <= config.model_fields.keys()
+
+    def _read_only(self, start: Callable[[], Any], words: list[str]) -> argparse.Namespace:
+        """What argparse makes of a program's words; the program ends there."""
+        read = []
+        parse = argparse.ArgumentParser.parse_args
+
+        def parse_and_end(parser: argparse.ArgumentParser, *given: Any) -> None:
+            read.append(parse(parser, *given))
+            raise ReadError
+
+        with self.monkeypatch.context() as patch:
+            patch.setattr(sys, "argv", words)
+            patch.setattr(argparse.ArgumentParser, "parse_args", parse_and_end)
+            with pytest.raises(ReadError):
+                start()
+        return read[0]
+
+    def _torchrun(self, command: Command) -> None:
+        parser = importlib.import_module("torch.distributed.run").get_args_parser()
+        read = parser.parse_args(command.words)
+        words = [read.training_script, *read.training_script_args]
+        self._python(Command({}, ["-m", *words] if read.module else words))
+
+    def _kfp(self, command: Command) -> None:
+        program: Any = importlib.import_module("kfp.cli.cli").cli
+        words, context = command.words, None
+        while isinstance(program, click.Group):
+            context = click.Context(program, parent=context)
+            _, program, words = program.resolve_command(context, words)
+        context = program.make_context(program.name, words, parent=context)
+        packages = [value for key, value in context.params.items() if "package" in key and value]
+        assert packages and all((self.folder / file).is_file() for file in packages), packages
+
+    def _docker(self, command: Command) -> None:
+        if command.words[0] == "compose":
+            self._compose(command)
+            return
+        words = command.words
+        at = next(index for index, word in enumerate(words) if word.startswith("compaware/"))
+        assert words[at] in IMAGES
+        name = COMPONENT.fullmatch(words[at + 3])
+        assert words[at + 1 : at + 3] == ["python", "-m"] and name
+        config = config_class(name[1])
+        assert config is not None
+        assert {word.partition("=")[0] for word in words[at + 4 :]} <= config.model_fields.keys()
+
+    def _compose(self, command: Command) -> None:
+        file = ROOT / command.words[command.words.index("-f") + 1]
+        text = file.read_text(encoding="utf-8")
+        assert "run" in yaml.safe_load(text)["services"]
+        assert all(f"${{{name}" in text for name in command.variables), f"{file} does not read {command.variables}"
+        assert (ROOT / command.variables.get("CONFIG", "README.md")).is_file()
+
+    def _kubectl(self, command: Command) -> None:
+        words = [word for word in command.words if not word.startswith("-")]
+        words = words[1:] if command.words[0] == "-n" else words
+        assert words[0] in KUBECTL or " ".join(words[:2]) in KUBECTL, f"tests/docs does not know kubectl {words}"
+        if "-k" in command.words:
+            folder = command.words[command.words.index("-k") + 1]
+            assert (ROOT / folder / "kustomization.yaml").is_file()
+
+    def _helm(self, command: Command) -> None:
+        verb, _, chart, *options = command.words
+        assert verb in ("install", "template") and (ROOT / chart / "Chart.yaml").is_file()
+        values = yaml.safe_load((ROOT / chart / "values.yaml").read_text(encoding="utf-8"))
+        for before, word in itertools.pairwise(options):
+            if before == "--set":
+                part = values
+                for key in word.partition("=")[0].split("."):
+                    part = part[key]
+
+    def _argo(self, command: Command) -> None:
+        workflow = yaml.safe_load(
+            (ROOT / "manifests/argo/compaware.yaml").read_text(encoding="utf-8").split("---\n")[-1]
+        )
+        known = {entry["name"] for entry in workflow["spec"]["arguments"]["parameters"]}
+        assert f"{workflow['kind'].lower()}/{workflow['metadata']['name']}" in command.words
+        given = [word for before, word in itertools.pairwise(command.words) if before == "-p"]
+        assert {word.partition("=")[0] for word in given} <= known
+
+    def _sudo(self, command: Command) -> None:
+        for line in command.words[command.words.index("-c") + 1].split(";"):
+            for inner in commands(Block("", line)):
+                self.check(inner)
+
+
+def _begin(*_: Any, **__: Any) -> None:
+    raise ReadError
