@@ -138,7 +138,7 @@ def _evaluate(
     dataset = load_dataset_folder(dataset_folder)
     labels = dataset.labels(split)
     place = device().type if runtime == "torch" else "cpu"
-    predictor = open_runtime(model_folder, runtime, precision, threads, place)
+    predictor = open_runtime(model_folder, runtime, precision, threads, device=place)
     tokenizer = load_tokenizer(model_folder)
     progress = Progress("row", len(labels))
     logits: np.ndarray | None = None
