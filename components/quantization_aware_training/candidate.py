@@ -140,8 +140,8 @@ def agreement(first: np.ndarray, second: np.ndarray, problem_type: ProblemType) 
     """How well two sets of logits, (rows, labels), agree: part of equal decisions, or Pearson's r for regression."""
     if problem_type != "regression":
         multi_label = problem_type == "multi_label_classification"
-        decided = (decisions(logits, multi_label=multi_label) for logits in (first, second))
-        return float(np.equal(*decided).mean())
+        one, other = (decisions(logits, multi_label=multi_label) for logits in (first, second))
+        return float((one == other).mean())
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
     return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
