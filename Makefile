@@ -74,7 +74,7 @@ run: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-# Eleven families of models, each trained in INT8 and served: some 20 seconds each.
+# Eleven families of models and multi-label data, each through all stages: about a minute each.
 test-families: $(INSTALLED)
 	$(BIN)/python -m pytest $(PYTEST_ARGS) --dist load tests/families
 

@@ -1,12 +1,20 @@
 """Small real data, tokenizers and models that the tests share; a training on them takes seconds."""
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import torch
 
-from compaware.components.core.dataset import PreparedDataset, load_dataset_folder, write_dataset_folder
+from compaware.components.core.dataset import (
+    PreparedDataset,
+    ProblemType,
+    label_array,
+    load_dataset_folder,
+    write_dataset_folder,
+)
 from compaware.components.core.models import new_classifier, save_classifier
 from compaware.components.core.wordpiece import train_tokenizer
 
@@ -28,6 +36,7 @@ NEUTRAL = [
     "plot",
     "seemed",
 ]
+NUMBERS = ["one", "two", "three", "seven"]
 SMALL_BERT = {
     "model_type": "bert",
     "hidden_size": 32,
@@ -72,6 +81,30 @@ def similarity_rows(rows: int, seed: int) -> dict[str, list]:
     return table
 
 
+def topic_rows(rows: int, seed: int) -> dict[str, list]:
+    """Sentences that each have any of three topics, or none: praise, blame and numbers, each known by its words."""
+    rng = random.Random(seed)
+    words = (POSITIVE, NEGATIVE, NUMBERS)
+    labels = [[int(rng.random() < 0.35) for _ in words] for _ in range(rows)]
+    texts = []
+    for row in labels:
+        chosen = rng.choices(NEUTRAL, k=3)
+        for topic, has in zip(words, row, strict=True):
+            chosen += rng.choices(topic, k=2 * has)
+        rng.shuffle(chosen)
+        texts.append(" ".join(chosen))
+    return {"text": texts, "label": labels}
+
+
+KINDS: dict[str, tuple[Callable[[int, int], dict[str, list]], ProblemType, list[str], str]] = {
+    "sentiment": (sentiment_rows, "classification", [], "accuracy"),
+    "three_class": (three_class_rows, "classification", ["negative", "neutral", "positive"], "accuracy"),
+    # Pairs.
+    "similarity": (similarity_rows, "regression", [], "pearson"),
+    "topics": (topic_rows, "multi_label_classification", ["praise", "blame", "numbers"], "f1_micro"),
+}
+
+
 def make_dataset(
     folder: Path,
     train_rows: int = 256,
@@ -80,32 +113,35 @@ def make_dataset(
     label_names: tuple[str, ...] = ("negative", "positive"),
     seed: int = 0,
 ) -> PreparedDataset:
-    """Writes a Dataset artifact of a kind: `sentiment`, `three_class` or `similarity` (pairs, regression)."""
-    generate = {"sentiment": sentiment_rows, "three_class": three_class_rows, "similarity": similarity_rows}[kind]
-    regression = kind == "similarity"
-    names = [] if regression else list(label_names) if kind == "sentiment" else ["negative", "neutral", "positive"]
+    """Writes a Dataset artifact of a kind of `KINDS`; `label_names` are those of `sentiment`."""
+    generate, problem_type, names, metric = KINDS[kind]
     folder.mkdir(parents=True, exist_ok=True)
     write_dataset_folder(
         folder,
         {
-            "train": [pa.table(generate(train_rows, seed))],
-            "validation": [pa.table(generate(validation_rows, seed + 1))],
+            "train": [_table(generate(train_rows, seed))],
+            "validation": [_table(generate(validation_rows, seed + 1))],
         },
         task="custom",
-        problem_type="regression" if regression else "classification",
+        problem_type=problem_type,
         text_columns=["text"],
         label_column="label",
-        label_names=names,
-        metric="pearson" if regression else "accuracy",
+        label_names=list(label_names) if kind == "sentiment" else names,
+        metric=metric,
         source={"generated": "tests/tiny.py"},
         notes=[],
     )
     return load_dataset_folder(folder)
 
 
+def _table(rows: dict[str, list]) -> pa.Table:
+    labels = np.array(rows["label"])
+    return pa.table({**rows, "label": label_array(labels.astype(np.int8) if labels.ndim == 2 else labels)})
+
+
 def make_model(folder: Path, dataset: PreparedDataset, seed: int = 0, **config: object) -> Path:
     """Saves an untrained small BERT for the data, with a tokenizer that knows its words."""
     torch.manual_seed(seed)
-    tokenizer = train_tokenizer([" ".join(POSITIVE + NEGATIVE + NEUTRAL)] * 2, 200)
+    tokenizer = train_tokenizer([" ".join(POSITIVE + NEGATIVE + NEUTRAL + NUMBERS)] * 2, 200)
     save_classifier(new_classifier({**SMALL_BERT, **config}, dataset.manifest, tokenizer), tokenizer, folder)
     return folder

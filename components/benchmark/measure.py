@@ -21,7 +21,7 @@ from compaware.components.core.artifacts import size_bytes, write_text
 from compaware.components.core.classification import classification_facts
 from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
 from compaware.components.core.errors import UserError
-from compaware.components.core.metrics import compute_metrics
+from compaware.components.core.metrics import compute_metrics, f1_by_label
 from compaware.components.core.progress import Progress
 from compaware.components.core.sparsity.measure import compressed_bytes
 from compaware.components.core.summary import Summary
@@ -81,7 +81,7 @@ def _measure(
             worker.start_loading(limit if config.padded else None)
         for worker in workers:
             worker.receive()
-        metrics = [_score(worker, dataset, config.split, work) for worker in workers]
+        scores = [_score(worker, dataset, config.split, work) for worker in workers]
         rows = dataset.manifest.splits[config.split]
         timed = {size: _time(workers, size, rows, config) for size in config.batch_sizes}
         memory = [int(worker.ask(memory=True)["peak_bytes"]) for worker in workers]
@@ -93,7 +93,8 @@ def _measure(
             precision=task.precision,
             runtime=task.runtime,
             metric_name=dataset.manifest.metric,
-            metric=metrics[place],
+            metric=scores[place][0],
+            f1_by_label=scores[place][1],
             size_bytes=sum(size_bytes(file) for file in task.files),
             compressed_bytes=sum(compressed_bytes(file) for file in task.files),
             peak_memory_bytes=memory[place],
@@ -104,15 +105,16 @@ def _measure(
     ]
 
 
-def _score(worker: Worker, dataset: PreparedDataset, split: str, work: Path) -> float:
-    """The primary metric over the whole split, from the worker's own logits."""
+def _score(worker: Worker, dataset: PreparedDataset, split: str, work: Path) -> tuple[float, dict[str, float]]:
+    """The primary metric over the whole split, and F1 by label of multi-label data, from the worker's own logits."""
     file = _logits_file(work, worker.task.id)
     worker.ask(score=str(file), batch_size=_SCORING_BATCH)
     logits = np.load(file)
-    manifest = dataset.manifest
-    found = compute_metrics(manifest.metric, logits, dataset.labels(split))[manifest.metric]
+    manifest, labels = dataset.manifest, dataset.labels(split)
+    found = compute_metrics(manifest.metric, logits, labels)[manifest.metric]
     log.info("%s: %s %.4f", worker.task.id, manifest.metric, found)
-    return found
+    by_label = f1_by_label(logits, labels) if labels.ndim == 2 else []
+    return found, dict(zip(manifest.label_names, by_label, strict=False))
 
 
 def _logits_file(work: Path, identifier: str) -> Path:
@@ -151,6 +153,7 @@ def _data_facts(dataset: PreparedDataset, config: BenchmarkConfig, inputs: Input
         "metric": dataset.manifest.metric,
         "fingerprint": dataset.manifest.fingerprint,
         "median_length_tokens": float(np.median(inputs.lengths)),
+        "cut_rows": inputs.cut_rows,
     }
 
 

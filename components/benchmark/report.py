@@ -134,7 +134,7 @@ def _render(template: str, benchmark: Benchmark, summaries: dict[str, Summary], 
         data=benchmark.data,
         overview=_overview(benchmark),
         speeds=[_speed(benchmark, size) for size in benchmark.batch_sizes],
-        facts=list(_fact_tables(benchmark, summaries)),
+        facts=[*_label_table(benchmark), *_fact_tables(benchmark, summaries)],
         machine=_machine(benchmark),
         method=_method(benchmark),
         **more,
@@ -225,6 +225,18 @@ def _speed(benchmark: Benchmark, size: int) -> Table:
     )
 
 
+def _label_table(benchmark: Benchmark) -> Iterable[Table]:
+    """F1 of each label of multi-label data, of each model in its first runtime."""
+    models = list({item.name: item for item in reversed(benchmark.candidates)}.values())[::-1]
+    if models[0].f1_by_label:
+        yield Table(
+            "F1 by label",
+            ["label", *(title(item.name) for item in models)],
+            [[label, *(f"{item.f1_by_label[label]:.4f}" for item in models)] for label in models[0].f1_by_label],
+            [],
+        )
+
+
 def _fact_tables(benchmark: Benchmark, summaries: dict[str, Summary]) -> Iterable[Table]:
     for name, summary in summaries.items():
         for key, heading in _FACT_TABLES.items():
@@ -263,7 +275,7 @@ def _method(benchmark: Benchmark) -> list[str]:
         if settings["padded"]
         else f"Sentences keep their real lengths (cut at {settings['max_length_tokens']} tokens, median "
         f"{data['median_length_tokens']:.0f}); a batch is padded to its longest."
-    )
+    ) + f" {data['cut_rows']} of {data['rows']} rows are longer and were cut."
     return [
         f"Split {data['split']} of {data['task']}, {data['rows']} rows. {lengths}",
         "One process for each candidate, runtime and precision, with a fixed number of threads "

@@ -70,6 +70,7 @@ class Measured(BaseModel):
         runtime: torch (eager), openvino, onnxruntime or ipex.
         metric_name: The task's primary metric.
         metric: Its value over the whole split, from the logits of the same worker that was timed.
+        f1_by_label: F1 of each label of multi-label data, from the same logits; empty for other data.
         size_bytes: Of the files that this runtime reads.
         compressed_bytes: The same files after deflate (level 6): what zeros and INT8 save in transport.
         peak_memory_bytes: Highest resident memory of the worker process, from its start.
@@ -84,6 +85,7 @@ class Measured(BaseModel):
     runtime: Runtime
     metric_name: str
     metric: float
+    f1_by_label: dict[str, float] = {}
     size_bytes: int
     compressed_bytes: int
     peak_memory_bytes: int
@@ -108,7 +110,7 @@ class Benchmark(BaseModel):
 
     Attributes:
         machine: cpu, flags, threads, versions.
-        data: task, split, rows, fingerprint, metric, lengths in tokens.
+        data: task, split, rows, fingerprint, metric, lengths in tokens, rows that are cut.
         settings: How it was measured.
         allowed_loss: By how much the primary metric may fall below the FP32 model's.
         candidates: Every candidate in every runtime.

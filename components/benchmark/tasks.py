@@ -96,7 +96,8 @@ def _save_inputs(candidate: Candidate, split: pa.Table, max_length_tokens: int, 
     tokenizer = load_tokenizer(candidate.folder)
     rows = tokenize(split, tokenizer, max_length_tokens)
     names = [name for name in tokenizer.model_input_names if name in rows]
-    Inputs.from_rows({name: rows[name] for name in names}, tokenizer.pad_token_id or 0).save(file)
+    cut = sum(rows["cut"])
+    Inputs.from_rows({name: rows[name] for name in names}, cut, tokenizer.pad_token_id or 0).save(file)
 
 
 def _files(folder: Path, runtime: RuntimeName, precision: Precision) -> tuple[Path, ...]:

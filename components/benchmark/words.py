@@ -61,6 +61,7 @@ def sentences(benchmark: Benchmark) -> list[str]:
         *_sparse(benchmark),
         *_teacher(benchmark),
         *_bf16(benchmark),
+        *_cut(benchmark),
         *_tails(benchmark),
         *_unrest(benchmark),
     ]
@@ -194,6 +195,16 @@ def _bf16(benchmark: Benchmark) -> list[str]:
     if any(flag in benchmark.machine["flags"] for flag in _BF16_FLAGS):
         return []
     return ["BF16 was not measured: this CPU has no avx512_bf16 or AMX and would only emulate it."]
+
+
+def _cut(benchmark: Benchmark) -> list[str]:
+    cut, rows, length = benchmark.data["cut_rows"], benchmark.data["rows"], benchmark.settings["max_length_tokens"]
+    if not cut:
+        return []
+    return [
+        f"{cut} of {rows} rows are longer than {length} tokens and were cut: where their ends matter, raise "
+        "max_length_tokens."
+    ]
 
 
 def _tails(benchmark: Benchmark) -> list[str]:

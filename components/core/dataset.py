@@ -1,8 +1,9 @@
 """The Dataset artifact: Parquet splits with uniform columns, and a manifest that says what they are.
 
-Columns of every split: `text`, optionally `text_pair` (strings), and `label` (int64 class index, or float64 for
-regression). A split is one file or several, in row order (`train-00000-of-00002.parquet`), each of row groups of
-`GROUP_ROWS` rows, so that a split of any size is written and read a group at a time.
+Columns of every split: `text`, optionally `text_pair` (strings), and `label` (int64 class index, float64 for
+regression, or for multi-label data a list of int8, 0 or 1 for each label). A split is one file or several, in row order
+(`train-00000-of-00002.parquet`), each of row groups of `GROUP_ROWS` rows, so that a split of any size is written and
+read a group at a time.
 """
 
 import hashlib
@@ -24,7 +25,7 @@ MANIFEST = "manifest.json"
 GROUP_ROWS = 10_000
 # Row groups of a file.
 _FILE_GROUPS = 50
-ProblemType = Literal["classification", "regression"]
+ProblemType = Literal["classification", "multi_label_classification", "regression"]
 
 
 class Manifest(BaseModel):
@@ -32,10 +33,11 @@ class Manifest(BaseModel):
 
     Attributes:
         task: Name of the task, or `custom`.
-        problem_type: `classification` or `regression`.
+        problem_type: `classification` (one class a row), `multi_label_classification` (any number of labels a row) or
+            `regression`.
         text_columns: The one or two text columns' names in the source.
         label_column: The label column's name in the source.
-        label_names: Class names in index order; empty for regression.
+        label_names: Names of the classes or labels in index order; empty for regression.
         metric: Name of the primary metric (see `core.metrics`).
         splits: Rows of each split.
         fingerprint: SHA-256 of the columns and contents of all splits.
@@ -56,7 +58,7 @@ class Manifest(BaseModel):
 
     @property
     def num_labels(self) -> int:
-        """Width of a model's head: the number of classes, or 1 for regression."""
+        """Width of a model's head: the number of classes or labels, or 1 for regression."""
         return len(self.label_names) or 1
 
 
@@ -76,12 +78,16 @@ class PreparedDataset:
         return pa.concat_tables([pq.read_table(file) for file in self.files(name)])
 
     def labels(self, name: str) -> np.ndarray:
-        """Reads a split's labels alone: (rows,), int64 or float64.
+        """Reads a split's labels alone: (rows,), int64 or float64; for multi-label data (rows, labels), int8.
 
         Raises:
             UserError: There is no such split.
         """
-        return np.concatenate([pq.read_table(file, columns=["label"])["label"].to_numpy() for file in self.files(name)])
+        columns = [pq.read_table(file, columns=["label"])["label"].combine_chunks() for file in self.files(name)]
+        if self.manifest.problem_type == "multi_label_classification":
+            columns = [column.flatten() for column in columns]
+            return np.concatenate(columns).reshape(-1, self.manifest.num_labels)
+        return np.concatenate(columns)
 
     def group_count(self, name: str) -> int:
         """How many row groups of `GROUP_ROWS` rows a split has; the last one may have fewer."""
@@ -134,6 +140,13 @@ def load_dataset_folder(path: str | Path) -> PreparedDataset:
     return dataset
 
 
+def label_array(labels: np.ndarray) -> pa.Array:
+    """Labels, (rows,) or for multi-label data (rows, labels), as a split's column."""
+    if labels.ndim == 1:
+        return pa.array(labels)
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(labels).reshape(-1)), labels.shape[1])
+
+
 def write_dataset_folder(
     path: Path,
     splits: Mapping[str, Iterable[pa.Table]],
@@ -153,7 +166,7 @@ def write_dataset_folder(
         path: An existing folder to write into.
         splits: Split name to tables with the artifact's columns, its rows in order; each is read once.
         task: See `Manifest`, as for all that follow.
-        problem_type: Classification or regression.
+        problem_type: What the labels are.
         text_columns: Source names of the text columns.
         label_column: Source name of the label column.
         label_names: Class names in index order.

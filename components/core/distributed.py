@@ -43,6 +43,13 @@ def is_local_main() -> bool:
     return local_rank() == 0
 
 
+def device() -> "torch.device":
+    """Where this process computes: its GPU, or the CPU where torch sees none."""
+    import torch
+
+    return torch.device("cuda", local_rank()) if torch.cuda.is_available() else torch.device("cpu")
+
+
 def broadcast(value: Value) -> Value:
     """Gives every rank the value of rank 0."""
     if world_size() == 1:

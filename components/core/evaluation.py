@@ -43,11 +43,13 @@ class Evaluation:
         metrics: The data's primary metric first, then its companions.
         logits: float32, (rows, labels), in the split's row order.
         seconds: Time of the predictions alone, without loading and tokenizing.
+        device: `cpu`, or `cuda` for a PyTorch model where there is a GPU.
     """
 
     metrics: dict[str, float]
     logits: np.ndarray
     seconds: float
+    device: str
 
 
 def evaluate_folder(
@@ -126,6 +128,7 @@ def _evaluate(
     threads: int | None,
 ) -> Evaluation:
     from compaware.components.core.dataset import load_dataset_folder
+    from compaware.components.core.distributed import device
     from compaware.components.core.metrics import compute_metrics
     from compaware.components.core.models import load_tokenizer
     from compaware.components.core.progress import Progress
@@ -134,7 +137,8 @@ def _evaluate(
 
     dataset = load_dataset_folder(dataset_folder)
     labels = dataset.labels(split)
-    predictor = open_runtime(model_folder, runtime, precision, threads)
+    place = device().type if runtime == "torch" else "cpu"
+    predictor = open_runtime(model_folder, runtime, precision, threads, device=place)
     tokenizer = load_tokenizer(model_folder)
     progress = Progress("row", len(labels))
     logits: np.ndarray | None = None
@@ -151,4 +155,4 @@ def _evaluate(
             progress.update(done, f"{runtime} {precision}")
         group_start += table.num_rows
     assert logits is not None
-    return Evaluation(compute_metrics(dataset.manifest.metric, logits, labels), logits, seconds)
+    return Evaluation(compute_metrics(dataset.manifest.metric, logits, labels), logits, seconds, place)

@@ -73,8 +73,8 @@ def _replace(model: PreTrainedModel, layer: torch.nn.Module, forward: Any) -> bo
     layer.forward = MethodType(forward, layer)
     try:
         same = torch.allclose(_probe(model), wanted, rtol=1e-4, atol=1e-5)
-    except (RuntimeError, IndexError):
-        same = False  # The head reads other tokens, too.
+    except (RuntimeError, IndexError, TypeError, AttributeError):
+        same = False  # The head reads other tokens, too, or the layer is like those in its modules' names alone.
     if not same:
         del layer.forward
     return same

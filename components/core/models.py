@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from transformers import (
+    CONFIG_MAPPING,
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoConfig,
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -20,9 +22,11 @@ from transformers import (
 from compaware.components.core.artifacts import fingerprint_files
 from compaware.components.core.dataset import Manifest
 from compaware.components.core.errors import UserError
+from compaware.components.core.families import FAMILIES, why_not
 
 log = logging.getLogger(__name__)
 _WEIGHTS = "model.safetensors"
+_FAMILIES = ", ".join(FAMILIES)
 
 
 def load_classifier(source: str | Path, **options: Any) -> PreTrainedModel:
@@ -36,10 +40,11 @@ def load_classifier(source: str | Path, **options: Any) -> PreTrainedModel:
         UserError: There is no such model, its weights are missing, pickled or corrupt, or its code would have to
             come from the hub.
     """
-    _check_folder(source)
+    config = options.pop("config", None) or _load_config(source)
+    _require_classifier(config)
     try:
         model, info = AutoModelForSequenceClassification.from_pretrained(
-            str(source), use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options
+            str(source), config=config, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options
         )
     except SafetensorError as error:
         raise UserError(f"the weights of {source} are corrupt ({error}): save or download the model again") from error
@@ -82,12 +87,15 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     """Loads a tokenizer from a folder or a hub id.
 
     Raises:
-        UserError: There is none.
+        UserError: There is none, or it has no padding token, as those of decoders often have.
     """
     try:
-        return AutoTokenizer.from_pretrained(str(source))
+        tokenizer = AutoTokenizer.from_pretrained(str(source))
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"cannot load a tokenizer from {source}: {_first_line(error)}") from error
+    if tokenizer.pad_token_id is None:
+        raise UserError(f"the tokenizer of {source} has no padding token: set its pad_token and save it again")
+    return tokenizer
 
 
 def save_classifier(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
@@ -105,7 +113,7 @@ def new_classifier(config: dict[str, Any], manifest: Manifest, tokenizer: PreTra
         tokenizer: Gives the embedding its size.
 
     Raises:
-        UserError: `model_type` is missing or unknown, or the configuration is not one of its.
+        UserError: `model_type` is missing, unknown or has no classifier, or the configuration is not one of its.
     """
     values = dict(config)
     if "model_type" not in values:
@@ -114,8 +122,12 @@ def new_classifier(config: dict[str, Any], manifest: Manifest, tokenizer: PreTra
     if values["vocab_size"] < len(tokenizer):
         raise UserError(f"vocab_size {values['vocab_size']} is less than the tokenizer's {len(tokenizer)} tokens")
     values.setdefault("pad_token_id", tokenizer.pad_token_id)
+    family = values.pop("model_type")
+    if family not in CONFIG_MAPPING:
+        raise UserError(f"cannot build a model of the unknown model_type '{family}': choose one of {_FAMILIES}")
     try:
-        built = AutoConfig.for_model(values.pop("model_type"), **values)
+        built = AutoConfig.for_model(family, **values)
+        _require_classifier(built)
         set_labels(built, manifest)
         return AutoModelForSequenceClassification.from_config(built)
     except (ValueError, TypeError) as error:
@@ -137,6 +149,9 @@ def keep_layers(teacher: PreTrainedModel, layers: list[int]) -> PreTrainedModel:
         raise UserError(f"student_layers {layers} must name different layers of the teacher, 0 to {count - 1}")
     config = type(teacher.config).from_dict(teacher.config.to_dict())
     setattr(config, _layer_count_name(config), len(layers))
+    if getattr(config, "layer_types", None):
+        # Local and global attention, by layer.
+        config.layer_types = [config.layer_types[layer] for layer in layers]
     student = AutoModelForSequenceClassification.from_config(config)
     pattern = re.compile(re.escape(name) + r"\.(\d+)\.")
     weights = {}
@@ -150,14 +165,18 @@ def keep_layers(teacher: PreTrainedModel, layers: list[int]) -> PreTrainedModel:
 
 
 def encoder_layers(model: PreTrainedModel) -> tuple[str, int]:
-    """Name of the module list that holds the encoder's layers, and their number."""
-    expected = getattr(model.config, _layer_count_name(model.config))
+    """Name of the module list that holds the encoder's layers, and their number.
+
+    Raises:
+        UserError: There is none.
+    """
+    expected = getattr(model.config, _layer_count_name(model.config), None)
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.ModuleList) and len(module) == expected:
             return name, expected
-    raise UserError(
-        f"cannot find the encoder layers of a {model.config.model_type} model: give a student by id instead"
-    )
+    family = model.config.model_type
+    reason = why_not(family, "kept_layers") or "they are not in one list"
+    raise UserError(f"cannot take single layers of a {family} model ({reason}): give student or student_config instead")
 
 
 def set_labels(config: PreTrainedConfig, manifest: Manifest) -> None:
@@ -168,7 +187,8 @@ def set_labels(config: PreTrainedConfig, manifest: Manifest) -> None:
     else:
         config.id2label = dict(enumerate(manifest.label_names))
         config.label2id = {name: index for index, name in enumerate(manifest.label_names)}
-        config.problem_type = "single_label_classification"
+        multi_label = manifest.problem_type == "multi_label_classification"
+        config.problem_type = "multi_label_classification" if multi_label else "single_label_classification"
 
 
 def check_head(config: PreTrainedConfig, manifest: Manifest, role: str) -> None:
@@ -200,6 +220,13 @@ def _load_config(source: str | Path) -> PreTrainedConfig:
         return AutoConfig.from_pretrained(str(source))
     except (OSError, ValueError) as error:
         raise UserError(f"cannot load the configuration of {source}: {_first_line(error)}") from error
+
+
+def _require_classifier(config: PreTrainedConfig) -> None:
+    if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
+        raise UserError(
+            f"transformers has no text classifier of a {config.model_type} model: choose one of {_FAMILIES}"
+        )
 
 
 def _check_folder(source: str | Path) -> None:

@@ -8,12 +8,15 @@ import importlib.util
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
 from compaware.components.core import cpu, ipex
 from compaware.components.core.errors import UserError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 RuntimeName = Literal["torch", "openvino", "onnxruntime", "ipex"]
 Precision = Literal["fp32", "bf16", "int8", "int8_bf16"]
@@ -80,6 +83,7 @@ def open_runtime(
     precision: Precision = "fp32",
     threads: int | None = None,
     calibration: Sequence[dict[str, np.ndarray]] = (),
+    device: str = "cpu",
 ) -> Predictor:
     """Loads a model folder into a runtime.
 
@@ -89,6 +93,7 @@ def open_runtime(
         precision: `fp32` and `bf16` for weights in `model.safetensors`, `int8` and `int8_bf16` for INT8 files.
         threads: Threads of the runtime; those that this process may use when not given.
         calibration: For IPEX's INT8, batches of typical inputs; the others have their ranges in their files.
+        device: Where PyTorch computes; the others use the CPU.
 
     Raises:
         UserError: The folder has no file for this runtime and precision, or the file is corrupt.
@@ -96,7 +101,7 @@ def open_runtime(
     folder = Path(model_folder)
     count = threads or cpu.threads()
     if runtime == "torch" and precision in ("fp32", "bf16"):
-        return TorchPredictor(folder, precision == "bf16", count)
+        return TorchPredictor(folder, precision == "bf16", count, device)
     if runtime == "openvino":
         return OpenVinoPredictor(folder, precision, count)
     if runtime == "onnxruntime" and precision in ("fp32", "int8"):
@@ -113,12 +118,17 @@ def convert_fp32(model_folder: str | Path, destination: Path) -> None:
         model_folder: A Model artifact with `model.safetensors`.
         destination: An existing folder, which `open_runtime` then takes in place of the model's.
     """
+    from compaware.components.core.models import load_classifier
+
+    write_fp32_forms(load_classifier(model_folder), destination)
+
+
+def write_fp32_forms(model: "PreTrainedModel", destination: Path) -> None:
+    """Does so with a model that is loaded."""
     from compaware.components.core.int8.export import export_program, input_names, max_sequence_tokens
     from compaware.components.core.int8.onnx_form import save_onnx
     from compaware.components.core.int8.serve import save_openvino
-    from compaware.components.core.models import load_classifier
 
-    model = load_classifier(model_folder)
     program = export_program(model)
     save_openvino(program, destination / FP32_OPENVINO_FILE)
     save_onnx(program, input_names(model), max_sequence_tokens(model.config), destination / FP32_ONNX_FILE)
@@ -127,14 +137,14 @@ def convert_fp32(model_folder: str | Path, destination: Path) -> None:
 class TorchPredictor:
     """PyTorch, eager."""
 
-    def __init__(self, folder: Path, bf16: bool, threads: int):
+    def __init__(self, folder: Path, bf16: bool, threads: int, device: str):
         import torch
 
         from compaware.components.core.int8.export import input_names
         from compaware.components.core.models import load_classifier
 
         torch.set_num_threads(threads)
-        model = load_classifier(folder).eval()
+        model = load_classifier(folder).eval().to(device)
         self._model = model.to(torch.bfloat16) if bf16 else model
         self.input_names: Sequence[str] = input_names(model)
 
@@ -143,8 +153,9 @@ class TorchPredictor:
         import torch
 
         with torch.inference_mode():
-            output = self._model(**{name: torch.from_numpy(batch[name]) for name in self.input_names})
-        return output.logits.float().numpy()
+            inputs = {name: torch.from_numpy(batch[name]).to(self._model.device) for name in self.input_names}
+            output = self._model(**inputs)
+        return output.logits.float().cpu().numpy()
 
 
 class OpenVinoPredictor:

@@ -89,8 +89,8 @@ def sorted_batches(
 class Collator:
     """Makes a batch of tensors, padded to its longest row.
 
-    `labels` become int64 (classes) or float32 (regression), shape (batch,); `teacher_logits`, where the rows have
-    them, float32 of shape (batch, labels).
+    `labels` become int64 (classes) or float32 (regression), shape (batch,), or for multi-label data int64 of shape
+    (batch, labels); `teacher_logits`, where the rows have them, float32 of shape (batch, labels).
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase):

@@ -103,7 +103,7 @@ def train(
         UserError: A key of `training_arguments` is unknown or one that this project sets itself.
     """
     checkpoints = Checkpoints(workspace.work / "checkpoints", workspace.work_uri, workspace.identity)
-    precision, reason = cpu.choose_precision(options.precision)
+    precision, reason = _choose_precision(options.precision)
     arguments = build_arguments(options, checkpoints.folder, dataset.manifest.metric, precision)
     log.info("training on %d processes in %s: %s", world_size(), precision, reason)
     _set_threads(model)
@@ -140,6 +140,14 @@ def train(
         cut_rows=cut,
         history=_history(trainer.state.log_history),
     )
+
+
+def _choose_precision(asked: str) -> tuple[str, str]:
+    if asked != "auto" or not torch.cuda.is_available():
+        return cpu.choose_precision(asked)
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return "bf16", "the GPU computes BF16 in hardware"
+    return "fp32", "the GPU has no BF16 hardware"
 
 
 def _set_threads(model: torch.nn.Module) -> None:

@@ -29,7 +29,7 @@ def describe(manifest: Manifest, splits: dict[str, Split], lengths: Lengths) -> 
         `manifest`, `balance` (class or range, and its rows in each split), `lengths` and `examples`.
     """
     groups, names = _groups(manifest, splits)
-    rows = {split: np.bincount(found, minlength=len(names)).tolist() for split, found in groups.items()}
+    rows = {split: _count(found, len(names)).tolist() for split, found in groups.items()}
     balance = [
         {"name": name, "rows": {split: found[index] for split, found in rows.items()}}
         for index, name in enumerate(names)
@@ -57,7 +57,7 @@ def write_card(facts: dict[str, Any], folder: Path) -> None:
 
 
 def _groups(manifest: Manifest, splits: dict[str, Split]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The class of each row, or the range of targets that it falls in; and the names of these."""
+    """The class of each row, its labels as 0 and 1, or the range of its target; and the names of these."""
     labels = {name: split.labels for name, split in splits.items()}
     if manifest.label_names:
         return labels, manifest.label_names
@@ -68,14 +68,26 @@ def _groups(manifest: Manifest, splits: dict[str, Split]) -> tuple[dict[str, np.
     return groups, [f"{start:.3g} to {end:.3g}" for start, end in itertools.pairwise(edges)]
 
 
+def _count(groups: np.ndarray, names: int) -> np.ndarray:
+    return groups.sum(axis=0) if groups.ndim == 2 else np.bincount(groups, minlength=names)
+
+
 def _examples(train: Split, groups: np.ndarray, names: list[str]) -> list[dict[str, Any]]:
-    """The first rows of each class or range."""
+    """The first rows of each class, label or range."""
     each = max(1, min(_EXAMPLES_PER_CLASS, _EXAMPLES // len(names)))
-    firsts = (row for group in range(len(names)) for row in np.flatnonzero(groups == group)[:each].tolist())
-    rows = list(itertools.islice(firsts, _EXAMPLES))
+    members = (groups[:, group] == 1 if groups.ndim == 2 else groups == group for group in range(len(names)))
+    firsts = (row for found in members for row in np.flatnonzero(found)[:each].tolist())
+    rows = list(dict.fromkeys(itertools.islice(firsts, _EXAMPLES)))
     found = (row for table in train.take(np.sort(rows)).tables() for row in table.drop_columns("label").to_pylist())
     texts = dict(zip(sorted(rows), found, strict=True))
-    return [{"name": names[groups[row]], "texts": [_short(text) for text in texts[row].values()]} for row in rows]
+    return [
+        {"name": _names_of(groups[row], names), "texts": [_short(text) for text in texts[row].values()]} for row in rows
+    ]
+
+
+def _names_of(group: np.ndarray, names: list[str]) -> str:
+    """The name of a row's class or range, or those of its labels."""
+    return ", ".join(names[index] for index in (np.flatnonzero(group) if group.ndim else [group]))
 
 
 def _short(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -14,10 +15,20 @@ _DEFAULT_LABEL = "label"
 
 @dataclass(frozen=True)
 class Columns:
-    """Names in the source: one or two text columns, and the label's."""
+    """Names in the source.
+
+    Attributes:
+        text: One or two columns.
+        labels: The column of labels, or several of 0 and 1, which are called like the labels.
+    """
 
     text: list[str]
-    label: str
+    labels: list[str]
+
+    @property
+    def label(self) -> str:
+        """The name or names of the label's columns."""
+        return ", ".join(self.labels)
 
 
 def choose_columns(table: pa.Table, config: DataPrepConfig, task: Task | None) -> Columns:
@@ -31,26 +42,30 @@ def choose_columns(table: pa.Table, config: DataPrepConfig, task: Task | None) -
     Raises:
         UserError: A named column is missing, or it is not clear which columns hold the text.
     """
-    label = config.label_column or (task.label_column if task else _DEFAULT_LABEL)
-    if label not in table.column_names:
+    own = config.label_names or []
+    if config.problem_type == "multi_label_classification" and not config.label_column and own:
+        labels = own if set(own) <= set(table.column_names) else [_DEFAULT_LABEL]
+    else:
+        labels = [config.label_column or (task.label_column if task else _DEFAULT_LABEL)]
+    if labels[0] not in table.column_names:
         hint = "" if config.label_column else ": set label_column"
-        raise UserError(f"the training split has no column '{label}' (it has {_listed(table)}){hint}")
+        raise UserError(f"the training split has no column '{labels[0]}' (it has {_listed(table)}){hint}")
     missing = [name for name in config.text_columns if name not in table.column_names]
     if missing:
         raise UserError(f"the training split has no column '{missing[0]}' (it has {_listed(table)})")
-    return Columns(config.text_columns or _usual_text_columns(table, label, task), label)
+    return Columns(config.text_columns or _usual_text_columns(table, labels, task), labels)
 
 
-def _usual_text_columns(table: pa.Table, label: str, task: Task | None) -> list[str]:
+def _usual_text_columns(table: pa.Table, labels: list[str], task: Task | None) -> list[str]:
     usual = [task.text_columns] if task else []
     # A pair before its halves.
     usual += sorted({other.text_columns for other in TASKS.values()}, key=lambda names: (-len(names), names))
     for names in usual:
         if task and len(names) != len(task.text_columns):
             continue
-        if set(names) <= set(table.column_names) - {label}:
+        if set(names) <= set(table.column_names) - set(labels):
             return list(names)
-    others = [name for name in table.column_names if name != label]
+    others = [name for name in table.column_names if name not in labels]
     if len(others) != 1 or (task and len(task.text_columns) != 1):
         raise UserError(f"it is not clear which columns hold the text: set text_columns, from {', '.join(others)}")
     return others
@@ -63,21 +78,23 @@ def take_columns(tables: dict[str, pa.Table], columns: Columns) -> tuple[dict[st
         The tables, and notes about test splits that were left out for want of labels.
 
     Raises:
-        UserError: A split lacks a column, or a text is missing or is not text.
+        UserError: A split lacks a column, a text is missing or is not text, or a label of its own column is not 0 or 1.
     """
     taken, notes = {}, []
     for split, table in tables.items():
-        for name in [*columns.text, columns.label]:
+        for name in [*columns.text, *columns.labels]:
             if name in table.column_names:
                 continue
-            if split == "test" and name == columns.label:
+            if split == "test" and name in columns.labels:
                 notes.append(f"The test split has no column '{name}' and is left out.")
                 break
             raise UserError(f"the {split} split has no column '{name}' (it has {_listed(table)})")
         else:
             texts = [_text(table, name, split) for name in columns.text]
             named = dict(zip(("text", "text_pair"), texts, strict=False))
-            taken[split] = pa.table({**named, "label": table.column(columns.label)})
+            whole = len(columns.labels) == 1
+            label = table.column(columns.label) if whole else _join_labels(table, columns.labels, split)
+            taken[split] = pa.table({**named, "label": label})
     return taken, notes
 
 
@@ -90,6 +107,24 @@ def _text(table: pa.Table, name: str, split: str) -> pa.ChunkedArray:
         row = pc.index(column.is_null(), True).as_py() + 1
         raise UserError(f"row {row} of the {split} split has no text in '{name}': fill it in or leave the row out")
     return column
+
+
+def _join_labels(table: pa.Table, names: list[str], split: str) -> pa.Array:
+    """Columns of 0 and 1 as lists of the names of those that are 1."""
+    present = np.stack([_is_one(table.column(name), name, split) for name in names], axis=1)
+    ends = present.sum(axis=1).cumsum()
+    return pa.ListArray.from_arrays(np.append(0, ends).astype(np.int32), pa.array(names).take(present.nonzero()[1]))
+
+
+def _is_one(column: pa.ChunkedArray, name: str, split: str) -> np.ndarray:
+    """Whether each row has the label: (rows,) bool."""
+    texts = pc.utf8_lower(column.cast(pa.string()))
+    one, zero = (pc.is_in(texts, pa.array(values)) for values in (["1", "1.0", "true"], ["0", "0.0", "false"]))
+    wrong = pc.index(pc.or_(one, zero), False).as_py()
+    if wrong >= 0:
+        value = column[wrong].as_py()
+        raise UserError(f"row {wrong + 1} of the {split} split has '{value}' in '{name}': a label's column has 0 or 1")
+    return one.to_numpy()
 
 
 def _listed(table: pa.Table) -> str:

@@ -46,9 +46,9 @@ def data_prep(
         hub_config: Configuration of a hub data set.
         hub_revision: Branch, tag or commit of a hub data set.
         text_columns: The one or two columns of text.
-        label_column: The column of labels.
-        label_names: Class names in index order.
-        problem_type: classification or regression.
+        label_column: The column of labels; lists of labels are multi-label data.
+        label_names: Class names in index order; for multi-label data without label_column, columns of 0 and 1.
+        problem_type: classification, multi_label_classification or regression.
         max_train_rows: Keep at most these, stratified.
         max_validation_rows: Keep at most these, stratified.
         max_test_rows: Keep at most these, stratified.

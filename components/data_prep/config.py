@@ -28,14 +28,19 @@ class DataPrepConfig(ComponentConfig):
     text_columns: list[str] = Field(
         default_factory=list, max_length=2, description="The one or two columns of text; the task's by default."
     )
-    label_column: str | None = Field(default=None, description="The column of labels; 'label' by default.")
+    label_column: str | None = Field(
+        default=None, description="The column of labels; 'label' by default. A column of lists is multi-label data."
+    )
     label_names: list[str] | None = Field(
         default=None,
         min_length=2,
-        description="Class names in index order; by default the task's, or the labels themselves, sorted.",
+        description="Class names in index order; by default the task's, or the labels themselves, sorted. For "
+        "multi-label data without label_column: columns of these names that hold 0 or 1.",
     )
-    problem_type: Literal["classification", "regression"] | None = Field(
-        default=None, description="By default the task's; in own data, fractions are regression and the rest classes."
+    problem_type: Literal["classification", "multi_label_classification", "regression"] | None = Field(
+        default=None,
+        description="By default the task's; in own data, lists are multi-label, fractions regression and the rest "
+        "classes.",
     )
     max_train_rows: int | None = Field(default=None, ge=1, description="Keep at most these rows, stratified.")
     max_validation_rows: int | None = Field(default=None, ge=1, description="Keep at most these rows, stratified.")

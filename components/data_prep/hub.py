@@ -31,7 +31,7 @@ def read_hub(hub_id: str, config: str | None, revision: str | None) -> tuple[dic
     if splits["train"] is None:
         raise UserError(f"the data set '{hub_id}' has no split 'train': it has {', '.join(found)}")
     features = found[splits["train"]].features
-    label_names = {
-        name: list(feature.names) for name, feature in features.items() if isinstance(feature, datasets.ClassLabel)
-    }
+    # A list of labels has their names inside.
+    labels = {name: getattr(feature, "feature", feature) for name, feature in features.items()}
+    label_names = {name: list(label.names) for name, label in labels.items() if isinstance(label, datasets.ClassLabel)}
     return {split: found[name].with_format("arrow")[:] for split, name in splits.items() if name}, label_names

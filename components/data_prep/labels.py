@@ -1,12 +1,13 @@
-"""Labels as the artifact holds them: class indices with names in a stable order, or numbers."""
+"""Labels as the artifact holds them: indices or lists of them, with names in a stable order, or numbers."""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from compaware.components.core.dataset import ProblemType
 from compaware.components.core.errors import UserError
@@ -22,9 +23,10 @@ class Labels:
     """Encoded labels.
 
     Attributes:
-        problem_type: Classification or regression.
-        names: Class names in index order; empty for regression.
-        arrays: (rows,) int64 class indices or float64 numbers for each split.
+        problem_type: What the labels are.
+        names: Names of the classes or labels in index order; empty for regression.
+        arrays: For each split, (rows,) int64 class indices or float64 numbers, or for multi-label data (rows, labels)
+            int8 of 0 and 1.
         notes: What was left out or taken for granted.
     """
 
@@ -40,42 +42,50 @@ class _Column:
 
     Attributes:
         values: The labels that occur, in no order; one may be there in several spellings.
-        codes: (rows,) index into `values`.
+        codes: (entries,) index into `values`: one entry a row, or in a column of lists any number.
+        rows: (entries,) the row of each entry of a column of lists; None where entry and row are the same.
+        num_rows: Rows of a column of lists.
     """
 
     values: list[Any]
     codes: np.ndarray
+    rows: np.ndarray | None = None
+    num_rows: int = 0
 
     def find(self, wrong: Callable[[Any], bool]) -> tuple[int, Any] | None:
         """The number, from 1, and the label of the first row with a label that is wrong."""
-        rows = np.array([wrong(value) for value in self.values])[self.codes]
-        if not rows.any():
+        entries = np.flatnonzero(np.array([wrong(value) for value in self.values], bool)[self.codes])
+        if not len(entries):
             return None
-        row = int(rows.argmax())
-        return row + 1, self.values[self.codes[row]]
+        rows = entries if self.rows is None else self.rows[entries]
+        return int(rows.min()) + 1, self.values[self.codes[entries[rows.argmin()]]]
 
     def encode(self, encoded: Sequence[float], dtype: type[np.generic]) -> np.ndarray:
-        """(rows,) what each row's label is encoded as, given that for `values`."""
+        """(entries,) what each label is encoded as, given that for `values`."""
         return np.array(encoded, dtype)[self.codes]
 
 
 def encode_labels(
     columns: dict[str, pa.ChunkedArray], problem_type: ProblemType | None, label_names: list[str] | None
 ) -> Labels:
-    """Turns source labels into class indices or numbers.
+    """Turns source labels into class indices, lists of labels into zeros and ones, or labels into numbers.
 
     A test split in which every label is withheld is left out of the result.
 
     Args:
         columns: The label column of each split; `train` decides what the labels are.
-        problem_type: When None, fractions mean regression and anything else classes.
+        problem_type: When None, lists mean multi-label data, fractions regression and anything else classes.
         label_names: Class names in index order; labels are these names, or indices into them. When None, the labels
             of the training split are the names: integers in the order of numbers, texts in that of letters.
 
     Raises:
         UserError: A label is missing, out of range, not a number, or unknown in the training split.
     """
-    found, notes = _read(columns)
+    if problem_type is None and _has_lists(columns["train"]):
+        problem_type = "multi_label_classification"
+    found, notes = _read(columns, lists=problem_type == "multi_label_classification")
+    if problem_type == "multi_label_classification":
+        return _multi_label(found, label_names, notes)
     fractions = all(isinstance(value, float) for value in found["train"].values)
     if problem_type is None:
         problem_type = "regression" if fractions and not label_names else "classification"
@@ -91,12 +101,32 @@ def encode_labels(
     return Labels(problem_type, names, arrays, notes)
 
 
-def _read(columns: dict[str, pa.ChunkedArray]) -> tuple[dict[str, _Column], list[str]]:
+def _multi_label(found: dict[str, _Column], label_names: list[str] | None, notes: list[str]) -> Labels:
+    if not found["train"].values:
+        raise UserError("no row of the train split has a label: give lists of labels, some with one")
+    names, index = _classes(found["train"].values, label_names)
+    arrays = {}
+    for split, column in found.items():
+        array = np.zeros((column.num_rows, len(names)), np.int8)
+        array[column.rows, _indices(column, split, index, names, given=bool(label_names))] = 1
+        arrays[split] = array
+    train = arrays["train"].sum(axis=1)
+    unlabelled = f", {np.count_nonzero(train == 0)} have none" if (train == 0).any() else ""
+    note = f"Training rows have {train.mean():.2f} labels on average and {train.max()} at most{unlabelled}."
+    return Labels("multi_label_classification", names, arrays, [*notes, note])
+
+
+def _read(columns: dict[str, pa.ChunkedArray], *, lists: bool) -> tuple[dict[str, _Column], list[str]]:
     """Reads all labels; they are numbers only where all splits agree that they are."""
     found: dict[str, _Column] = {}
     notes = []
     for split, column in columns.items():
-        read = _distinct(column)
+        if lists and not _has_lists(column):
+            raise UserError(
+                f"the labels of the {split} split are {column.type}, not lists: name columns of 0 and 1 by "
+                "label_names, or another label_column"
+            )
+        read = _distinct_in_lists(column) if lists else _distinct(column)
         if split == "test" and all(value in _WITHHELD for value in read.values):
             notes.append("The test split has no labels and is left out.")
             continue
@@ -105,11 +135,28 @@ def _read(columns: dict[str, pa.ChunkedArray]) -> tuple[dict[str, _Column], list
             row, value = wrong
             if _is_missing(value):
                 raise UserError(f"row {row} of the {split} split has no label: fill it in or leave the row out")
-            raise UserError(f"row {row} of the {split} split has a {type(value).__name__} as its label")
+            hint = ": set problem_type=multi_label_classification" if isinstance(value, list) and not lists else ""
+            raise UserError(f"row {row} of the {split} split has a {type(value).__name__} as its label{hint}")
         found[split] = read
     values = [value for column in found.values() for value in column.values]
     read_as = iter(_numeric(values) or map(str, values))
-    return {split: _Column([next(read_as) for _ in read.values], read.codes) for split, read in found.items()}, notes
+    return {split: replace(read, values=[next(read_as) for _ in read.values]) for split, read in found.items()}, notes
+
+
+def _has_lists(column: pa.ChunkedArray) -> bool:
+    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    return any(is_kind(column.type) for is_kind in kinds)
+
+
+def _distinct_in_lists(column: pa.ChunkedArray) -> _Column:
+    lists = column.combine_chunks()
+    entries = pc.list_flatten(lists)
+    inside = _distinct(pa.chunked_array([entries])) if len(entries) else _Column([], np.empty(0, np.int32))
+    # A row without a list has one entry that is missing; a row with an empty one has none.
+    missing = np.flatnonzero(column.is_null().to_numpy())
+    values = [*inside.values, None] if len(missing) else inside.values
+    codes = np.append(inside.codes, np.full(len(missing), len(values) - 1, inside.codes.dtype))
+    return _Column(values, codes, np.append(pc.list_parent_indices(lists).to_numpy(), missing), len(column))
 
 
 def _distinct(column: pa.ChunkedArray) -> _Column:

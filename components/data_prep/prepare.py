@@ -114,6 +114,8 @@ def _metric(task: Task | None, labels: Labels) -> str:
     """The task's metric where it fits what the labels turned out to be."""
     if labels.problem_type == "regression":
         return "pearson"
+    if labels.problem_type == "multi_label_classification":
+        return "f1_micro"
     fits = (
         task is not None
         and task.problem_type == "classification"

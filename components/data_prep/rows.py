@@ -110,7 +110,9 @@ def _indices_in(values: np.ndarray, wanted: pa.Array) -> np.ndarray:
 
 
 def _count_conflicting(texts: np.ndarray, labels: np.ndarray) -> int:
-    """How many texts have several labels."""
+    """How many texts have several labels, or in multi-label data several sets of them."""
+    if labels.ndim == 2:
+        labels = np.unique(labels, axis=0, return_inverse=True)[1].reshape(-1)
     by_text = pa.table({"text": texts, "label": labels}).group_by("text")
     ranges = by_text.aggregate([("label", "min"), ("label", "max")])
     return int(np.count_nonzero(ranges["label_min"].to_numpy() != ranges["label_max"].to_numpy()))
@@ -147,9 +149,9 @@ def check_classes(splits: dict[str, Split], label_names: list[str]) -> None:
     """
     if not label_names:
         return
-    trained = np.unique(splits["train"].labels)
+    trained = _present(splits["train"].labels)
     for name, split in splits.items():
-        lacking = np.setdiff1d(split.labels, trained)
+        lacking = np.setdiff1d(_present(split.labels), trained)
         if len(lacking):
             raise UserError(
                 f"the {name} split has the class '{label_names[lacking[0]]}', which the training split lacks: add such "
@@ -159,8 +161,18 @@ def check_classes(splits: dict[str, Split], label_names: list[str]) -> None:
         raise UserError(f"the training split has only the class '{label_names[trained[0]]}': add rows of another")
 
 
+def _present(labels: np.ndarray) -> np.ndarray:
+    """The classes or labels that some row has, ascending."""
+    return np.flatnonzero(labels.any(axis=0)) if labels.ndim == 2 else np.unique(labels)
+
+
 def _strata(labels: np.ndarray) -> np.ndarray:
-    """The class of each row, or the range that its target falls in: (rows,) int64."""
+    """The class of each row, its rarest label (or that it has none), or the range of its target: (rows,) int64."""
+    if labels.ndim == 2:
+        # By rarest label, a label of few rows is in each part in its proportion; frequent ones are there by themselves.
+        rows = labels.sum(axis=0)
+        rarest = np.where(labels == 1, rows, rows.max() + 1).argmin(axis=1)
+        return np.where(labels.any(axis=1), rarest, labels.shape[1])
     if labels.dtype == np.int64:
         return labels
     order = labels.argsort(kind="stable").argsort(kind="stable")

@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from compaware.components.core.dataset import GROUP_ROWS
+from compaware.components.core.dataset import GROUP_ROWS, label_array
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Split:
     Attributes:
         texts: Columns `text` and, for pairs, `text_pair`, of any string type. As a rule it is memory-mapped, and never
             copied as a whole.
-        labels: (rows,) int64 class indices or float64 numbers.
+        labels: (rows,) int64 class indices or float64 numbers, or (rows, labels) int8 of 0 and 1.
         rows: (rows,) ascending indices into `texts`.
     """
 
@@ -48,5 +48,5 @@ class Split:
             if first < last:
                 here = batch if last - first == len(batch) else batch.take(pa.array(self.rows[first:last] - start))
                 texts = {name: here.column(name).cast(pa.string()) for name in here.schema.names}
-                yield pa.table({**texts, "label": self.labels[first:last]})
+                yield pa.table({**texts, "label": label_array(self.labels[first:last])})
             start = stop

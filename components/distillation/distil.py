@@ -21,6 +21,7 @@ from compaware.components.core.models import (
 from compaware.components.core.objectives import LogitObjective, Objective
 from compaware.components.core.soft_labels import load_soft_labels
 from compaware.components.core.summary import Summary
+from compaware.components.core.support import require_supported
 from compaware.components.core.training import train
 from compaware.components.core.workspace import Workspace
 from compaware.components.distillation.config import DistillationConfig
@@ -44,6 +45,7 @@ def run(config: DistillationConfig, workspace: Workspace) -> Summary:
     teacher_summary = Summary.load(config.teacher)
     set_seed(config.seed)
     student, tokenizer = build_student(config, dataset, workspace)
+    require_supported(student)
     objective = _objective(config, student, tokenizer)
     log.info("student: %s, %.1f million parameters", student.config.model_type, student.num_parameters() / 1e6)
     trained = train(
@@ -70,6 +72,7 @@ def run(config: DistillationConfig, workspace: Workspace) -> Summary:
         "student_parameters": student.num_parameters(),
         "teacher_parameters": teacher_summary.facts["parameters"],
         "student_size_bytes": size_bytes(workspace.output / "model.safetensors"),
+        "cut_rows": trained.cut_rows,
         "training_s": trained.seconds,
         "training_samples_per_s": trained.samples_per_s,
     }

@@ -20,7 +20,7 @@ def log_metrics(summary: Summary, artifact: Any) -> None:
 def log_classification(summary: Summary, artifact: Any) -> None:
     """Logs the confusion matrix and the ROC curve of a summary's facts to a `dsl.ClassificationMetrics` artifact.
 
-    What is None is left out: regression has neither, and more than two classes no curve.
+    What is None is left out: regression and multi-label data have neither, and more than two classes no curve.
     """
     confusion, roc = summary.facts.get("confusion_matrix"), summary.facts.get("roc")
     if confusion:

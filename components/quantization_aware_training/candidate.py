@@ -11,12 +11,13 @@ import torch
 from pydantic import BaseModel
 
 from compaware.components.core.artifacts import put_in_place, remove, size_bytes, write_text
+from compaware.components.core.dataset import ProblemType
 from compaware.components.core.evaluation import evaluate_folder
 from compaware.components.core.int8.export import max_sequence_tokens
 from compaware.components.core.int8.serve import save_forms
 from compaware.components.core.int8.statistics import mixed_precision
+from compaware.components.core.metrics import decisions
 from compaware.components.core.runtimes import ONNX_FILE, OPENVINO_FILE, RuntimeName
-from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
 from compaware.components.quantization_aware_training.inputs import Inputs
 
 RUNTIMES: tuple[RuntimeName, ...] = ("openvino", "onnxruntime")
@@ -34,7 +35,7 @@ class Served(BaseModel):
         metrics: Validation metrics.
         seconds: Time of the predictions.
         size_bytes: Size of what this runtime loads.
-        agreement: With the simulated INT8 graph: part of equal labels, or Pearson's r for regression.
+        agreement: With the simulated INT8 graph: part of equal decisions, or Pearson's r for regression.
     """
 
     metrics: dict[str, float]
@@ -110,7 +111,7 @@ def save_candidate(
     candidate = Candidate(
         name=name,
         made_in_s=made_in_s,
-        served={runtime: _measure(staged, runtime, simulated, inputs.config) for runtime in RUNTIMES},
+        served={runtime: _measure(staged, runtime, simulated, inputs) for runtime in RUNTIMES},
         mixed_precision=mixed_precision(graph),
         trials=trials,
     )
@@ -124,24 +125,23 @@ def deliver(folder: Path, output: Path) -> None:
     shutil.copytree(folder, output, ignore=shutil.ignore_patterns(_MEASURED), dirs_exist_ok=True)
 
 
-def _measure(
-    folder: Path, runtime: RuntimeName, simulated: Simulated, config: QuantizationAwareTrainingConfig
-) -> Served:
-    found = evaluate_folder(
-        folder, config.dataset, runtime=runtime, precision="int8", max_length_tokens=config.max_length_tokens
-    )
+def _measure(folder: Path, runtime: RuntimeName, simulated: Simulated, inputs: Inputs) -> Served:
+    length = inputs.config.max_length_tokens
+    found = evaluate_folder(folder, inputs.config.dataset, runtime=runtime, precision="int8", max_length_tokens=length)
     return Served(
         metrics=found.metrics,
         seconds=found.seconds,
         size_bytes=sum(size_bytes(folder / name) for name in _FILES[runtime]),
-        agreement=agreement(found.logits[simulated.rows], simulated.logits),
+        agreement=agreement(found.logits[simulated.rows], simulated.logits, inputs.dataset.manifest.problem_type),
     )
 
 
-def agreement(first: np.ndarray, second: np.ndarray) -> float:
-    """How well two sets of logits, (rows, labels), agree: part of equal labels, or Pearson's r for one output."""
-    if first.shape[1] > 1:
-        return float((first.argmax(-1) == second.argmax(-1)).mean())
+def agreement(first: np.ndarray, second: np.ndarray, problem_type: ProblemType) -> float:
+    """How well two sets of logits, (rows, labels), agree: part of equal decisions, or Pearson's r for regression."""
+    if problem_type != "regression":
+        multi_label = problem_type == "multi_label_classification"
+        one, other = (decisions(logits, multi_label=multi_label) for logits in (first, second))
+        return float((one == other).mean())
     if np.ptp(first) == 0 or np.ptp(second) == 0:
         return 0.0
     return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])

@@ -13,6 +13,7 @@ from compaware.components.core.int8.ptq import Batch, run_graph
 from compaware.components.core.models import check_head, load_classifier, load_tokenizer
 from compaware.components.core.progress import Progress
 from compaware.components.core.soft_labels import SoftLabels, load_soft_labels
+from compaware.components.core.support import require_supported
 from compaware.components.core.text import table_batches
 from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
 
@@ -51,6 +52,7 @@ class Inputs:
         dataset = load_dataset_folder(config.dataset)
         soft_labels = load_soft_labels(config.soft_labels, dataset) if config.soft_labels else None
         model = load_classifier(config.model)
+        require_supported(model)
         check_head(model.config, dataset.manifest, "model")
         rows = _sample(dataset.manifest.splits["validation"], _SIMULATED_ROWS, config.seed)
         return cls(config, dataset, model, load_tokenizer(config.model), soft_labels, rows)

@@ -124,7 +124,8 @@ def _qat(inputs: Inputs, workspace: Workspace) -> tuple[Candidate, Trained]:
     trained = trained.model_copy(update={"precision_reason": "fake-quantized operators have no BF16 form"})
     candidate = None
     if is_main():
-        model.eval()
+        # INT8 files are made and simulated on the CPU, wherever the training ran.
+        model.to("cpu").eval()
         simulated = Simulated(rows=inputs.simulated_rows, logits=inputs.simulate(model.graph))
         graph = convert_graph(model.graph)
         candidate = save_candidate("QAT", graph, simulated, started, inputs, workspace.work / "qat")
@@ -171,6 +172,8 @@ def _summarise(
         metrics |= {f"int8_{name}_{key}": value for key, value in each.metrics.items()}
         metrics |= {f"{name}_agreement": each.agreement, f"{name}_size_bytes": each.size_bytes}
     metrics |= {"size_bytes": served.size_bytes, "baseline_size_bytes": baseline_bytes, "criterion_passed": passed}
+    if trained:
+        metrics["cut_rows"] = trained.cut_rows
     facts = {
         "criterion": {
             "passed": passed,

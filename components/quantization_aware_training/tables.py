@@ -32,7 +32,7 @@ def tune_results(
     rows: list[dict[str, Any]] = [
         {
             "candidate": "Baseline FP32",
-            "runtime": "torch",
+            "runtime": "torch" if baseline.device == "cpu" else f"torch, {baseline.device}",
             "metric": criterion.baseline,
             "duration_s": baseline.seconds,
             "size_bytes": baseline_bytes,

@@ -39,6 +39,7 @@ from compaware.components.core.sparsity.patterns import parse_pattern, resolve_s
 from compaware.components.core.sparsity.pruner import GradualPruner
 from compaware.components.core.sparsity.selection import check_shapes
 from compaware.components.core.summary import Summary
+from compaware.components.core.support import require_supported
 from compaware.components.core.training import train
 from compaware.components.core.workspace import Workspace
 from compaware.components.sparsity_aware_training.config import SparsityAwareTrainingConfig
@@ -60,6 +61,7 @@ def run(config: SparsityAwareTrainingConfig, workspace: Workspace) -> Summary:
     set_seed(config.seed)
     source = bring_student(config, dataset, workspace) if config.student else config.model
     model, tokenizer = load_classifier(source), load_tokenizer(source)
+    require_supported(model)
     check_head(model.config, dataset.manifest, "model")
     names = list(prunable_parameters(model, config.exclude))
     lock = choose_lock(model, config)
@@ -81,7 +83,11 @@ def run(config: SparsityAwareTrainingConfig, workspace: Workspace) -> Summary:
     sparse = _evaluate(workspace.output, config)
     metrics = {f"baseline_{name}": value for name, value in baseline.items()}
     metrics |= {f"sparse_{name}": value for name, value in sparse.items()}
-    metrics |= {"training_s": trained.seconds, "training_samples_per_s": trained.samples_per_s}
+    metrics |= {
+        "cut_rows": trained.cut_rows,
+        "training_s": trained.seconds,
+        "training_samples_per_s": trained.samples_per_s,
+    }
     sizes, facts = broadcast(_measure(source, config, workspace, names, lock) if is_main() else ({}, {}))
     return Summary.create(
         "sparsity_aware_training", config, metrics | sizes, facts | {"training": trained.model_dump()}

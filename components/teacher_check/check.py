@@ -27,6 +27,7 @@ from compaware.components.core.models import (
 )
 from compaware.components.core.soft_labels import SoftLabelsKey, write_soft_labels
 from compaware.components.core.summary import Summary
+from compaware.components.core.support import require_supported
 from compaware.components.core.training import Trained, train
 from compaware.components.core.wordpiece import train_tokenizer
 from compaware.components.core.workspace import Workspace
@@ -60,6 +61,7 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
     needed = max(majority + LEAST_GAIN * (1 - majority), config.min_score if config.min_score is not None else -1.0)
     set_seed(config.seed)
     model, tokenizer, how = _load(config, dataset, workspace)
+    require_supported(model)
     answer_at_first_token(model)
     trained: Trained | None = None
     evaluation: Evaluation | None = None
@@ -79,6 +81,8 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
     soft_labels_s = time.monotonic() - started
     metrics = {f"teacher_{name}": value for name, value in evaluation.metrics.items()}
     metrics |= {"majority_score": majority, "fine_tuned": float(trained is not None), "soft_labels_s": soft_labels_s}
+    if trained:
+        metrics["cut_rows"] = trained.cut_rows
     facts = {
         "labels": how or "a new head",
         **classification_facts(dataset.manifest, evaluation.logits, labels),

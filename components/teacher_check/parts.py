@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from compaware.components.core import cpu
 from compaware.components.core.dataset import GROUP_ROWS, PreparedDataset
-from compaware.components.core.distributed import local_world_size, rank, world_size
+from compaware.components.core.distributed import device, local_world_size, rank, world_size
 from compaware.components.core.errors import UserError
 from compaware.components.core.int8.export import input_names
 from compaware.components.core.progress import Progress
@@ -59,7 +59,7 @@ class SoftLabelParts:
         """Makes this rank's parts, those that are not there yet.
 
         Args:
-            model: The teacher, with the weights that the key names.
+            model: The teacher, with the weights that the key names; moved to this process's device.
             tokenizer: Its tokenizer.
             batch_size: Rows in a batch; batches hold rows of similar length, of one part.
         """
@@ -69,7 +69,7 @@ class SoftLabelParts:
         if len(missing) < len(mine):
             log.info("soft labels: %d of %d parts of this rank are there", len(mine) - len(missing), len(mine))
         torch.set_num_threads(cpu.threads(local_world_size()))
-        model.eval()
+        model.to(device()).eval()
         names = input_names(model)
         progress, done = Progress("row", sum(self._rows(number) for number in missing)), 0
         for number, table in zip(missing, self._dataset.groups(self.key.split, missing), strict=True):

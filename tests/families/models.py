@@ -14,7 +14,7 @@ from compaware.components.core.wordpiece import train_tokenizer
 
 _VOCABULARY = 300
 _SPECIAL = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>"}
-_SMALL = {
+SMALL = {
     "hidden_size": 32,
     "num_hidden_layers": 2,
     "num_attention_heads": 2,
@@ -74,21 +74,21 @@ def _framed(tokenizer: Tokenizer) -> PreTrainedTokenizerBase:
     )
 
 
-FAMILIES: dict[str, tuple[Callable[[list[str]], PreTrainedTokenizerBase], dict[str, Any]]] = {
-    "bert": (_wordpiece, _SMALL),
+MODELS: dict[str, tuple[Callable[[list[str]], PreTrainedTokenizerBase], dict[str, Any]]] = {
+    "bert": (_wordpiece, SMALL),
     "distilbert": (
         _wordpiece_without_segments,
         {"dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64, "max_position_embeddings": 64},
     ),
-    "electra": (_wordpiece, {**_SMALL, "embedding_size": 16}),
-    "mpnet": (_wordpiece_without_segments, _SMALL),
-    "roberta": (_byte_level, {**_SMALL, "type_vocab_size": 1}),
-    "xlm-roberta": (_unigram, {**_SMALL, "type_vocab_size": 1}),
-    "albert": (_unigram, {**_SMALL, "embedding_size": 16}),
+    "electra": (_wordpiece, {**SMALL, "embedding_size": 16}),
+    "mpnet": (_wordpiece_without_segments, SMALL),
+    "roberta": (_byte_level, {**SMALL, "type_vocab_size": 1}),
+    "xlm-roberta": (_unigram, {**SMALL, "type_vocab_size": 1}),
+    "albert": (_unigram, {**SMALL, "embedding_size": 16}),
     "deberta-v2": (
         _unigram,
         {
-            **_SMALL,
+            **SMALL,
             "relative_attention": True,
             "pos_att_type": ["p2c", "c2p"],
             "position_biased_input": False,
@@ -97,15 +97,15 @@ FAMILIES: dict[str, tuple[Callable[[list[str]], PreTrainedTokenizerBase], dict[s
             "share_att_key": True,
         },
     ),
-    "modernbert": (_byte_level, {**_SMALL, "global_attn_every_n_layers": 2, "local_attention": 16}),
+    "modernbert": (_byte_level, {**SMALL, "global_attn_every_n_layers": 2, "local_attention": 16}),
     "gpt2": (_byte_level, {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 64}),
-    "qwen2": (_byte_level, {**_SMALL, "num_key_value_heads": 2}),
+    "qwen2": (_byte_level, {**SMALL, "num_key_value_heads": 2}),
 }
 
 
 def make_family(family: str, folder: Path, data: PreparedDataset) -> Path:
     """Saves a random classifier of a family for the data, with a tokenizer trained on its texts."""
-    train, config = FAMILIES[family]
+    train, config = MODELS[family]
     tokenizer = train(data.split("train")["text"].to_pylist())
     names = ("bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id")
     ids = {name: getattr(tokenizer, name) for name in names if getattr(tokenizer, name) is not None}

@@ -1,65 +1,209 @@
-"""Models of many families become INT8 and are served by both public runtimes with the answers of the trained graph."""
+"""Every stage with tiny models of many families: what `core.families` says of each is what happens."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from transformers import PreTrainedModel
 
 from compaware.components.core.dataset import PreparedDataset
+from compaware.components.core.errors import UserError
+from compaware.components.core.families import FAMILIES, LIMITS, REFUSED, STAGES
 from compaware.components.core.int8.convert import convert_graph
 from compaware.components.core.int8.export import input_names, max_sequence_tokens
 from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier
-from compaware.components.core.int8.ptq import Batch, run_graph
+from compaware.components.core.int8.ptq import Batch, quantize_after_training, run_graph
 from compaware.components.core.int8.serve import save_forms
 from compaware.components.core.int8.statistics import mixed_precision
-from compaware.components.core.models import load_classifier, load_tokenizer
+from compaware.components.core.models import load_classifier, load_tokenizer, new_classifier
 from compaware.components.core.runtimes import RuntimeName, open_runtime
-from compaware.components.core.text import sorted_batches
-from tests.families.models import FAMILIES, make_family
+from compaware.components.core.summary import Summary
+from compaware.components.core.support import conversion_failure, require_supported
+from compaware.components.core.text import table_batches
+from compaware.components.core.wordpiece import train_tokenizer
+from compaware.components.distillation import distil
+from compaware.components.distillation.config import DistillationConfig
+from compaware.components.sparsity_aware_training import sparsify
+from compaware.components.sparsity_aware_training.config import SparsityAwareTrainingConfig
+from compaware.components.teacher_check import check
+from compaware.components.teacher_check.config import TeacherCheckConfig
+from tests.families.models import MODELS, SMALL, make_family
+from tests.families.stages import run_component
 from tests.tiny import make_dataset
 
+# Better than chance by more than luck: half of the rows have either label.
+LEARNT = 0.7
 RUNTIMES: tuple[RuntimeName, ...] = ("onnxruntime", "openvino")
+TRAINING = {"learning_rate": 3e-3, "batch_size": 16, "max_length_tokens": 32}
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
-    return make_dataset(tmp_path_factory.mktemp("data"), 256, 48)
+    return make_dataset(tmp_path_factory.mktemp("data"), 320, 64)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_family_is_trained_in_int8_and_served(tmp_path: Path, data: PreparedDataset, family: str) -> None:
-    model = load_classifier(make_family(family, tmp_path / "fp32", data))
-    batches = _batches(tmp_path / "fp32", input_names(model), data)
-    trained = FakeQuantizedClassifier(model)
-    optimizer = torch.optim.AdamW(trained.parameters(), 3e-3)
-    # Until the answers differ from sentence to sentence by more than rounding does.
-    for _ in range(20):
-        for batch, labels in batches:
-            logits = trained(**{name: torch.from_numpy(value) for name, value in batch.items()}).logits
-            torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels)).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-    graph = convert_graph(trained.eval().graph)
-    counted = {row["op_type"]: row for row in mixed_precision(graph)}
-    assert all(counted[kind]["int8"] == counted[kind]["total"] > 0 for kind in ("Linear", "Embedding"))
-    (tmp_path / "int8").mkdir()
-    save_forms(graph, tmp_path / "int8", max_sequence_tokens(model.config))
-    expected = np.concatenate([run_graph(graph, batch) for batch, _ in batches])
-    for runtime in RUNTIMES:
-        predictor = open_runtime(tmp_path / "int8", runtime, "int8", threads=1)
-        answers = np.concatenate([predictor.predict(batch) for batch, _ in batches])
-        # Without VNNI sums of two products of bytes may saturate, so the numbers are near, not equal.
-        margins = (found[:, 1] - found[:, 0] for found in (answers, expected))
-        assert np.corrcoef(*margins)[0, 1] > 0.9, runtime
+class Stages:
+    """The stages of one family, in a folder.
+
+    Args:
+        family: Its name.
+        root: The folder.
+        data: The data.
+    """
+
+    def __init__(self, family: str, root: Path, data: PreparedDataset):
+        self._family, self._root, self._data = family, root, data
+        self._shared = {"dataset": data.path, **TRAINING}
+        self._soft = {"soft_labels": root / "soft"}
+
+    def teacher(self) -> None:
+        """A model of the family is fine-tuned, and writes soft labels."""
+        source = make_family(self._family, self._root / "source", self._data)
+        options = {"fine_tune_if_needed": True, "soft_labels_output": self._root / "soft", "epochs": 8}
+        summary = self._run(check, TeacherCheckConfig, "teacher", teacher=str(source), **options)
+        assert summary.metrics["teacher_accuracy"] > LEARNT
+
+    def kept_layers(self) -> None:
+        """The second of its two layers becomes a student."""
+        options = {"teacher": self._root / "teacher", "student_layers": [1], "epochs": 4, **self._soft}
+        summary = self._run(distil, DistillationConfig, "kept", **options)
+        assert summary.metrics["student_accuracy"] > LEARNT
+        assert load_classifier(self._root / "kept").fresh_parameters == []
+
+    def other_family(self) -> None:
+        """The next family, which has a tokenizer of its own, learns from it."""
+        families = list(FAMILIES)
+        other = families[(families.index(self._family) + 1) % len(families)]
+        student = make_family(other, self._root / "untrained", self._data)
+        options = {"teacher": self._root / "teacher", "student": str(student), "epochs": 8, **self._soft}
+        summary = self._run(distil, DistillationConfig, "other", **options)
+        assert summary.metrics["student_accuracy"] > LEARNT
+
+    def sparsity(self) -> None:
+        """Half of its encoder's weights become zero, and the rest goes on to work."""
+        options = {"model": self._root / "teacher", "target_sparsity": 0.5, "epochs": 2, **self._soft}
+        summary = self._run(sparsify, SparsityAwareTrainingConfig, "sparse", **options)
+        assert summary.metrics["sparsity"] == pytest.approx(0.5, abs=0.01)
+        assert summary.metrics["sparse_accuracy"] > LEARNT
+
+    def int8(self) -> None:
+        """It is quantized with and without training, and both runtimes answer as the trained graph does."""
+        folder, served = self._root / "teacher", self._root / "int8"
+        model = load_classifier(folder)
+        require_supported(model)
+        batches = _batches(folder, input_names(model), self._data)
+        inputs = [batch for batch, _ in batches]
+        tuned = quantize_after_training(model, inputs, lambda graph: _accuracy(graph, batches), 1.0, allowed_loss=0.3)
+        assert tuned.score > LEARNT
+        trained = FakeQuantizedClassifier(model)
+        _train_a_little(trained, batches)
+        graph = convert_graph(trained.eval().graph)
+        counted = {row["op_type"]: row for row in mixed_precision(graph)}
+        assert all(counted[kind]["int8"] == counted[kind]["total"] > 0 for kind in ("Linear", "Embedding"))
+        assert _accuracy(graph, batches) > LEARNT
+        served.mkdir()
+        save_forms(graph, served, max_sequence_tokens(model.config))
+        expected = np.concatenate([run_graph(graph, batch) for batch in inputs])
+        for runtime in RUNTIMES:
+            predictor = open_runtime(served, runtime, "int8", threads=1)
+            answers = np.concatenate([predictor.predict(batch) for batch in inputs])
+            # Without VNNI sums of two products of bytes may saturate, so the numbers are near, not equal.
+            margins = (found[:, 1] - found[:, 0] for found in (answers, expected))
+            assert np.corrcoef(*margins)[0, 1] > 0.9, runtime
+
+    def _run(self, module: Any, config_class: Any, output: str, **options: Any) -> Summary:
+        return run_component(module, config_class, output=self._root / output, **{**self._shared, **options})
 
 
 def _batches(folder: Path, names: list[str], data: PreparedDataset) -> list[tuple[Batch, np.ndarray]]:
     """The validation split in batches of different lengths, padded, with its labels."""
-    tokenizer = load_tokenizer(folder)
-    rows = data.split("validation")
-    encoded = dict(tokenizer(rows["text"].to_pylist()))
-    encoded.setdefault("token_type_ids", [[0] * len(ids) for ids in encoded["input_ids"]])
-    columns = {name: encoded[name] for name in names}
     labels = data.labels("validation")
-    return [(batch, labels[rows]) for rows, batch in sorted_batches(columns, 16, tokenizer.pad_token_id)]
+    found = table_batches(data.split("validation"), load_tokenizer(folder), names, 32, 16)
+    return [(batch, labels[rows]) for rows, batch in found]
+
+
+def _accuracy(graph: torch.fx.GraphModule, batches: list[tuple[Batch, np.ndarray]]) -> float:
+    right = [run_graph(graph, batch).argmax(axis=-1) == labels for batch, labels in batches]
+    return float(np.concatenate(right).mean())
+
+
+def _train_a_little(model: FakeQuantizedClassifier, batches: list[tuple[Batch, np.ndarray]]) -> None:
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-4)
+    for _ in range(4):
+        for batch, labels in batches:
+            logits = model(**{name: torch.from_numpy(value) for name, value in batch.items()}).logits
+            torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels)).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+def outcome(stage: Callable[[], None]) -> str | None:
+    """Why a stage refuses a family, None where it works."""
+    try:
+        stage()
+    except UserError as error:
+        return str(error)
+    return None
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_goes_through_the_stages_that_the_table_says(
+    tmp_path: Path, data: PreparedDataset, family: str
+) -> None:
+    stages = Stages(family, tmp_path, data)
+    found = {stage: outcome(getattr(stages, stage)) for stage in STAGES}
+    limits = LIMITS.get(family, {})
+    assert {stage for stage, reason in found.items() if reason} == set(limits), found
+    for stage, reason in limits.items():
+        assert reason in str(found[stage]) and "\n" not in str(found[stage])
+        assert not list(tmp_path.glob("*.work/checkpoints/*")), "refused after it was trained"
+
+
+def test_all_families_have_a_model_and_a_line_in_the_table() -> None:
+    assert set(MODELS) == set(FAMILIES)
+    assert set(LIMITS) <= set(FAMILIES)
+    assert all(set(stages) <= set(STAGES) for stages in LIMITS.values())
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "bart": {
+        "d_model": 32,
+        "encoder_layers": 1,
+        "decoder_layers": 1,
+        "encoder_attention_heads": 2,
+        "decoder_attention_heads": 2,
+        "encoder_ffn_dim": 32,
+        "decoder_ffn_dim": 32,
+        "eos_token_id": 3,
+    },
+    "fnet": SMALL,
+    "mamba": {"hidden_size": 32, "num_hidden_layers": 1},
+    "vit": {"hidden_size": 32, "num_hidden_layers": 1},
+    "camembert": SMALL,
+}
+
+
+def other(family: str, data: PreparedDataset) -> PreTrainedModel:
+    """A random classifier of a family that the table does not praise."""
+    tokenizer = train_tokenizer(data.split("train")["text"].to_pylist(), 100)
+    return new_classifier({"model_type": family, **OTHERS[family]}, data.manifest, tokenizer)
+
+
+@pytest.mark.parametrize("family", REFUSED)
+def test_a_family_that_cannot_be_served_is_refused_in_a_line_that_names_others(
+    data: PreparedDataset, family: str
+) -> None:
+    with pytest.raises(UserError, match=r"^[^\n]* choose one of bert, distilbert, [^\n]*$"):
+        require_supported(other(family, data))
+
+
+@pytest.mark.parametrize("family", ["bart", "fnet"])
+def test_what_is_refused_by_name_really_cannot_be_converted(data: PreparedDataset, family: str) -> None:
+    assert conversion_failure(other(family, data))
+
+
+def test_a_family_that_nobody_has_tried_passes_when_it_can_be_converted(data: PreparedDataset) -> None:
+    require_supported(other("camembert", data))

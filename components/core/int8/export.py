@@ -9,6 +9,8 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from compaware.components.core.first_token import answer_at_first_token
 
 _MAX_BATCH = 4096
+# Of models whose positions have no limit.
+_USUAL_POSITIONS = 512
 
 
 class LogitsOnly(torch.nn.Module):
@@ -48,7 +50,9 @@ def input_names(model: PreTrainedModel) -> list[str]:
 
 def max_sequence_tokens(config: PreTrainedConfig) -> int:
     """Longest sequence, in tokens, that a model's position embeddings allow."""
-    positions = int(getattr(config, "max_position_embeddings", 512))
+    positions = int(getattr(config, "max_position_embeddings", 0))
+    if positions <= 0:
+        return _USUAL_POSITIONS
     # RoBERTa and its kin count positions from pad_token_id + 1.
     return positions - 2 if "roberta" in config.model_type else positions
 

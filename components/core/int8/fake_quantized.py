@@ -3,6 +3,7 @@
 from typing import Any, Self
 
 import torch
+from torch.fx.node import map_aggregate
 from torchao.quantization.pt2e import disable_observer, enable_observer
 from torchao.quantization.pt2e.quantize_pt2e import prepare_qat_pt2e
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -67,6 +68,17 @@ class FakeQuantizedClassifier(torch.nn.Module):
         self.graph.apply(enable_observer if moves else disable_observer)
         return self
 
+    def _apply(self, fn: Any, recurse: bool = True) -> Self:
+        """Where the weights move, tensors that the graph makes follow: it was exported on the CPU."""
+        super()._apply(fn, recurse)
+        device = next(self.parameters()).device
+        for module in self.graph.modules():
+            if isinstance(module, torch.fx.GraphModule):
+                for node in module.graph.nodes:
+                    node.args, node.kwargs = _on_device((node.args, node.kwargs), device)
+                module.recompile()
+        return self
+
     def freeze_observers(self) -> None:
         """Keeps the ranges as they are, also in training, from now on."""
         self._observers_are_frozen = True
@@ -83,6 +95,11 @@ class FakeQuantizedClassifier(torch.nn.Module):
             elif node.target == _ATTENTION and attention > 0:
                 found.append((node, attention))
         return found
+
+
+def _on_device(arguments: Any, device: torch.device) -> Any:
+    """The same arguments of an operator, any device among them replaced."""
+    return map_aggregate(arguments, lambda value: device if isinstance(value, torch.device) else value)
 
 
 class FreezeObservers(TrainerCallback):

@@ -74,7 +74,7 @@ class GradualPruner(MaskLock):
             self.masks.update({name: weight.detach() != 0 for name, weight in weights.items()})
             file = _scores_file(args, state)
             if file.exists():
-                self._score.state = load_file(file)
+                self._score.state = load_file(file, device=str(next(kwargs["model"].parameters()).device))
         super().on_train_begin(args, state, control, **kwargs)
 
     def on_pre_optimizer_step(

@@ -79,7 +79,7 @@ def benchmark(
     """A complete benchmark of these candidates."""
     made = Benchmark(
         machine={"cpu": "Example CPU", "flags": list(flags), "threads": 2, "versions": {"torch": "2.13.0"}},
-        data={"task": "sst2", "split": "validation", "rows": 872, "median_length_tokens": 23.0},
+        data={"task": "sst2", "split": "validation", "rows": 872, "median_length_tokens": 23.0, "cut_rows": 0},
         settings={"rounds": 10, "time_budget_s": 60.0, "seed": 0, "padded": False, "max_length_tokens": 128},
         allowed_loss=allowed_loss,
         candidates=candidates,

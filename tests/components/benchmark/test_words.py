@@ -3,7 +3,7 @@
 import pytest
 
 from compaware.components.benchmark.phrases import listed, megabytes, more, points
-from compaware.components.benchmark.words import headline
+from compaware.components.benchmark.words import headline, sentences
 from tests.components.benchmark.synthetic import benchmark, family, measured
 
 
@@ -36,6 +36,13 @@ def test_int8_that_loses_accuracy_is_not_recommended():
     assert "No INT8 candidate stays within 1.0 points" in said(found)
     assert "the fastest runtime of the student" in said(found)
     assert "NOT within the allowed loss" in said(found)
+
+
+def test_cut_rows_are_said():
+    found = family()
+    assert "were cut" not in said(found)
+    found.data["cut_rows"] = 12
+    assert "12 of 872 rows are longer than 128 tokens and were cut" in " ".join(sentences(found))
 
 
 def test_a_tie_with_the_allowed_loss_is_kept():

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 
 from compaware.components.core.first_token import answer_at_first_token
-from tests.families.models import FAMILIES
+from tests.families.models import MODELS, SMALL
 
 # The others' last layers have another form, or their heads read other tokens than the first.
 CHANGED = {"bert", "distilbert", "electra", "roberta", "xlm-roberta"}
@@ -15,11 +15,11 @@ CHANGED = {"bert", "distilbert", "electra", "roberta", "xlm-roberta"}
 
 def classifier(family: str) -> PreTrainedModel:
     torch.manual_seed(0)
-    config = {**FAMILIES[family][1], "vocab_size": 50, "pad_token_id": 1, "num_labels": 3}
+    config = {**MODELS[family][1], "vocab_size": 50, "pad_token_id": 1, "num_labels": 3}
     return AutoModelForSequenceClassification.from_config(AutoConfig.for_model(family, **config)).eval()
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", MODELS)
 def test_logits_and_gradients_stay_the_same(family: str) -> None:
     plain = classifier(family)
     changed = copy.deepcopy(plain)
@@ -51,6 +51,16 @@ def test_a_head_that_reads_all_tokens_is_left_alone() -> None:
 
     model = classifier("bert")
     model.bert.pooler = MeanPooler()
+    ids = torch.arange(18).reshape(2, 9)
+    before = model(input_ids=ids).logits
+    assert not answer_at_first_token(model)
+    torch.testing.assert_close(model(input_ids=ids).logits, before)
+
+
+@pytest.mark.parametrize("family", ["convbert", "mobilebert"])
+def test_a_layer_whose_modules_are_only_called_like_bert_s_is_left_alone(family: str) -> None:
+    config = {**SMALL, "embedding_size": 32, "intra_bottleneck_size": 32, "true_hidden_size": 32, "vocab_size": 50}
+    model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(family, **config)).eval()
     ids = torch.arange(18).reshape(2, 9)
     before = model(input_ids=ids).logits
     assert not answer_at_first_token(model)

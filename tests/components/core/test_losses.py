@@ -22,6 +22,18 @@ def test_a_student_that_equals_its_teacher_has_no_soft_loss() -> None:
     torch.testing.assert_close(distillation_loss(logits, -logits, labels, 2, alpha=0), task_loss(logits, labels))
 
 
+def test_multi_label_distillation_is_a_binary_divergence_for_each_label() -> None:
+    torch.manual_seed(0)
+    student, teacher, labels = torch.randn(5, 3), torch.randn(5, 3), torch.randint(0, 2, (5, 3))
+    p, q = (teacher / 4).sigmoid(), (student / 4).sigmoid()
+    divergence = (p * (p / q).log() + (1 - p) * ((1 - p) / (1 - q)).log()).mean()
+    found = student.sigmoid()
+    cross_entropy = -torch.where(labels == 1, found, 1 - found).log().mean()
+    expected = 0.7 * 16 * divergence + 0.3 * cross_entropy
+    torch.testing.assert_close(distillation_loss(student, teacher, labels, temperature=4, alpha=0.7), expected)
+    assert distillation_loss(teacher, teacher, labels, temperature=2, alpha=1).item() == pytest.approx(0, abs=1e-6)
+
+
 def test_regression_mixes_squared_errors_to_teacher_and_truth() -> None:
     student, teacher, labels = torch.tensor([[1.0], [2.0]]), torch.tensor([[2.0], [2.0]]), torch.tensor([1.0, 4.0])
     expected = 0.5 * (1 + 0) / 2 + 0.5 * (0 + 4) / 2

@@ -14,6 +14,7 @@ from compaware.components.core.models import (
     load_tokenizer,
     new_classifier,
 )
+from tests.families.models import make_family
 from tests.tiny import SMALL_BERT, make_dataset, make_model
 
 
@@ -54,6 +55,27 @@ def test_kept_layers_hold_the_teachers_weights_in_order(model_folder: Path) -> N
         keep_layers(teacher, [1, 4])
 
 
+def test_kept_layers_keep_their_own_kind_of_attention(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", 8, 8)
+    teacher = load_classifier(make_family("modernbert", tmp_path / "teacher", data))
+    assert teacher.config.layer_types == ["full_attention", "sliding_attention"]
+    assert keep_layers(teacher, [1]).config.layer_types == ["sliding_attention"]
+
+
+def test_a_family_without_a_classifier_and_a_tokenizer_without_padding_are_refused(
+    tmp_path: Path, model_folder: Path
+) -> None:
+    tokenizer = load_tokenizer(model_folder)
+    config = json.loads((model_folder / "config.json").read_text())
+    (model_folder / "config.json").write_text(json.dumps({**config, "model_type": "vit"}))
+    with pytest.raises(UserError, match="no text classifier of a vit model: choose one of bert, "):
+        load_classifier(model_folder)
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(tmp_path / "tokenizer")
+    with pytest.raises(UserError, match="no padding token"):
+        load_tokenizer(tmp_path / "tokenizer")
+
+
 def test_a_student_with_the_wrong_number_of_labels_is_refused(tmp_path: Path, model_folder: Path) -> None:
     three = make_dataset(tmp_path / "three", 9, 9, kind="three_class")
     with pytest.raises(UserError, match="the student has 2 outputs, the data wants 3 classes"):
@@ -78,6 +100,7 @@ def test_an_encoder_without_a_head_gets_one_for_the_data(tmp_path: Path, model_f
     [
         ({"hidden_size": 32}, "no 'model_type'"),
         ({"model_type": "no_such"}, "cannot build a model"),
+        ({"model_type": "vit", "hidden_size": 32}, "no text classifier of a vit model"),
         ({**SMALL_BERT, "vocab_size": 3}, "less than the tokenizer's"),
         ({**SMALL_BERT, "hidden_size": 33}, "cannot build a model"),
     ],

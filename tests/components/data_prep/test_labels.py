@@ -101,6 +101,24 @@ def test_no_row_costs_a_python_object() -> None:
     assert peak < 12 * rows
 
 
+@pytest.mark.parametrize(
+    ("train", "options", "names", "expected"),
+    [
+        ([["up", "new"], [], ["new"]], {}, ["new", "up"], [[1, 1], [0, 0], [1, 0]]),
+        ([[10, 9], [9, 9], [10]], {}, ["9", "10"], [[1, 1], [1, 0], [0, 1]]),
+        ([[1], [0, 1]], {"label_names": ["a", "b"]}, ["a", "b"], [[0, 1], [1, 1]]),
+    ],
+)
+def test_lists_of_labels_are_zeros_and_ones(
+    train: list[Any], options: dict[str, Any], names: list[str], expected: list[list[int]]
+) -> None:
+    labels = _encode(train, **options)
+    assert (labels.problem_type, labels.names) == ("multi_label_classification", names)
+    assert labels.arrays["train"].tolist() == expected
+    assert labels.arrays["train"].dtype == np.int8
+    assert "labels on average" in labels.notes[-1]
+
+
 @pytest.mark.parametrize("withheld", [-1, None])
 def test_a_test_split_without_labels_is_left_out_with_a_note(withheld: int | None) -> None:
     columns = {"train": pa.chunked_array([[0, 1]]), "test": pa.chunked_array([pa.array([withheld, withheld])])}
@@ -117,7 +135,28 @@ def test_a_test_split_without_labels_is_left_out_with_a_note(withheld: int | Non
         (["a", "b"], ["b", "c"], {}, "row 2 of the validation split has the label 'c', which the training split lacks"),
         ([0, 1, 2], [0], {"label_names": ["a", "b"]}, r"row 3 of the train split has the label '2', .*out of range"),
         ([0, -1], [0], {"label_names": ["a", "b"]}, "label '-1', which is out of range"),
-        ([["a"], None], [["a"]], {}, "row 1 of the train split has a list as its label"),
+        ([["a"], None], [["a"]], {}, "row 2 of the train split has no label"),
+        ([["a"], ["b", None]], [["a"]], {}, "row 2 of the train split has no label"),
+        (
+            [["a"], ["b"]],
+            [["a"], ["b", "c"]],
+            {},
+            "row 2 of the validation split has the label 'c', which the training",
+        ),
+        (
+            [[0], [1, 2]],
+            [[0]],
+            {"label_names": ["a", "b"]},
+            r"row 2 of the train split has the label '2', .*out of range",
+        ),
+        ([[], []], [[]], {}, "no row of the train split has a label"),
+        ([["a"]], [["a"]], {"problem_type": "classification"}, "row 1 .* a list .*multi_label_classification"),
+        (
+            ["a"],
+            ["a"],
+            {"problem_type": "multi_label_classification"},
+            "labels of the train split are string, not lists",
+        ),
         ([None, {"a": 1}], [{"a": 1}], {}, "row 1 of the train split has no label"),
         ([Decimal(1)], [Decimal(1)], {}, "row 1 of the train split has a Decimal as its label"),
         (["a", "x"], ["a"], {"label_names": ["a", "b"]}, "label 'x', which is none of a, b"),

@@ -92,8 +92,10 @@ def test_alpha_one_learns_from_soft_labels_alone(tmp_path: Path, inputs: Inputs)
 def test_a_fresh_student_may_have_its_own_tokenizer(tmp_path: Path, inputs: Inputs) -> None:
     other = make_model(tmp_path / "other", inputs.data)
     options = {"student_layers": None, "student_config": {**SMALL_BERT, "hidden_size": 16}, "epochs": 8}
-    summary = distil(inputs.config(tmp_path, **options, student_tokenizer=str(other)))
+    summary = distil(inputs.config(tmp_path, **options, student_tokenizer=str(other), max_length_tokens=10))
     assert summary.metrics["student_accuracy"] > 0.8
+    tokens = load_tokenizer(other)(inputs.data.split("train")["text"].to_pylist())["input_ids"]
+    assert summary.metrics["cut_rows"] == sum(len(row) > 10 for row in tokens) > 0
     assert load_classifier(tmp_path / "student").config.hidden_size == 16
 
 

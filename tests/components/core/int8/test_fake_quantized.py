@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from compaware.components.core.int8.convert import convert_graph, fold_weights
 from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier
 from compaware.components.core.int8.ptq import run_graph
 from tests.components.core.int8.small_models import ARCHITECTURES, batch, build
+from tests.families.models import MODELS
 
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1])
 
@@ -50,6 +52,16 @@ def test_every_parameter_gets_a_gradient(architecture: str) -> None:
     model = FakeQuantizedClassifier(build(architecture))
     model(**as_tensors(0)).logits.sum().backward()
     assert [name for name, value in model.named_parameters() if value.grad is None] == []
+
+
+@pytest.mark.parametrize("family", ["roberta", "gpt2"])
+def test_the_graph_s_own_tensors_follow_the_weights_to_another_device(family: str) -> None:
+    config = AutoConfig.for_model(family, **MODELS[family][1], vocab_size=50, pad_token_id=1)
+    model = FakeQuantizedClassifier(AutoModelForSequenceClassification.from_config(config)).to("meta")
+    devices: set[torch.device] = set()
+    for node in model.graph.graph.nodes:
+        devices |= {value for value in (*node.args, *node.kwargs.values()) if isinstance(value, torch.device)}
+    assert devices == {torch.device("meta")}
 
 
 def test_dropout_is_the_model_s_own_in_training_and_none_in_evaluation(trained: FakeQuantizedClassifier) -> None:

@@ -1,0 +1,59 @@
+"""Refuses a model that could not be served in the end, before anything is trained."""
+
+import logging
+import tempfile
+from pathlib import Path
+
+from transformers import PreTrainedModel
+
+from compaware.components.core.distributed import broadcast, is_main
+from compaware.components.core.errors import UserError
+from compaware.components.core.families import FAMILIES, REFUSED
+from compaware.components.core.runtimes import write_fp32_forms
+
+log = logging.getLogger(__name__)
+# What the export and the converters stop with at a model that they cannot do, besides OpenVINO's own.
+_FAILURES = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError)
+
+
+def require_supported(model: PreTrainedModel) -> None:
+    """Checks that OpenVINO and onnxruntime can serve a classifier.
+
+    Families that the project's tests go through are known to work; a model of another is converted once, which takes
+    seconds for a small one.
+
+    Args:
+        model: The classifier; not changed. All ranks have it.
+
+    Raises:
+        UserError: It cannot be served; names the families that can.
+    """
+    family = model.config.model_type
+    if getattr(model.config, "pad_token_id", None) is None:
+        raise UserError(f"the {family} model has no pad_token_id, so it takes no batches: set it in its config.json")
+    if family in FAMILIES:
+        return
+    reason = REFUSED.get(family)
+    if reason is None and model.config.is_encoder_decoder:
+        reason = "sequence-to-sequence"
+    if reason is None:
+        reason = broadcast(conversion_failure(model) if is_main() else None)
+    if reason is not None:
+        raise UserError(f"{family} models cannot be served ({reason}): choose one of {', '.join(FAMILIES)}")
+
+
+def conversion_failure(model: PreTrainedModel) -> str | None:
+    """Converts a classifier for both runtimes: what they stop at, or None where they do not."""
+    # Takes a second, which families that are known to work need not wait for.
+    from openvino.frontend import OpConversionFailure
+
+    log.info(
+        "%s is none of the families that are known to work: trying whether it can be served", model.config.model_type
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            write_fp32_forms(model, Path(folder))
+        except (*_FAILURES, OpConversionFailure) as error:
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            return lines[0] if lines else type(error).__name__
+    return None
