@@ -85,7 +85,7 @@ def component_readme(name: str) -> str:
             ),
         ),
         "## By itself",
-        f"```\n{_commands(name, 'launcher' in parameters)}\n```",
+        f"```\n{_commands(name, 'launcher' in parameters and 'job' not in alone)}\n```",
         "The configuration, YAML or JSON, takes the parameters above up to `training_arguments`, and:"
         if "launcher" in parameters
         else "The configuration, YAML or JSON, takes the parameters above and:",
@@ -103,8 +103,8 @@ def pipeline_readme(name: str) -> str:
     tasks = catalog.tasks(spec)
     users: dict[str, list[str]] = {}
     for task in tasks.values():
-        for binding in task["inputs"].get("parameters", {}).values():
-            users.setdefault(binding["componentInputParameter"], []).append(catalog.component_of(task))
+        for name_in_pipeline in catalog.fed_by(spec, task).values():
+            users.setdefault(name_in_pipeline, []).append(catalog.component_of(task))
     links = [f"[{step}](../../components/{step})" for step in map(catalog.component_of, tasks.values())]
     return _page(
         name,

@@ -71,7 +71,8 @@ def dangling(spec: dict[str, Any], where: str, component: dict[str, Any]) -> lis
         for kind in ("parameters", "artifacts"):
             wanted = target.get("inputDefinitions", {}).get(kind, {})
             bound = task.get("inputs", {}).get(kind, {})
-            missing = {key for key, entry in wanted.items() if not entry.get("isOptional")} - bound.keys()
+            item = {task["parameterIterator"]["itemInput"]} if "parameterIterator" in task else set()
+            missing = {key for key, entry in wanted.items() if not entry.get("isOptional")} - bound.keys() - item
             problems += [f"{where}: {name} lacks {key}" for key in missing | (bound.keys() - wanted.keys())]
             problems += [
                 f"{where}: {name}.{key} comes from {binding}"
@@ -148,8 +149,9 @@ def test_every_parameter_is_documented(name):
 @pytest.mark.parametrize("name", PIPELINES)
 def test_pipelines_begin_with_the_data_and_the_teacher_and_end_measured(name):
     steps = [catalog.component_of(task) for task in catalog.tasks(catalog.spec(name)).values()]
-    assert steps[:2] == ["data_prep", "teacher_check"]
-    assert steps[-1] == ("accuracy_gate" if "quantization_aware_training" in steps else "benchmark")
+    assert [step for step in steps if step != "sweep_plan"][:2] == ["data_prep", "teacher_check"]
+    last = "accuracy_gate" if "quantization_aware_training" in steps else "benchmark"
+    assert steps[-1] == ("sweep_benchmark" if "sweep_plan" in steps else last)
 
 
 def test_every_package_folder_is_in_the_distribution():
