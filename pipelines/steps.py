@@ -13,6 +13,9 @@ from compaware.components.distillation.component import distillation
 from compaware.components.publish.component import publish
 from compaware.components.quantization_aware_training.component import quantization_aware_training
 from compaware.components.sparsity_aware_training.component import sparsity_aware_training
+from compaware.components.sweep_benchmark.component import sweep_benchmark
+from compaware.components.sweep_branch.component import sweep_branch
+from compaware.components.sweep_plan.component import sweep_plan
 from compaware.components.teacher_check.component import teacher_check
 from compaware.pipelines.definition import Step, same
 
@@ -120,19 +123,16 @@ SPARSIFY = Step(
     },
 )
 
-BENCHMARK = Step(
-    benchmark,
-    {
-        "benchmark_batch_sizes": "batch_sizes",
-        "benchmark_rounds": "rounds",
-        "benchmark_time_budget_s": "time_budget_s",
-        "benchmark_threads": "threads",
-        "benchmark_padded": "padded",
-        "max_length_tokens": "max_length_tokens",
-    },
-    cpu="4",
-    memory="16Gi",
-)
+_MEASURING = {
+    "benchmark_batch_sizes": "batch_sizes",
+    "benchmark_rounds": "rounds",
+    "benchmark_time_budget_s": "time_budget_s",
+    "benchmark_threads": "threads",
+    "benchmark_padded": "padded",
+    "max_length_tokens": "max_length_tokens",
+}
+
+BENCHMARK = Step(benchmark, _MEASURING, cpu="4", memory="16Gi")
 
 GATE = Step(accuracy_gate, {"on_accuracy_loss": "on_failure"})
 
@@ -151,4 +151,21 @@ PUBLISH = Step(
     cpu="4",
     memory="16Gi",
     cached=False,
+)
+
+PLAN_SWEEP = Step(sweep_plan, same("students", "temperatures"))
+
+SWEEP_BRANCH = Step(
+    sweep_branch,
+    same(
+        *("target_sparsities", "precisions", "alpha"),
+        *("sparsity_pattern", "sparsity_score", "sparsity_scope", "sparsity_epochs", "sparsity_learning_rate"),
+        *("quantization_mode", "max_metric_loss", "calibration_rows", "qat_epochs", "qat_learning_rate"),
+    )
+    | {"student_epochs": "epochs", "student_learning_rate": "learning_rate"}
+    | _SHARED_BY_TRAININGS,
+)
+
+SWEEP_BENCHMARK = Step(
+    sweep_benchmark, same("max_latency_ms", "max_size_mb", "min_accuracy") | _MEASURING, cpu="4", memory="24Gi"
 )

@@ -90,6 +90,35 @@ def accuracy_against_size(benchmark: Benchmark) -> str:
     return _svg(figure, f"{points[0][2].metric_name} against size", "size")
 
 
+def pareto(
+    points: Sequence[Point],
+    front: Sequence[Point],
+    benchmark: Benchmark,
+    axis: str,
+    limits: tuple[float | None, float | None],
+) -> str:
+    """Candidates by what they cost (log scale) and their metric, with a line along the Pareto front.
+
+    Args:
+        points: All candidates; better is left and up.
+        front: Those that no other beats in both.
+        benchmark: Where they come from.
+        axis: What they cost, and its unit.
+        limits: Highest cost and least metric that are asked for, drawn as dashed lines; None for no limit.
+    """
+    figure, axes = _scatter(points, benchmark, named=front)
+    steps = sorted((x, y) for x, y, _ in front)
+    axes.step([x for x, _ in steps], [y for _, y in steps], where="post", color=_MUTED, linewidth=1.4, zorder=2)
+    dashed = {"color": _MUTED, "linewidth": 1.2, "linestyle": (0, (4, 4)), "zorder": 1}
+    most, least = limits
+    if most is not None:
+        axes.axvline(most, **dashed)
+    if least is not None:
+        axes.axhline(least, **dashed)
+    axes.set_xlabel(f"{axis} (log scale)")
+    return _svg(figure, f"{points[0][2].metric_name} against {axis}", re.sub(r"\W+", "-", axis))
+
+
 def throughput_by_batch(benchmark: Benchmark) -> str:
     """Sentences a second at each batch size: the reference, and each model in its fastest runtime."""
     reference = benchmark.reference("teacher")
@@ -229,6 +258,7 @@ def _scatter(
     points: Sequence[Point],
     benchmark: Benchmark,
     hollow: Sequence[Point] = (),
+    named: Sequence[Point] = (),
 ) -> tuple[Figure, Axes]:
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(4.6, 3.6))
@@ -249,7 +279,7 @@ def _scatter(
         _metric_axis(axes, [y for _, y, _ in everything], points[0][2].metric_name)
         figure.set_layout_engine("tight")
         figure.draw_without_rendering()
-        _label(axes, points, everything)
+        _label(axes, named or points, everything)
         return figure, axes
 
 

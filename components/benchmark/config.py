@@ -1,7 +1,7 @@
 """Configuration of the benchmark."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
@@ -29,13 +29,9 @@ class Candidate(BaseModel):
     runtimes: tuple[Runtime, ...] | None = None
 
 
-class BenchmarkConfig(ComponentConfig):
-    """Measures all candidates side by side: latency, throughput, memory, size and accuracy."""
+class MeasuringOptions(BaseModel):
+    """How candidates are measured."""
 
-    dataset: Path = Field(description="Folder of a Dataset artifact.")
-    candidates: tuple[Candidate, ...] = Field(
-        min_length=1, description="Models to measure, each with name, role (teacher, student, int8, sparse) and folder."
-    )
     split: str = Field(default="validation", description="Split that accuracy and sequence lengths are taken from.")
     batch_sizes: tuple[PositiveInt, ...] = Field(default=(1, 8, 32), min_length=1, description="Sentences in a batch.")
     rounds: int = Field(default=10, ge=3, description="Times that all candidates take turns, if the time allows it.")
@@ -52,10 +48,23 @@ class BenchmarkConfig(ComponentConfig):
     seed: int = Field(default=0, ge=0, description="Seed of the sentences' order and of the candidates' turns.")
 
     @model_validator(mode="after")
-    def _names_differ(self) -> "BenchmarkConfig":
+    def _batch_sizes_differ(self) -> Self:
+        if len(set(self.batch_sizes)) < len(self.batch_sizes):
+            raise ValueError("batch_sizes must differ from one another")
+        return self
+
+
+class BenchmarkConfig(ComponentConfig, MeasuringOptions):
+    """Measures all candidates side by side: latency, throughput, memory, size and accuracy."""
+
+    dataset: Path = Field(description="Folder of a Dataset artifact.")
+    candidates: tuple[Candidate, ...] = Field(
+        min_length=1, description="Models to measure, each with name, role (teacher, student, int8, sparse) and folder."
+    )
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
         names = [candidate.name for candidate in self.candidates]
         if len(set(names)) < len(names):
             raise ValueError("candidates must have different names")
-        if len(set(self.batch_sizes)) < len(self.batch_sizes):
-            raise ValueError("batch_sizes must differ from one another")
         return self

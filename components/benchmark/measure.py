@@ -36,23 +36,34 @@ log = logging.getLogger(__name__)
 
 def run(config: BenchmarkConfig, workspace: Workspace) -> Summary:
     """Measures, writes `benchmark.json`, `report.html` and `report.md`, and prints every candidate's figures."""
+    benchmark, summaries = measure(config, workspace.work)
+    benchmark.recommended = words.recommend(benchmark)
+    benchmark.words = words.sentences(benchmark)
+    write_text(workspace.output / FILE_NAME, benchmark.model_dump_json(indent=2) + "\n")
+    write_text(workspace.output / "report.html", render_html(benchmark, summaries))
+    write_text(workspace.output / "report.md", render_markdown(benchmark, summaries))
+    facts = _facts(benchmark, load_dataset_folder(config.dataset), config, workspace.work)
+    print_figures(benchmark, facts["headline"])
+    return Summary.create("benchmark", config, flat_metrics(benchmark), facts)
+
+
+def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, Summary]]:
+    """Measures all candidates.
+
+    Args:
+        config: What to measure, and how.
+        work: Folder for inputs, converted forms and logs.
+
+    Returns:
+        The figures, with nothing recommended yet, and the candidates' own summaries by name.
+
+    Raises:
+        UserError: The split is empty, or a candidate does not fit the data or cannot be measured.
+    """
     dataset = load_dataset_folder(config.dataset)
     if not dataset.manifest.splits.get(config.split):
         raise UserError(f"split '{config.split}' of {config.dataset} is empty or missing: choose another")
     summaries = load_summaries({candidate.name: candidate.folder for candidate in config.candidates})
-    benchmark = _benchmark(config, dataset, summaries, workspace.work)
-    write_text(workspace.output / FILE_NAME, benchmark.model_dump_json(indent=2) + "\n")
-    write_text(workspace.output / "report.html", render_html(benchmark, summaries))
-    write_text(workspace.output / "report.md", render_markdown(benchmark, summaries))
-    _print(benchmark)
-    return Summary.create(
-        "benchmark", config, flat_metrics(benchmark), _facts(benchmark, dataset, config, workspace.work)
-    )
-
-
-def _benchmark(
-    config: BenchmarkConfig, dataset: PreparedDataset, summaries: dict[str, Summary], work: Path
-) -> Benchmark:
     threads = config.threads or cpu.threads()
     log.info("%d threads for every runtime, on %s (%s)", threads, cpu.model_name(), ", ".join(cpu.flags()))
     limit = longest_input(config)
@@ -66,9 +77,7 @@ def _benchmark(
         candidates=_measure(tasks, threads, limit, dataset, config, work),
     )
     benchmark.fill_ratios()
-    benchmark.recommended = words.recommend(benchmark)
-    benchmark.words = words.sentences(benchmark)
-    return benchmark
+    return benchmark, summaries
 
 
 def _measure(
@@ -207,7 +216,7 @@ def flat_metrics(benchmark: Benchmark) -> dict[str, float]:
     return found
 
 
-def _print(benchmark: Benchmark) -> None:
+def print_figures(benchmark: Benchmark, headline: str) -> None:
     """The figures in the lines that other tools of this kind print, then what they say."""
     for item in benchmark.candidates:
         for size, batch in item.batches.items():
@@ -216,6 +225,6 @@ def _print(benchmark: Benchmark) -> None:
             print(f"Final Eval {item.metric_name} Accuracy: {item.metric:.4f}")
             print(f"Latency: {batch.p50_ms:.3f} ms")
             print(f"Throughput: {batch.samples_per_s:.1f} samples/sec", flush=True)
-    print(words.headline(benchmark))
+    print(headline)
     for sentence in benchmark.words:
         print(f"- {sentence}", flush=True)

@@ -61,6 +61,21 @@ class Gallery:
     drawings: list[Markup]
 
 
+@dataclass(frozen=True)
+class Parts:
+    """What differs between reports.
+
+    Attributes:
+        headline: The title.
+        overview: The first table.
+        facts: The last tables.
+    """
+
+    headline: str
+    overview: Table
+    facts: list[Table]
+
+
 def render_html(benchmark: Benchmark, summaries: dict[str, Summary]) -> str:
     """The report as a page without scripts, styles or images from elsewhere.
 
@@ -68,20 +83,18 @@ def render_html(benchmark: Benchmark, summaries: dict[str, Summary]) -> str:
         benchmark: Complete, with recommendation and words.
         summaries: Of those candidates that have one, by name.
     """
+    assert benchmark.recommended is not None
     drawings = [
         charts.accuracy_against_latency(benchmark, benchmark.batch_sizes[0]),
         charts.accuracy_against_size(benchmark),
         charts.throughput_by_batch(benchmark),
     ]
-    return _render(
-        "report.html.j2",
+    return render_page(
         benchmark,
-        summaries,
-        charts=[Markup(drawing) for drawing in drawings],
-        galleries=_galleries(benchmark, summaries),
-        cards=_cards(benchmark),
-        shapes=sorted({item.runtime for item in benchmark.candidates}),
-        roles=list(dict.fromkeys(item.role for item in benchmark.candidates)),
+        drawings,
+        _galleries(benchmark, summaries),
+        cards(benchmark, benchmark.by_id(benchmark.recommended.id)),
+        _parts(benchmark, summaries),
     )
 
 
@@ -116,10 +129,37 @@ def _galleries(benchmark: Benchmark, summaries: dict[str, Summary]) -> list[Gall
 
 def render_markdown(benchmark: Benchmark, summaries: dict[str, Summary]) -> str:
     """The report as Markdown tables, without raw HTML."""
-    return _render("report.md.j2", benchmark, summaries)
+    return render_text(benchmark, _parts(benchmark, summaries))
 
 
-def _render(template: str, benchmark: Benchmark, summaries: dict[str, Summary], **more: Any) -> str:
+def _parts(benchmark: Benchmark, summaries: dict[str, Summary]) -> Parts:
+    return Parts(
+        headline(benchmark), _overview(benchmark), [*_label_table(benchmark), *_fact_tables(benchmark, summaries)]
+    )
+
+
+def render_page(
+    benchmark: Benchmark, drawings: list[str], galleries: list[Gallery], large: list[Card], parts: Parts
+) -> str:
+    """The page of a report: charts (SVG) and figures in large type above the tables, more charts between them."""
+    return _render(
+        "report.html.j2",
+        benchmark,
+        parts,
+        charts=[Markup(drawing) for drawing in drawings],
+        galleries=galleries,
+        cards=large,
+        shapes=sorted({item.runtime for item in benchmark.candidates}),
+        roles=list(dict.fromkeys(item.role for item in benchmark.candidates)),
+    )
+
+
+def render_text(benchmark: Benchmark, parts: Parts) -> str:
+    """The Markdown of a report."""
+    return _render("report.md.j2", benchmark, parts)
+
+
+def _render(template: str, benchmark: Benchmark, parts: Parts, **more: Any) -> str:
     environment = Environment(
         loader=PackageLoader("compaware.components.benchmark"),
         autoescape=".html" in template,
@@ -129,42 +169,42 @@ def _render(template: str, benchmark: Benchmark, summaries: dict[str, Summary], 
     )
     environment.filters["cell"] = lambda text: " ".join(text.split()).replace("|", "\\|")
     return environment.get_template(template).render(
-        headline=headline(benchmark),
+        headline=parts.headline,
         words=benchmark.words,
         data=benchmark.data,
-        overview=_overview(benchmark),
+        overview=parts.overview,
         speeds=[_speed(benchmark, size) for size in benchmark.batch_sizes],
-        facts=[*_label_table(benchmark), *_fact_tables(benchmark, summaries)],
+        facts=parts.facts,
         machine=_machine(benchmark),
         method=_method(benchmark),
         **more,
     )
 
 
-def _cards(benchmark: Benchmark) -> list[Card]:
-    assert benchmark.recommended is not None
-    chosen, size = benchmark.by_id(benchmark.recommended.id), benchmark.batch_sizes[0]
+def cards(benchmark: Benchmark, chosen: Measured) -> list[Card]:
+    """A candidate's figures in large type, against the teacher's where there is one."""
+    size = benchmark.batch_sizes[0]
     batch = chosen.batches[size]
-    cards = [Card("serve", title(chosen.name), runs_in(chosen))]
+    found = [Card("serve", title(chosen.name), runs_in(chosen))]
     teacher = benchmark.reference("teacher")
     if teacher and batch.ratio_to_teacher is not None:
         low, high = batch.spread["ratio_to_teacher"]
-        cards.append(
+        found.append(
             Card(
                 f"speed, batch {size}",
                 f"{batch.ratio_to_teacher:.1f}x",
                 f"over the {title(teacher.name)} ({low:.1f}–{high:.1f})",
             )
         )
-    cards.append(Card(f"latency, batch {size}", f"{batch.p50_ms:.2f} ms", f"p50; p99 {batch.p99_ms:.2f} ms"))
+    found.append(Card(f"latency, batch {size}", f"{batch.p50_ms:.2f} ms", f"p50; p99 {batch.p99_ms:.2f} ms"))
     less = f"{megabytes(chosen.compressed_bytes)} deflated"
     if teacher:
         less = f"{title(teacher.name)}: {megabytes(teacher.size_bytes)}"
-    cards.append(Card("size", megabytes(chosen.size_bytes), less))
+    found.append(Card("size", megabytes(chosen.size_bytes), less))
     reference = teacher or benchmark.dense()[0] if benchmark.dense() else chosen
     difference = f"{points(chosen.metric, reference.metric)} from the {title(reference.name)}"
-    cards.append(Card(chosen.metric_name.replace("_", " "), f"{chosen.metric:.4f}", difference))
-    return cards
+    found.append(Card(chosen.metric_name.replace("_", " "), f"{chosen.metric:.4f}", difference))
+    return found
 
 
 def _marked(benchmark: Benchmark, identifier: str | None) -> int | None:

@@ -60,11 +60,13 @@ def sentences(benchmark: Benchmark) -> list[str]:
         *_int8_size(benchmark),
         *_sparse(benchmark),
         *_teacher(benchmark),
-        *_bf16(benchmark),
-        *_cut(benchmark),
-        *_tails(benchmark),
-        *_unrest(benchmark),
+        *caveats(benchmark),
     ]
+
+
+def caveats(benchmark: Benchmark) -> list[str]:
+    """What was not measured, and which figures to trust less."""
+    return [*_bf16(benchmark), *_cut(benchmark), *_tails(benchmark), *_unrest(benchmark)]
 
 
 def _serving(benchmark: Benchmark) -> str:

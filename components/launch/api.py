@@ -12,7 +12,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from compaware.components.core.errors import UserError
-from compaware.components.launch.errors import JobError
+from compaware.components.launch.errors import UnansweredError
 
 PATIENCE_S = 600.0
 REQUEST_TIMEOUT_S = (5.0, 30.0)
@@ -134,7 +134,7 @@ def patiently(call: Callable[[], Result], patience_s: float = PATIENCE_S) -> Res
     """Calls until the API server answers.
 
     Raises:
-        JobError: It was away for longer than `patience_s`.
+        UnansweredError: It was away for longer than `patience_s`.
         UserError: It refuses, and what to change.
         ApiException: It says 404, 409 or 410: what that means, the caller knows.
     """
@@ -147,7 +147,9 @@ def patiently(call: Callable[[], Result], patience_s: float = PATIENCE_S) -> Res
             if not is_transient(error):
                 raise refusal(error) if isinstance(error, ApiException) else error from error
             if time.monotonic() > deadline:
-                raise JobError(f"the API server did not answer for {patience_s:.0f} s: {short(error)}") from error
+                raise UnansweredError(
+                    f"the API server did not answer for {patience_s:.0f} s: {short(error)}"
+                ) from error
             if failures == 0:
                 log.warning("the API server does not answer (%s): trying again", short(error))
             time.sleep(pause_s(failures))

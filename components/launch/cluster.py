@@ -15,7 +15,7 @@ from kubernetes.client.exceptions import ApiException
 from compaware.components.core.errors import UserError
 from compaware.components.launch.api import Api, patiently
 from compaware.components.launch.checks import check
-from compaware.components.launch.errors import JobError
+from compaware.components.launch.errors import JobError, UnansweredError
 from compaware.components.launch.failure import Tracker, Verdict
 from compaware.components.launch.job import Job, JobKind
 from compaware.components.launch.logs import LogFollower, last_lines
@@ -52,7 +52,7 @@ class ClusterLauncher:
 
         Raises:
             UserError: The options do not make a valid job, the cluster refuses it, or another job has its name.
-            JobError: The API server is away.
+            UnansweredError: The API server is away.
         """
         manifest = self._kind.manifest(job)
         check(manifest)
@@ -204,7 +204,7 @@ class ClusterLauncher:
             if watch.refused:
                 raise watch.refused
             if time.monotonic() - watch.last_contact_s > SILENCE_LIMIT_S:
-                raise JobError(
+                raise UnansweredError(
                     f"the API server was silent for {SILENCE_LIMIT_S / 60:.0f} minutes; {self._title(job)} may still "
                     "run: run this task again to go on with it"
                 )

@@ -40,8 +40,14 @@ def launch(job: Job, launcher: Launcher) -> None:
         raise
 
 
-def run_job(component: str, config: dict[str, Any], options: JobOptions) -> None:
+def run_job(component: str, config: dict[str, Any], options: JobOptions, part: str = "") -> None:
     """Runs a component as `options` say, here or in the cluster, to its end.
+
+    Args:
+        component: The component's folder name.
+        config: Its configuration.
+        options: Where, how large and for how long.
+        part: Tells this job from others of the same task, where it has several.
 
     Raises:
         UserError: As `launch`.
@@ -61,4 +67,4 @@ def run_job(component: str, config: dict[str, Any], options: JobOptions) -> None
     setup_logging()
     api = Api()
     kind = PYTORCHJOB if launcher == "pytorchjob" else TRAINJOB
-    launch(task_job(api, component, config, options), ClusterLauncher(kind, api))
+    launch(task_job(api, component, config, options, part), ClusterLauncher(kind, api))

@@ -36,18 +36,54 @@ def run_component(name: str, config: dict[str, Any], options: dict[str, Any] | N
         SystemExit: The component failed; the message is its own one-line reason.
     """
     try:
-        wanted = validate(JobOptions, _given(options or {"launcher": "torchrun"}))
-        here = wanted.resolved_launcher() == "torchrun"
-        given = _given({key: _place(value, here) for key, value in config.items()})
-        given.setdefault("existing_output", "resume")
-        if not here:
-            given["work_uri"] = f"{given['output']}.work"
-        elif WORK_ROOT_VARIABLE in os.environ:
-            given["work"] = str(Path(os.environ[WORK_ROOT_VARIABLE]) / f"{name}-{identity_of(given)[:16]}")
-        run_job(name, given, wanted)
-        return Summary.load(given["output"]) if here else sent_summary(given["output"])
+        return attempt_component(name, config, options)
     except (UserError, UnavailableError, JobError) as failure:
         raise SystemExit(f"{ERROR_PREFIX}{failure}") from failure
+
+
+def attempt_component(
+    name: str, config: dict[str, Any], options: dict[str, Any] | None = None, part: str = ""
+) -> Summary:
+    """As `run_component`, for a caller that goes on where the component fails.
+
+    Args:
+        name: The component's folder name.
+        config: Its configuration.
+        options: Values of `JobOptions`.
+        part: Tells this job from others of the same task, where it has several.
+
+    Raises:
+        UserError: The component says that the user can mend it.
+        UnavailableError: The store of its output does not answer.
+        JobError: Any other failure.
+    """
+    wanted = _job_options(options)
+    here = wanted.resolved_launcher() == "torchrun"
+    given = _given({key: _place(value, here) for key, value in config.items()})
+    given.setdefault("existing_output", "resume")
+    if not here:
+        given["work_uri"] = f"{given['output']}.work"
+    elif WORK_ROOT_VARIABLE in os.environ:
+        given["work"] = str(Path(os.environ[WORK_ROOT_VARIABLE]) / f"{name}-{identity_of(given)[:16]}")
+    run_job(name, given, wanted, part)
+    return Summary.load(given["output"]) if here else sent_summary(given["output"])
+
+
+def places_for(options: dict[str, Any], artifacts: dict[str, Any]) -> dict[str, str]:
+    """Where the trainings that `options` ask for find and leave KFP artifacts: paths here, URIs in a cluster.
+
+    Raises:
+        SystemExit: The options are not right; the message says how.
+    """
+    try:
+        here = _job_options(options).resolved_launcher() == "torchrun"
+    except UserError as failure:
+        raise SystemExit(f"{ERROR_PREFIX}{failure}") from failure
+    return {name: _place(artifact, here) for name, artifact in artifacts.items()}
+
+
+def _job_options(options: dict[str, Any] | None) -> JobOptions:
+    return validate(JobOptions, _given(options or {"launcher": "torchrun"}))
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:

@@ -19,10 +19,11 @@ _NODE_ANNOTATION = "workflows.argoproj.io/node-name"
 _RETRY = re.compile(r"\(\d+\)$")
 
 
-def task_job(api: Api, component: str, config: dict[str, Any], options: JobOptions) -> Job:
+def task_job(api: Api, component: str, config: dict[str, Any], options: JobOptions, part: str = "") -> Job:
     """The job of this task: named after its run and task, owned by the run's Workflow.
 
-    Outside a pod of a run there is no owner, and the configuration stands for the task.
+    Outside a pod of a run there is no owner, and the configuration stands for the task. `part` tells several jobs of
+    one task from one another.
 
     Raises:
         UserError: This task's own pod may not be read, or is not there.
@@ -40,7 +41,7 @@ def task_job(api: Api, component: str, config: dict[str, Any], options: JobOptio
     run = next((labels[label] for label in _RUN_LABELS if label in labels), "")
     # The node's name holds the task and its loop's iteration, and at its end the number of the retry.
     node = _RETRY.sub("", metadata.get("annotations", {}).get(_NODE_ANNOTATION, ""))
-    return Job(job_name(component, run, node or digest), component, config, options, _owners(metadata))
+    return Job(job_name(component, run, f"{node or digest}{part}"), component, config, options, _owners(metadata))
 
 
 def _owners(metadata: dict[str, Any]) -> tuple[dict[str, Any], ...]:

@@ -18,7 +18,7 @@ from compaware.components.core.errors import (
     USER_ERROR_EXIT_CODE,
     UserError,
 )
-from compaware.components.launch.errors import JobError
+from compaware.components.launch.errors import JobError, UnansweredError
 from compaware.components.launch.job import Job
 
 _EXCEPTION = re.compile(r"[\w.]+(Error|Exception): .+")
@@ -77,7 +77,7 @@ class TorchrunLauncher:
         if ended.exit_code == USER_ERROR_EXIT_CODE and ended.reason.startswith(ERROR_PREFIX):
             raise UserError(ended.reason.removeprefix(ERROR_PREFIX))
         if ended.exit_code == UNAVAILABLE_EXIT_CODE:
-            raise JobError(ended.reason.removeprefix(UNAVAILABLE_PREFIX))
+            raise UnansweredError(ended.reason.removeprefix(UNAVAILABLE_PREFIX))
         if ended.exit_code:
             raise JobError(f"{job.component} ended with exit code {ended.exit_code}; its log is above")
 

@@ -82,13 +82,34 @@ def _default(entry: dict[str, Any]) -> Any:
 
 
 def tasks(pipeline_spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The tasks of a compiled pipeline by name, in an order in which they can run."""
-    waiting = dict(pipeline_spec["root"]["dag"]["tasks"])
+    """The tasks of a compiled pipeline by name, in an order in which they can run; those of a loop in its place."""
+    return _tasks_of(pipeline_spec, pipeline_spec["root"])
+
+
+def _tasks_of(pipeline_spec: dict[str, Any], component: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    waiting = dict(component["dag"]["tasks"])
+    done: set[str] = set()
     ordered: dict[str, dict[str, Any]] = {}
     while waiting:
-        ready = [name for name, task in waiting.items() if set(task.get("dependentTasks", [])) <= ordered.keys()]
-        ordered |= {name: waiting.pop(name) for name in ready}
+        ready = [name for name, task in waiting.items() if set(task.get("dependentTasks", [])) <= done]
+        done.update(ready)
+        for name in ready:
+            task = waiting.pop(name)
+            inner = pipeline_spec["components"][task["componentRef"]["name"]]
+            ordered |= _tasks_of(pipeline_spec, inner) if "dag" in inner else {name: task}
     return ordered
+
+
+def fed_by(pipeline_spec: dict[str, Any], task: dict[str, Any]) -> dict[str, str]:
+    """Which parameters of a task's component come from the pipeline's: theirs to ours."""
+    bindings = task.get("inputs", {}).get("parameters", {})
+    # Within a loop, KFP gives the pipeline's parameters this prefix.
+    sources = {
+        theirs: binding.get("componentInputParameter", "").removeprefix("pipelinechannel--")
+        for theirs, binding in bindings.items()
+    }
+    ours = pipeline_spec["root"]["inputDefinitions"]["parameters"]
+    return {theirs: name for theirs, name in sources.items() if name in ours}
 
 
 def component_of(task: dict[str, Any]) -> str:

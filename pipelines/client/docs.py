@@ -146,11 +146,13 @@ def _by_itself(name: str, parameters: list[str]) -> list[str]:
     if config is None:
         return []
     can_distribute = "launcher" in parameters
+    # A component that launches others, as `job` says, is one process itself.
+    commands = _commands(name, can_distribute and "job" not in config.model_fields)
     fields = sorted((key for key in config.model_fields if key not in parameters), key=_places_last)
     above = "parameters above up to `training_arguments`" if can_distribute else "parameters above"
     return [
         "## By itself",
-        f"```\n{_commands(name, can_distribute)}\n```",
+        f"```\n{commands}\n```",
         f"The configuration, YAML or JSON, takes the {above}{',' if can_distribute else ''} and:",
         _table(("key", "default", "what"), ((f"`{key}`", *_field(config.model_fields[key])) for key in fields)),
     ]
@@ -162,9 +164,8 @@ def pipeline_readme(name: str) -> str:
     tasks = catalog.tasks(spec)
     users: dict[str, list[str]] = {}
     for task in tasks.values():
-        for binding in task["inputs"].get("parameters", {}).values():
-            if "componentInputParameter" in binding:
-                users.setdefault(binding["componentInputParameter"], []).append(catalog.component_of(task))
+        for name_in_pipeline in catalog.fed_by(spec, task).values():
+            users.setdefault(name_in_pipeline, []).append(catalog.component_of(task))
     links = [f"[{step}](../../components/{step})" for step in map(catalog.component_of, tasks.values())]
     return _page(
         name,

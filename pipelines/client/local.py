@@ -10,6 +10,7 @@ import shutil
 import signal
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -66,11 +67,10 @@ def run(pipeline: str, arguments: dict[str, Any], output: Path, runner: str = "p
     # Heavy, and not needed before the configuration was found valid.
     from kfp import components, local
 
-    signal.signal(signal.SIGTERM, _stop_children)
     work = _work(output).resolve()
     os.environ[WORK_ROOT_VARIABLE] = str(work)
     os.environ["PYTHONUNBUFFERED"] = "1"
-    spec = drop_unset_inputs(catalog.spec(pipeline), arguments)
+    spec = one_at_a_time(drop_unset_inputs(catalog.spec(pipeline), arguments))
     how = local.SubprocessRunner(use_venv=False)
     around: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if runner == "docker":
@@ -95,6 +95,8 @@ def run(pipeline: str, arguments: dict[str, Any], output: Path, runner: str = "p
         warnings.filterwarnings("ignore", category=category, module="kfp.local")
     with around, open_log(output) as log:
         view = RunView(sys.stdout, log, stage_count=len(catalog.tasks(spec)))
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, partial(_stop, view))
         # kfp.local tells of reused tasks through the root logger.
         logging.basicConfig(
             stream=view, level=logging.INFO, format="%(asctime)s - %(levelname)s - %(message)s", datefmt="%H:%M:%S"
@@ -151,8 +153,16 @@ def drop_unset_inputs(spec: dict[str, Any], arguments: dict[str, Any]) -> dict[s
     return spec
 
 
+def one_at_a_time(spec: dict[str, Any]) -> dict[str, Any]:
+    """Makes loops go through their iterations one by one: here they share the CPUs, and the terminal."""
+    for task in spec["root"]["dag"]["tasks"].values():
+        if "parameterIterator" in task:
+            task["iteratorPolicy"] = {"parallelismLimit": 1}
+    return spec
+
+
 def artifact(output: Path, stage: Stage, name: str) -> Path:
-    """Where an artifact of a finished stage lies.
+    """Where an artifact of a finished stage lies; of a stage in a loop, that of its last iteration.
 
     Raises:
         FileNotFoundError: The stage has no such artifact.
@@ -161,13 +171,15 @@ def artifact(output: Path, stage: Stage, name: str) -> Path:
         (entry,) = _cache(output).glob(f"{stage.cache_key}*.json")
         return Path(json.loads(entry.read_text(encoding="utf-8"))[name]["uri"])
     folder = stage.name.replace("_", "-")
-    found = sorted(_artifacts(output).glob(f"*/{folder}/{name}"), key=lambda path: path.stat().st_mtime)
+    runs = _artifacts(output)
+    found = [*runs.glob(f"*/{folder}/{name}"), *runs.glob(f"*/for-loop-*/{folder}/{name}")]
     if not found:
         raise FileNotFoundError(f"{stage.name} left no {name} in {output}")
-    return found[-1]
+    return max(found, key=lambda path: path.stat().st_mtime)
 
 
-def _stop_children(number: int, frame: FrameType | None) -> None:
+def _stop(view: RunView, number: int, frame: FrameType | None) -> None:
+    view.interrupted = True
     # A stage that goes on alone would be in the way of the run that takes up its work.
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -90,13 +90,13 @@ def _run(options: argparse.Namespace) -> int:
     arguments = validation.load_arguments(catalog.spec(options.pipeline), options.config, options.overrides)
     # Everything that follows needs KFP and the benchmark's result types; the checks above do not wait for them.
     from compaware.pipelines.client import local, results
-    from compaware.pipelines.client.view import PUBLISH_STAGE, REPORT_STAGE
+    from compaware.pipelines.client.view import PUBLISH_STAGE, REPORT_STAGES
 
     output = options.output or Path("runs") / options.pipeline
     local.prepare_output(output, options.pipeline, arguments)
     stages = local.run(options.pipeline, arguments, output, options.runner)
     for stage in stages:
-        if stage.name == REPORT_STAGE and not stage.failed:
+        if stage.name in REPORT_STAGES and not stage.failed:
             measured = results.collect(output, stage)
             print("", results.table(measured), "", *measured.words[:1], "", sep="\n")
             print(f"report: {output / 'report.html'}\nmodels: {output / 'models'}")

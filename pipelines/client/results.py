@@ -17,7 +17,7 @@ def collect(output: Path, stage: Stage) -> Benchmark:
     """Links the report files and the measured models into the output folder.
 
     Args:
-        output: The run's folder; gets the report files and `models/<role>`.
+        output: The run's folder; gets the report files and `models/<name>`; in most pipelines the name is the role.
         stage: The finished benchmark.
 
     Returns:
@@ -29,9 +29,9 @@ def collect(output: Path, stage: Stage) -> Benchmark:
     measured = Benchmark.model_validate_json((output / FILE_NAME).read_text(encoding="utf-8"))
     models = output / "models"
     shutil.rmtree(models, ignore_errors=True)
-    for role, folder in {candidate.role: candidate.path for candidate in measured.candidates}.items():
+    for name, folder in {candidate.name: candidate.path for candidate in measured.candidates}.items():
         # Hard links: the same files under a second name, not a second copy.
-        shutil.copytree(folder, models / role, copy_function=os.link)
+        shutil.copytree(folder, models / name, copy_function=os.link)
     return measured
 
 

@@ -51,6 +51,9 @@ def load_arguments(
     arguments = {name: value for name, value in given.model_dump(exclude_unset=True).items() if value is not None}
     for name, value in arguments.items():
         _refuse_nulls(name, value)
+    for name, entry in spec["root"]["inputDefinitions"]["parameters"].items():
+        if not entry.get("isOptional") and name not in arguments:
+            raise UserError(f"'{name}' is missing: {entry.get('description', 'it has no default')}")
     for task in catalog.tasks(spec).values():
         _check_component(spec, task, arguments)
     job = {name: arguments[name] for name in JobOptions.model_fields if name in arguments}
@@ -87,12 +90,7 @@ def _check_component(spec: dict[str, Any], task: dict[str, Any], arguments: dict
     if config is None:
         return
     defaults = {parameter.name: parameter.default for parameter in catalog.parameters(spec).values()}
-    bindings = task["inputs"].get("parameters", {})
-    ours = {
-        theirs: binding["componentInputParameter"]
-        for theirs, binding in bindings.items()
-        if "componentInputParameter" in binding
-    }
+    ours = catalog.fed_by(spec, task)
     values = {theirs: arguments.get(name, defaults[name]) for theirs, name in ours.items()}
     values = {key: value for key, value in values.items() if value is not None and key in config.model_fields}
     # Artifacts are folders that do not exist yet.

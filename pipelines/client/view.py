@@ -22,7 +22,7 @@ _ENDED = re.compile(r"Task '(?P<task>[\w-]+)' finished with status (?P<status>\w
 _LOG_PREFIX = re.compile(r"\d\d:\d\d:\d\d INFO +")
 # The benchmark's figures come as a table at the end; one by one they stay in the log file, too.
 _METRIC = re.compile(r"\w+ = \S+")
-REPORT_STAGE = "benchmark"
+REPORT_STAGES = ("benchmark", "sweep_benchmark")
 PUBLISH_STAGE = "publish"
 _CLEAR_LINE = "\r\x1b[2K"
 
@@ -55,12 +55,14 @@ class RunView(io.TextIOBase):
         log: Gets every line.
         stage_count: Stages of the pipeline.
         stages: Those that were begun so far.
+        interrupted: Set when the run has to end: no further stage begins.
     """
 
     terminal: TextIO
     log: TextIO
     stage_count: int
     stages: list[Stage] = field(default_factory=list)
+    interrupted: bool = False
     _partial: str = ""
     _running: bool = False
     _in_executor_input: bool = False
@@ -101,8 +103,17 @@ class RunView(io.TextIOBase):
         self._running = message == "Streamed logs:"
 
     def _begin(self, stage: Stage, remark: str) -> None:
+        if self.interrupted:
+            # kfp.local goes through the rest of a loop before it ends, whatever happens: this ends each at once.
+            raise KeyboardInterrupt
         self.stages.append(stage)
-        self.show(f"[{len(self.stages)}/{self.stage_count}] {stage.name}{remark}")
+        self.show(f"{self._title()}{remark}")
+
+    def _title(self) -> str:
+        """Place and name of the stage that runs; those of a loop share a place and are counted."""
+        names = [stage.name for stage in self.stages]
+        place, name = len(set(names)), names[-1]
+        return f"[{place}/{self.stage_count}] {name}" + (f" {names.count(name)}" if names.count(name) > 1 else "")
 
     def _take_output(self, line: str) -> None:
         if line.startswith("[KFP Executor"):
@@ -114,14 +125,14 @@ class RunView(io.TextIOBase):
         stage = self.stages[-1]
         stage.last_line = line.strip()
         text = _LOG_PREFIX.sub("", line)
-        if stage.name == REPORT_STAGE and _METRIC.fullmatch(text):
+        if stage.name in REPORT_STAGES and _METRIC.fullmatch(text):
             return
         if line.startswith(ERROR_PREFIX):
             stage.reason = line.strip().removeprefix(ERROR_PREFIX)
             return
         progress = PROGRESS.search(line)
         if progress and self.terminal.isatty():
-            self._rewrite(f"[{len(self.stages)}/{self.stage_count}] {stage.name} {progress[0].partition(': ')[2]}")
+            self._rewrite(f"{self._title()} {progress[0].partition(': ')[2]}")
         else:
             self.show(f"  {text}")
 

@@ -1,0 +1,1 @@
+"""Measures all members of a sweep side by side and names the one to serve."""

@@ -1,0 +1,7 @@
+"""`python -m compaware.components.sweep_benchmark`."""
+
+from compaware.components.core.entrypoint import main
+from compaware.components.sweep_benchmark.config import SweepBenchmarkConfig
+
+if __name__ == "__main__":
+    main("compaware.components.sweep_benchmark.judge", SweepBenchmarkConfig, measures_speed=True)

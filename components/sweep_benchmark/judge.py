@@ -1,0 +1,96 @@
+"""The work of sweep_benchmark: measure all members, find the Pareto fronts, recommend one, and report."""
+
+import logging
+
+from compaware.components.benchmark.config import BenchmarkConfig, Candidate, MeasuringOptions
+from compaware.components.benchmark.measure import measure, print_figures
+from compaware.components.benchmark.report import render_page, render_text
+from compaware.components.benchmark.results import FILE_NAME, Benchmark, Measured, Recommended
+from compaware.components.core.artifacts import write_text
+from compaware.components.core.summary import Summary
+from compaware.components.core.sweep import Member
+from compaware.components.core.workspace import Workspace
+from compaware.components.sweep_benchmark import report
+from compaware.components.sweep_benchmark.config import SweepBenchmarkConfig
+from compaware.components.sweep_benchmark.members import read_members
+from compaware.components.sweep_benchmark.pareto import Constraint, Standing, pareto_front, recommend
+from compaware.components.sweep_benchmark.verdict import SWEEP_FILE, Sweep
+from compaware.components.sweep_benchmark.words import headline, sentences
+
+log = logging.getLogger(__name__)
+
+
+def run(config: SweepBenchmarkConfig, workspace: Workspace) -> Summary:
+    """Measures and reports; where no member meets the constraint, the report names the nearest.
+
+    Raises:
+        UserError: No member of the sweep could be made, or one cannot be measured.
+    """
+    members, candidates = read_members(config.branches)
+    for member in members:
+        if member.failure:
+            log.warning("%s is missing, it failed in %s", member.name, member.failure)
+    teacher = Candidate(name="teacher", role="teacher", folder=config.teacher)
+    measuring = BenchmarkConfig(
+        output=config.output,
+        dataset=config.dataset,
+        candidates=(teacher, *candidates),
+        **config.model_dump(include=set(MeasuringOptions.model_fields)),
+    )
+    benchmark, _ = measure(measuring, workspace.work)
+    sweep = judge(benchmark, members, Constraint(**config.model_dump(include=set(Constraint.model_fields))))
+    if sweep.is_met:
+        benchmark.recommended = Recommended(
+            id=sweep.chosen, by_batch=dict.fromkeys(benchmark.batch_sizes, sweep.chosen)
+        )
+    title = headline(benchmark, sweep)
+    benchmark.words = [f"{title}.", *sentences(benchmark, sweep)]
+    parts = report.parts(benchmark, sweep, title)
+    page = render_page(benchmark, report.drawings(benchmark, sweep), report.cards(benchmark, sweep), parts)
+    write_text(workspace.output / FILE_NAME, benchmark.model_dump_json(indent=2) + "\n")
+    write_text(workspace.output / SWEEP_FILE, sweep.model_dump_json(indent=2) + "\n")
+    write_text(workspace.output / "report.html", page)
+    write_text(workspace.output / "report.md", render_text(benchmark, parts))
+    print_figures(benchmark, title)
+    return Summary.create("sweep_benchmark", config, _metrics(benchmark, sweep), {"headline": title})
+
+
+def judge(benchmark: Benchmark, members: list[Member], constraint: Constraint) -> Sweep:
+    """Finds the fronts among all measured members and chooses one of them."""
+    names = [member.name for member in members if not member.failure]
+    standings = [_standing(benchmark, name) for name in names]
+    latency_front = pareto_front([(item.latency_ms, item.accuracy) for item in standings])
+    size_front = pareto_front([(item.size_mb, item.accuracy) for item in standings])
+    for item, by_latency, by_size in zip(standings, latency_front, size_front, strict=True):
+        item.on_latency_front, item.on_size_front = by_latency, by_size
+    chosen, is_met = recommend(standings, constraint)
+    return Sweep(constraint=constraint, chosen=chosen.id, is_met=is_met, standings=standings, members=members)
+
+
+def _standing(benchmark: Benchmark, name: str) -> Standing:
+    size = benchmark.batch_sizes[0]
+    forms = [item for item in benchmark.candidates if item.name == name]
+    best: Measured = min(forms, key=lambda item: item.batches[size].p50_ms)
+    return Standing(
+        id=best.id,
+        name=name,
+        accuracy=best.metric,
+        latency_ms=best.batches[size].p50_ms,
+        size_mb=best.size_bytes / 1e6,
+    )
+
+
+def _metrics(benchmark: Benchmark, sweep: Sweep) -> dict[str, float]:
+    """Flat numbers; those of the recommended member have the same names in every sweep."""
+    metric = benchmark.candidates[0].metric_name
+    named = [(item.name, item) for item in sweep.standings] + [("recommended", sweep.by_id(sweep.chosen))]
+    found: dict[str, float] = {}
+    for name, item in named:
+        found[f"{name}_{metric}"] = item.accuracy
+        found[f"{name}_p50_ms"] = item.latency_ms
+        found[f"{name}_size_mb"] = item.size_mb
+    return found | {
+        "constraint_met": sweep.is_met,
+        "members": len(sweep.members),
+        "failed_members": len(sweep.failed),
+    }

@@ -1,0 +1,68 @@
+"""The sweep's part of the report: its charts, its tables, and the chosen member in large type."""
+
+from dataclasses import replace
+
+from compaware.components.benchmark import charts
+from compaware.components.benchmark.charts import Point
+from compaware.components.benchmark.phrases import runs_in, title
+from compaware.components.benchmark.report import Card, Parts, Table
+from compaware.components.benchmark.report import cards as candidate_cards
+from compaware.components.benchmark.results import Benchmark, fastest
+from compaware.components.sweep_benchmark.verdict import Sweep
+
+
+def drawings(benchmark: Benchmark, sweep: Sweep) -> list[str]:
+    """Accuracy against latency and against size, each with its front; the teacher for comparison."""
+    size = benchmark.batch_sizes[0]
+    teacher = fastest(benchmark.of("teacher"), size)
+    by_latency: list[Point] = [(teacher.batches[size].p50_ms, teacher.metric, teacher)]
+    by_size: list[Point] = [(teacher.size_bytes / 1e6, teacher.metric, teacher)]
+    latency_front, size_front = [], []
+    for item in sweep.standings:
+        measured = benchmark.by_id(item.id)
+        by_latency.append((item.latency_ms, item.accuracy, measured))
+        by_size.append((item.size_mb, item.accuracy, measured))
+        latency_front += by_latency[-1:] if item.on_latency_front else []
+        size_front += by_size[-1:] if item.on_size_front else []
+    limits, least = sweep.constraint, sweep.constraint.min_accuracy
+    axis = f"p50 latency at batch {size}, ms"
+    return [
+        charts.pareto(by_latency, latency_front, benchmark, axis, (limits.max_latency_ms, least)),
+        charts.pareto(by_size, size_front, benchmark, "size on disk, MB", (limits.max_size_mb, least)),
+    ]
+
+
+def cards(benchmark: Benchmark, sweep: Sweep) -> list[Card]:
+    """The chosen member's figures; it is not called the one to serve where it misses the constraint."""
+    first, *others = candidate_cards(benchmark, benchmark.by_id(sweep.chosen))
+    return [first if sweep.is_met else replace(first, name="nearest"), *others]
+
+
+def parts(benchmark: Benchmark, sweep: Sweep, headline: str) -> Parts:
+    """Headline, the members by latency, and those that failed."""
+    return Parts(headline, _members(benchmark, sweep), [_failed(sweep)] if sweep.failed else [])
+
+
+def _members(benchmark: Benchmark, sweep: Sweep) -> Table:
+    ordered = sorted(sweep.standings, key=lambda item: item.latency_ms)
+    measured = [benchmark.by_id(item.id) for item in ordered]
+    metric, size = benchmark.candidates[0].metric_name, benchmark.batch_sizes[0]
+    marked = next((place for place, item in enumerate(ordered) if item.id == sweep.chosen), None)
+    rows = []
+    for item, found in zip(ordered, measured, strict=True):
+        fronts = [name for name, on in (("latency", item.on_latency_front), ("size", item.on_size_front)) if on]
+        figures = [f"{item.accuracy:.4f}", f"{item.latency_ms:.2f}", f"{item.size_mb:.1f}", ", ".join(fronts) or "–"]
+        rows.append([title(item.name), runs_in(found), *figures])
+    return Table(
+        "Members in their fastest runtime",
+        ["member", "runtime", metric, f"p50 ms, batch {size}", "MB", "on the front of"],
+        rows,
+        [found.role for found in measured],
+        marked if sweep.is_met else None,
+        text_columns=2,
+    )
+
+
+def _failed(sweep: Sweep) -> Table:
+    rows = [[title(member.name), member.failure] for member in sweep.failed]
+    return Table("Members that failed", ["member", "why"], rows, [], text_columns=2)

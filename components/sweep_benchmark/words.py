@@ -1,0 +1,82 @@
+"""What the figures of a sweep say, in sentences."""
+
+from compaware.components.benchmark.phrases import listed, points, sentence, times, title
+from compaware.components.benchmark.results import Benchmark
+from compaware.components.benchmark.words import caveats
+from compaware.components.sweep_benchmark.pareto import TOLERANCE, Constraint, Standing
+from compaware.components.sweep_benchmark.verdict import Sweep
+
+
+def headline(benchmark: Benchmark, sweep: Sweep) -> str:
+    """One sentence, without its full stop: the member to serve, or the nearest."""
+    chosen = benchmark.by_id(sweep.chosen)
+    figures = described(sweep.by_id(sweep.chosen), benchmark)
+    name = f"{title(chosen.name)} in {chosen.runtime}"
+    if sweep.is_met:
+        return f"Serve {name}: {figures}"
+    return f"No member of the sweep has {asked(sweep.constraint, benchmark)}; the nearest is {name}: {figures}"
+
+
+def described(item: Standing, benchmark: Benchmark) -> str:
+    """A member's three figures."""
+    metric = title(benchmark.candidates[0].metric_name)
+    batch = benchmark.batch_sizes[0]
+    return f"{metric} {item.accuracy:.4f}, {item.latency_ms:.2f} ms at batch {batch}, {item.size_mb:.1f} MB"
+
+
+def asked(constraint: Constraint, benchmark: Benchmark) -> str:
+    """What the user asked for, after 'has'."""
+    metric = title(benchmark.candidates[0].metric_name)
+    limits = [
+        (constraint.max_latency_ms, f"at most {constraint.max_latency_ms} ms at batch {benchmark.batch_sizes[0]}"),
+        (constraint.max_size_mb, f"at most {constraint.max_size_mb} MB"),
+        (constraint.min_accuracy, f"{metric} of at least {constraint.min_accuracy}"),
+    ]
+    return listed(text for limit, text in limits if limit is not None)
+
+
+def sentences(benchmark: Benchmark, sweep: Sweep) -> list[str]:
+    """What a reader should know before using the figures, besides the headline."""
+    return [_why(benchmark, sweep), _counts(sweep), *_teacher(benchmark, sweep), *caveats(benchmark)]
+
+
+def _why(benchmark: Benchmark, sweep: Sweep) -> str:
+    constraint = sweep.constraint
+    if not constraint.is_given:
+        return (
+            f"Nothing was asked for (max_latency_ms, max_size_mb, min_accuracy): this is the fastest member within "
+            f"{100 * TOLERANCE:.0f} point of the most accurate."
+        )
+    limits = asked(constraint, benchmark)
+    if sweep.is_met:
+        best = "the most accurate" if constraint.min_accuracy is None else "the fastest"
+        return f"It is {best} member that has {limits}."
+    return (
+        f"Nearest means that the limit which it misses most, it misses least: by "
+        f"{100 * constraint.excess(sweep.by_id(sweep.chosen)):.1f} % of a latency or size, or points of a metric."
+    )
+
+
+def _counts(sweep: Sweep) -> str:
+    made, failed = len(sweep.standings), len(sweep.failed)
+    front = [title(item.name) for item in sweep.standings if item.on_latency_front]
+    small = [title(item.name) for item in sweep.standings if item.on_size_front]
+    missing = f"; {failed} failed, with their reasons below" if failed else ""
+    return (
+        f"{made} of {made + failed} members were made and measured{missing}. On the Pareto front of accuracy and "
+        f"latency: {listed(front)}; of accuracy and size: {listed(small)}."
+    )
+
+
+def _teacher(benchmark: Benchmark, sweep: Sweep) -> list[str]:
+    teacher, chosen = benchmark.reference("teacher"), benchmark.by_id(sweep.chosen)
+    if teacher is None:
+        return []
+    size = benchmark.batch_sizes[0]
+    speed = chosen.batches[size].speed_over(teacher.batches[size])
+    return [
+        sentence(
+            f"{title(chosen.name)} in {chosen.runtime} runs at {times(speed)} the speed of the teacher (FP32, torch "
+            f"eager) at batch {size}, {points(chosen.metric, teacher.metric)} of its {title(teacher.metric_name)}."
+        )
+    ]

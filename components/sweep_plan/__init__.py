@@ -1,0 +1,1 @@
+"""Multiplies a sweep's lists out to the students that are trained."""

@@ -1,0 +1,7 @@
+"""`python -m compaware.components.sweep_plan`."""
+
+from compaware.components.core.entrypoint import main
+from compaware.components.sweep_plan.config import SweepPlanConfig
+
+if __name__ == "__main__":
+    main("compaware.components.sweep_plan.plan", SweepPlanConfig)

@@ -1,0 +1,37 @@
+"""Configuration of the sweep's plan."""
+
+from typing import Self
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from compaware.components.core.config import ComponentConfig
+from compaware.components.core.sweep import Branch, StudentChoice, number
+
+
+class SweepPlanConfig(ComponentConfig):
+    """Multiplies a sweep's lists out to the students that are trained."""
+
+    students: tuple[StudentChoice, ...] = Field(
+        min_length=1,
+        description="Students, each with one of student, student_layers and student_config, and a name if you like.",
+    )
+    temperatures: tuple[PositiveFloat, ...] = Field(
+        default=(2.0,), min_length=1, description="Temperatures that each student is trained at."
+    )
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [branch.name for branch in self.branches]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"two members of the sweep are called {twice[0]}: give each student a name of its own")
+        return self
+
+    @property
+    def branches(self) -> list[Branch]:
+        """Each student at each temperature."""
+        return [
+            Branch(name=f"{student.title}_t{number(temperature)}", temperature=temperature, choice=student)
+            for student in self.students
+            for temperature in self.temperatures
+        ]

@@ -1,0 +1,1 @@
+"""Pipeline compression_sweep."""
