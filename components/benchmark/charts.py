@@ -109,12 +109,11 @@ def pareto(
     figure, axes = _scatter(points, benchmark, named=front)
     steps = sorted((x, y) for x, y, _ in front)
     axes.step([x for x, _ in steps], [y for _, y in steps], where="post", color=_MUTED, linewidth=1.4, zorder=2)
-    dashed = {"color": _MUTED, "linewidth": 1.2, "linestyle": (0, (4, 4)), "zorder": 1}
     most, least = limits
     if most is not None:
-        axes.axvline(most, **dashed)
+        axes.axvline(most, color=_MUTED, linewidth=1.2, linestyle=(0, (4, 4)), zorder=1)
     if least is not None:
-        axes.axhline(least, **dashed)
+        axes.axhline(least, color=_MUTED, linewidth=1.2, linestyle=(0, (4, 4)), zorder=1)
     axes.set_xlabel(f"{axis} (log scale)")
     return _svg(figure, f"{points[0][2].metric_name} against {axis}", re.sub(r"\W+", "-", axis))
 

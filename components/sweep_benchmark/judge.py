@@ -4,16 +4,15 @@ import logging
 
 from compaware.components.benchmark.config import BenchmarkConfig, Candidate, MeasuringOptions
 from compaware.components.benchmark.measure import measure, print_figures
-from compaware.components.benchmark.report import render_page, render_text
 from compaware.components.benchmark.results import FILE_NAME, Benchmark, Measured, Recommended
 from compaware.components.core.artifacts import write_text
 from compaware.components.core.summary import Summary
 from compaware.components.core.sweep import Member
 from compaware.components.core.workspace import Workspace
-from compaware.components.sweep_benchmark import report
 from compaware.components.sweep_benchmark.config import SweepBenchmarkConfig
 from compaware.components.sweep_benchmark.members import read_members
 from compaware.components.sweep_benchmark.pareto import Constraint, Standing, pareto_front, recommend
+from compaware.components.sweep_benchmark.report import render
 from compaware.components.sweep_benchmark.verdict import SWEEP_FILE, Sweep
 from compaware.components.sweep_benchmark.words import headline, sentences
 
@@ -45,12 +44,11 @@ def run(config: SweepBenchmarkConfig, workspace: Workspace) -> Summary:
         )
     title = headline(benchmark, sweep)
     benchmark.words = [f"{title}.", *sentences(benchmark, sweep)]
-    parts = report.parts(benchmark, sweep, title)
-    page = render_page(benchmark, report.drawings(benchmark, sweep), report.cards(benchmark, sweep), parts)
+    page, text = render(benchmark, sweep, title)
     write_text(workspace.output / FILE_NAME, benchmark.model_dump_json(indent=2) + "\n")
     write_text(workspace.output / SWEEP_FILE, sweep.model_dump_json(indent=2) + "\n")
     write_text(workspace.output / "report.html", page)
-    write_text(workspace.output / "report.md", render_text(benchmark, parts))
+    write_text(workspace.output / "report.md", text)
     print_figures(benchmark, title)
     return Summary.create("sweep_benchmark", config, _metrics(benchmark, sweep), {"headline": title})
 

@@ -5,13 +5,20 @@ from dataclasses import replace
 from compaware.components.benchmark import charts
 from compaware.components.benchmark.charts import Point
 from compaware.components.benchmark.phrases import runs_in, title
-from compaware.components.benchmark.report import Card, Parts, Table
-from compaware.components.benchmark.report import cards as candidate_cards
+from compaware.components.benchmark.report import Card, Parts, Table, cards, render_page, render_text
 from compaware.components.benchmark.results import Benchmark, fastest
 from compaware.components.sweep_benchmark.verdict import Sweep
 
 
-def drawings(benchmark: Benchmark, sweep: Sweep) -> list[str]:
+def render(benchmark: Benchmark, sweep: Sweep, headline: str) -> tuple[str, str]:
+    """The report as a self-contained page, and as Markdown."""
+    failed = [_failed(sweep)] if sweep.failed else []
+    parts = Parts(headline, _members(benchmark, sweep), failed)
+    page = render_page(benchmark, _drawings(benchmark, sweep), _cards(benchmark, sweep), parts)
+    return page, render_text(benchmark, parts)
+
+
+def _drawings(benchmark: Benchmark, sweep: Sweep) -> list[str]:
     """Accuracy against latency and against size, each with its front; the teacher for comparison."""
     size = benchmark.batch_sizes[0]
     teacher = fastest(benchmark.of("teacher"), size)
@@ -32,15 +39,10 @@ def drawings(benchmark: Benchmark, sweep: Sweep) -> list[str]:
     ]
 
 
-def cards(benchmark: Benchmark, sweep: Sweep) -> list[Card]:
+def _cards(benchmark: Benchmark, sweep: Sweep) -> list[Card]:
     """The chosen member's figures; it is not called the one to serve where it misses the constraint."""
-    first, *others = candidate_cards(benchmark, benchmark.by_id(sweep.chosen))
+    first, *others = cards(benchmark, benchmark.by_id(sweep.chosen))
     return [first if sweep.is_met else replace(first, name="nearest"), *others]
-
-
-def parts(benchmark: Benchmark, sweep: Sweep, headline: str) -> Parts:
-    """Headline, the members by latency, and those that failed."""
-    return Parts(headline, _members(benchmark, sweep), [_failed(sweep)] if sweep.failed else [])
 
 
 def _members(benchmark: Benchmark, sweep: Sweep) -> Table:

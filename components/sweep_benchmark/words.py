@@ -61,7 +61,7 @@ def _counts(sweep: Sweep) -> str:
     made, failed = len(sweep.standings), len(sweep.failed)
     front = [title(item.name) for item in sweep.standings if item.on_latency_front]
     small = [title(item.name) for item in sweep.standings if item.on_size_front]
-    missing = f"; {failed} failed, with their reasons below" if failed else ""
+    missing = f"; {failed} failed, for the reasons below" if failed else ""
     return (
         f"{made} of {made + failed} members were made and measured{missing}. On the Pareto front of accuracy and "
         f"latency: {listed(front)}; of accuracy and size: {listed(small)}."

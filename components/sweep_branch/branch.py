@@ -55,8 +55,10 @@ def run(config: SweepBranchConfig, workspace: Workspace) -> Summary:
             if not made.failure and not config.models_uri:
                 # Hard links: a run that is killed now finds the finished stages in the work folder.
                 shutil.copytree(made.place, workspace.output / name, copy_function=os.link)
-    failed = sum(bool(member.failure) for member in members)
-    counts = {"members": len(members), "failed_members": failed}
+    counts = {
+        "members": float(len(members)),
+        "failed_members": float(sum(bool(member.failure) for member in members)),
+    }
     return Summary.create("sweep_branch", config, counts, {"members": [member.model_dump() for member in members]})
 
 

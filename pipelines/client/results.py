@@ -7,10 +7,12 @@ from pathlib import Path
 from tabulate import tabulate
 
 from compaware.components.benchmark.results import FILE_NAME, Benchmark
+from compaware.components.sweep_benchmark.verdict import SWEEP_FILE
 from compaware.pipelines.client.local import artifact
 from compaware.pipelines.client.view import Stage
 
-_FILES = ("report.html", "report.md", FILE_NAME)
+# Only a sweep has the last one.
+_FILES = ("report.html", "report.md", FILE_NAME, SWEEP_FILE)
 
 
 def collect(output: Path, stage: Stage) -> Benchmark:
@@ -25,7 +27,8 @@ def collect(output: Path, stage: Stage) -> Benchmark:
     """
     results = artifact(output, stage, "results")
     for name in _FILES:
-        shutil.copyfile(results / name, output / name)
+        if (results / name).is_file():
+            shutil.copyfile(results / name, output / name)
     measured = Benchmark.model_validate_json((output / FILE_NAME).read_text(encoding="utf-8"))
     models = output / "models"
     shutil.rmtree(models, ignore_errors=True)

@@ -216,6 +216,9 @@ def test_kfp_interfaces_and_typed_configurations_agree():
             if "@" in str(step.component.component_spec.inputs.get(key, "@")) or key in LAUNCHING:
                 continue
             assert key in fields, f"{name}.{key} is not in its configuration"
+            if parameter.default is inspect.Parameter.empty:
+                assert fields[key].is_required(), f"{name}.{key} has a default in its configuration alone"
+                continue
             default = fields[key].get_default(call_default_factory=True)
             if parameter.default is not None:
                 assert (

@@ -1,0 +1,84 @@
+"""What a sweep's report says, from made-up figures."""
+
+import re
+
+import pytest
+
+from compaware.components.benchmark.results import Benchmark
+from compaware.components.core.sweep import Member
+from compaware.components.sweep_benchmark.judge import judge
+from compaware.components.sweep_benchmark.pareto import Constraint
+from compaware.components.sweep_benchmark.report import render
+from compaware.components.sweep_benchmark.words import headline, sentences
+from tests.components.benchmark.synthetic import benchmark, measured
+
+WHY = "distillation: student_layers [7] must name different layers of the teacher, 0 to 5"
+
+
+def member(name: str, precision: str = "fp32", failure: str = "") -> Member:
+    role = "int8" if precision == "int8" else "student"
+    return Member(
+        name=name, role=role, student="s", temperature=2, target_sparsity=0, precision=precision, failure=failure
+    )
+
+
+MEMBERS = [member("two_t2"), member("three_t2"), member("three_t2_int8", "int8"), member("lost_t2", failure=WHY)]
+
+
+@pytest.fixture(scope="module")
+def figures() -> Benchmark:
+    """A teacher and three members; the INT8 one is as fast as the small one, and more accurate."""
+    return benchmark(
+        [
+            measured("teacher", "torch", role="teacher", metric=0.90, milliseconds={1: 20.0, 8: 80.0}),
+            measured("two_t2", "openvino", role="student", metric=0.84, milliseconds={1: 3.0, 8: 12.0}, megabytes=60),
+            measured("two_t2", "onnxruntime", role="student", metric=0.84, milliseconds={1: 2.5, 8: 13}, megabytes=60),
+            measured("three_t2", "onnxruntime", role="student", metric=0.88, milliseconds={1: 4, 8: 19}, megabytes=70),
+            measured(
+                "three_t2_int8",
+                "onnxruntime",
+                role="int8",
+                precision="int8",
+                metric=0.87,
+                milliseconds={1: 2.0, 8: 9.0},
+                megabytes=18,
+            ),
+        ]
+    )
+
+
+def report(figures: Benchmark, **asked: float) -> tuple[str, str, str]:
+    sweep = judge(figures, MEMBERS, Constraint(**asked))
+    title = headline(figures, sweep)
+    figures.words = sentences(figures, sweep)
+    return title, *render(figures, sweep, title)
+
+
+def test_each_member_stands_in_its_fastest_runtime_on_the_fronts_that_it_is_on(figures: Benchmark):
+    sweep = judge(figures, MEMBERS, Constraint())
+    fronts = {item.id: (item.on_latency_front, item.on_size_front) for item in sweep.standings}
+    assert fronts == {
+        "two_t2_onnxruntime": (False, False),
+        "three_t2_onnxruntime": (True, True),
+        "three_t2_int8_onnxruntime": (True, True),
+    }
+
+
+def test_the_report_names_the_member_to_serve_and_lists_what_failed(figures: Benchmark):
+    title, page, text = report(figures, min_accuracy=0.86)
+    assert title.startswith("Serve three t2 INT8 in onnxruntime: accuracy 0.8700, 2.0")
+    for said in (page, text):
+        assert "Members that failed" in said and "lost t2" in said and "0 to 5" in said
+        assert "3 of 4 members were made and measured" in said
+    assert page.count("<svg") >= 2
+    drawings = page[page.index("<figure>") : page.rindex("</figure>")]
+    assert not re.search(r"#[0-9a-fA-F]{6}\b", re.sub(r'(href="|url\(|id=")#?[^")]*', "", drawings))
+    assert re.search(r"\*\*three t2 INT8\*\* \(serve\)", text)
+
+
+def test_where_no_member_meets_the_limits_the_nearest_is_named_and_none_is_to_serve(figures: Benchmark):
+    title, page, text = report(figures, max_size_mb=10, min_accuracy=0.86)
+    assert title.startswith(
+        "No member of the sweep has at most 10.0 MB and accuracy of at least 0.86; the nearest is three"
+    )
+    assert "nearest" in page and "(serve)" not in text.partition("## Batch size")[0]

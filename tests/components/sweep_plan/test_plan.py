@@ -1,0 +1,41 @@
+"""A sweep's lists are checked and multiplied out before anything runs."""
+
+import pytest
+
+from compaware.components.core.config import validate
+from compaware.components.core.errors import UserError
+from compaware.components.sweep_plan.config import SweepPlanConfig
+
+
+def plan(**values: object) -> SweepPlanConfig:
+    return validate(SweepPlanConfig, {"output": "plan", **values})
+
+
+def test_each_student_is_trained_at_each_temperature_under_a_name_of_its_own():
+    students = [{"student_layers": [0, 5]}, {"student": "hub/Small-BERT"}, {"name": "tiny", "student_config": {"a": 1}}]
+    branches = plan(students=students, temperatures=[1, 1.5]).branches
+    assert [branch.name for branch in branches] == [
+        *("layers_0_5_t1", "layers_0_5_t1_5", "student_small_bert_t1", "student_small_bert_t1_5"),
+        *("tiny_t1", "tiny_t1_5"),
+    ]
+    assert branches[0].member_name(0.8, "int8") == "layers_0_5_t1_s80_int8"
+    assert branches[0].member_name(0, "fp32") == "layers_0_5_t1"
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"students": []}, "'students' is"),
+        ({"students": [{"name": "a"}]}, "exactly one of student, student_layers, student_config"),
+        (
+            {"students": [{"student_layers": [0]}, {"student_layers": [0]}]},
+            "called layers_0_t2: give each student a name",
+        ),
+        ({"students": [{"student_layers": [0]}], "temperatures": [0]}, "'temperatures.0' is 0"),
+        ({"students": [{"student_layers": [0]}], "temperatures": [2, 2.0]}, "two members of the sweep are called"),
+    ],
+)
+def test_a_mistake_is_one_line(values, expected):
+    with pytest.raises(UserError, match=expected.replace("(", r"\(")) as failed:
+        plan(**values)
+    assert "\n" not in str(failed.value)
