@@ -64,7 +64,8 @@ def _counts(sweep: Sweep) -> str:
     missing = f"; {failed} failed, for the reasons below" if failed else ""
     return (
         f"{made} of {made + failed} members were made and measured{missing}. On the Pareto front of accuracy and "
-        f"latency: {listed(front)}; of accuracy and size: {listed(small)}."
+        f"latency: {listed(front)}; of accuracy and size: {listed(small)}. The charts' lines follow the fronts; dashed "
+        "lines are the limits that were asked for."
     )
 
 

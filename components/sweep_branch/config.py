@@ -1,8 +1,8 @@
 """Configuration of one branch of a sweep."""
 
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from compaware.components.core.config import ComponentConfig
 from compaware.components.core.options import TrainingOptions
@@ -21,17 +21,18 @@ class SweepBranchConfig(ComponentConfig, TrainingOptions):
         default=None, description="URI that trainings in a cluster send the models to; the output folder without it."
     )
     branch: Branch = Field(description="Name, temperature and student (choice), as sweep_plan writes them.")
-    target_sparsities: tuple[float, ...] = Field(
-        default=(0.0,), min_length=1, description="Fractions of zeros to try, such as 0.8; 0 is the dense student."
+    # Before the sparsities, which are checked against it.
+    sparsity_pattern: str = Field(
+        default="unstructured", description="Where zeros may lie; see sparsity_aware_training."
     )
-    precisions: tuple[Literal["fp32", "int8"], ...] = Field(
-        default=("fp32", "int8"), min_length=1, description="Precisions to try: fp32, int8."
+    target_sparsities: list[float] = Field(
+        default=[0.0], min_length=1, description="Fractions of zeros to try, such as 0.8; 0 is the dense student."
+    )
+    precisions: list[Literal["fp32", "int8"]] = Field(
+        default=["fp32", "int8"], min_length=1, description="Precisions to try: fp32, int8."
     )
     alpha: float = Field(
         default=0.5, ge=0, le=1, description="Weight of the soft labels in all trainings; the rest is the true labels'."
-    )
-    sparsity_pattern: str = Field(
-        default="unstructured", description="Where zeros may lie; see sparsity_aware_training."
     )
     sparsity_score: Literal["magnitude", "movement", "snip_momentum"] = Field(
         default="magnitude", description="What a weight is worth; the least are pruned."
@@ -58,14 +59,17 @@ class SweepBranchConfig(ComponentConfig, TrainingOptions):
 
     @field_validator("target_sparsities", "precisions")
     @classmethod
-    def _differ(cls, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _differ(cls, values: list[Any]) -> list[Any]:
         if len(set(values)) < len(values):
             raise ValueError("each may be named only once")
         return values
 
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        for sparsity in self.target_sparsities:
+    # Not on the model, which is complete only where the branch is known: this is to be found before anything runs.
+    @field_validator("target_sparsities")
+    @classmethod
+    def _possible(cls, values: list[float], known: ValidationInfo) -> list[float]:
+        pattern = parse_pattern(known.data.get("sparsity_pattern", "unstructured"))
+        for sparsity in values:
             if sparsity:
-                resolve_sparsity(parse_pattern(self.sparsity_pattern), sparsity)
-        return self
+                resolve_sparsity(pattern, sparsity)
+        return values

@@ -11,12 +11,12 @@ from compaware.components.core.sweep import Branch, StudentChoice, number
 class SweepPlanConfig(ComponentConfig):
     """Multiplies a sweep's lists out to the students that are trained."""
 
-    students: tuple[StudentChoice, ...] = Field(
+    students: list[StudentChoice] = Field(
         min_length=1,
         description="Students, each with one of student, student_layers and student_config, and a name if you like.",
     )
-    temperatures: tuple[PositiveFloat, ...] = Field(
-        default=(2.0,), min_length=1, description="Temperatures that each student is trained at."
+    temperatures: list[PositiveFloat] = Field(
+        default=[2.0], min_length=1, description="Temperatures that each student is trained at."
     )
 
     @model_validator(mode="after")
