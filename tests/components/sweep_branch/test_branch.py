@@ -1,0 +1,95 @@
+"""What a branch trains, in which order and where, and what a failed stage takes with it; the trainings are made up."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from compaware.components.core.config import validate
+from compaware.components.core.errors import UnavailableError
+from compaware.components.core.summary import Summary
+from compaware.components.core.workspace import run_stage
+from compaware.components.launch import JobError, UnansweredError
+from compaware.components.sweep_branch import branch
+from compaware.components.sweep_branch.config import SweepBranchConfig
+
+INPUTS = {"dataset": "s3://b/data", "teacher": "s3://b/teacher", "soft_labels": "s3://b/soft"}
+BRANCH = {"name": "small_t2", "temperature": 2, "choice": {"student_layers": [0]}}
+
+
+class Trainings:
+    """Stands in for the components: remembers what was asked for, and fails where it is told to."""
+
+    def __init__(self, failing: dict[str, Exception]):
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self._failing = failing
+
+    def __call__(self, component: str, config: dict[str, Any], options: dict[str, Any], part: str) -> Summary:
+        self.asked.append((component, config))
+        assert config["output"].endswith(f"/{part}")
+        if part in self._failing:
+            raise self._failing[part]
+        if "://" not in config["output"]:
+            Path(config["output"]).mkdir(parents=True)
+            (Path(config["output"]) / "model").write_text(part, encoding="utf-8")
+        return Summary(component=component, version="0", config={}, metrics={"seen": 1}, facts={}, machine={})
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, failing: dict[str, Exception] | None = None, **values: Any
+) -> tuple[Trainings, Summary]:
+    trainings = Trainings(failing or {})
+    monkeypatch.setattr(branch, "attempt_component", trainings)
+    asked = {"output": str(tmp_path / "models"), **INPUTS, "branch": BRANCH, "target_sparsities": [0, 0.5], **values}
+    config = validate(SweepBranchConfig, asked)
+    return trainings, run_stage(config, lambda workspace: branch.run(config, workspace))
+
+
+def failures(summary: Summary) -> dict[str, str]:
+    return {member["name"]: member["failure"] for member in summary.facts["members"]}
+
+
+def test_each_stage_is_trained_once_and_all_members_are_there(monkeypatch, tmp_path):
+    trainings, summary = run(monkeypatch, tmp_path)
+    assert [component for component, _ in trainings.asked] == [
+        *("distillation", "quantization_aware_training"),
+        *("sparsity_aware_training", "quantization_aware_training"),
+    ]
+    _, dense_int8, sparse, sparse_int8 = (config for _, config in trainings.asked)
+    assert dense_int8["model"] == sparse["model"] != sparse_int8["model"]
+    assert all(config["temperature"] == 2 and config["soft_labels"] == "s3://b/soft" for _, config in trainings.asked)
+    names = ["small_t2", "small_t2_int8", "small_t2_s50", "small_t2_s50_int8"]
+    assert failures(summary) == dict.fromkeys(names, "")
+    assert [(tmp_path / "models" / name / "model").read_text(encoding="utf-8") for name in names] == names
+    assert not (tmp_path / "models.work").exists()
+
+
+def test_a_failed_stage_takes_with_it_only_what_is_made_of_it(monkeypatch, tmp_path):
+    _, summary = run(monkeypatch, tmp_path, {"small_t2_s50": JobError("the pod ran out of memory")})
+    why = "sparsity_aware_training: the pod ran out of memory"
+    assert failures(summary) == {"small_t2": "", "small_t2_int8": "", "small_t2_s50": why, "small_t2_s50_int8": why}
+    assert summary.metrics == {"members": 4, "failed_members": 2}
+    assert {file.name for file in (tmp_path / "models").iterdir()} == {"small_t2", "small_t2_int8", "summary.json"}
+
+
+def test_what_is_not_asked_for_is_not_delivered(monkeypatch, tmp_path):
+    _, summary = run(monkeypatch, tmp_path, target_sparsities=[0.5], precisions=["int8"])
+    assert list(failures(summary)) == ["small_t2_s50_int8"]
+    assert {file.name for file in (tmp_path / "models").iterdir()} == {"small_t2_s50_int8", "summary.json"}
+
+
+def test_in_a_cluster_models_go_from_job_to_job_by_uri(monkeypatch, tmp_path):
+    trainings, summary = run(monkeypatch, tmp_path, models_uri="s3://b/run/models")
+    assert [config["output"] for _, config in trainings.asked] == [
+        *("s3://b/run/models/small_t2", "s3://b/run/models/small_t2_int8"),
+        *("s3://b/run/models/small_t2_s50", "s3://b/run/models/small_t2_s50_int8"),
+    ]
+    assert trainings.asked[3][1]["model"] == "s3://b/run/models/small_t2_s50"
+    assert set(failures(summary).values()) == {""}
+
+
+def test_a_cluster_that_does_not_answer_fails_the_task_and_a_new_try_goes_on(monkeypatch, tmp_path):
+    with pytest.raises(UnavailableError, match="the API server"):
+        run(monkeypatch, tmp_path, {"small_t2_s50": UnansweredError("the API server did not answer for 600 s")})
+    assert not (tmp_path / "models").exists()
+    assert (tmp_path / "models.work" / "models" / "small_t2_int8" / "model").exists()
