@@ -14,7 +14,7 @@ def render(benchmark: Benchmark, sweep: Sweep, headline: str) -> tuple[str, str]
     """The report as a self-contained page, and as Markdown."""
     failed = [_failed(sweep)] if sweep.failed else []
     parts = Parts(headline, _members(benchmark, sweep), failed)
-    page = render_page(benchmark, _drawings(benchmark, sweep), _cards(benchmark, sweep), parts)
+    page = render_page(benchmark, _drawings(benchmark, sweep), [], _cards(benchmark, sweep), parts)
     return page, render_text(benchmark, parts)
 
 
