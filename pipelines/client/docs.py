@@ -145,12 +145,14 @@ def _by_itself(name: str, parameters: list[str]) -> list[str]:
     config = config_class(name)
     if config is None:
         return []
-    can_distribute = "launcher" in parameters and "job" not in config.model_fields
+    can_distribute = "launcher" in parameters
+    # A component that launches others, as `job` says, is one process itself.
+    commands = _commands(name, can_distribute and "job" not in config.model_fields)
     fields = sorted((key for key in config.model_fields if key not in parameters), key=_places_last)
     above = "parameters above up to `training_arguments`" if can_distribute else "parameters above"
     return [
         "## By itself",
-        f"```\n{_commands(name, can_distribute)}\n```",
+        f"```\n{commands}\n```",
         f"The configuration, YAML or JSON, takes the {above}{',' if can_distribute else ''} and:",
         _table(("key", "default", "what"), ((f"`{key}`", *_field(config.model_fields[key])) for key in fields)),
     ]

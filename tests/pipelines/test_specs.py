@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 # How a training is launched is no part of what it does.
 LAUNCHING = JobOptions.model_fields.keys() | {"job_options"}
 PIPELINES = catalog.names()
-# A sweep names a model; to make and publish that one is another pipeline's.
+# A sweep compares; what it finds is trained on everything, and published, by the others.
 PUBLISHING = [name for name in PIPELINES if name != "compression_sweep"]
 
 # Imports everything that compiling needs, where the heavy libraries cannot be had.
@@ -195,10 +195,10 @@ def test_only_what_looks_at_the_world_or_changes_it_is_never_cached(name):
     assert {step for step, kept in cached.items() if not kept} == {"change_check", "publish"}
 
 
-def test_a_sweep_ends_with_its_members_side_by_side():
+def test_a_sweep_begins_with_its_plan_the_data_and_the_teacher_and_ends_measured():
     steps = [catalog.component_of(task) for task in catalog.tasks(catalog.spec("compression_sweep")).values()]
-    assert set(steps[:-2]) == {"sweep_plan", "data_prep", "teacher_check"}
-    assert steps[-2:] == ["sweep_branch", "sweep_benchmark"]
+    assert set(steps[:2]) == {"sweep_plan", "data_prep"}
+    assert steps[2:] == ["teacher_check", "sweep_branch", "sweep_benchmark"]
 
 
 def test_every_package_folder_is_in_the_distribution():
