@@ -74,9 +74,9 @@ run: $(INSTALLED)
 test: $(INSTALLED)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-# Eleven families of models and multi-label data, each through all stages: about a minute each.
+# Eleven families of models and multi-label data, each through all stages, and a sweep: about a minute each.
 test-families: $(INSTALLED)
-	$(BIN)/python -m pytest $(PYTEST_ARGS) --dist load tests/families
+	$(BIN)/python -m pytest $(PYTEST_ARGS) --dist load tests/families tests/sweep
 
 # Intel Extension for PyTorch, in an environment of its own with the torch that it needs.
 test-ipex: $(IPEX_INSTALLED)

@@ -149,42 +149,6 @@ def test_sparsity_aware_training_takes_a_model_by_path(two_step_run: Finished, t
     assert "nothing is published" in done.out
 
 
-def test_a_sweep_lists_what_failed_recommends_of_the_rest_and_is_not_done_again(two_step_run: Finished, tmp_path: Path):
-    parameters = {
-        **SMALL,
-        "max_train_rows": 200,
-        "benchmark_batch_sizes": [1],
-        "teacher": str(two_step_run.output / "models" / "teacher"),
-        # The teacher has no eighth layer.
-        "students": [{"student_layers": [0]}, {"name": "lost", "student_layers": [7]}],
-        "temperatures": [2],
-        "precisions": ["fp32", "int8"],
-        "student_epochs": 1,
-        "quantization_mode": "ptq",
-        "calibration_rows": 16,
-        "max_size_mb": 1000,
-    }
-    del parameters["temperature"]
-    done = run_pipeline("compression_sweep", tmp_path, **parameters)
-    assert done.code == 0, done.out + done.err
-    assert "[4/5] sweep_branch 2" in done.out and "[5/5] sweep_benchmark" in done.out
-    sweep = json.loads((done.output / "sweep.json").read_text(encoding="utf-8"))
-    failures = {member["name"]: member["failure"] for member in sweep["members"]}
-    assert {name for name, failure in failures.items() if not failure} == {"layers_0_t2", "layers_0_t2_int8"}
-    assert failures["lost_t2"] == failures["lost_t2_int8"]
-    assert failures["lost_t2"].startswith("distillation: student_layers [7] must name different layers")
-    assert sweep["is_met"] and sweep["chosen"].startswith("layers_0_t2")
-    report = (done.output / "report.md").read_text(encoding="utf-8")
-    assert "lost t2 INT8" in report and "(serve)" in report and "# Serve layers 0 t2" in report
-    models = done.output / "models"
-    assert {folder.name for folder in models.iterdir()} == {"teacher", "layers_0_t2", "layers_0_t2_int8"}
-    assert AutoModelForSequenceClassification.from_pretrained(models / "layers_0_t2").config.num_hidden_layers == 1
-
-    again = run_pipeline("compression_sweep", tmp_path, **parameters)
-    assert again.code == 0, again.err
-    assert again.out.count("finished earlier, reused") == 6
-
-
 def test_a_killed_distillation_goes_on_where_it_was(two_step_run: Finished, tmp_path: Path):
     parameters = {
         **SMALL,
