@@ -142,7 +142,7 @@ def keep_layers(teacher: PreTrainedModel, layers: list[int]) -> PreTrainedModel:
         layers: Indices of the layers to keep, in order; the first is 0.
 
     Raises:
-        UserError: A layer does not exist, or is named twice or none is.
+        UserError: A layer does not exist, or is named twice or none is, or the first does not fit there.
     """
     name, count = encoder_layers(teacher)
     if not layers or len(set(layers)) != len(layers) or not all(0 <= layer < count for layer in layers):
@@ -160,7 +160,12 @@ def keep_layers(teacher: PreTrainedModel, layers: list[int]) -> PreTrainedModel:
         if match and int(match[1]) not in layers:
             continue
         weights[pattern.sub(f"{name}.{layers.index(int(match[1]))}.", key, count=1) if match else key] = value
-    student.load_state_dict(weights)
+    # ModernBERT's first layer lacks a norm that the others have.
+    if student.load_state_dict(weights, strict=False) != ([], []):
+        family = teacher.config.model_type
+        raise UserError(
+            f"student_layers {layers}: the first layer of a {family} model is unlike the others, begin with 0"
+        )
     return student
 
 

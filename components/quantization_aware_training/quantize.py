@@ -172,8 +172,6 @@ def _summarise(
         metrics |= {f"int8_{name}_{key}": value for key, value in each.metrics.items()}
         metrics |= {f"{name}_agreement": each.agreement, f"{name}_size_bytes": each.size_bytes}
     metrics |= {"size_bytes": served.size_bytes, "baseline_size_bytes": baseline_bytes, "criterion_passed": passed}
-    if trained:
-        metrics["cut_rows"] = trained.cut_rows
     facts = {
         "criterion": {
             "passed": passed,

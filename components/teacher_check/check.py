@@ -81,8 +81,6 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
     soft_labels_s = time.monotonic() - started
     metrics = {f"teacher_{name}": value for name, value in evaluation.metrics.items()}
     metrics |= {"majority_score": majority, "fine_tuned": float(trained is not None), "soft_labels_s": soft_labels_s}
-    if trained:
-        metrics["cut_rows"] = trained.cut_rows
     facts = {
         "labels": how or "a new head",
         **classification_facts(dataset.manifest, evaluation.logits, labels),

@@ -34,7 +34,7 @@ METRICS = {
     "teacher_check": {"teacher_accuracy", "majority_score", "fine_tuned", "soft_labels_s"},
     "distillation": {
         *("student_accuracy", "teacher_accuracy", "student_parameters", "teacher_parameters", "student_size_bytes"),
-        *("training_s", "training_samples_per_s"),
+        *("training_s", "training_samples_per_s", "cut_rows"),
     },
     "quantization_aware_training": {
         *("baseline_accuracy", "ptq_accuracy", "int8_accuracy", "int8_openvino_accuracy", "int8_onnxruntime_accuracy"),

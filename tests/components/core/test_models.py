@@ -59,7 +59,9 @@ def test_kept_layers_keep_their_own_kind_of_attention(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data", 8, 8)
     teacher = load_classifier(make_family("modernbert", tmp_path / "teacher", data))
     assert teacher.config.layer_types == ["full_attention", "sliding_attention"]
-    assert keep_layers(teacher, [1]).config.layer_types == ["sliding_attention"]
+    assert keep_layers(teacher, [0]).config.layer_types == ["full_attention"]
+    with pytest.raises(UserError, match="must begin with 0"):
+        keep_layers(teacher, [1])
 
 
 def test_a_family_without_a_classifier_and_a_tokenizer_without_padding_are_refused(
