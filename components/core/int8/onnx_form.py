@@ -105,13 +105,12 @@ class _HeadsInside(pattern.RewriteRuleClassBase):
             op.Transpose(op.Reshape(value, shape), perm=[0, 2, 1, 3]) for value, shape in ((q, q4), (k, k4), (v, v4))
         ]
         attended = op.Attention(*heads, mask, _allow_other_attributes=True, _outputs=["attended"])
-        return op.Reshape(op.Transpose(attended, perm=[0, 2, 1, 3]), joined)
+        return op.Reshape(op.Transpose(attended, perm=[0, 2, 1, 3]), joined, _outputs=["result"])
 
-    def check(self, context: Any, q: Any, k: Any, v: Any, attended: onnx_ir.Value, **_: Any) -> bool:
-        """Heads must be known in number, and be all of the last axis."""
-        return all(value.shape is not None and len(value.shape) == 3 for value in (q, k, v)) and all(
-            isinstance(heads, int) for heads in _heads(attended)
-        )
+    def check(self, context: Any, q: Any, k: Any, v: Any, attended: onnx_ir.Value, result: Any, **_: Any) -> bool:
+        """Heads must be known in number and fill the last axis; GPT-2 goes on with (batch x sequence, hidden)."""
+        three_axes = all(value.shape is not None and len(value.shape) == 3 for value in (q, k, v, result))
+        return three_axes and all(isinstance(heads, int) for heads in _heads(attended))
 
     def rewrite(self, op: Any, q: Any, k: Any, v: Any, mask: Any, attended: onnx_ir.Value, **_: Any) -> Any:
         """What takes its place."""
