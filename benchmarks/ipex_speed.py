@@ -21,7 +21,9 @@ from tabulate import tabulate
 from compaware.components.benchmark.statistics import ratio
 from compaware.components.core import cpu
 from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
+from compaware.components.core.logs import setup_logging
 from compaware.components.core.models import load_tokenizer
+from compaware.components.core.progress import Progress
 from compaware.components.core.runtimes import open_runtime
 from compaware.components.core.text import table_batches
 
@@ -36,20 +38,23 @@ Batch = dict[str, np.ndarray]
 def main() -> None:
     """Measures; see the module."""
     parser = arguments(__doc__)
-    parser.add_argument("--rows", type=int, default=320, help="sentences that are timed")
-    parser.add_argument("--rounds", type=int, default=8, help="times that all forms take turns")
+    parser.add_argument("--rows", type=int, default=200, help="sentences that are timed")
+    parser.add_argument("--rounds", type=int, default=6, help="times that all forms take turns")
     options = parser.parse_args()
+    setup_logging()
     with tempfile.TemporaryDirectory() as folder:
         component("data_prep", "task=sst2", f"data={options.data}", f"{folder}/data")
         data = load_dataset_folder(f"{folder}/data")
         workers = {form: start(form, options.teacher, data, options.rows) for form in FORMS}
         answers = {form: ask(worker, None) for form, worker in workers.items()}
         seconds: dict[int, dict[str, list[float]]] = {size: {form: [] for form in FORMS} for size in BATCH_SIZES}
+        progress = Progress("round", options.rounds)
         for turn in range(options.rounds):
             for size in BATCH_SIZES:
                 for place in range(len(FORMS)):
                     form = FORMS[(place + turn) % len(FORMS)]
                     seconds[size][form].append(ask(workers[form], size))
+            progress.update(turn + 1)
         for worker in workers.values():
             worker.send("end")
     figures = [summarize(form, answers, seconds, data.labels("validation")) for form in FORMS]
@@ -88,6 +93,7 @@ def ask(worker: Connection, request: int | None) -> np.ndarray | float:
 
 def work(form: str, model: str, data: PreparedDataset, rows: int, connection: Connection) -> None:
     """The process of a form."""
+    setup_logging()
     tokenizer = load_tokenizer(model)
     table = data.split("validation")
 
