@@ -31,7 +31,14 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Su
     soft = {"soft_labels": root / "soft", "alpha": 0.8}
     teacher = {"teacher_config": SMALL_BERT, "fine_tune_if_needed": True, "soft_labels_output": root / "soft"}
     found = {
-        "teacher": run_component(check, TeacherCheckConfig, output=root / "teacher", **teacher, **shared, epochs=20),
+        "teacher": run_component(
+            check,
+            TeacherCheckConfig,
+            output=root / "teacher",
+            epochs=30,
+            **teacher,
+            **(shared | {"learning_rate": 2e-3}),
+        ),
     }
     found["student"] = run_component(
         distil,
