@@ -164,7 +164,7 @@ def keep_layers(teacher: PreTrainedModel, layers: list[int]) -> PreTrainedModel:
     if student.load_state_dict(weights, strict=False) != ([], []):
         family = teacher.config.model_type
         raise UserError(
-            f"student_layers {layers}: the first layer of a {family} model is unlike the others, begin with 0"
+            f"student_layers {layers} must begin with 0: the first layer of a {family} model is unlike the others"
         )
     return student
 
