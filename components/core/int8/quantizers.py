@@ -16,7 +16,7 @@ from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (
 )
 
 from compaware.components.core.int8.export import example_inputs, graph_inputs
-from compaware.components.core.int8.saturation import WidestPairObserver
+from compaware.components.core.int8.saturation import HALF_RANGE, WidestPairObserver
 
 # Smallest scale, as the X86 quantizer has it: keeps an all-zero row from a scale of 0.
 _SMALLEST_SCALE = 2**-12
@@ -74,7 +74,7 @@ def drop_rounding(graph: torch.fx.GraphModule) -> None:
 
 def _round_rows(rows: torch.Tensor) -> torch.Tensor:
     """Symmetric INT8 with one scale a row (…, hidden), and the gradient of doing nothing (straight-through)."""
-    scale = (rows.detach().abs().amax(-1, keepdim=True) / 127.5).clamp(min=_SMALLEST_SCALE)
+    scale = (rows.detach().abs().amax(-1, keepdim=True) / HALF_RANGE).clamp(min=_SMALLEST_SCALE)
     rounded = (rows.detach() / scale).round().clamp(-128, 127) * scale
     return rows + (rounded - rows.detach())
 

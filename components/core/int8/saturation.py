@@ -11,7 +11,8 @@ import torch
 from torchao.quantization.pt2e.observer import PerChannelMinMaxObserver
 
 _QUANTIZE = torch.ops.quantized_decomposed.quantize_per_channel.default
-_HALF_RANGE = 127.5
+# Scale of a symmetric range: its width over the 255 steps of a byte.
+HALF_RANGE = 127.5
 
 
 class WidestPairObserver(PerChannelMinMaxObserver):
@@ -48,7 +49,7 @@ def avoid_saturation(graph: torch.fx.GraphModule) -> None:
         dequantized = [user for use in node.users for user in use.users]
         if any(user.target == torch.ops.aten.linear.default for user in dequantized):
             weight, scale = (_tensor(graph, argument) for argument in node.args[:2])
-            scale.copy_(torch.maximum(scale, (widest_pairs(weight) / _HALF_RANGE).to(scale.dtype)))
+            scale.copy_(torch.maximum(scale, (widest_pairs(weight) / HALF_RANGE).to(scale.dtype)))
 
 
 def _tensor(graph: torch.fx.GraphModule, node: torch.fx.Node) -> torch.Tensor:
