@@ -7,20 +7,22 @@ training (PTQ) and by training (QAT); the student with zeros, and that in INT8. 
 this CPU serves it with. The validation sentences are never trained on but choose each training's best epoch; the test
 sentences choose nothing (where the folder's test file has labels: GLUE's own has none).
 
-Every recipe is run for all seeds before the next begins, and the figures are written after each training, so that a
-measurement that is stopped has its first recipes whole.
+Every recipe is run for all seeds, side by side, before the next begins, and the figures are written after each, so that
+a measurement that is stopped has its first recipes whole.
 """
 
+import os
 import statistics
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from running import arguments, component, recipe, report, training
+from running import accuracies, arguments, component, recipe, report, training
 from tabulate import tabulate
 
-from compaware.components.core.dataset import load_dataset_folder
-from compaware.components.core.evaluation import evaluate_folder
+from compaware.components.core.cpu import cpu_limit
 from compaware.components.core.runtimes import available, int8_runtime
 
 Figures = dict[str, list[dict[str, float]]]
@@ -59,16 +61,24 @@ def main() -> None:
     words = [f"teacher={options.teacher}", f"soft_labels_output={folder}/soft", folder / "teacher"]
     common_s = used_s(component("teacher_check", *common, *words))
     figures: Figures = {"teacher": [accuracy(folder / "teacher", folder / "data") | {"cpu_s": common_s}]}
-    for arm in arms():
-        figures[arm.name] = []
-        for number, seed in enumerate(options.seeds):
-            here = folder / str(seed)
-            given = [word.format(folder=folder, here=here) for word in arm.words]
-            used = component(arm.component, *common, f"seed={seed}", *given, here / arm.output)
-            before_s = figures[arm.after][number]["cpu_s"] if arm.after else common_s
-            found = accuracy(here / arm.output, folder / "data")
-            figures[arm.name].append(found | {"cpu_s": used_s(used) + before_s})
+    # Seeds run side by side with a share of the cores each, which several small trainings use better than one.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cpu_limit() // len(options.seeds))))
+    with ThreadPoolExecutor(len(options.seeds)) as pool:
+        for arm in arms():
+            runs = pool.map(partial(run_arm, arm, folder, common), options.seeds)
+            before = figures[arm.after] if arm.after else [{"cpu_s": common_s}] * len(options.seeds)
+            figures[arm.name] = [
+                run | {"cpu_s": run["cpu_s"] + earlier["cpu_s"]} for run, earlier in zip(runs, before, strict=True)
+            ]
             report(options, figures, table(figures))
+
+
+def run_arm(arm: Arm, folder: Path, common: list[str], seed: int) -> dict[str, float]:
+    """One training: accuracy by split, and its own CPU time."""
+    here = folder / str(seed)
+    given = [word.format(folder=folder, here=here) for word in arm.words]
+    used = component(arm.component, *common, f"seed={seed}", *given, here / arm.output)
+    return accuracy(here / arm.output, folder / "data") | {"cpu_s": used_s(used)}
 
 
 def arms() -> list[Arm]:
@@ -98,11 +108,7 @@ def accuracy(model: Path, data: Path) -> dict[str, float]:
     """Accuracy by split: of INT8 in the runtime that serves it here, of FP32 in PyTorch."""
     served = (int8_runtime()[0], "int8")
     runtime, precision = served if served in available(model) else ("torch", "fp32")
-    splits = [name for name in ("validation", "test") if load_dataset_folder(data).manifest.splits.get(name)]
-    return {
-        split: evaluate_folder(model, data, split, runtime=runtime, precision=precision).metrics["accuracy"]
-        for split in splits
-    }
+    return accuracies(model, data, runtime=runtime, precision=precision)
 
 
 def used_s(used: Any) -> float:

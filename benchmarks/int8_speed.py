@@ -4,30 +4,19 @@
 
 All of them take turns, each in a process of its own, on the sentences of the validation split, first as long as they
 are and then padded to a fixed length. The reports with their charts stay in the folder. Peers: onnxruntime's dynamic
-quantization, and NNCF's post-training quantization where it is installed (`pip install nncf`).
+quantization, neural-compressor's static quantization, and, where it is installed, NNCF's post-training quantization and
+quantization-aware training.
 """
 
-import importlib.util
 import json
-import shutil
 from pathlib import Path
 
-import numpy as np
-import onnxruntime.quantization
+from peers import make_peers
 from running import arguments, component, recipe, report, training
 from tabulate import tabulate
 
 from compaware.components.benchmark.results import FILE_NAME, Benchmark, Measured
 from compaware.components.core.dataset import load_dataset_folder
-from compaware.components.core.models import load_tokenizer
-from compaware.components.core.runtimes import (
-    FP32_ONNX_FILE,
-    FP32_OPENVINO_FILE,
-    ONNX_FILE,
-    OPENVINO_FILE,
-    convert_fp32,
-)
-from compaware.components.core.text import table_batches
 
 PADDED_TOKENS = 128
 
@@ -42,7 +31,7 @@ def main() -> None:
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
     student = prepare(options.data, options.teacher, options.student, folder)
-    peers = make_peers(student, folder)
+    peers = make_peers(student, load_dataset_folder(folder / "data"), folder)
     candidates = [
         {"name": "teacher", "role": "teacher", "folder": str(options.teacher), "runtimes": ["torch"]},
         {"name": "student", "role": "student", "folder": str(student)},
@@ -74,44 +63,6 @@ def prepare(data: str, teacher: str, student: Path | None, folder: Path) -> Path
         student = folder / "student"
     component("quantization_aware_training", *common, f"model={student}", "mode=ptq", folder / "int8")
     return student
-
-
-def make_peers(student: Path, folder: Path) -> list[str]:
-    """Quantizes the student with other tools, each into a folder of its own; gives the folders' names."""
-    fp32 = folder / "fp32"
-    fp32.mkdir(exist_ok=True)
-    convert_fp32(student, fp32)
-    dynamic = peer_folder(student, folder / "onnxruntime_dynamic")
-    # It takes ONNX's Attention for its own operator of that name, which is another.
-    kinds = ["MatMul", "Gemm", "Gather"]
-    onnxruntime.quantization.quantize_dynamic(
-        fp32 / FP32_ONNX_FILE, dynamic / ONNX_FILE, op_types_to_quantize=kinds, per_channel=True
-    )
-    names = [dynamic.name]
-    if importlib.util.find_spec("nncf"):
-        import nncf
-        import openvino
-
-        calibration = nncf.Dataset(calibration_batches(student, folder / "data"))
-        model = openvino.Core().read_model(fp32 / FP32_OPENVINO_FILE)
-        quantized = nncf.quantize(model, calibration, model_type=nncf.ModelType.TRANSFORMER)
-        openvino.save_model(quantized, peer_folder(student, folder / "nncf_ptq") / OPENVINO_FILE)
-        names.append("nncf_ptq")
-    return names
-
-
-def peer_folder(student: Path, folder: Path) -> Path:
-    """A folder with the student's configuration and tokenizer, and no weights yet."""
-    shutil.copytree(student, folder, ignore=shutil.ignore_patterns("*.safetensors", "summary.json"), dirs_exist_ok=True)
-    return folder
-
-
-def calibration_batches(student: Path, data: Path) -> list[dict[str, np.ndarray]]:
-    """Some 300 training sentences, as our own quantization sees them."""
-    tokenizer = load_tokenizer(student)
-    table = next(load_dataset_folder(data).groups("train")).slice(0, 320)
-    names = tokenizer.model_input_names
-    return [batch for _, batch in table_batches(table, tokenizer, names, 64, batch_size=1)]
 
 
 def table(benchmark: Benchmark) -> str:

@@ -53,6 +53,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--pad-to", type=int, default=128, help="tokens; 0 pads to the longest of a batch")
     parser.add_argument("--learning-rate", type=float, required=True)
+    parser.add_argument("--alpha", type=float, required=True, help="weight of the teacher's part of the loss")
     parser.add_argument("--seed", type=int, default=42)
     options = parser.parse_args()
     set_seed(options.seed)
@@ -60,7 +61,7 @@ def main() -> None:
     tokenizer = AutoTokenizer.from_pretrained(options.teacher)
     teacher = load_classifier(options.teacher)
     splits = {}
-    for name in ("train", "validation"):
+    for name in filter(data.manifest.splits.get, ("train", "validation", "test")):
         rows = data.split(name)
         encoded = tokenizer(rows["text"].to_pylist(), truncation=True, max_length=options.pad_to or 128)
         splits[name] = datasets.Dataset.from_dict({**encoded, "labels": rows["label"].to_pylist()})
@@ -69,7 +70,7 @@ def main() -> None:
         trainer = TeacherAtEveryStep(
             teacher=teacher,
             temperature=2.0,
-            alpha=0.5,
+            alpha=options.alpha,
             model=keep_layers(teacher, options.layers),
             args=TrainingArguments(
                 output_dir=folder,
@@ -96,9 +97,9 @@ def main() -> None:
         started = time.monotonic()
         trainer.train()
         seconds = time.monotonic() - started
-        accuracy = trainer.evaluate()["eval_accuracy"]
+        accuracy = {name: trainer.evaluate(rows)["eval_accuracy"] for name, rows in splits.items() if name != "train"}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": seconds, "accuracy": accuracy, "peak_rss_bytes": peak}))
+    print(json.dumps({"seconds": seconds, "peak_rss_bytes": peak} | accuracy))
 
 
 def _accuracy(prediction: EvalPrediction) -> dict[str, float]:

@@ -12,6 +12,8 @@ from typing import Any
 import yaml
 
 from compaware.components.core.cpu import machine_facts
+from compaware.components.core.dataset import load_dataset_folder
+from compaware.components.core.evaluation import evaluate_folder
 
 CONFIGS = Path(__file__).parent.parent / "pipelines"
 
@@ -36,6 +38,12 @@ def component(name: str, *words: Any, without: str | None = None) -> resource.st
     if os.waitstatus_to_exitcode(status) != 0:
         raise SystemExit(f"{name} failed")
     return usage
+
+
+def accuracies(model: Path, data: Path, **form: Any) -> dict[str, float]:
+    """Accuracy by split, of those splits that have labels; `form` is for `evaluation.evaluate_folder`."""
+    splits = [name for name in ("validation", "test") if load_dataset_folder(data).manifest.splits.get(name)]
+    return {split: evaluate_folder(model, data, split, **form).metrics["accuracy"] for split in splits}
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:

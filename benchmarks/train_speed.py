@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from running import arguments, component, report
+from running import accuracies, arguments, component, report
 from tabulate import tabulate
 
 from compaware.components.core.summary import Summary
@@ -70,11 +70,10 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, fl
         metrics = Summary.load(output).metrics
         figures[name] = {
             "seconds": metrics["training_s"] + soft_labels_s,
-            "accuracy": metrics["student_accuracy"],
             "peak_rss_bytes": used.ru_maxrss * 1024.0,
-        }
+        } | accuracies(output, data)
     for name, arm in figures.items():
-        print(f"{name}: {arm['seconds']:.1f} s, accuracy {arm['accuracy']:.4f}", file=sys.stderr, flush=True)
+        print(f"{name}: {arm}", file=sys.stderr, flush=True)
     return figures
 
 
@@ -92,17 +91,18 @@ def table(rounds: list[dict[str, dict[str, float]]]) -> str:
     lines = []
     for name in rounds[0]:
         ratios = [each[REFERENCE]["seconds"] / each[name]["seconds"] for each in rounds]
+        splits = [split for split in ("validation", "test") if split in rounds[0][name]]
         lines.append(
             {
                 "arm": name,
                 "s": statistics.median(each[name]["seconds"] for each in rounds),
                 "x faster": statistics.median(ratios),
                 "spread": f"{min(ratios):.1f}-{max(ratios):.1f}",
-                "accuracy": statistics.median(each[name]["accuracy"] for each in rounds),
                 "peak MB": max(each[name]["peak_rss_bytes"] for each in rounds) / 1e6,
+                **{split: statistics.median(each[name][split] for each in rounds) for split in splits},
             }
         )
-    return tabulate(lines, headers="keys", tablefmt="github", floatfmt=("", ".1f", ".1f", "", ".4f", ".0f"))
+    return tabulate(lines, headers="keys", tablefmt="github", floatfmt=("", ".1f", ".1f", "", ".0f", ".4f", ".4f"))
 
 
 if __name__ == "__main__":
