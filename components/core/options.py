@@ -14,7 +14,8 @@ class TrainingOptions(BaseModel):
     max_length_tokens: int = Field(default=128, ge=4, le=8192, description="Longer inputs are cut to this many tokens.")
     seed: int = Field(default=42, ge=0, description="Seed of weights, shuffling and dropout.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
-        default="auto", description="Training precision; auto takes bf16 where the CPU has it in hardware."
+        default="auto",
+        description="Training precision; auto takes bf16 where hardware has it and its loss agrees.",
     )
     checkpoint_minutes: float = Field(
         default=5.0, ge=0, description="Minutes between checkpoints, besides the one after each evaluation."

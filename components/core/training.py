@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import datasets
 import numpy as np
@@ -33,6 +33,7 @@ from compaware.components.core.losses import task_loss
 from compaware.components.core.metrics import compute_metrics
 from compaware.components.core.objectives import LogitObjective, Objective
 from compaware.components.core.options import TrainingOptions
+from compaware.components.core.precision import TrainingPrecision, choose_training_precision
 from compaware.components.core.progress import Progress
 from compaware.components.core.sampler import LengthBucketSampler
 from compaware.components.core.soft_labels import SoftLabels
@@ -64,7 +65,7 @@ class Trained(BaseModel):
     best_step: int | None
     seconds: float
     samples_per_s: float
-    precision: Literal["fp32", "bf16"]
+    precision: TrainingPrecision
     precision_reason: str
     backend: Backend
     processes: int
@@ -103,27 +104,30 @@ def train(
         UserError: A key of `training_arguments` is unknown or one that this project sets itself.
     """
     checkpoints = Checkpoints(workspace.work / "checkpoints", workspace.work_uri, workspace.identity)
-    precision, reason = _choose_precision(options.precision)
-    arguments = build_arguments(options, checkpoints.folder, dataset.manifest.metric, precision)
-    log.info("training on %d processes in %s: %s", world_size(), precision, reason)
+    build_arguments(options, checkpoints.folder, dataset.manifest.metric, "fp32")  # Mistakes come before long work.
     _set_threads(model)
     length, folder = options.max_length_tokens, workspace.work / "tokens"
     rows = tokenize_split(dataset, "train", tokenizer, length, folder, soft_labels)
     validation_rows = tokenize_split(dataset, "validation", tokenizer, length, folder)
     cut = _count_cut(rows, length)
+    objective, collator = objective or LogitObjective(), Collator(tokenizer)
+    first = collator([rows[number] for number in range(min(options.batch_size, len(rows)))])
+    precision, reason = choose_training_precision(options.precision, model, first, objective)
+    log.info("training on %d processes in %s: %s", world_size(), precision, reason)
+    arguments = build_arguments(options, checkpoints.folder, dataset.manifest.metric, precision)
     started = time.monotonic()
     splits = [] if whole_vocabulary else [rows, validation_rows]
     with only_used_rows(model, splits, [tokenizer.pad_token_id or 0]):
         trainer = CompressionTrainer(
             model=model,
             args=arguments,
-            data_collator=Collator(tokenizer),
+            data_collator=collator,
             train_dataset=rows,
             eval_dataset=validation_rows,
             processing_class=tokenizer,
             compute_metrics=_metrics_of(dataset.manifest.metric),
             callbacks=[ProgressLines(), TimedCheckpoints(options.checkpoint_minutes), *callbacks, checkpoints],
-            objective=objective or LogitObjective(),
+            objective=objective,
             backend=backend,
         )
         result = trainer.train(resume_from_checkpoint=str(newest) if (newest := checkpoints.newest()) else None)
@@ -133,21 +137,13 @@ def train(
         best_step=trainer.state.best_global_step,
         seconds=time.monotonic() - started,
         samples_per_s=result.metrics["train_samples_per_second"],
-        precision="bf16" if precision == "bf16" else "fp32",
+        precision=precision,
         precision_reason=reason,
         backend=backend,
         processes=world_size(),
         cut_rows=cut,
         history=_history(trainer.state.log_history),
     )
-
-
-def _choose_precision(asked: str) -> tuple[str, str]:
-    if asked != "auto" or not torch.cuda.is_available():
-        return cpu.choose_precision(asked)
-    if torch.cuda.is_bf16_supported(including_emulation=False):
-        return "bf16", "the GPU computes BF16 in hardware"
-    return "fp32", "the GPU has no BF16 hardware"
 
 
 def _set_threads(model: torch.nn.Module) -> None:
@@ -174,7 +170,9 @@ def _settle_weights(trainer: Trainer, model: torch.nn.Module) -> None:
     broadcast_weights(model)
 
 
-def build_arguments(options: TrainingOptions, checkpoints: Path, metric: str, precision: str) -> TrainingArguments:
+def build_arguments(
+    options: TrainingOptions, checkpoints: Path, metric: str, precision: TrainingPrecision
+) -> TrainingArguments:
     """Turns our options, and the user's own `training_arguments` over our defaults, into Trainer's.
 
     Raises:
