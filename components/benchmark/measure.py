@@ -1,6 +1,7 @@
 """Measures all candidates side by side: every runtime in its own process, taking turns on the same batches."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,7 @@ def _measure(
         rows = dataset.manifest.splits[config.split]
         timed = {size: _time(workers, size, rows, config) for size in config.batch_sizes}
         memory = [int(worker.ask(memory=True)["peak_bytes"]) for worker in workers]
+    deflated = _deflate(tasks)
     return [
         Measured(
             id=task.id,
@@ -104,13 +106,24 @@ def _measure(
             metric=scores[place][0],
             f1_by_label=scores[place][1],
             size_bytes=sum(size_bytes(file) for file in task.files),
-            compressed_bytes=sum(compressed_bytes(file) for file in task.files),
+            compressed_bytes=sum(deflated[file] for file in task.files),
             peak_memory_bytes=memory[place],
             batches={size: batches[place] for size, batches in timed.items()},
             path=str(task.candidate.folder),
         )
         for place, task in enumerate(tasks)
     ]
+
+
+def _deflate(tasks: list[Task]) -> dict[Path, int]:
+    """Compressed size of every file, several at a time; forms that share a file share its size."""
+    files = sorted({file for task in tasks for file in task.files})
+    sizes = {}
+    with ThreadPoolExecutor(cpu.cpu_limit()) as pool:
+        for file, size in zip(files, pool.map(compressed_bytes, files), strict=True):
+            sizes[file] = size
+            log.info("deflated %d of %d files: %s", len(sizes), len(files), file.name)
+    return sizes
 
 
 def _score(worker: Worker, dataset: PreparedDataset, split: str, work: Path) -> tuple[float, dict[str, float]]:
