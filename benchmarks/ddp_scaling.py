@@ -7,8 +7,6 @@ gradients, waiting and shared memory leave. Traffic is counted on the loopback i
 hence a network of its own.
 """
 
-import argparse
-import json
 import os
 import subprocess
 import sys
@@ -17,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from running import arguments, report
 from tabulate import tabulate
 
-from compaware.components.core.cpu import machine_facts
 from compaware.components.core.summary import Summary
 
 LAYERS = [0, 1, 2]
@@ -28,9 +26,7 @@ ROWS = 2000
 
 def main() -> None:
     """Measures; see the module."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--data", required=True, help="SST-2: a folder with train and validation files")
-    parser.add_argument("--teacher", required=True, help="a classifier that is fine-tuned for it")
+    parser = arguments(__doc__)
     parser.add_argument("--steps", type=int, default=30)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -43,8 +39,7 @@ def main() -> None:
         lines = [measure(folder, processes, options.steps) for processes in (1, 2)]
     for line in lines:
         line["efficiency"] = line["samples_per_s"] / (line["processes"] * lines[0]["samples_per_s"])
-    print(tabulate(lines, headers="keys", tablefmt="github", floatfmt=".2f"))
-    print(json.dumps({"results": lines, "machine": machine_facts()}, indent=2))
+    report(options, lines, tabulate(lines, headers="keys", tablefmt="github", floatfmt=".2f"))
 
 
 def measure(folder: Path, processes: int, steps: int) -> dict[str, Any]:
