@@ -1,13 +1,15 @@
-"""What distributed training costs: samples/s of one and two processes, and bytes that each step sends.
+"""What distributed training costs: samples/s of one and two ranks, bytes that each step sends, and their time.
 
     sudo unshare --net sh -c "ip link set lo up; python benchmarks/ddp_scaling.py --data SST2 --teacher TEACHER"
 
-Each process has one thread and the same batch, so that two processes do twice the work of one: their efficiency is what
-gradients, waiting and shared memory leave. Traffic is counted on the loopback interface, which nothing else may use:
-hence a network of its own.
+Each rank has one thread and the same batch, so that two ranks do twice the work of one: their efficiency is what
+gradients, waiting and shared memory leave. Two trainings at once, which send each other nothing, say what of it is
+shared memory; the rest is the time of the gradients. Traffic is counted on the loopback interface, which nothing else
+may use: hence a network of its own.
 """
 
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from running import arguments, report
+from running import arguments, component, report
 from tabulate import tabulate
 
 from compaware.components.core.summary import Summary
@@ -31,43 +33,48 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        component("data_prep", 1, "task=sst2", f"data={options.data}", f"max_train_rows={ROWS}", folder / "data")
+        component("data_prep", "task=sst2", f"data={options.data}", f"max_train_rows={ROWS}", folder / "data")
         component(
-            *("teacher_check", 1, f"dataset={folder}/data", f"teacher={options.teacher}"),
+            *("teacher_check", f"dataset={folder}/data", f"teacher={options.teacher}"),
             *(f"soft_labels_output={folder}/soft", folder / "teacher"),
         )
-        lines = [measure(folder, processes, options.steps) for processes in (1, 2)]
+        one = measure(folder, "one rank", options.steps, trainings=1, ranks=1)
+        apart = measure(folder, "two trainings at once", options.steps, trainings=2, ranks=1)
+        two = measure(folder, "two ranks", options.steps, trainings=1, ranks=2)
+    lines = [one, apart, two]
     for line in lines:
-        line["efficiency"] = line["samples_per_s"] / (line["processes"] * lines[0]["samples_per_s"])
+        line["of one rank's speed"] = line["samples/s"] / one["samples/s"]
+        line["gradients, ms a step"] = two["ms a step"] - apart["ms a step"] if line is two else 0.0
     report(options, lines, tabulate(lines, headers="keys", tablefmt="github", floatfmt=".2f"))
 
 
-def measure(folder: Path, processes: int, steps: int) -> dict[str, Any]:
-    """Trains a student for some steps."""
-    output = folder / f"student-{processes}"
+def measure(folder: Path, name: str, steps: int, *, trainings: int, ranks: int) -> dict[str, Any]:
+    """Trains students for some steps, all at once, each on some ranks of one thread."""
+    outputs = [folder / f"student-{trainings}-{ranks}-{number}" for number in range(trainings)]
     before = psutil.net_io_counters(pernic=True)["lo"].bytes_sent
-    component(
-        *("distillation", processes, f"dataset={folder}/data", f"teacher={folder}/teacher"),
-        *(f"soft_labels={folder}/soft", f"student_layers={LAYERS}", "max_length_tokens=64"),
-        *(f"training_arguments={{max_steps: {steps}}}", output),
-    )
+    running = [start(folder, output, steps, ranks) for output in outputs]
+    codes = [process.wait() for process in running]
+    if any(codes):
+        raise SystemExit(f"{name}: training failed")
     sent = psutil.net_io_counters(pernic=True)["lo"].bytes_sent - before
-    metrics = Summary.load(output).metrics
+    metrics = [Summary.load(output).metrics for output in outputs]
     return {
-        "processes": processes,
-        "samples_per_s": metrics["training_samples_per_s"],
-        "ms_per_step": 1000 * metrics["training_s"] / steps,
-        "gradient_mb": 4 * metrics["student_parameters"] / 1e6,
-        "sent_mb_per_step": sent / steps / 1e6,
+        "arm": name,
+        "samples/s": sum(each["training_samples_per_s"] for each in metrics),
+        "ms a step": statistics.mean(1000 * each["training_s"] / steps for each in metrics),
+        "MB sent a step": sent / steps / 1e6,
     }
 
 
-def component(name: str, processes: int, *words: Any) -> None:
-    """Runs a component on some processes of one thread each; its output is the last word."""
-    *given, output = map(str, words)
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [sys.executable, *launch, "-m", f"compaware.components.{name}", *given, f"output={output}"]
-    subprocess.run(command, check=True, stdout=sys.stderr, env={**os.environ, "OMP_NUM_THREADS": "1"})
+def start(folder: Path, output: Path, steps: int, ranks: int) -> subprocess.Popen[bytes]:
+    """Starts a distillation."""
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
+    words = [f"dataset={folder}/data", f"teacher={folder}/teacher", f"soft_labels={folder}/soft", f"output={output}"]
+    # Without evaluations, steps alone are timed.
+    steps_alone = f"{{max_steps: {steps}, eval_strategy: 'no', save_strategy: 'no'}}"
+    words += [f"student_layers={LAYERS}", "max_length_tokens=64", f"training_arguments={steps_alone}"]
+    command = [sys.executable, *launch, "-m", "compaware.components.distillation", *words]
+    return subprocess.Popen(command, stdout=sys.stderr, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
 if __name__ == "__main__":
