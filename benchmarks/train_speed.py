@@ -21,6 +21,7 @@ from compaware.components.core.summary import Summary
 
 LAYERS = [0, 2, 5]
 MAX_TOKENS = 128
+ALPHA = 0.5
 REFERENCE = "teacher at every step, padded to 128, batch 8"
 OURS = "ours"
 # Ours with one thing as a plain loop has it: a saving left out, or other words for the component.
@@ -64,7 +65,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, fl
         used = component(
             *("distillation", f"dataset={data}", f"teacher={folder}/teacher", f"soft_labels={folder}/soft"),
             *(f"student_layers={LAYERS}", f"epochs={options.epochs}", f"seed={options.seed}", "learning_rate=3e-4"),
-            *(f"max_length_tokens={MAX_TOKENS}", *words, output),
+            *(f"alpha={ALPHA}", f"max_length_tokens={MAX_TOKENS}", *words, output),
             without=without,
         )
         metrics = Summary.load(output).metrics
@@ -81,7 +82,8 @@ def reference(options: argparse.Namespace, data: Path, *words: str) -> dict[str,
     """Runs the baseline."""
     script = str(Path(__file__).with_name("reference_loop.py"))
     given = ["--dataset", str(data), "--teacher", options.teacher, "--epochs", str(options.epochs), *words]
-    given += ["--layers", *map(str, LAYERS), "--learning-rate", "1e-4", "--seed", str(options.seed)]
+    given += ["--layers", *map(str, LAYERS), "--learning-rate", "1e-4"]
+    given += ["--alpha", str(ALPHA), "--seed", str(options.seed)]
     done = subprocess.run([sys.executable, script, *given], check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
