@@ -7,7 +7,6 @@ before and after is overhead. Times are whole seconds, so a stage's figures are 
 """
 
 import argparse
-import json
 import re
 import subprocess
 import sys
@@ -15,9 +14,8 @@ import tempfile
 from datetime import datetime
 from pathlib import Path
 
+from running import report
 from tabulate import tabulate
-
-from compaware.components.core.cpu import machine_facts
 
 _BEGUN = re.compile(r"(\d\d:\d\d:\d\d)\S* - INFO - Executing task '(\S+)'")
 _ENDED = re.compile(r"(\d\d:\d\d:\d\d)\S* - INFO - Task '(\S+)' finished")
@@ -38,10 +36,7 @@ def main() -> None:
     total = {name: sum(stage[name] for stage in stages.values()) for name in ("before_s", "work_s", "after_s")}
     stages["all"] = total
     table = [{"stage": name, **stage, "overhead": share(stage)} for name, stage in stages.items()]
-    if options.json:
-        figures = {"figures": stages, "options": vars(options), "machine": machine_facts()}
-        options.json.write_text(json.dumps(figures, indent=2, default=str) + "\n", encoding="utf-8")
-    print(tabulate(table, headers="keys", tablefmt="github", floatfmt=".0f"), json.dumps(machine_facts()), sep="\n\n")
+    report(options, stages, tabulate(table, headers="keys", tablefmt="github", floatfmt=".0f"))
 
 
 def read_log(text: str) -> dict[str, dict[str, float]]:

@@ -34,6 +34,7 @@ CALIBRATION_ROWS = 320
 QAT_ROWS = 6400
 QAT_LEARNING_RATE = 2e-5
 MAX_TOKENS = 64
+SERVED_TOKENS = 128
 Batch = dict[str, np.ndarray]
 
 
@@ -80,8 +81,8 @@ def neural_compressor(student: Path, calibration: list[Batch], output: Path) -> 
     for batch in calibration:
         run_graph(prepared, batch)
     converted = convert(prepared)
-    save_openvino(export_graph(converted, MAX_TOKENS * 2), output / OPENVINO_FILE)
-    program = torch.onnx.export(export_graph(fold_weights(converted), MAX_TOKENS * 2), output_names=[OUTPUT_NAME])
+    save_openvino(export_graph(converted, SERVED_TOKENS), output / OPENVINO_FILE)
+    program = torch.onnx.export(export_graph(fold_weights(converted), SERVED_TOKENS), output_names=[OUTPUT_NAME])
     program.save(output / ONNX_FILE)
 
 

@@ -12,8 +12,6 @@ from typing import Any
 import yaml
 
 from compaware.components.core.cpu import machine_facts
-from compaware.components.core.dataset import load_dataset_folder
-from compaware.components.core.evaluation import evaluate_folder
 
 CONFIGS = Path(__file__).parent.parent / "pipelines"
 
@@ -42,7 +40,12 @@ def component(name: str, *words: Any, without: str | None = None) -> resource.st
 
 def accuracies(model: Path, data: Path, **form: Any) -> dict[str, float]:
     """Accuracy by split, of those splits that have labels; `form` is for `evaluation.evaluate_folder`."""
-    splits = [name for name in ("validation", "test") if load_dataset_folder(data).manifest.splits.get(name)]
+    # Here, since they bring torch, which scripts that only start components do without.
+    from compaware.components.core.dataset import load_dataset_folder
+    from compaware.components.core.evaluation import evaluate_folder
+
+    rows = load_dataset_folder(data).manifest.splits
+    splits = [name for name in ("validation", "test") if rows.get(name)]
     return {split: evaluate_folder(model, data, split, **form).metrics["accuracy"] for split in splits}
 
 
