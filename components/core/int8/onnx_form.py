@@ -16,6 +16,8 @@ from compaware.components.core.runtimes import OUTPUT_NAME
 
 # The domain of onnxruntime's own operators.
 _ONNXRUNTIME = "com.microsoft"
+# Tables up to this many rows, such as those of positions, take little memory in FP32.
+_SMALL_TABLE_ROWS = 1024
 
 
 def onnx_program(
@@ -55,8 +57,9 @@ def save_onnx(program: torch.export.ExportedProgram, names: Sequence[str], max_t
 class _RowsOfBytes(pattern.RewriteRuleClassBase):
     """Gather(Dequantize(table), ids) → Cast(Gather(table, ids)) · Gather(scale, ids).
 
-    onnxruntime then turns into FP32 only the rows that are looked up, not the whole table at every call. (It folds the
-    transposes of linear layers' weights by itself.)
+    onnxruntime then turns into FP32 only the rows that are looked up, not the whole table at every call. Of a small
+    table Cast(table) · scale is looked up, which it computes once, when it loads the file. (It folds the transposes of
+    linear layers' weights by itself.)
     """
 
     def pattern(self, op: Any, table: Any, scale: Any, zero_point: Any, ids: Any) -> Any:
@@ -69,10 +72,11 @@ class _RowsOfBytes(pattern.RewriteRuleClassBase):
 
     def rewrite(self, op: Any, table: onnx_ir.Value, scale: onnx_ir.Value, ids: Any, **_: Any) -> Any:
         """What takes its place; tables are symmetric, so their zero point is 0."""
-        assert scale.const_value is not None
+        assert table.const_value is not None and scale.const_value is not None
         column = op.initializer(onnx_ir.tensor(scale.const_value.numpy().reshape(-1, 1)), name=f"{scale.name}_column")
-        rows = op.Cast(op.Gather(table, ids), to=onnx_ir.DataType.FLOAT)
-        return op.Mul(rows, op.Gather(column, ids))
+        if len(table.const_value.numpy()) <= _SMALL_TABLE_ROWS:
+            return op.Gather(op.Mul(op.Cast(table, to=onnx_ir.DataType.FLOAT), column), ids)
+        return op.Mul(op.Cast(op.Gather(table, ids), to=onnx_ir.DataType.FLOAT), op.Gather(column, ids))
 
 
 class _SumThenNormalize(pattern.RewriteRuleClassBase):

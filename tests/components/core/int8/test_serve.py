@@ -9,7 +9,7 @@ import pytest
 
 from compaware.components.core.int8.ptq import run_graph
 from compaware.components.core.runtimes import ONNX_FILE, OPENVINO_FILE, RuntimeName, available, open_runtime
-from tests.components.core.int8.small_models import ServedModel, batch
+from tests.components.core.int8.small_models import VOCABULARY, ServedModel, batch
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
@@ -54,10 +54,18 @@ def test_onnxruntime_multiplies_in_int8(served: ServedModel, tmp_path: Path) -> 
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     options.log_severity_level = 3
     onnxruntime.InferenceSession(str(served.folder / ONNX_FILE), options, providers=["CPUExecutionProvider"])
-    operators = [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
+    graph = onnx.load(tmp_path / "optimized.onnx").graph
+    operators = [node.op_type for node in graph.node]
     # Biases of this fresh model's pooler and head are zero, and left out: onnxruntime has another operator for those.
     assert (operators.count("MatMulIntegerToFloat"), operators.count("QGemm")) == (12, 2)
     assert not {"MatMul", "Gemm", "FusedGemm", "DequantizeLinear"} & set(operators)
+    looked_up = {node.input[0] for node in graph.node if node.op_type == "Gather"}
+    rows_of_bytes = [
+        tensor.dims[0]
+        for tensor in graph.initializer
+        if tensor.name in looked_up and tensor.data_type == onnx.TensorProto.INT8
+    ]
+    assert rows_of_bytes == [VOCABULARY], "positions and segments are FP32 once the file is loaded, words are not"
 
 
 def test_no_two_products_add_up_to_more_than_16_bits(served: ServedModel) -> None:
