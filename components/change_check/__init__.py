@@ -1,1 +1,1 @@
-"""Says whether data, teacher or product have changed since the last model was published."""
+"""Says whether data, teacher, student or product have changed since the last model was published."""

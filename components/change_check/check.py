@@ -20,19 +20,21 @@ def run(config: ChangeCheckConfig, workspace: Workspace) -> Summary:
     """Takes the fingerprints and says what has changed.
 
     Raises:
-        UserError: The data's, the teacher's or the publications' store refuses.
+        UserError: The store of the data, of a model or of the publications refuses.
         UnavailableError: It does not answer.
     """
     found = {
         "data": _data(config),
         "teacher": _source(config.teacher, "model", None) if config.teacher else "",
+        "student": _source(config.student, "model", None) if config.student else "",
         "version": version("compaware"),
     }
     latest = read_latest(config.publish_uri, workspace.work / "downloads") if config.publish_uri else None
-    changed = [name for name, value in found.items() if latest and latest.fingerprints.get(name) != value]
+    changed = [name for name, value in found.items() if latest and latest.fingerprints.get(name, "") != value]
     log.info(_words(config, latest, changed))
     metrics = {f"{name}_changed": float(name in changed) for name in found}
-    combined = hashlib.sha256(f"{found['data']} {found['teacher']}".encode()).hexdigest()
+    sources = " ".join(value for name, value in found.items() if name != "version")
+    combined = hashlib.sha256(sources.encode()).hexdigest()
     facts = {"fingerprints": found, "fingerprint": combined, "changed": changed}
     return Summary.create("change_check", config, {"changed": float(not latest or bool(changed)), **metrics}, facts)
 
@@ -43,7 +45,7 @@ def _words(config: ChangeCheckConfig, latest: Entry | None, changed: list[str]) 
     if latest is None:
         return f"nothing is published at {config.publish_uri} yet"
     if not changed:
-        since = f"data, teacher and product have not changed since {latest.version}"
+        since = f"data, models and product have not changed since {latest.version}"
         return f"{since}: finished stages with the same parameters are kept"
     return f"changed since {latest.version}: {', '.join(changed)}"
 

@@ -15,11 +15,12 @@ def change_check(
     data: Optional[str] = None,
     hub_revision: Optional[str] = None,
     teacher: Optional[str] = None,
+    student: Optional[str] = None,
     publish_uri: str = "",
 ) -> str:
-    """Look whether data, teacher or product have changed since the last model was published.
+    """Look whether data, teacher, student or product have changed since the last model was published.
 
-    Its output, a fingerprint of data and teacher, goes into data_prep. So KFP's cache, which knows only the names of
+    Its output, a fingerprint of data and models, goes into data_prep. So KFP's cache, which knows only the names of
     what a task reads, sees that a file or a branch of the hub holds something else: the run is then done anew, and with
     nothing new every stage is taken from the cache. This task itself is never cached.
 
@@ -30,10 +31,11 @@ def change_check(
         data: Own data: a file, a folder, a URI, or a hub id.
         hub_revision: Branch, tag or commit of a hub data set.
         teacher: Hub id, folder or URI of the teacher.
+        student: Hub id, folder or URI of the student.
         publish_uri: Path or URI (file, s3, minio) that models are published at; empty publishes nothing.
 
     Returns:
-        Fingerprint of data and teacher.
+        Fingerprint of data, teacher and student.
     """
     from compaware.components.launch import log_metrics, run_component
 
@@ -45,6 +47,7 @@ def change_check(
             "data": data,
             "hub_revision": hub_revision,
             "teacher": teacher,
+            "student": student,
             "publish_uri": publish_uri,
         },
     )

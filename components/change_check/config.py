@@ -6,10 +6,11 @@ from compaware.components.core.config import ComponentConfig
 
 
 class ChangeCheckConfig(ComponentConfig):
-    """Says whether data, teacher or product have changed since the last model was published."""
+    """Says whether data, teacher, student or product have changed since the last model was published."""
 
     task: str = Field(default="sample", description="A known task, or custom; as data_prep has it.")
     data: str | None = Field(default=None, description="Own data: a file, a folder, a URI, or a hub id.")
     hub_revision: str | None = Field(default=None, description="Branch, tag or commit of a hub data set.")
     teacher: str | None = Field(default=None, description="Teacher by hub id, folder or URI.")
+    student: str | None = Field(default=None, description="Student by hub id, folder or URI.")
     publish_uri: str = Field(default="", description="Path or URI that models are published at; empty: nowhere.")

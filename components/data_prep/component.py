@@ -56,7 +56,7 @@ def data_prep(
         keep_duplicates: Keep training rows whose text is in validation, too.
         tokenizer: Hub id, folder or URI of the tokenizer that the card's lengths are counted with.
         seed: Of limits and of the validation split.
-        inputs_fingerprint: Of data and teacher as change_check found them; another one does the work anew.
+        inputs_fingerprint: Of data and models as change_check found them; another one does the work anew.
     """
     from pathlib import Path
 

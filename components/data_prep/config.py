@@ -56,7 +56,7 @@ class DataPrepConfig(ComponentConfig):
     )
     seed: int = Field(default=42, ge=0, lt=2**32, description="Seed of limits and of the validation split.")
     inputs_fingerprint: str = Field(
-        default="", description="Of data and teacher as change_check found them; another one does the work anew."
+        default="", description="Of data and models as change_check found them; another one does the work anew."
     )
 
     @model_validator(mode="after")

@@ -17,10 +17,11 @@ from compaware.components.core.workspace import run_stage
 @pytest.fixture
 def inputs(tmp_path: Path) -> dict[str, str]:
     """Data and a teacher on this machine, and a prefix."""
-    for name in ("data", "teacher"):
+    sources = ("data", "teacher", "student")
+    for name in sources:
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text("one", encoding="utf-8")
-    return {name: str(tmp_path / name) for name in ("data", "teacher")} | {"publish_uri": str(tmp_path / "prefix")}
+    return {name: str(tmp_path / name) for name in sources} | {"publish_uri": str(tmp_path / "prefix")}
 
 
 def run_check(folder: Path, **values: str) -> Summary:
@@ -69,8 +70,16 @@ def test_new_contents_behind_the_same_names_are_seen_and_named(
     assert after.facts["fingerprint"] != before.facts["fingerprint"]
 
     (tmp_path / "teacher" / "file").write_text("two", encoding="utf-8")
+    (tmp_path / "student" / "file").write_text("two", encoding="utf-8")
     publish(inputs["publish_uri"], before.facts["fingerprints"] | {"version": "0.0.1"})
-    assert run_check(tmp_path, **inputs).facts["changed"] == ["data", "teacher", "version"]
+    assert run_check(tmp_path, **inputs).facts["changed"] == ["data", "teacher", "student", "version"]
+
+
+def test_a_publication_from_before_students_were_looked_at_is_no_change(inputs: dict[str, str], tmp_path: Path):
+    del inputs["student"]
+    found = run_check(tmp_path, **inputs).facts["fingerprints"]
+    publish(inputs["publish_uri"], {name: value for name, value in found.items() if name != "student"})
+    assert run_check(tmp_path, **inputs).metrics["changed"] == 0.0
 
 
 def test_a_hub_that_does_not_answer_is_no_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
