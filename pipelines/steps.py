@@ -85,6 +85,7 @@ DISTIL = Step(
         "student_layers",
         "student_config",
         "student_tokenizer",
+        "frozen_layers",
         "hidden_weight",
         "attention_weight",
         "layer_map",

@@ -169,6 +169,26 @@ def keep_layers(teacher: PreTrainedModel, layers: list[int]) -> PreTrainedModel:
     return student
 
 
+def freeze_layers(model: PreTrainedModel, count: int) -> None:
+    """Takes the embeddings and the first encoder layers out of training.
+
+    Args:
+        model: Changed in place: parameters before those of encoder layer `count` want no gradient.
+        count: Encoder layers that stay as they are.
+
+    Raises:
+        UserError: No layer would be left to train, or the layers do not lie in one `ModuleList`.
+    """
+    layers, depth = encoder_layers(model)
+    if count >= depth:
+        raise UserError(f"frozen_layers {count} leaves none of the student's {depth} layers to train: give fewer")
+    # Families register their modules in the order in which they run.
+    for name, parameter in model.named_parameters():
+        if name.startswith(f"{layers}.{count}."):
+            return
+        parameter.requires_grad_(False)
+
+
 def encoder_layers(model: PreTrainedModel) -> tuple[str, int]:
     """Name of the module list that holds the encoder's layers, and their number.
 

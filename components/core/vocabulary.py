@@ -51,13 +51,17 @@ def only_used_rows(
     """Makes the model's embedding small while it is trained; afterwards the whole table is back, with the new rows.
 
     Args:
-        model: Changed in place, where it is a transformers model with a table that the data leaves mostly unused.
+        model: Changed in place, where it is a transformers model that trains its table and the data uses little of it.
         splits: All that the model will be asked, with a column `input_ids`; none to leave the model alone.
         special: Tokens that no row has and batches do: the padding.
     """
     table = model.get_input_embeddings() if isinstance(model, PreTrainedModel) and splits else None
     used = torch.from_numpy(_used(splits, special))
-    if type(table) is not torch.nn.Embedding or len(used) > _MOST * table.num_embeddings:
+    if (
+        type(table) is not torch.nn.Embedding
+        or not table.weight.requires_grad
+        or len(used) > _MOST * table.num_embeddings
+    ):
         yield
         return
     assert isinstance(model, PreTrainedModel)

@@ -18,6 +18,7 @@ def distillation(
     student_layers: Optional[List[int]] = None,
     student_config: Optional[dict] = None,
     student_tokenizer: Optional[str] = None,
+    frozen_layers: int = 0,
     temperature: float = 2.0,
     alpha: float = 0.5,
     hidden_weight: float = 0.0,
@@ -55,6 +56,7 @@ def distillation(
         student_layers: In place of `student`, the encoder layers of the teacher to make it of; 0 is the first.
         student_config: In place of `student`, a transformers configuration with fresh weights.
         student_tokenizer: Hub id or folder; by default the student's own, else the teacher's.
+        frozen_layers: Above 0, the student's embeddings and so many of its first encoder layers stay as they are.
         temperature: Softens the distributions of teacher and student.
         alpha: Weight of the soft labels, 0 to 1.
         hidden_weight: Weight of the hidden-state loss; above 0 the teacher runs at every step.
@@ -89,6 +91,7 @@ def distillation(
             "student_layers": student_layers,
             "student_config": student_config,
             "student_tokenizer": student_tokenizer,
+            "frozen_layers": frozen_layers,
             "temperature": temperature,
             "alpha": alpha,
             "hidden_weight": hidden_weight,

@@ -26,6 +26,11 @@ class DistillationConfig(ComponentConfig, TrainingOptions, BackendOptions, SoftL
     student_tokenizer: str | None = Field(
         default=None, description="Tokenizer by hub id or folder; by default the student's own, else the teacher's."
     )
+    frozen_layers: int = Field(
+        default=0,
+        ge=0,
+        description="The student's embeddings and so many of its first encoder layers stay as they are, where above 0.",
+    )
     hidden_weight: float = Field(
         default=0.0,
         ge=0,
@@ -47,4 +52,6 @@ class DistillationConfig(ComponentConfig, TrainingOptions, BackendOptions, SoftL
             raise ValueError(
                 f"give exactly one of student, student_layers and student_config, not {' and '.join(given) or 'none'}"
             )
+        if self.frozen_layers and self.student_config is not None:
+            raise ValueError("frozen_layers would keep the fresh weights of student_config: give another student")
         return self

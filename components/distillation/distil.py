@@ -11,6 +11,7 @@ from compaware.components.core.evaluation import evaluate_folder, load_libraries
 from compaware.components.core.first_token import answer_at_first_token
 from compaware.components.core.ipex import choose_backend
 from compaware.components.core.models import (
+    freeze_layers,
     keep_layers,
     load_classifier,
     load_student,
@@ -35,8 +36,8 @@ def run(config: DistillationConfig, workspace: Workspace) -> Summary:
     """Trains the student and leaves it in the output.
 
     Raises:
-        UserError: The soft labels belong to other data, the student does not fit the data or the teacher, or the
-            backend cannot run here.
+        UserError: The soft labels belong to other data, the student does not fit the data or the teacher or has fewer
+            layers than are to be frozen, or the backend cannot run here.
     """
     backend = choose_backend(config.backend, config.precision)
     load_libraries_early()
@@ -46,6 +47,8 @@ def run(config: DistillationConfig, workspace: Workspace) -> Summary:
     set_seed(config.seed)
     student, tokenizer = build_student(config, dataset, workspace)
     require_supported(student)
+    if config.frozen_layers:
+        freeze_layers(student, config.frozen_layers)
     objective = _objective(config, student, tokenizer)
     log.info("student: %s, %.1f million parameters", student.config.model_type, student.num_parameters() / 1e6)
     trained = train(

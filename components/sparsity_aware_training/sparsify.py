@@ -76,7 +76,7 @@ def run(config: SparsityAwareTrainingConfig, workspace: Workspace) -> Summary:
         soft_labels=soft_labels,
         objective=LogitObjective(config.temperature, config.alpha),
         callbacks=[lock],
-        whole_vocabulary=True,
+        whole_vocabulary=_locks_embeddings(lock, model),
     )
     if is_main():
         save_classifier(model, tokenizer, workspace.output)
@@ -144,6 +144,12 @@ def choose_lock(model: PreTrainedModel, config: SparsityAwareTrainingConfig) -> 
         begin_fraction=config.pruning_begin_fraction,
         end_fraction=config.pruning_end_fraction,
     )
+
+
+def _locks_embeddings(lock: MaskLock, model: PreTrainedModel) -> bool:
+    """Whether zeros of the embedding table, which came with the model, are to stay."""
+    table = model.get_input_embeddings().weight
+    return any(model.get_parameter(name) is table for name in lock.masks)
 
 
 def _evaluate(folder: Path, config: SparsityAwareTrainingConfig) -> dict[str, float]:

@@ -77,6 +77,15 @@ def test_a_student_of_the_teachers_layers_learns_and_reloads_as_it_was_measured(
     assert load_tokenizer(tmp_path / "student").get_vocab() == load_tokenizer(inputs.teacher).get_vocab()
 
 
+def test_frozen_layers_stay_as_the_teacher_has_them_and_all_others_change(tmp_path: Path, inputs: Inputs) -> None:
+    distil(inputs.config(tmp_path, student_layers=[0, 1], frozen_layers=1))
+    before = load_classifier(inputs.teacher).state_dict()
+    after = load_classifier(tmp_path / "student").state_dict()
+    same = {name for name, value in after.items() if torch.equal(value, before[name])}
+    frozen = {name for name in after if ".embeddings." in name or ".layer.0." in name}
+    assert frozen and same == frozen
+
+
 def test_alpha_one_learns_from_soft_labels_alone(tmp_path: Path, inputs: Inputs) -> None:
     soft = tmp_path / "soft"
     soft.mkdir()
@@ -145,6 +154,7 @@ def test_the_wrong_student_or_soft_labels_stop_before_training(tmp_path: Path, i
         ({"student": narrow, "student_layers": None, "hidden_weight": 1.0}, "hidden_weight needs equal widths"),
         ({"hidden_weight": 1.0, "layer_map": {0: 7}}, "layer_map 0: 7 is out of range"),
         ({"student_layers": [5]}, "different layers of the teacher"),
+        ({"frozen_layers": 1}, "frozen_layers 1 leaves none of the student's 1 layers to train"),
         ({"dataset": other.path}, "belong to other data"),
         ({"training_arguments": {"nonsense": 1}}, "unknown key 'nonsense'"),
     ]:
