@@ -173,20 +173,21 @@ def freeze_layers(model: PreTrainedModel, count: int) -> None:
     """Takes the embeddings and the first encoder layers out of training.
 
     Args:
-        model: Changed in place: parameters before those of encoder layer `count` want no gradient.
+        model: Changed in place: all parameters that the output of these layers depends on want no gradient.
         count: Encoder layers that stay as they are.
 
     Raises:
         UserError: No layer would be left to train, or the layers do not lie in one `ModuleList`.
     """
-    layers, depth = encoder_layers(model)
+    depth = encoder_layers(model)[1]
     if count >= depth:
         raise UserError(f"frozen_layers {count} leaves none of the student's {depth} layers to train: give fewer")
-    # Families register their modules in the order in which they run.
-    for name, parameter in model.named_parameters():
-        if name.startswith(f"{layers}.{count}."):
-            return
-        parameter.requires_grad_(False)
+    ids = torch.zeros(1, 4, dtype=torch.int64, device=model.device)
+    output = model.base_model(input_ids=ids, output_hidden_states=True).hidden_states[count]
+    parameters = list(model.parameters())
+    gradients = torch.autograd.grad(output.sum(), parameters, allow_unused=True)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.requires_grad_(gradient is None)
 
 
 def encoder_layers(model: PreTrainedModel) -> tuple[str, int]:
@@ -201,7 +202,9 @@ def encoder_layers(model: PreTrainedModel) -> tuple[str, int]:
             return name, expected
     family = model.config.model_type
     reason = why_not(family, "kept_layers") or "they are not in one list"
-    raise UserError(f"cannot take single layers of a {family} model ({reason}): give student or student_config instead")
+    raise UserError(
+        f"the layers of a {family} model cannot be chosen ({reason}): leave student_layers and frozen_layers out"
+    )
 
 
 def set_labels(config: PreTrainedConfig, manifest: Manifest) -> None:

@@ -30,7 +30,8 @@ class SparsityAwareTrainingConfig(ComponentConfig, TrainingOptions, SoftLabelOpt
     )
     pattern: str = Field(default="unstructured", description=f"Where zeros may lie: {CHOICES}.")
     score: Literal["magnitude", "movement", "snip_momentum"] = Field(
-        default="magnitude", description="What a weight is worth; the least are pruned."
+        default="magnitude",
+        description="What a weight is worth; the least are pruned. Best on SST-2: snip_momentum, scope global.",
     )
     scope: Literal["layer", "global"] = Field(
         default="layer", description="Whether every layer has the target sparsity, or all of them together."

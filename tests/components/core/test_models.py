@@ -7,7 +7,10 @@ import pytest
 import torch
 
 from compaware.components.core.errors import UserError
+from compaware.components.core.families import FAMILIES, why_not
 from compaware.components.core.models import (
+    encoder_layers,
+    freeze_layers,
     keep_layers,
     load_classifier,
     load_student,
@@ -53,6 +56,23 @@ def test_kept_layers_hold_the_teachers_weights_in_order(model_folder: Path) -> N
     assert teacher.config.num_hidden_layers == 4
     with pytest.raises(UserError, match="different layers of the teacher, 0 to 3"):
         keep_layers(teacher, [1, 4])
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if why_not(family, "kept_layers") is None])
+def test_nothing_that_a_frozen_layer_gives_can_change(tmp_path: Path, family: str) -> None:
+    data = make_dataset(tmp_path / "data", 24, 8)
+    folder = make_family(family, tmp_path / "model", data)
+    model = load_classifier(folder)
+    inputs = load_tokenizer(folder)(data.split("train")["text"].to_pylist()[:4], padding=True, return_tensors="pt")
+    freeze_layers(model, 1)
+    output = model(**inputs, output_hidden_states=True)
+    assert not output.hidden_states[1].requires_grad
+    output.logits.square().sum().backward()
+    trained = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    assert trained == {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    layers = encoder_layers(model)[0]
+    assert any(name.startswith(f"{layers}.1.") for name in trained)
+    assert not any(name.startswith(f"{layers}.0.") for name in trained)
 
 
 def test_kept_layers_keep_their_own_kind_of_attention(tmp_path: Path) -> None:
