@@ -202,9 +202,7 @@ def encoder_layers(model: PreTrainedModel) -> tuple[str, int]:
             return name, expected
     family = model.config.model_type
     reason = why_not(family, "kept_layers") or "they are not in one list"
-    raise UserError(
-        f"the layers of a {family} model cannot be chosen ({reason}): leave student_layers and frozen_layers out"
-    )
+    raise UserError(f"the layers of a {family} model cannot be told apart ({reason}): use no option that names layers")
 
 
 def set_labels(config: PreTrainedConfig, manifest: Manifest) -> None:

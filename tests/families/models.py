@@ -6,7 +6,13 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
 
 from compaware.components.core.dataset import PreparedDataset
 from compaware.components.core.models import new_classifier, save_classifier
@@ -101,6 +107,13 @@ MODELS: dict[str, tuple[Callable[[list[str]], PreTrainedTokenizerBase], dict[str
     "gpt2": (_byte_level, {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": 64}),
     "qwen2": (_byte_level, {**SMALL, "num_key_value_heads": 2}),
 }
+
+
+def classifier(family: str) -> PreTrainedModel:
+    """A random classifier of a family, for 50 tokens and three classes, that never sees a tokenizer."""
+    torch.manual_seed(0)
+    config = {**MODELS[family][1], "vocab_size": 50, "pad_token_id": 1, "num_labels": 3}
+    return AutoModelForSequenceClassification.from_config(AutoConfig.for_model(family, **config)).eval()
 
 
 def make_family(family: str, folder: Path, data: PreparedDataset) -> Path:

@@ -4,19 +4,13 @@ import copy
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from compaware.components.core.first_token import answer_at_first_token
-from tests.families.models import MODELS, SMALL
+from tests.families.models import MODELS, SMALL, classifier
 
 # The others' last layers have another form, or their heads read other tokens than the first.
 CHANGED = {"bert", "distilbert", "electra", "roberta", "xlm-roberta"}
-
-
-def classifier(family: str) -> PreTrainedModel:
-    torch.manual_seed(0)
-    config = {**MODELS[family][1], "vocab_size": 50, "pad_token_id": 1, "num_labels": 3}
-    return AutoModelForSequenceClassification.from_config(AutoConfig.for_model(family, **config)).eval()
 
 
 @pytest.mark.parametrize("family", MODELS)

@@ -126,12 +126,17 @@ def test_a_killed_run_is_resumed_and_its_figures_are_those_of_the_saved_file(tin
 
 def test_two_processes_keep_a_sparse_students_zeros_together(tiny, tmp_path):
     student = sparse_copy(tiny["model"], tmp_path / "in", 0.8)
+    model = load_classifier(student)
+    with torch.no_grad():
+        model.get_input_embeddings().weight[:, ::8] = 0
+    save_classifier(model, load_tokenizer(student), tmp_path / "in")
     values = {**OPTIONS, **tiny, "student": student, "batch_size": 8, "output": str(tmp_path / "out")}
     summary = run_component("sparsity_aware_training", values, {"processes_per_node": 2})
     assert summary.facts["training"]["processes"] == 2
     assert summary.metrics["sparse_accuracy"] > 0.9
-    saved = load_classifier(tmp_path / "out")
-    for name, kept in masks_of_zeros(load_classifier(student)).items():
+    saved, masks = load_classifier(tmp_path / "out"), masks_of_zeros(model)
+    assert "bert.embeddings.word_embeddings.weight" in masks
+    for name, kept in masks.items():
         assert torch.equal(saved.get_parameter(name) != 0, kept)
 
 
