@@ -56,12 +56,11 @@ def only_used_rows(
         special: Tokens that no row has and batches do: the padding.
     """
     table = model.get_input_embeddings() if isinstance(model, PreTrainedModel) and splits else None
+    if type(table) is not torch.nn.Embedding or not table.weight.requires_grad:
+        yield
+        return
     used = torch.from_numpy(_used(splits, special))
-    if (
-        type(table) is not torch.nn.Embedding
-        or not table.weight.requires_grad
-        or len(used) > _MOST * table.num_embeddings
-    ):
+    if len(used) > _MOST * table.num_embeddings:
         yield
         return
     assert isinstance(model, PreTrainedModel)
