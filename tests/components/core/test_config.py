@@ -45,6 +45,12 @@ def test_a_mistake_is_one_line_that_names_the_key(word: str, says: str) -> None:
     assert says in str(caught.value) and "\n" not in str(caught.value)
 
 
+def test_fresh_weights_are_never_frozen() -> None:
+    words = ["output=o", "dataset=d", "teacher=t", "soft_labels=s", "student_config={model_type: bert}"]
+    with pytest.raises(UserError, match="frozen_layers would keep the fresh weights"):
+        load_config(DistillationConfig, None, [*words, "frozen_layers=1"])
+
+
 def test_a_missing_key_says_what_it_is_for() -> None:
     with pytest.raises(UserError, match="'teacher' is missing: Teacher folder"):
         load_config(DistillationConfig, None, ["output=o", "dataset=d", "soft_labels=s", "student=x"])
