@@ -30,13 +30,16 @@ from compaware.components.core.workspace import run_stage
 log = logging.getLogger("compaware")
 
 
-def main(module: str, config_class: type[ComponentConfig], measures_speed: bool = False) -> None:
+def main(
+    module: str, config_class: type[ComponentConfig], *, evaluates: bool = False, measures_speed: bool = False
+) -> None:
     """Parses the command line, runs the component and exits.
 
     Args:
         module: Dotted name of the module whose `run(config, workspace) -> Summary` does the work; imported only
             after the configuration is found valid, so that mistakes and `--help` answer at once.
         config_class: The component's configuration.
+        evaluates: Its work loads models and measures what is saved of them.
         measures_speed: Leave the OpenMP runtime as it is by default.
     """
     if not measures_speed:
@@ -48,7 +51,7 @@ def main(module: str, config_class: type[ComponentConfig], measures_speed: bool 
     setup_logging()
     try:
         staging = Staging.plan(config_class, read_values(arguments.config, arguments.overrides))
-        summary = _run(module, validate(config_class, staging.values), staging)
+        summary = _run(module, validate(config_class, staging.values), staging, evaluates)
     except UserError as error:
         print(f"{ERROR_PREFIX}{error}", file=sys.stderr, flush=True)
         if "TORCHELASTIC_RUN_ID" in os.environ:
@@ -72,20 +75,20 @@ def _leave() -> None:
     os._exit(0)
 
 
-def _run(module: str, config: ComponentConfig, staging: Staging) -> Summary:
+def _run(module: str, config: ComponentConfig, staging: Staging, evaluates: bool) -> Summary:
     finished = staging.finished(config := staging.bring(config))
     if finished:
         log.info("%s is already finished; nothing to do", staging.outputs["output"])
         return finished
-    summary = run_stage(config, lambda workspace: _import(module).run(config, workspace))
+    summary = run_stage(config, lambda workspace: _import(module, evaluates).run(config, workspace))
     staging.send(config)
     return summary
 
 
-def _import(module: str) -> ModuleType:
+def _import(module: str, evaluates: bool) -> ModuleType:
     """The component's work; an image or an environment that is made for others lacks what it needs."""
     try:
-        return importlib.import_module(module)
+        work = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if str(error.name).startswith("compaware"):
             raise
@@ -93,6 +96,11 @@ def _import(module: str) -> ModuleType:
         raise UserError(
             f"{component} needs {error.name}, which is not installed here: use its own image or extra"
         ) from error
+    if evaluates:
+        from compaware.components.core.evaluation import prepare_evaluation
+
+        prepare_evaluation()
+    return work
 
 
 def _parser(component: str, config_class: type[ComponentConfig]) -> argparse.ArgumentParser:

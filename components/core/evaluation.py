@@ -1,11 +1,15 @@
 """What a saved model scores, measured on its files in a process of its own.
 
-The process is forked from a server that has the libraries loaded and nothing else, so that it costs no second import.
+The process is forked from a server that has the libraries loaded and has done nothing else, so that an evaluation costs
+no second import and finds nothing in memory of what was trained.
 """
 
+import atexit
 import multiprocessing
 import os
+import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection
@@ -14,25 +18,36 @@ from typing import Any
 
 import numpy as np
 
-from compaware.components.core.distributed import RANK_VARIABLES
+from compaware.components.core.distributed import RANK_VARIABLES, is_main, world_size
 from compaware.components.core.errors import UserError
 from compaware.components.core.logs import setup_logging
 from compaware.components.core.runtimes import Precision, RuntimeName
 
-_CONTEXT = multiprocessing.get_context("forkserver")
+_FORK = multiprocessing.get_context("fork")
+_CLEAN = multiprocessing.get_context("forkserver")
 _PACKAGE = "compaware.components.core"
-_CONTEXT.set_forkserver_preload(
+_CLEAN.set_forkserver_preload(
     [
         f"{_PACKAGE}.quiet_imports",
         "transformers.models.bert.modeling_bert",
         *(f"{_PACKAGE}.{name}" for name in ("metrics", "models", "text")),
     ]
 )
+# To the server, once there is one.
+_server: Connection | None = None
 
 
-def load_libraries_early() -> None:
-    """Starts the server of evaluating processes now; it loads its libraries while this process does other work."""
-    forkserver.ensure_running()
+def prepare_evaluation() -> None:
+    """Gets the server ready; call it before anything is computed.
+
+    One process alone copies itself as it is, with its libraries loaded. (Once it has computed, a copy would lack the
+    threads that OpenMP believes in.) A rank has its group's connections open already, which a copy would keep open: its
+    server imports for itself, while the rank works. So does that of a process which did not call this.
+    """
+    if world_size() == 1:
+        _start(_FORK)
+    elif is_main():
+        forkserver.ensure_running()
 
 
 @dataclass(frozen=True)
@@ -89,32 +104,50 @@ def evaluate_folder(
         "batch_size": batch_size,
         "threads": threads,
     }
-    receiver, sender = _CONTEXT.Pipe(duplex=False)
-    process = _CONTEXT.Process(target=_answer, args=(sender, request))
-    process.start()
-    sender.close()
-    try:
-        answer = receiver.recv()
-    except EOFError as error:
-        process.join()
-        raise RuntimeError(f"the evaluation of {model_folder} ended with exit code {process.exitcode}") from error
-    finally:
-        receiver.close()
-    process.join()
-    if isinstance(answer, UserError):
+    if _server is None:
+        _start(_CLEAN)
+    assert _server is not None
+    _server.send(request)
+    answer = _server.recv()
+    if isinstance(answer, Exception):
         raise answer
     return answer
 
 
-def _answer(sender: Connection, request: dict[str, Any]) -> None:
-    """The process that evaluates."""
+def _start(context: multiprocessing.context.ForkContext | multiprocessing.context.ForkServerContext) -> None:
+    global _server
+    _server, others = context.Pipe()
+    context.Process(target=_serve, args=(others, _server)).start()
+    others.close()
+    atexit.register(_server.close)  # Or this process would wait at its end for one that waits for requests.
+
+
+def _serve(requests: Connection, parents: Connection) -> None:
+    """The server: answers each request in a fork of its own, until the parent closes its end or ends."""
+    parents.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # It ends with the parent, whom a person interrupts.
     for name in RANK_VARIABLES:
         os.environ.pop(name, None)
     setup_logging()
+    with suppress(EOFError):
+        while True:
+            request = requests.recv()
+            process = _FORK.Process(target=_answer, args=(requests, request))
+            process.start()
+            process.join()
+            if process.exitcode != 0:
+                folder = request["model_folder"]
+                requests.send(RuntimeError(f"the evaluation of {folder} ended with exit code {process.exitcode}"))
+
+
+def _answer(requests: Connection, request: dict[str, Any]) -> None:
+    """The process that evaluates."""
     try:
-        sender.send(_evaluate(**request))
+        answer: Evaluation | UserError = _evaluate(**request)
     except UserError as error:
-        sender.send(error)
+        answer = error
+    with suppress(BrokenPipeError):  # The parent was ended meanwhile.
+        requests.send(answer)
 
 
 def _evaluate(

@@ -27,6 +27,7 @@ from compaware.components.core import cpu
 from compaware.components.core.checkpoints import Checkpoints
 from compaware.components.core.dataset import PreparedDataset
 from compaware.components.core.distributed import broadcast, broadcast_weights, local_world_size, world_size
+from compaware.components.core.dropout import use_bit_dropout
 from compaware.components.core.errors import UserError
 from compaware.components.core.ipex import Backend, optimize_training
 from compaware.components.core.losses import task_loss
@@ -106,6 +107,7 @@ def train(
     checkpoints = Checkpoints(workspace.work / "checkpoints", workspace.work_uri, workspace.identity)
     build_arguments(options, checkpoints.folder, dataset.manifest.metric, "fp32")  # Mistakes come before long work.
     _set_threads(model)
+    use_bit_dropout(model)
     length, folder = options.max_length_tokens, workspace.work / "tokens"
     rows = tokenize_split(dataset, "train", tokenizer, length, folder, soft_labels)
     validation_rows = tokenize_split(dataset, "validation", tokenizer, length, folder)

@@ -4,4 +4,4 @@ from compaware.components.core.entrypoint import main
 from compaware.components.distillation.config import DistillationConfig
 
 if __name__ == "__main__":
-    main("compaware.components.distillation.distil", DistillationConfig)
+    main("compaware.components.distillation.distil", DistillationConfig, evaluates=True)

@@ -7,7 +7,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from compaware.components.core.artifacts import size_bytes
 from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
 from compaware.components.core.distributed import broadcast, is_main
-from compaware.components.core.evaluation import evaluate_folder, load_libraries_early
+from compaware.components.core.evaluation import evaluate_folder
 from compaware.components.core.first_token import answer_at_first_token
 from compaware.components.core.ipex import choose_backend
 from compaware.components.core.models import (
@@ -40,7 +40,6 @@ def run(config: DistillationConfig, workspace: Workspace) -> Summary:
             layers than are to be frozen, or the backend cannot run here.
     """
     backend = choose_backend(config.backend, config.precision)
-    load_libraries_early()
     dataset = load_dataset_folder(config.dataset)
     soft_labels = load_soft_labels(config.soft_labels, dataset)
     teacher_summary = Summary.load(config.teacher)

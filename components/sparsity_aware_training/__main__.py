@@ -4,4 +4,4 @@ from compaware.components.core.entrypoint import main
 from compaware.components.sparsity_aware_training.config import SparsityAwareTrainingConfig
 
 if __name__ == "__main__":
-    main("compaware.components.sparsity_aware_training.sparsify", SparsityAwareTrainingConfig)
+    main("compaware.components.sparsity_aware_training.sparsify", SparsityAwareTrainingConfig, evaluates=True)

@@ -4,4 +4,4 @@ from compaware.components.core.entrypoint import main
 from compaware.components.teacher_check.config import TeacherCheckConfig
 
 if __name__ == "__main__":
-    main("compaware.components.teacher_check.check", TeacherCheckConfig)
+    main("compaware.components.teacher_check.check", TeacherCheckConfig, evaluates=True)

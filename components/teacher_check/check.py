@@ -12,7 +12,7 @@ from compaware.components.core.classification import classification_facts
 from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
 from compaware.components.core.distributed import barrier, broadcast, is_main
 from compaware.components.core.errors import UserError
-from compaware.components.core.evaluation import Evaluation, evaluate_folder, load_libraries_early
+from compaware.components.core.evaluation import Evaluation, evaluate_folder
 from compaware.components.core.first_token import answer_at_first_token
 from compaware.components.core.ipex import choose_backend
 from compaware.components.core.metrics import majority_baseline
@@ -52,7 +52,6 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
             even so; or the nodes of the job share no storage, or the backend cannot run here.
     """
     backend = choose_backend(config.backend, config.precision)
-    load_libraries_early()
     require_common_storage(workspace)
     dataset = load_dataset_folder(config.dataset)
     metric = dataset.manifest.metric
