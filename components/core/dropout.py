@@ -29,4 +29,4 @@ def use_bit_dropout(model: nn.Module) -> None:
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if type(child) is nn.Dropout:
-                setattr(parent, name, BitDropout(child.p))
+                setattr(parent, name, BitDropout(child.p).train(child.training))

@@ -173,7 +173,8 @@ def freeze_layers(model: PreTrainedModel, count: int) -> None:
     """Takes the embeddings and the first encoder layers out of training.
 
     Args:
-        model: Changed in place: all parameters that the output of these layers depends on want no gradient.
+        model: Changed in place: all parameters that the output of these layers depends on want no gradient, and the
+            modules that hold only such stay in evaluation mode, without dropout.
         count: Encoder layers that stay as they are.
 
     Raises:
@@ -188,6 +189,15 @@ def freeze_layers(model: PreTrainedModel, count: int) -> None:
     gradients = torch.autograd.grad(output.sum(), parameters, allow_unused=True)
     for parameter, gradient in zip(parameters, gradients, strict=True):
         parameter.requires_grad_(gradient is None)
+    for module in model.modules():
+        own = list(module.parameters())
+        if own and not any(parameter.requires_grad for parameter in own):
+            module.eval()
+            module.train = _stays_in_evaluation.__get__(module)
+
+
+def _stays_in_evaluation(module: torch.nn.Module, mode: bool = True) -> torch.nn.Module:
+    return module
 
 
 def encoder_layers(model: PreTrainedModel) -> tuple[str, int]:

@@ -8,7 +8,7 @@ from torch.utils.data import Sampler
 # Sentences are sorted within pools of at most so many batches: enough for little padding, few enough to stay random.
 _POOL_BATCHES = 100
 # And there are at least so many pools, or the same rows would meet in every epoch of a small data set.
-_POOLS = 4
+_POOLS = 2
 
 
 class LengthBucketSampler(Sampler[int]):

@@ -90,7 +90,8 @@ class Collator:
     """Makes a batch of tensors, padded to its longest row.
 
     `labels` become int64 (classes) or float32 (regression), shape (batch,), or for multi-label data int64 of shape
-    (batch, labels); `teacher_logits`, where the rows have them, float32 of shape (batch, labels).
+    (batch, labels); `teacher_logits`, where the rows have them, float32 of shape (batch, labels), and `number` int64 of
+    shape (batch,).
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase):
@@ -104,6 +105,8 @@ class Collator:
         if "labels" in rows[0]:
             labels = torch.tensor([row["labels"] for row in rows])
             batch["labels"] = labels.float() if labels.is_floating_point() else labels
+        if "number" in rows[0]:
+            batch["number"] = torch.tensor([row["number"] for row in rows])
         if "teacher_logits" in rows[0]:
             batch["teacher_logits"] = torch.from_numpy(np.asarray([row["teacher_logits"] for row in rows], np.float32))
         return batch

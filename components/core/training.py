@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,10 @@ from transformers import (
 from compaware.components.core import cpu
 from compaware.components.core.checkpoints import Checkpoints
 from compaware.components.core.dataset import PreparedDataset
-from compaware.components.core.distributed import broadcast, broadcast_weights, local_world_size, world_size
+from compaware.components.core.distributed import broadcast, broadcast_weights, device, local_world_size, world_size
 from compaware.components.core.dropout import use_bit_dropout
 from compaware.components.core.errors import UserError
+from compaware.components.core.frozen_states import FrozenStates, frozen_states
 from compaware.components.core.ipex import Backend, optimize_training
 from compaware.components.core.losses import task_loss
 from compaware.components.core.metrics import compute_metrics
@@ -85,6 +87,7 @@ def train(
     objective: Objective | None = None,
     callbacks: Sequence[TrainerCallback] = (),
     whole_vocabulary: bool = False,
+    frozen_layers: int = 0,
     backend: Backend = "torch",
 ) -> Trained:
     """Trains `model` in place and leaves it, on all ranks, with the weights of its best validation score.
@@ -99,6 +102,7 @@ def train(
         objective: Gives the loss; soft-label distillation with its defaults when not given.
         callbacks: More Trainer callbacks (mask lock, observer freezing).
         whole_vocabulary: Also train embeddings of tokens that the data lacks: for callbacks that know the whole table.
+        frozen_layers: So many of the model's first layers are frozen, by `models.freeze_layers`.
         backend: See `ipex.choose_backend`.
 
     Raises:
@@ -118,8 +122,14 @@ def train(
     log.info("training on %d processes in %s: %s", world_size(), precision, reason)
     arguments = build_arguments(options, checkpoints.folder, dataset.manifest.metric, precision)
     started = time.monotonic()
-    splits = [] if whole_vocabulary else [rows, validation_rows]
-    with only_used_rows(model, splits, [tokenizer.pad_token_id or 0]):
+    with ExitStack() as stack:
+        frozen = None
+        if frozen_layers and options.epochs > 1 and device().type == "cpu" and backend == "torch":
+            splits = [rows, validation_rows]
+            frozen = stack.enter_context(frozen_states(model, frozen_layers, splits, collator, folder))
+            rows, validation_rows = frozen.splits if frozen else splits
+        if not whole_vocabulary:
+            stack.enter_context(only_used_rows(model, [rows, validation_rows], [tokenizer.pad_token_id or 0]))
         trainer = CompressionTrainer(
             model=model,
             args=arguments,
@@ -130,6 +140,7 @@ def train(
             compute_metrics=_metrics_of(dataset.manifest.metric),
             callbacks=[ProgressLines(), TimedCheckpoints(options.checkpoint_minutes), *callbacks, checkpoints],
             objective=objective,
+            frozen=frozen,
             backend=backend,
         )
         result = trainer.train(resume_from_checkpoint=str(newest) if (newest := checkpoints.newest()) else None)
@@ -229,10 +240,11 @@ class CompressionTrainer(Trainer):
 
     model: torch.nn.Module
 
-    def __init__(self, *, objective: Objective, backend: Backend, **options: Any):
+    def __init__(self, *, objective: Objective, frozen: FrozenStates | None, backend: Backend, **options: Any):
         super().__init__(**options)
         self.remove_callback(PrinterCallback)
         self._objective = objective
+        self._frozen = frozen
         self._backend = backend
         self.model_accepts_loss_kwargs = False  # The losses are means, so Trainer must average over accumulation.
 
@@ -261,6 +273,8 @@ class CompressionTrainer(Trainer):
         batch = dict(inputs)
         labels = batch.pop("labels")
         teacher_logits = batch.pop("teacher_logits", None)
+        if self._frozen:
+            self._frozen.show(batch.pop("number"), batch["attention_mask"])
         if model.training:
             loss, output = self._objective(model, batch, labels, teacher_logits)
         else:

@@ -29,7 +29,8 @@ class DistillationConfig(ComponentConfig, TrainingOptions, BackendOptions, SoftL
     frozen_layers: int = Field(
         default=0,
         ge=0,
-        description="The student's embeddings and so many of its first encoder layers stay as they are, where above 0.",
+        description="The student's embeddings and so many of its first encoder layers stay as they are, and without "
+        "dropout, where above 0.",
     )
     hidden_weight: float = Field(
         default=0.0,

@@ -58,6 +58,8 @@ def run(config: DistillationConfig, workspace: Workspace) -> Summary:
         workspace,
         soft_labels=soft_labels,
         objective=objective,
+        # The other losses look at what each layer says.
+        frozen_layers=config.frozen_layers if isinstance(objective, LogitObjective) else 0,
         backend=backend,
     )
     evaluation = None

@@ -45,11 +45,12 @@ def test_the_ends_are_torch_s_own(probability: float, left: float) -> None:
 
 
 def test_a_model_keeps_its_weights_names_and_answers() -> None:
-    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Sequential(torch.nn.Dropout(0.2)), torch.nn.Linear(4, 2))
+    inner = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Dropout(0.2))
+    model = torch.nn.Sequential(inner, torch.nn.Linear(4, 2))
     before, rows = model.state_dict(), torch.randn(3, 4)
     wanted = model.eval()(rows)
     use_bit_dropout(model)
-    assert isinstance(model[1][0], BitDropout) and model[1][0].p == 0.2
+    assert isinstance(inner[1], BitDropout) and inner[1].p == 0.2
     assert model.state_dict().keys() == before.keys()
     assert torch.equal(model.eval()(rows), wanted)
     model.train()

@@ -1,0 +1,192 @@
+"""Asks the frozen first layers of a student once for each sentence, and reads their answer at every later step.
+
+In evaluation mode they say the same of a sentence in every epoch: their part of a step, and of an evaluation, becomes a
+read of some ten kilobytes a sentence.
+"""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+
+from compaware.components.core.distributed import barrier, broadcast, local_rank, local_world_size
+from compaware.components.core.models import encoder_layers
+from compaware.components.core.progress import Progress
+from compaware.components.core.text import Collator
+
+log = logging.getLogger(__name__)
+
+# On disk; 1.5 KB a token where the hidden size is 384. Above this the layers are asked at every step.
+_MOST_BYTES = 2 * 2**30
+_BATCH_ROWS = 64
+_INPUTS = ("input_ids", "attention_mask", "token_type_ids")
+
+
+class FrozenStates:
+    """The last frozen layer's output for every token, in a file that the processes of a node write and read together.
+
+    Attributes:
+        splits: The rows, each with its `number`.
+
+    Args:
+        model: Its first layers are frozen (see `models.freeze_layers`), and it is on the CPU.
+        count: How many layers.
+        splits: All rows that will be asked for, with columns `input_ids` and `length`.
+        file: Where the outputs go.
+    """
+
+    def __init__(self, model: PreTrainedModel, count: int, splits: Sequence[datasets.Dataset], file: Path):
+        self._model = model
+        self._layers = list(model.get_submodule(encoder_layers(model)[0]).children())[:count]
+        # What a layer's output has besides the hidden states; None where it is these alone.
+        self._besides: list[tuple[Any, ...] | None] = [None] * count
+        lengths = [split.data.column("length").to_numpy() for split in splits]
+        self._ends = np.cumsum(np.concatenate(lengths), dtype=np.int64)
+        firsts = np.cumsum([0, *map(len, splits)]).tolist()
+        self.splits = [
+            split.add_column("number", np.arange(first, first + len(split)))
+            for split, first in zip(splits, firsts, strict=False)
+        ]
+        self._width = model.config.hidden_size
+        file.touch()
+        self._file = file.open("r+b", buffering=0)  # Not truncated: others may have begun.
+        self._shown = torch.empty(0)
+
+    @property
+    def size_bytes(self) -> int:
+        """Of all outputs, float32."""
+        return int(self._ends[-1]) * self._width * 4
+
+    def write(self, collator: Collator) -> None:
+        """Asks the layers for this process's share of the rows, those of similar length together."""
+        progress, done = Progress("row", int(sum(map(len, self.splits)))), 0
+        for split in self.splits:
+            order = np.argsort(split.data.column("length").to_numpy(), kind="stable")
+            batches = [order[start : start + _BATCH_ROWS] for start in range(0, len(order), _BATCH_ROWS)]
+            for rows in batches[local_rank() :: local_world_size()]:
+                batch = collator(split.__getitems__(rows.tolist()))
+                states, mask = self._ask(batch), batch["attention_mask"].bool()
+                for number, state, present in zip(batch["number"].tolist(), states, mask, strict=True):
+                    start, _ = self._place(number)
+                    os.pwrite(self._file.fileno(), state[present].contiguous().numpy(), start)
+                done += len(rows) * local_world_size()
+                progress.update(done, "frozen layers")
+        barrier()
+
+    def show(self, numbers: torch.Tensor, mask: torch.Tensor) -> None:
+        """Reads the outputs for a batch, which the layers then answer.
+
+        Args:
+            numbers: The column `number` of its rows, (batch,).
+            mask: 1 for each of their tokens, (batch, sequence).
+        """
+        places = [self._place(number) for number in numbers.tolist()]
+        read = np.frombuffer(
+            b"".join(os.pread(self._file.fileno(), end - start, start) for start, end in places), np.float32
+        )
+        self._shown = torch.zeros(*mask.shape, self._width)
+        self._shown[mask.bool()] = torch.from_numpy(read.reshape(-1, self._width).copy())
+
+    def open(self) -> None:
+        """From now on the layers compute nothing and answer what was shown."""
+        for layer, besides in zip(self._layers, self._besides, strict=True):
+            layer.forward = lambda *_, besides=besides, **__: _with(self._shown, besides)
+
+    def close(self) -> None:
+        """The layers compute again."""
+        for layer in self._layers:
+            layer.__dict__.pop("forward", None)
+
+    @torch.inference_mode()
+    def answers_alike(self, collator: Collator) -> bool:
+        """Whether the model says the same with what was written: not so where padding changes what a token becomes."""
+        batch = collator(self.splits[-1].__getitems__(list(range(min(8, len(self.splits[-1]))))))
+        inputs = {name: batch[name] for name in _INPUTS if name in batch}
+        wanted = self._model(**inputs).logits
+        self.show(batch["number"], batch["attention_mask"])
+        self.open()
+        found = self._model(**inputs).logits
+        self.close()
+        return torch.allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+    @torch.inference_mode()
+    def _ask(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Their output for a batch, (batch, sequence, hidden); the layers after them are not reached."""
+        hooks = [
+            layer.register_forward_hook(lambda layer, given, output, place=place: self._note(place, output))
+            for place, layer in enumerate(self._layers)
+        ]
+        try:
+            self._model(**{name: batch[name] for name in _INPUTS if name in batch})
+        except _Said as said:
+            return said.states
+        finally:
+            for hook in hooks:
+                hook.remove()
+        raise AssertionError("the model did not reach its frozen layers")
+
+    def _note(self, place: int, output: Any) -> None:
+        states, *besides = output if isinstance(output, tuple) else (output,)
+        self._besides[place] = tuple(besides) if isinstance(output, tuple) else None
+        if place == len(self._layers) - 1:
+            raise _Said(states)
+
+    def _place(self, number: int) -> tuple[int, int]:
+        """First byte, and the one after the last, of a row."""
+        start = self._ends[number - 1] if number else 0
+        return int(start) * self._width * 4, int(self._ends[number]) * self._width * 4
+
+
+class _Said(Exception):  # noqa: N818
+    """Ends a forward pass where the frozen layers do."""
+
+    def __init__(self, states: torch.Tensor):
+        super().__init__()
+        self.states = states
+
+
+def _with(states: torch.Tensor, besides: tuple[Any, ...] | None) -> Any:
+    return states if besides is None else (states, *besides)
+
+
+@contextmanager
+def frozen_states(
+    model: PreTrainedModel, count: int, splits: Sequence[datasets.Dataset], collator: Collator, folder: Path
+) -> Iterator[FrozenStates | None]:
+    """Writes what the frozen layers say, and has them answer it meanwhile.
+
+    Args:
+        model: See `FrozenStates`, as for `count` and `splits`.
+        collator: Makes batches of the splits' rows.
+        folder: The file's; it is removed at the end.
+
+    Yields:
+        None where it would take too much of the disk, or where the model does not answer alike.
+    """
+    # Nodes may have one folder.
+    file = folder / f"frozen-states-{os.environ.get('GROUP_RANK', '0')}"
+    states = FrozenStates(model, count, splits, file)
+    training = model.training
+    model.eval()
+    used = broadcast(states.size_bytes <= min(_MOST_BYTES, shutil.disk_usage(folder).free // 4))
+    if used:
+        states.write(collator)
+        used = states.answers_alike(collator)
+    how = "are asked once a row" if used else "are asked at every step"
+    log.info("the frozen layers %s: their answers take %.0f MB on disk", how, states.size_bytes / 1e6)
+    model.train(training)
+    try:
+        if used:
+            states.open()
+        yield states if used else None
+    finally:
+        states.close()
+        file.unlink(missing_ok=True)
