@@ -6,10 +6,12 @@ python benchmarks/without.py first_token distillation dataset=… output=…
 import runpy
 import sys
 
-from compaware.components.core import first_token, vocabulary
+from compaware.components.core import dropout, first_token, frozen_states, vocabulary
 
 _SWITCHES = {
+    "dropout": (dropout, "use_bit_dropout", lambda model: None),
     "first_token": (first_token, "answer_at_first_token", lambda model: False),
+    "frozen_states": (frozen_states, "_MOST_BYTES", 0),
     "vocabulary": (vocabulary, "_MOST", 0.0),
 }
 

@@ -254,6 +254,10 @@ class CompressionTrainer(Trainer):
         lengths = (train_dataset or self.train_dataset).data.column("length").to_numpy()
         return LengthBucketSampler(lengths, self.args.train_batch_size * self.args.world_size, self.args.seed)
 
+    def _get_eval_sampler(self, eval_dataset: Any) -> Any:
+        """The longest rows first: batches of similar length, and what is too much for memory fails at once."""
+        return np.argsort(-eval_dataset.data.column("length").to_numpy(), kind="stable").tolist()
+
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """See `Trainer.create_optimizer`; here, since IPEX wants to come after it and before DDP."""
         optimizer = super().create_optimizer(model)

@@ -132,6 +132,9 @@ def test_two_processes_train_one_student_that_is_as_good(tmp_path: Path, distill
     assert summary["facts"]["training"]["processes"] == 2
     assert summary["facts"]["training"]["steps"] == 6 * 512 // (2 * 16)
     assert summary["metrics"]["student_accuracy"] > 0.9
+    # What the ranks found together, a batch each, is what one process finds.
+    scores = [point["eval_accuracy"] for point in summary["facts"]["training"]["history"] if "eval_accuracy" in point]
+    assert max(scores) == pytest.approx(summary["metrics"]["student_accuracy"])
 
 
 def test_ranks_hold_the_same_weights(tmp_path: Path) -> None:
