@@ -10,10 +10,11 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import datasets
 import numpy as np
+import pyarrow.compute as pc
 import torch
 from transformers import PreTrainedModel
 
@@ -40,10 +41,10 @@ class FrozenStates:
         model: Its first layers are frozen (see `models.freeze_layers`), and it is on the CPU.
         count: How many layers.
         splits: All rows that will be asked for, with columns `input_ids` and `length`.
-        file: Where the outputs go.
+        file: Where the outputs go; open for reading and writing.
     """
 
-    def __init__(self, model: PreTrainedModel, count: int, splits: Sequence[datasets.Dataset], file: Path):
+    def __init__(self, model: PreTrainedModel, count: int, splits: Sequence[datasets.Dataset], file: BinaryIO):
         self._model = model
         self._layers = list(model.get_submodule(encoder_layers(model)[0]).children())[:count]
         # What a layer's output has besides the hidden states; None where it is these alone.
@@ -56,14 +57,8 @@ class FrozenStates:
             for split, first in zip(splits, firsts, strict=False)
         ]
         self._width = model.config.hidden_size
-        file.touch()
-        self._file = file.open("r+b", buffering=0)  # Not truncated: others may have begun.
+        self._file = file
         self._shown = torch.empty(0)
-
-    @property
-    def size_bytes(self) -> int:
-        """Of all outputs, float32."""
-        return int(self._ends[-1]) * self._width * 4
 
     def write(self, collator: Collator) -> None:
         """Asks the layers for this process's share of the rows, those of similar length together."""
@@ -89,11 +84,9 @@ class FrozenStates:
             mask: 1 for each of their tokens, (batch, sequence).
         """
         places = [self._place(number) for number in numbers.tolist()]
-        read = np.frombuffer(
-            b"".join(os.pread(self._file.fileno(), end - start, start) for start, end in places), np.float32
-        )
+        read = bytearray().join(os.pread(self._file.fileno(), end - start, start) for start, end in places)
         self._shown = torch.zeros(*mask.shape, self._width)
-        self._shown[mask.bool()] = torch.from_numpy(read.reshape(-1, self._width).copy())
+        self._shown[mask.bool()] = torch.frombuffer(read, dtype=torch.float32).view(-1, self._width)
 
     def open(self) -> None:
         """From now on the layers compute nothing and answer what was shown."""
@@ -171,22 +164,26 @@ def frozen_states(
     Yields:
         None where it would take too much of the disk, or where the model does not answer alike.
     """
-    # Nodes may have one folder.
-    file = folder / f"frozen-states-{os.environ.get('GROUP_RANK', '0')}"
-    states = FrozenStates(model, count, splits, file)
+    size = sum(pc.sum(split.data.column("length")).as_py() for split in splits) * model.config.hidden_size * 4
+    if not broadcast(size <= min(_MOST_BYTES, shutil.disk_usage(folder).free // 4)):
+        log.info("the frozen layers are asked at every step: their answers would take %.0f MB of disk", size / 1e6)
+        yield None
+        return
+    file = folder / f"frozen-states-{os.environ.get('GROUP_RANK', '0')}"  # Nodes may have one folder.
+    file.touch()
     training = model.training
     model.eval()
-    used = broadcast(states.size_bytes <= min(_MOST_BYTES, shutil.disk_usage(folder).free // 4))
-    if used:
-        states.write(collator)
-        used = states.answers_alike(collator)
-    how = "are asked once a row" if used else "are asked at every step"
-    log.info("the frozen layers %s: their answers take %.0f MB on disk", how, states.size_bytes / 1e6)
-    model.train(training)
     try:
-        if used:
-            states.open()
-        yield states if used else None
+        with file.open("r+b") as opened:  # Not truncated: another process of the node may have begun.
+            states = FrozenStates(model, count, splits, opened)
+            states.write(collator)
+            used = states.answers_alike(collator)
+            how = "are asked once a row" if used else "are asked at every step, since padding changes their answers"
+            log.info("the frozen layers %s (%.0f MB of disk)", how, size / 1e6)
+            model.train(training)
+            if used:
+                states.open()
+            yield states if used else None
+            states.close()
     finally:
-        states.close()
         file.unlink(missing_ok=True)

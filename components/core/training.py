@@ -125,9 +125,9 @@ def train(
     with ExitStack() as stack:
         frozen = None
         if frozen_layers and options.epochs > 1 and device().type == "cpu" and backend == "torch":
-            splits = [rows, validation_rows]
-            frozen = stack.enter_context(frozen_states(model, frozen_layers, splits, collator, folder))
-            rows, validation_rows = frozen.splits if frozen else splits
+            frozen = stack.enter_context(frozen_states(model, frozen_layers, [rows, validation_rows], collator, folder))
+        if frozen:
+            rows, validation_rows = frozen.splits
         if not whole_vocabulary:
             stack.enter_context(only_used_rows(model, [rows, validation_rows], [tokenizer.pad_token_id or 0]))
         trainer = CompressionTrainer(

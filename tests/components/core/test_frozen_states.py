@@ -32,7 +32,9 @@ def written(folder: Path, data: PreparedDataset) -> tuple[FrozenStates, Collator
     model, tokenizer = load_classifier(folder), load_tokenizer(folder)
     freeze_layers(model, 1)
     splits = [tokenize_split(data, name, tokenizer, 32, folder / "tokens") for name in ("train", "validation")]
-    return FrozenStates(model.eval(), 1, splits, folder / "states"), Collator(tokenizer), model
+    file = folder / "states"
+    file.touch()
+    return FrozenStates(model.eval(), 1, splits, file.open("r+b")), Collator(tokenizer), model
 
 
 def test_a_student_trains_as_one_whose_frozen_layers_are_asked_at_every_step(
@@ -51,7 +53,7 @@ def test_a_student_trains_as_one_whose_frozen_layers_are_asked_at_every_step(
         return model.state_dict()
 
     read = trained("read")
-    assert "are asked once a row: their answers take 0 MB" in caplog.text
+    assert "are asked once a row" in caplog.text
     monkeypatch.setattr(frozen_states, "_MOST_BYTES", 0)
     asked = trained("asked")
     assert "are asked at every step" in caplog.text
