@@ -56,8 +56,7 @@ def distillation(
         student_layers: In place of `student`, the encoder layers of the teacher to make it of; 0 is the first.
         student_config: In place of `student`, a transformers configuration with fresh weights.
         student_tokenizer: Hub id or folder; by default the student's own, else the teacher's.
-        frozen_layers: Above 0, the student's embeddings and so many of its first encoder layers stay as they are, and
-            without dropout.
+        frozen_layers: Above 0, the student's embeddings and so many of its first encoder layers stay as they are.
         temperature: Softens the distributions of teacher and student.
         alpha: Weight of the soft labels, 0 to 1.
         hidden_weight: Weight of the hidden-state loss; above 0 the teacher runs at every step.
