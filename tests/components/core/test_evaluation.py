@@ -50,6 +50,14 @@ def test_a_mistake_is_told_in_one_line_by_the_parent(tmp_path: Path) -> None:
         evaluate_folder(tmp_path / "missing", data.path)
 
 
+def test_an_evaluation_that_breaks_is_an_error_and_the_next_one_works(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", train_rows=8, validation_rows=8)
+    folder = make_model(tmp_path / "model", data)
+    with pytest.raises(RuntimeError, match="ended with exit code 1"):
+        evaluate_folder(folder, data.path, batch_size=0)
+    assert len(evaluate_folder(folder, data.path).logits) == 8
+
+
 @settings(deadline=None, max_examples=50)
 @given(lengths=st.lists(st.integers(1, 20), min_size=1, max_size=40), batch_size=st.integers(1, 12))
 def test_batches_hold_every_row_once_padded_to_their_longest(lengths: list[int], batch_size: int) -> None:
