@@ -38,6 +38,11 @@ def local_rank() -> int:
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
+def node_rank() -> int:
+    """This machine's number among those that train together."""
+    return int(os.environ.get("GROUP_RANK", "0"))
+
+
 def is_local_main() -> bool:
     """Whether this is the first process of its node, the one that downloads for all of them."""
     return local_rank() == 0

@@ -98,8 +98,9 @@ def _import(module: str, evaluates: bool) -> ModuleType:
         raise UserError(
             f"{component} needs {error.name}, which is not installed here: use its own image or extra"
         ) from error
-    gc.freeze()
-    gc.enable()
+    finally:
+        gc.enable()
+    gc.freeze()  # Nor is it looked through, and so copied, in the processes that evaluate.
     if evaluates:
         from compaware.components.core.evaluation import prepare_evaluation
 

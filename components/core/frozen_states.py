@@ -8,25 +8,26 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import datasets
 import numpy as np
-import pyarrow.compute as pc
 import torch
 from transformers import PreTrainedModel
 
-from compaware.components.core.distributed import barrier, broadcast, local_rank, local_world_size
+from compaware.components.core.distributed import barrier, broadcast, local_rank, local_world_size, node_rank
 from compaware.components.core.models import encoder_layers
 from compaware.components.core.progress import Progress
 from compaware.components.core.text import Collator
+from compaware.components.core.tokens import token_lengths
 
 log = logging.getLogger(__name__)
 
 # On disk; 1.5 KB a token where the hidden size is 384. Above this the layers are asked at every step.
 _MOST_BYTES = 2 * 2**30
+_STATE_BYTES = 4  # float32
 _BATCH_ROWS = 64
 _INPUTS = ("input_ids", "attention_mask", "token_type_ids")
 
@@ -48,15 +49,16 @@ class FrozenStates:
         self._model = model
         self._layers = list(model.get_submodule(encoder_layers(model)[0]).children())[:count]
         # What a layer's output has besides the hidden states; None where it is these alone.
-        self._besides: list[tuple[Any, ...] | None] = [None] * count
-        lengths = [split.data.column("length").to_numpy() for split in splits]
-        self._ends = np.cumsum(np.concatenate(lengths), dtype=np.int64)
+        self._besides: tuple[Any, ...] | None = None
+        self._width = model.config.hidden_size
+        tokens = np.cumsum(np.concatenate([[0], *map(token_lengths, splits)]), dtype=np.int64)
+        # The byte at which each row begins, and the end of the last one.
+        self._places = tokens * self._width * _STATE_BYTES
         firsts = np.cumsum([0, *map(len, splits)]).tolist()
         self.splits = [
             split.add_column("number", np.arange(first, first + len(split)))
             for split, first in zip(splits, firsts, strict=False)
         ]
-        self._width = model.config.hidden_size
         self._file = file
         self._shown = torch.empty(0)
 
@@ -64,14 +66,13 @@ class FrozenStates:
         """Asks the layers for this process's share of the rows, those of similar length together."""
         progress, done = Progress("row", int(sum(map(len, self.splits)))), 0
         for split in self.splits:
-            order = np.argsort(split.data.column("length").to_numpy(), kind="stable")
+            order = np.argsort(token_lengths(split), kind="stable")
             batches = [order[start : start + _BATCH_ROWS] for start in range(0, len(order), _BATCH_ROWS)]
             for rows in batches[local_rank() :: local_world_size()]:
                 batch = collator(split.__getitems__(rows.tolist()))
                 states, mask = self._ask(batch), batch["attention_mask"].bool()
                 for number, state, present in zip(batch["number"].tolist(), states, mask, strict=True):
-                    start, _ = self._place(number)
-                    os.pwrite(self._file.fileno(), state[present].contiguous().numpy(), start)
+                    os.pwrite(self._file.fileno(), state[present].contiguous().numpy(), int(self._places[number]))
                 done += len(rows) * local_world_size()
                 progress.update(done, "frozen layers")
         barrier()
@@ -83,59 +84,55 @@ class FrozenStates:
             numbers: The column `number` of its rows, (batch,).
             mask: 1 for each of their tokens, (batch, sequence).
         """
-        places = [self._place(number) for number in numbers.tolist()]
+        places = zip(self._places[numbers].tolist(), self._places[numbers + 1].tolist(), strict=True)
         read = bytearray().join(os.pread(self._file.fileno(), end - start, start) for start, end in places)
         self._shown = torch.zeros(*mask.shape, self._width)
         self._shown[mask.bool()] = torch.frombuffer(read, dtype=torch.float32).view(-1, self._width)
 
-    def open(self) -> None:
-        """From now on the layers compute nothing and answer what was shown."""
-        for layer, besides in zip(self._layers, self._besides, strict=True):
-            layer.forward = lambda *_, besides=besides, **__: _with(self._shown, besides)
-
-    def close(self) -> None:
-        """The layers compute again."""
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Meanwhile, the layers compute nothing and answer what was shown."""
         for layer in self._layers:
-            layer.__dict__.pop("forward", None)
+            layer.forward = lambda *_, **__: self._answer()
+        try:
+            yield
+        finally:
+            for layer in self._layers:
+                del layer.forward
 
     @torch.inference_mode()
     def answers_alike(self, collator: Collator) -> bool:
         """Whether the model says the same with what was written: not so where padding changes what a token becomes."""
         batch = collator(self.splits[-1].__getitems__(list(range(min(8, len(self.splits[-1]))))))
-        inputs = {name: batch[name] for name in _INPUTS if name in batch}
-        wanted = self._model(**inputs).logits
+        self._ask(batch)  # A process that had no share of the rows learns here what an output looks like.
+        wanted = self._run(batch).logits
         self.show(batch["number"], batch["attention_mask"])
-        self.open()
-        found = self._model(**inputs).logits
-        self.close()
+        with self.answering():
+            found = self._run(batch).logits
         return torch.allclose(found, wanted, rtol=1e-4, atol=1e-5)
 
     @torch.inference_mode()
     def _ask(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Their output for a batch, (batch, sequence, hidden); the layers after them are not reached."""
-        hooks = [
-            layer.register_forward_hook(lambda layer, given, output, place=place: self._note(place, output))
-            for place, layer in enumerate(self._layers)
-        ]
+        hook = self._layers[-1].register_forward_hook(self._note)
         try:
-            self._model(**{name: batch[name] for name in _INPUTS if name in batch})
+            self._run(batch)
         except _Said as said:
             return said.states
         finally:
-            for hook in hooks:
-                hook.remove()
+            hook.remove()
         raise AssertionError("the model did not reach its frozen layers")
 
-    def _note(self, place: int, output: Any) -> None:
-        states, *besides = output if isinstance(output, tuple) else (output,)
-        self._besides[place] = tuple(besides) if isinstance(output, tuple) else None
-        if place == len(self._layers) - 1:
-            raise _Said(states)
+    def _note(self, layer: torch.nn.Module, given: Any, output: Any) -> None:
+        if isinstance(output, tuple):
+            self._besides = output[1:]
+        raise _Said(output[0] if isinstance(output, tuple) else output)
 
-    def _place(self, number: int) -> tuple[int, int]:
-        """First byte, and the one after the last, of a row."""
-        start = self._ends[number - 1] if number else 0
-        return int(start) * self._width * 4, int(self._ends[number]) * self._width * 4
+    def _answer(self) -> Any:
+        return self._shown if self._besides is None else (self._shown, *self._besides)
+
+    def _run(self, batch: dict[str, torch.Tensor]) -> Any:
+        return self._model(**{name: batch[name] for name in _INPUTS if name in batch})
 
 
 class _Said(Exception):  # noqa: N818
@@ -144,10 +141,6 @@ class _Said(Exception):  # noqa: N818
     def __init__(self, states: torch.Tensor):
         super().__init__()
         self.states = states
-
-
-def _with(states: torch.Tensor, besides: tuple[Any, ...] | None) -> Any:
-    return states if besides is None else (states, *besides)
 
 
 @contextmanager
@@ -164,12 +157,12 @@ def frozen_states(
     Yields:
         None where it would take too much of the disk, or where the model does not answer alike.
     """
-    size = sum(pc.sum(split.data.column("length")).as_py() for split in splits) * model.config.hidden_size * 4
+    size = sum(int(token_lengths(split).sum()) for split in splits) * model.config.hidden_size * _STATE_BYTES
     if not broadcast(size <= min(_MOST_BYTES, shutil.disk_usage(folder).free // 4)):
         log.info("the frozen layers are asked at every step: their answers would take %.0f MB of disk", size / 1e6)
         yield None
         return
-    file = folder / f"frozen-states-{os.environ.get('GROUP_RANK', '0')}"  # Nodes may have one folder.
+    file = folder / f"frozen-states-{node_rank()}"  # Nodes may have one folder.
     file.touch()
     training = model.training
     model.eval()
@@ -178,12 +171,10 @@ def frozen_states(
             states = FrozenStates(model, count, splits, opened)
             states.write(collator)
             used = states.answers_alike(collator)
+            model.train(training)
             how = "are asked once a row" if used else "are asked at every step, since padding changes their answers"
             log.info("the frozen layers %s (%.0f MB of disk)", how, size / 1e6)
-            model.train(training)
-            if used:
-                states.open()
-            yield states if used else None
-            states.close()
+            with states.answering() if used else nullcontext():
+                yield states if used else None
     finally:
         file.unlink(missing_ok=True)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import datasets
+import numpy as np
 import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
 
@@ -64,6 +65,11 @@ def tokenize_split(
     barrier()
     written = [file for file, numbers in zip(files, ranges, strict=True) if numbers]
     return datasets.concatenate_datasets([datasets.Dataset.from_file(str(file)) for file in written])
+
+
+def token_lengths(rows: datasets.Dataset) -> np.ndarray:
+    """Tokens of each row of a tokenized split, (rows,) int32."""
+    return rows.data.column("length").to_numpy()
 
 
 def _write(file: Path, tables: Iterator[pa.Table]) -> None:

@@ -41,7 +41,7 @@ from compaware.components.core.progress import Progress
 from compaware.components.core.sampler import LengthBucketSampler
 from compaware.components.core.soft_labels import SoftLabels
 from compaware.components.core.text import Collator
-from compaware.components.core.tokens import tokenize_split
+from compaware.components.core.tokens import token_lengths, tokenize_split
 from compaware.components.core.vocabulary import only_used_rows
 from compaware.components.core.workspace import Workspace
 
@@ -251,12 +251,12 @@ class CompressionTrainer(Trainer):
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         if self.args.train_sampling_strategy != "group_by_length":
             return super()._get_train_sampler(train_dataset)
-        lengths = (train_dataset or self.train_dataset).data.column("length").to_numpy()
+        lengths = token_lengths(train_dataset or self.train_dataset)
         return LengthBucketSampler(lengths, self.args.train_batch_size * self.args.world_size, self.args.seed)
 
     def _get_eval_sampler(self, eval_dataset: Any) -> Any:
         """The longest rows first: batches of similar length, and what is too much for memory fails at once."""
-        return np.argsort(-eval_dataset.data.column("length").to_numpy(), kind="stable").tolist()
+        return np.argsort(-token_lengths(eval_dataset), kind="stable").tolist()
 
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """See `Trainer.create_optimizer`; here, since IPEX wants to come after it and before DDP."""

@@ -76,11 +76,10 @@ def test_a_model_of_any_family_answers_alike_without_computing_what_is_frozen(
     with torch.no_grad():
         wanted = model(**inputs).logits
         states.show(batch["number"], batch["attention_mask"])
-        states.open()
-        layer = model.get_submodule(encoder_layers(model)[0])[0]
-        for parameter in layer.parameters():
+        for parameter in model.get_submodule(encoder_layers(model)[0])[0].parameters():
             parameter.fill_(float("nan"))
-        found = model(**inputs).logits
+        with states.answering():
+            found = model(**inputs).logits
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
@@ -107,6 +106,20 @@ def test_the_processes_of_a_node_write_a_share_each_and_read_all(
         assert number == 0 or not states.answers_alike(collator)
         states.write(collator)
     assert all(states.answers_alike(collator) for states in ranks)
+
+
+@pytest.mark.parametrize("family", ["bert", "deberta-v2"])  # Layers that answer a tensor, and a tuple.
+def test_a_process_without_a_share_of_the_rows_answers_like_the_others(
+    family: str, tmp_path: Path, data: PreparedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_family(family, tmp_path / "model", data)
+    writer, collator, _ = written(folder, data)
+    writer.write(collator)
+    idle, collator, _ = written(folder, data)
+    monkeypatch.setattr(frozen_states, "local_world_size", lambda: 100)
+    monkeypatch.setattr(frozen_states, "local_rank", lambda: 99)
+    idle.write(collator)
+    assert idle.answers_alike(collator)
 
 
 def test_frozen_layers_stay_in_evaluation_mode_and_the_others_do_not(tmp_path: Path, data: PreparedDataset) -> None:
