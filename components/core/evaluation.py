@@ -129,6 +129,8 @@ def _serve(requests: Connection, parents: Connection) -> None:
     for name in RANK_VARIABLES:
         os.environ.pop(name, None)
     setup_logging()
+    import sklearn.metrics  # noqa: F401 - once, for all that are forked from here, and while the parent works.
+
     with suppress(EOFError):
         while True:
             request = requests.recv()

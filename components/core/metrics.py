@@ -1,8 +1,9 @@
-"""Metrics of text classification and regression from logits; names are the same in every report."""
+"""Metrics of text classification and regression from logits; names are the same in every report.
+
+scikit-learn and SciPy are imported where they are used: a training's first step would wait a second for them.
+"""
 
 import numpy as np
-from scipy.stats import pearsonr, spearmanr
-from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 METRIC_NAMES = ("accuracy", "f1", "f1_micro", "f1_macro", "matthews_correlation", "pearson", "spearman")
 
@@ -46,6 +47,8 @@ def majority_baseline(metric: str, labels: np.ndarray, num_labels: int) -> float
 
 def f1_by_label(logits: np.ndarray, labels: np.ndarray) -> list[float]:
     """F1 of each label of multi-label data: logits and labels are (rows, labels); a label that no row has has 0."""
+    from sklearn.metrics import f1_score
+
     return f1_score(labels, logits > 0, average=None, zero_division=0.0).tolist()
 
 
@@ -55,6 +58,8 @@ def decisions(logits: np.ndarray, *, multi_label: bool) -> np.ndarray:
 
 
 def _multi_label(predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    from sklearn.metrics import accuracy_score, f1_score
+
     return {
         "f1_micro": float(f1_score(labels, predicted, average="micro", zero_division=0.0)),
         "f1_macro": float(f1_score(labels, predicted, average="macro", zero_division=0.0)),
@@ -63,6 +68,8 @@ def _multi_label(predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 
 def _classification(predicted: np.ndarray, labels: np.ndarray, classes: int, metric: str) -> dict[str, float]:
+    from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
+
     found = {"accuracy": float(accuracy_score(labels, predicted))}
     if metric == "f1":
         found["f1"] = float(f1_score(labels, predicted, zero_division=0.0))
@@ -76,6 +83,8 @@ def _classification(predicted: np.ndarray, labels: np.ndarray, classes: int, met
 def _correlations(predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     if np.ptp(predicted) == 0 or np.ptp(labels) == 0:
         return {"pearson": 0.0, "spearman": 0.0}
+    from scipy.stats import pearsonr, spearmanr
+
     return {
         "pearson": float(pearsonr(predicted, labels).statistic),
         "spearman": float(spearmanr(predicted, labels).statistic),

@@ -203,6 +203,7 @@ def build_arguments(
         "load_best_model_at_end": True,
         "remove_unused_columns": False,
         "label_names": ["labels"],
+        "label_smoothing_factor": 0.0,  # The losses are our own, so it would do nothing.
         "report_to": [],
         "disable_tqdm": True,
         "use_cpu": not torch.cuda.is_available(),

@@ -41,6 +41,7 @@ def test_training_arguments_pass_through_and_mistakes_are_named(tmp_path: Path) 
     for wrong, says in [
         ({"no_such": 1}, "unknown key 'no_such'"),
         ({"output_dir": "x"}, "must not set 'output_dir'"),
+        ({"label_smoothing_factor": 0.1}, "must not set 'label_smoothing_factor'"),
         ({"lr_scheduler_type": "square"}, "are refused"),
     ]:
         with pytest.raises(UserError, match=says):
