@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from matplotlib.transforms import Bbox
 
 from compaware.components.benchmark.config import Role
-from compaware.components.benchmark.phrases import title
+from compaware.components.benchmark.phrases import runtime_of, title
 from compaware.components.benchmark.results import Benchmark, Measured, fastest
 
 # Stand-in colour of each CSS variable of the page.
@@ -169,7 +169,7 @@ def latency_distribution(benchmark: Benchmark, batch_size: int) -> str:
             axes.scatter(p50, place, s=24, c=_SURFACE, edgecolors=colour, linewidths=1.2, zorder=4)
         axes.margins(y=0.1)
         _log_axis(axes, [value for item in benchmark.candidates for value in item.batches[batch_size].quantiles_ms])
-        names = [f"{title(item.name)}, {item.runtime}{_bf16(item)}" for item in benchmark.candidates]
+        names = [f"{title(item.name)}, {runtime_of(item)}" for item in benchmark.candidates]
         axes.set_yticks(range(len(names)), names)
         axes.tick_params(axis="y", labelcolor=_INK, length=0)
         axes.invert_yaxis()
@@ -227,10 +227,6 @@ def sparsity_by_layer(name: str, fractions: Sequence[float]) -> str:
         return _svg(figure, f"sparsity by layer of {title(name)}", f"sparsity-{name}")
 
 
-def _bf16(item: Measured) -> str:
-    return " BF16" if "bf16" in item.precision else ""
-
-
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     """Means of neighbours, where there are more points than a chart can show."""
     width = -(-len(points) // _MOST_POINTS)
@@ -243,7 +239,7 @@ def _bars(axes: Axes, shown: Sequence[Measured], size: int) -> None:
     axes.barh(range(len(shown)), values, height=0.66, color=[_ROLE_COLOURS[item.role] for item in shown])
     for place, value in enumerate(values):
         axes.annotate(f"{value:,.0f}", (value, place), xytext=(4, 0), textcoords="offset points", va="center")
-    axes.set_yticks(range(len(shown)), [f"{title(item.name)}, {item.runtime}" for item in shown])
+    axes.set_yticks(range(len(shown)), [f"{title(item.name)}, {runtime_of(item)}" for item in shown])
     axes.tick_params(axis="y", labelcolor=_INK, length=0)
     axes.invert_yaxis()
     axes.xaxis.set_major_locator(NullLocator())

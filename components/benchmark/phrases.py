@@ -16,6 +16,16 @@ def runs_in(item: Measured) -> str:
     return f"{item.runtime} {item.precision.upper().replace('_', '+')}"
 
 
+def runtime_of(item: Measured) -> str:
+    """The runtime, where a name tells the precision: `openvino`, or `openvino BF16` for what is not INT8."""
+    return f"{item.runtime} BF16" if "bf16" in item.precision else item.runtime
+
+
+def served(item: Measured) -> str:
+    """Name and runtime: `INT8 from sparse in onnxruntime`."""
+    return f"{title(item.name)} in {runtime_of(item)}"
+
+
 def points(value: float, reference: float) -> str:
     """Difference of two metrics in points (hundredths), with its sign."""
     difference = round(100 * (value - reference), 1)

@@ -1,6 +1,16 @@
 """What the figures say, in sentences: pure functions from a `Benchmark`, honest where a technique brings nothing."""
 
-from compaware.components.benchmark.phrases import listed, megabytes, more, points, sentence, times, title
+from compaware.components.benchmark.phrases import (
+    listed,
+    megabytes,
+    more,
+    points,
+    runtime_of,
+    sentence,
+    served,
+    times,
+    title,
+)
 from compaware.components.benchmark.results import Benchmark, Recommended, fastest
 from compaware.components.benchmark.statistics import Ratio, unrest
 
@@ -38,7 +48,7 @@ def headline(benchmark: Benchmark) -> str:
     chosen = benchmark.by_id(recommend(benchmark).id)
     size = benchmark.batch_sizes[0]
     reference = benchmark.reference("teacher") or benchmark.reference("student")
-    name = sentence(f"{title(chosen.name)} in {chosen.runtime}")
+    name = sentence(served(chosen))
     metric = title(chosen.metric_name)
     if reference is None or reference is chosen:
         rate = chosen.batches[size].samples_per_s
@@ -98,7 +108,7 @@ def _int8_speed(benchmark: Benchmark) -> list[str]:
     for size in benchmark.batch_sizes:
         small, plain = fastest(benchmark.of("int8"), size), fastest(dense, size)
         found = small.batches[size].speed_over(plain.batches[size])
-        where = f"batch {size} ({small.runtime} over {plain.runtime}: {times(found)})"
+        where = f"batch {size} ({runtime_of(small)} over {plain.runtime}: {times(found)})"
         (faster if found.faster else slower if found.slower else level).append(where)
     than = f"than the best FP32 runtime of the {title(dense[0].name)}"
     said = []
@@ -122,8 +132,7 @@ def _int8_accuracy(benchmark: Benchmark) -> list[str]:
         items = [item for item in benchmark.of("int8") if dense and (item.metric >= floor) is wanted]
         if items:
             each = listed(
-                f"{title(item.name)} in {item.runtime} {item.metric:.4f} ({points(item.metric, dense[0].metric)})"
-                for item in items
+                f"{served(item)} {item.metric:.4f} ({points(item.metric, dense[0].metric)})" for item in items
             )
             said.append(
                 f"{sentence(title(dense[0].metric_name))}: {each}, against {dense[0].metric:.4f} of the FP32 "
@@ -187,8 +196,8 @@ def _teacher(benchmark: Benchmark) -> list[str]:
     if best is not teacher and chosen.role != "teacher":
         found = chosen.batches[size].speed_over(best.batches[size])
         said += (
-            f" Against the teacher's own fastest runtime ({best.runtime}), {title(chosen.name)} in {chosen.runtime} "
-            f"runs at {times(found)} at batch {size}."
+            f" Against the teacher's own fastest runtime ({runtime_of(best)}), {served(chosen)} runs at "
+            f"{times(found)} at batch {size}."
         )
     return [said]
 

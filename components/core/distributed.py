@@ -67,6 +67,18 @@ def broadcast(value: Value) -> Value:
     return box[0]
 
 
+def gather(value: Value) -> list[Value]:
+    """Gives every rank the values of all ranks, rank 0's first."""
+    if world_size() == 1:
+        return [value]
+    _initialise()
+    import torch.distributed
+
+    values = [value] * world_size()
+    torch.distributed.all_gather_object(values, value)
+    return values
+
+
 def broadcast_weights(model: "torch.nn.Module") -> None:
     """Gives every rank's model the parameters and buffers of rank 0's."""
     if world_size() == 1:

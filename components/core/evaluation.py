@@ -8,6 +8,7 @@ import atexit
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from compaware.components.core.distributed import RANK_VARIABLES, is_main, world_size
+from compaware.components.core.distributed import RANK_VARIABLES, device, is_main, world_size
 from compaware.components.core.errors import UserError
 from compaware.components.core.logs import setup_logging
 from compaware.components.core.runtimes import Precision, RuntimeName
@@ -26,15 +27,11 @@ from compaware.components.core.runtimes import Precision, RuntimeName
 _FORK = multiprocessing.get_context("fork")
 _CLEAN = multiprocessing.get_context("forkserver")
 _PACKAGE = "compaware.components.core"
-_CLEAN.set_forkserver_preload(
-    [
-        f"{_PACKAGE}.quiet_imports",
-        "transformers.models.bert.modeling_bert",
-        *(f"{_PACKAGE}.{name}" for name in ("metrics", "models", "text")),
-    ]
-)
-# To the server, once there is one.
+_QUIET = f"{_PACKAGE}.quiet_imports"
+_LIBRARIES = ["transformers.models.bert.modeling_bert", f"{_PACKAGE}.models", f"{_PACKAGE}.text"]
+# To the server, once there is one; it answers one request after another, of whichever thread.
 _server: Connection | None = None
+_one_request = threading.Lock()
 
 
 def prepare_evaluation() -> None:
@@ -43,10 +40,14 @@ def prepare_evaluation() -> None:
     One process alone copies itself as it is, with its libraries loaded. (Once it has computed, a copy would lack the
     threads that OpenMP believes in.) A rank has its group's connections open already, which a copy would keep open: its
     server imports for itself, while the rank works. So does that of a process which did not call this.
+
+    Where there is a GPU, each evaluation imports for itself: torchao, when it is imported, asks what the GPU can do,
+    and a process that is forked after that cannot use it.
     """
-    if world_size() == 1:
+    if world_size() == 1 and device().type == "cpu":
         _start(_FORK)
     elif is_main():
+        _clean()
         forkserver.ensure_running()
 
 
@@ -104,14 +105,21 @@ def evaluate_folder(
         "batch_size": batch_size,
         "threads": threads,
     }
-    if _server is None:
-        _start(_CLEAN)
-    assert _server is not None
-    _server.send(request)
-    answer = _server.recv()
+    with _one_request:
+        if _server is None:
+            _start(_clean())
+        assert _server is not None
+        _server.send(request)
+        answer = _server.recv()
     if isinstance(answer, Exception):
         raise answer
     return answer
+
+
+def _clean() -> multiprocessing.context.ForkServerContext:
+    """Starts processes that have nothing of this one, but the libraries where there is no GPU."""
+    _CLEAN.set_forkserver_preload([_QUIET, *(_LIBRARIES if device().type == "cpu" else ())])
+    return _CLEAN
 
 
 def _start(context: multiprocessing.context.ForkContext | multiprocessing.context.ForkServerContext) -> None:
@@ -163,7 +171,6 @@ def _evaluate(
     threads: int | None,
 ) -> Evaluation:
     from compaware.components.core.dataset import load_dataset_folder
-    from compaware.components.core.distributed import device
     from compaware.components.core.metrics import compute_metrics
     from compaware.components.core.models import load_tokenizer
     from compaware.components.core.progress import Progress

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from compaware.components.core import cpu
+from compaware.components.core.distributed import device, gather
 from compaware.components.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ def choose_backend(asked: str, precision: str) -> Backend:
     if asked == "ipex":
         require(precision)
         return "ipex"
-    if asked == "torch" or missing():
+    if asked == "torch" or missing() or device().type != "cpu":
         return "torch"
-    if precision == "bf16" and cpu.has_bf16():
+    if all(gather(precision == "bf16" and cpu.has_bf16())):
         log.info("training with ipex: it is installed, and the CPU computes BF16 in hardware")
         return "ipex"
     log.info("training without ipex: it gains nothing in FP32")

@@ -145,7 +145,9 @@ class TorchPredictor:
 
         torch.set_num_threads(threads)
         model = load_classifier(folder).eval().to(device)
-        self._model = model.to(torch.bfloat16) if bf16 else model
+        for parameter in model.parameters() if bf16 else ():  # Not the buffers: rotary frequencies need FP32.
+            parameter.data = parameter.data.to(torch.bfloat16)
+        self._model = model
         self.input_names: Sequence[str] = input_names(model)
 
     def predict(self, batch: dict[str, np.ndarray]) -> np.ndarray:

@@ -27,7 +27,14 @@ from transformers import (
 from compaware.components.core import cpu
 from compaware.components.core.checkpoints import Checkpoints
 from compaware.components.core.dataset import PreparedDataset
-from compaware.components.core.distributed import broadcast, broadcast_weights, device, local_world_size, world_size
+from compaware.components.core.distributed import (
+    broadcast,
+    broadcast_weights,
+    device,
+    gather,
+    local_world_size,
+    world_size,
+)
 from compaware.components.core.dropout import use_bit_dropout
 from compaware.components.core.errors import UserError
 from compaware.components.core.frozen_states import FrozenStates, frozen_states
@@ -118,7 +125,8 @@ def train(
     cut = _count_cut(rows, length)
     objective, collator = objective or LogitObjective(), Collator(tokenizer)
     first = collator([rows[number] for number in range(min(options.batch_size, len(rows)))])
-    precision, reason = choose_training_precision(options.precision, model, first, objective)
+    found = gather(choose_training_precision(options.precision, model, first, objective))
+    precision, reason = min(found, key=lambda choice: choice[0] == "bf16")  # FP32 where one node cannot do better.
     log.info("training on %d processes in %s: %s", world_size(), precision, reason)
     arguments = build_arguments(options, checkpoints.folder, dataset.manifest.metric, precision)
     started = time.monotonic()
@@ -228,9 +236,12 @@ def build_arguments(
         if key in ours:
             raise UserError(f"training_arguments must not set '{key}': compaware sets it, from its own options if any")
     try:
-        return TrainingArguments(**{**defaults, **options.training_arguments, **ours})
+        arguments = TrainingArguments(**{**defaults, **options.training_arguments, **ours})
     except (ValueError, TypeError) as error:
         raise UserError(f"training_arguments are refused: {' '.join(str(error).split())}") from error
+    # A process uses one GPU. Trainer would copy the model to all it sees, where cut layers and graphs do not work.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 class CompressionTrainer(Trainer):

@@ -48,7 +48,7 @@ def run(config: QuantizationAwareTrainingConfig, workspace: Workspace) -> Summar
         UserError: The model does not fit the data, or the soft labels belong to other data.
     """
     inputs = Inputs.read(config)
-    runtime, reason = int8_runtime()
+    runtime, reason = broadcast(int8_runtime())
     log.info("INT8 is judged in %s: %s", runtime, reason)
     torch.set_num_threads(cpu.threads(local_world_size()))
     metric = inputs.dataset.manifest.metric

@@ -1,6 +1,6 @@
 """What the figures of a sweep say, in sentences."""
 
-from compaware.components.benchmark.phrases import listed, points, sentence, times, title
+from compaware.components.benchmark.phrases import listed, points, sentence, served, times, title
 from compaware.components.benchmark.results import Benchmark
 from compaware.components.benchmark.words import caveats
 from compaware.components.sweep_benchmark.pareto import TOLERANCE, Constraint, Standing
@@ -11,7 +11,7 @@ def headline(benchmark: Benchmark, sweep: Sweep) -> str:
     """One sentence, without its full stop: the member to serve, or the nearest."""
     chosen = benchmark.by_id(sweep.chosen)
     figures = described(sweep.by_id(sweep.chosen), benchmark)
-    name = f"{title(chosen.name)} in {chosen.runtime}"
+    name = served(chosen)
     if sweep.is_met:
         return f"Serve {name}: {figures}"
     return f"No member of the sweep has {asked(sweep.constraint, benchmark)}; the nearest is {name}: {figures}"
@@ -77,7 +77,7 @@ def _teacher(benchmark: Benchmark, sweep: Sweep) -> list[str]:
     speed = chosen.batches[size].speed_over(teacher.batches[size])
     return [
         sentence(
-            f"{title(chosen.name)} in {chosen.runtime} runs at {times(speed)} the speed of the teacher (FP32, torch "
+            f"{served(chosen)} runs at {times(speed)} the speed of the teacher (FP32, torch "
             f"eager) at batch {size}, {points(chosen.metric, teacher.metric)} of its {title(teacher.metric_name)}."
         )
     ]

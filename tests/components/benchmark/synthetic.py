@@ -58,7 +58,7 @@ def measured(
         seconds = value / 1000 * (1 + noise * generator.uniform(-1, 1, (rounds, calls)))
         batches[size] = Batch.from_rounds(seconds.tolist(), size)
     return Measured(
-        id=f"{name}_{runtime}",
+        id=f"{name}_bf16_{runtime}" if precision == "int8_bf16" else f"{name}_{runtime}",
         name=name,
         role=role,
         precision=precision,

@@ -38,6 +38,19 @@ def test_int8_that_loses_accuracy_is_not_recommended():
     assert "NOT within the allowed loss" in said(found)
 
 
+def test_int8_in_both_precisions_of_openvino_is_told_apart():
+    served = {"role": "int8", "metric": 0.9}
+    found = benchmark(
+        [
+            measured("student", "torch", role="student", metric=0.9, milliseconds={1: 10}),
+            measured("int8", "openvino", precision="int8", milliseconds={1: 3}, **served),
+            measured("int8", "openvino", precision="int8_bf16", milliseconds={1: 2}, **served),
+        ]
+    )
+    assert headline(found).startswith("INT8 in openvino BF16: ")
+    assert "INT8 in openvino 0.9000 (±0.0 points) and INT8 in openvino BF16 0.9000" in " ".join(sentences(found))
+
+
 def test_cut_rows_are_said():
     found = family()
     assert "were cut" not in said(found)

@@ -1,6 +1,9 @@
 """Evaluation answers with what the files on disk say, in the data's order, from a process of its own."""
 
 import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +59,35 @@ def test_an_evaluation_that_breaks_is_an_error_and_the_next_one_works(tmp_path: 
     with pytest.raises(RuntimeError, match="ended with exit code 1"):
         evaluate_folder(folder, data.path, batch_size=0)
     assert len(evaluate_folder(folder, data.path).logits) == 8
+
+
+def test_threads_get_the_answers_to_their_own_questions(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", train_rows=24, validation_rows=8)
+    folder = make_model(tmp_path / "model", data)
+    splits = ["train", "validation"] * 4
+    with ThreadPoolExecutor(4) as pool:
+        found = pool.map(lambda split: len(evaluate_folder(folder, data.path, split).logits), splits)
+    assert list(found) == [24, 8] * 4
+
+
+def test_where_there_is_a_gpu_evaluations_are_forked_from_processes_without_torch(tmp_path: Path) -> None:
+    """A stand-in says that there is a GPU."""
+    data = make_dataset(tmp_path / "data", train_rows=8, validation_rows=8)
+    folder = make_model(tmp_path / "model", data)
+    script = f"""
+from multiprocessing import active_children, forkserver
+from pathlib import Path
+import torch
+from compaware.components.core import evaluation
+
+evaluation.device = lambda: torch.device("cuda")
+evaluation.prepare_evaluation()
+assert len(evaluation.evaluate_folder({str(folder)!r}, {str(data.path)!r}).logits) == 8
+servers = [forkserver._forkserver._forkserver_pid, *(process.pid for process in active_children())]
+print(len(servers), [server for server in servers if "torch" in Path(f"/proc/{{server}}/maps").read_text()])
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "2 []\n", done.stderr
 
 
 @settings(deadline=None, max_examples=50)

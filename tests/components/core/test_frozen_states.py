@@ -47,7 +47,7 @@ def test_a_student_trains_as_one_whose_frozen_layers_are_asked_at_every_step(
         model = load_classifier(folder)
         freeze_layers(model, 2)
         workspace = Workspace(ComponentConfig(output=tmp_path / output))
-        options = TrainingOptions(epochs=3, learning_rate=3e-3)
+        options = TrainingOptions(epochs=3, learning_rate=3e-3, precision="fp32")
         train(model, load_tokenizer(folder), data, options, workspace, frozen_layers=2)
         assert not list((tmp_path / f"{output}.work").rglob("frozen-states*"))
         return model.state_dict()

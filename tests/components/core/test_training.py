@@ -138,7 +138,8 @@ def test_two_processes_train_one_student_that_is_as_good(tmp_path: Path, distill
     assert max(scores) == pytest.approx(summary["metrics"]["student_accuracy"])
 
 
-def test_ranks_hold_the_same_weights(tmp_path: Path) -> None:
+def test_ranks_hold_the_same_weights_and_train_in_what_all_can(tmp_path: Path) -> None:
+    """A stand-in says that rank 0 alone has BF16."""
     data = make_dataset(tmp_path / "data", 64, 32)
     folder = make_model(tmp_path / "model", data, vocab_size=400)
     script = tmp_path / "ranks.py"
@@ -148,13 +149,16 @@ def test_ranks_hold_the_same_weights(tmp_path: Path) -> None:
         "from compaware.components.core.dataset import load_dataset_folder\n"
         "from compaware.components.core.models import load_classifier, load_tokenizer\n"
         "from compaware.components.core.options import TrainingOptions\n"
-        "from compaware.components.core.training import train\n"
+        "from compaware.components.core import training\n"
         "from compaware.components.core.workspace import Workspace\n"
+        "found = [('bf16', 'has it'), ('fp32', 'lacks it')][int(os.environ['RANK'])]\n"
+        "training.choose_training_precision = lambda *_: found\n"
         f"root = pathlib.Path({str(tmp_path)!r})\n"
         "model, tokenizer = load_classifier(root / 'model'), load_tokenizer(root / 'model')\n"
         "options = TrainingOptions(epochs=4, batch_size=8, learning_rate=3e-3)\n"
         "workspace = Workspace(ComponentConfig(output=root / 'out'))\n"
-        "train(model, tokenizer, load_dataset_folder(root / 'data'), options, workspace)\n"
+        "trained = training.train(model, tokenizer, load_dataset_folder(root / 'data'), options, workspace)\n"
+        "assert (trained.precision, trained.precision_reason) == ('fp32', 'lacks it')\n"
         "flat = numpy.concatenate([p.detach().numpy().ravel() for p in model.parameters()])\n"
         "numpy.save(root / f'rank{os.environ[\"RANK\"]}.npy', flat)\n"
     )

@@ -28,7 +28,8 @@ def test_a_table_of_which_rows_are_used_trains_as_the_whole_one(
     def trained(output: str) -> dict[str, torch.Tensor]:
         model = load_classifier(folder)
         workspace = Workspace(ComponentConfig(output=tmp_path / output))
-        options = TrainingOptions(epochs=3, learning_rate=3e-3, training_arguments={"weight_decay": 0.0})
+        plain = {"weight_decay": 0.0}
+        options = TrainingOptions(epochs=3, learning_rate=3e-3, precision="fp32", training_arguments=plain)
         train(model, load_tokenizer(folder), data, options, workspace)
         kept = next((tmp_path / f"{output}.work/checkpoints").glob("*/model.safetensors"))
         with safe_open(kept, "pt") as file:

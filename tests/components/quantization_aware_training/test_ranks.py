@@ -23,7 +23,8 @@ root = pathlib.Path(sys.argv[1])
 model = FakeQuantizedClassifier(load_classifier(root / "model"))
 train(
     model, load_tokenizer(root / "model"), load_dataset_folder(root / "data"),
-    TrainingOptions(epochs=4, learning_rate=3e-3, batch_size=16), Workspace(ComponentConfig(output=root / "out")),
+    TrainingOptions(epochs=4, learning_rate=3e-3, batch_size=16, precision="fp32"),
+    Workspace(ComponentConfig(output=root / "out")),
     callbacks=[FreezeObservers(model, 0.25)],
 )
 save_file(model.state_dict(), root / f"rank{os.environ['RANK']}.safetensors")
