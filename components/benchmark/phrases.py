@@ -17,7 +17,7 @@ def runs_in(item: Measured) -> str:
 
 
 def runtime_of(item: Measured) -> str:
-    """The runtime, where a name tells the precision: `openvino`, or `openvino BF16` for what is not INT8."""
+    """Where it runs, to follow a name that tells INT8 from FP32: `openvino`, or with BF16 in it `openvino BF16`."""
     return f"{item.runtime} BF16" if "bf16" in item.precision else item.runtime
 
 
