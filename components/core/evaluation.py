@@ -27,7 +27,6 @@ from compaware.components.core.runtimes import Precision, RuntimeName
 _FORK = multiprocessing.get_context("fork")
 _CLEAN = multiprocessing.get_context("forkserver")
 _PACKAGE = "compaware.components.core"
-_QUIET = f"{_PACKAGE}.quiet_imports"
 _LIBRARIES = ["transformers.models.bert.modeling_bert", f"{_PACKAGE}.models", f"{_PACKAGE}.text"]
 # To the server, once there is one; it answers one request after another, of whichever thread.
 _server: Connection | None = None
@@ -47,7 +46,7 @@ def prepare_evaluation() -> None:
     if world_size() == 1 and device().type == "cpu":
         _start(_FORK)
     elif is_main():
-        _clean()
+        _choose_preload()
         forkserver.ensure_running()
 
 
@@ -107,7 +106,8 @@ def evaluate_folder(
     }
     with _one_request:
         if _server is None:
-            _start(_clean())
+            _choose_preload()
+            _start(_CLEAN)
         assert _server is not None
         _server.send(request)
         answer = _server.recv()
@@ -116,10 +116,10 @@ def evaluate_folder(
     return answer
 
 
-def _clean() -> multiprocessing.context.ForkServerContext:
-    """Starts processes that have nothing of this one, but the libraries where there is no GPU."""
-    _CLEAN.set_forkserver_preload([_QUIET, *(_LIBRARIES if device().type == "cpu" else ())])
-    return _CLEAN
+def _choose_preload() -> None:
+    """What clean processes start with: the libraries where there is no GPU."""
+    libraries = _LIBRARIES if device().type == "cpu" else []
+    _CLEAN.set_forkserver_preload([f"{_PACKAGE}.quiet_imports", *libraries])
 
 
 def _start(context: multiprocessing.context.ForkContext | multiprocessing.context.ForkServerContext) -> None:
