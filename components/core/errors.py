@@ -6,6 +6,9 @@ ERROR_PREFIX = "error: "
 # EX_TEMPFAIL of sysexits.h.
 UNAVAILABLE_EXIT_CODE = 75
 UNAVAILABLE_PREFIX = "unavailable: "
+# EX_SOFTWARE of sysexits.h: a fault of ours, such as a TypeError. The same work, tried again, fails again.
+FAULT_EXIT_CODE = 70
+FAULT_PREFIX = "fault: "
 
 
 class UserError(Exception):
