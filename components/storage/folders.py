@@ -92,7 +92,7 @@ def upload(folder: Path, uri: str) -> None:
             _copy(folder, location)
     else:
         from compaware.components.storage.store import Store
-        from compaware.components.storage.upload import upload_file, upload_folder
+        from compaware.components.storage.uploads import upload_file, upload_folder
 
         store = Store(location, "write")
         with _disk_errors(folder):
@@ -206,7 +206,7 @@ def delete(uri: str) -> None:
             remove(location)
         return
     from compaware.components.storage.store import Store
-    from compaware.components.storage.upload import abort_unfinished
+    from compaware.components.storage.uploads import abort_unfinished
 
     store = Store(location, "delete")
     store.remove([location.below(MANIFEST_NAME)])
@@ -230,8 +230,8 @@ def _fetch_path(path: Path, uri: str, require_manifest: bool) -> Path:
 def _look_at(store: "Store", require_manifest: bool) -> "Download":
     """Finds out what is at the location: as little as is needed to know whether the cache has it."""
     from compaware.components.storage.cache import Download
-    from compaware.components.storage.download import RemoteFile, download, files_of
-    from compaware.components.storage.upload import SHA256_METADATA
+    from compaware.components.storage.downloads import RemoteFile, download, files_of
+    from compaware.components.storage.uploads import SHA256_METADATA
 
     location = store.location
     name = location.key.rpartition("/")[2]
