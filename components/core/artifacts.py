@@ -3,21 +3,39 @@
 import hashlib
 import os
 import shutil
+import stat
 from pathlib import Path
 
 
 def put_in_place(source: Path, destination: Path) -> None:
     """Moves a finished file or folder under its final name, replacing what is there; never seen half-way.
 
-    Falls back to a copy beside the destination where the two lie on different file systems.
+    Falls back to a copy beside the destination where the two lie on different file systems. The umask says who may
+    read it, whatever the library that wrote it says: safetensors allows its owner only.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
     staged = destination.with_name(f".{destination.name}.incoming")
     remove(staged)
     shutil.move(source, staged)
+    _set_permissions(staged)
     if staged.is_dir() or destination.is_dir():
         remove(destination)
     os.replace(staged, destination)
+
+
+def _set_permissions(path: Path) -> None:
+    """Gives files and folders the permissions that new ones get here."""
+    probe = path.with_name(f"{path.name}.probe")
+    probe.touch()
+    for_files = stat.S_IMODE(probe.stat().st_mode)
+    probe.unlink()
+    for_folders = for_files | (for_files & 0o444) >> 2  # Who may read a folder may enter it.
+    for entry in [path, *path.rglob("*")]:
+        if not entry.is_symlink():
+            mode = stat.S_IMODE(entry.stat().st_mode)
+            wanted = mode & ~0o777 | (for_folders if entry.is_dir() else for_files)
+            if mode != wanted:
+                entry.chmod(wanted)
 
 
 def remove(path: Path) -> None:
