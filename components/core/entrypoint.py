@@ -1,7 +1,8 @@
 """`python -m compaware.components.<name> --config FILE [key=value …]`: the door of every component.
 
 Used by hand, by the launcher of a KFP task, by torchrun and by a job's pods. Exit codes: 0 done, 2 the user can mend
-it (one line on standard error says how), 75 something does not answer (one line, too; try again), 1 anything else.
+it, 70 a fault of the program, 75 something does not answer (try again), 1 any other failure, such as too little memory
+(try again). The last line on standard error says why; an unexpected exception's trace is in the file that it names.
 """
 
 import argparse
@@ -13,20 +14,23 @@ import signal
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 from compaware.components.core.config import CONFIG_VARIABLE, ComponentConfig, read_values, validate
 from compaware.components.core.errors import (
     ERROR_PREFIX,
+    FAULT_EXIT_CODE,
     UNAVAILABLE_EXIT_CODE,
     UNAVAILABLE_PREFIX,
     USER_ERROR_EXIT_CODE,
     UnavailableError,
     UserError,
 )
+from compaware.components.core.faults import report
 from compaware.components.core.logs import setup_logging
 from compaware.components.core.staging import Staging
 from compaware.components.core.summary import Summary
-from compaware.components.core.workspace import run_stage
+from compaware.components.core.workspace import run_stage, work_folder
 
 log = logging.getLogger("compaware")
 
@@ -50,22 +54,37 @@ def main(
     component = module.split(".")[-2]
     arguments = _parser(component, config_class).parse_args()
     setup_logging()
+    work: Path | None = None
     try:
         staging = Staging.plan(config_class, read_values(arguments.config, arguments.overrides))
-        summary = _run(module, validate(config_class, staging.values), staging, evaluates)
+        config = validate(config_class, staging.values)
+        work = work_folder(config)
+        summary = _run(module, config, staging, evaluates)
     except UserError as error:
         print(f"{ERROR_PREFIX}{error}", file=sys.stderr, flush=True)
-        if "TORCHELASTIC_RUN_ID" in os.environ:
-            # torchrun, which started this process, would start it again in an elastic job.
-            os.kill(os.getppid(), signal.SIGTERM)
-        sys.exit(USER_ERROR_EXIT_CODE)
+        _exit_for_good(USER_ERROR_EXIT_CODE)
     except UnavailableError as error:
         print(f"{UNAVAILABLE_PREFIX}{error}", file=sys.stderr, flush=True)
         sys.exit(UNAVAILABLE_EXIT_CODE)
+    except KeyboardInterrupt:
+        print("interrupted: existing_output=resume goes on from here", file=sys.stderr, flush=True)
+        sys.exit(128 + signal.SIGINT)
+    except Exception as error:
+        code = report(error, work)
+        if code == FAULT_EXIT_CODE:
+            _exit_for_good(code)
+        sys.exit(code)
     for name, value in summary.metrics.items():
         log.info("%s = %.6g", name, value)
     log.info("%s finished: %s", component, staging.outputs.get("output", staging.values["output"]))
     _leave()
+
+
+def _exit_for_good(code: int) -> NoReturn:
+    """Ends this process, and torchrun where that started it: it would start this again in an elastic job."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        os.kill(os.getppid(), signal.SIGTERM)
+    sys.exit(code)
 
 
 def _leave() -> None:

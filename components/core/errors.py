@@ -9,6 +9,10 @@ UNAVAILABLE_PREFIX = "unavailable: "
 # EX_SOFTWARE of sysexits.h: a fault of ours, such as a TypeError. The same work, tried again, fails again.
 FAULT_EXIT_CODE = 70
 FAULT_PREFIX = "fault: "
+# Any other failure, exit code 1: no memory, a peer that is gone, a full disk. It may succeed when tried again.
+FAILURE_PREFIX = "failed: "
+# Of several processes, a signal ended one: the exit code is 128 and its number.
+KILLED_PREFIX = "killed: "
 
 
 class UserError(Exception):

@@ -27,7 +27,7 @@ class Workspace:
 
     def __init__(self, config: ComponentConfig):
         self.final = config.output
-        self.work = config.work or config.output.with_name(config.output.name + ".work")
+        self.work = work_folder(config)
         self.output = self.work / "output"
         self.work_uri = config.work_uri
         self.identity = identity_of(config.model_dump(mode="json"))
@@ -52,6 +52,11 @@ class Workspace:
             put_in_place(self.output, self.final)
             remove(self.work)
         barrier()
+
+
+def work_folder(config: ComponentConfig) -> Path:
+    """Where a stage keeps what must survive a kill."""
+    return config.work or config.output.with_name(config.output.name + ".work")
 
 
 def run_stage(config: ComponentConfig, run: Callable[[Workspace], Summary]) -> Summary:

@@ -6,6 +6,7 @@ from typing import Any
 
 from compaware.components.core.config import validate
 from compaware.components.core.errors import ERROR_PREFIX, UnavailableError, UserError
+from compaware.components.core.faults import report
 from compaware.components.core.staging import sent_summary
 from compaware.components.core.summary import Summary
 from compaware.components.core.workspace import identity_of
@@ -39,6 +40,8 @@ def run_component(name: str, config: dict[str, Any], options: dict[str, Any] | N
         return attempt_component(name, config, options)
     except (UserError, UnavailableError, JobError) as failure:
         raise SystemExit(f"{ERROR_PREFIX}{failure}") from failure
+    except Exception as failure:
+        raise SystemExit(report(failure)) from failure
 
 
 def attempt_component(

@@ -13,6 +13,10 @@ from typing import NamedTuple, NoReturn
 
 from compaware.components.core.errors import (
     ERROR_PREFIX,
+    FAILURE_PREFIX,
+    FAULT_EXIT_CODE,
+    FAULT_PREFIX,
+    KILLED_PREFIX,
     UNAVAILABLE_EXIT_CODE,
     UNAVAILABLE_PREFIX,
     USER_ERROR_EXIT_CODE,
@@ -21,6 +25,14 @@ from compaware.components.core.errors import (
 from compaware.components.launch.errors import JobError, UnansweredError
 from compaware.components.launch.job import Job
 
+# What a process says at its end, the most telling first, and the exit code that belongs to it; 0 for its own.
+_PREFIXES = {
+    ERROR_PREFIX: USER_ERROR_EXIT_CODE,
+    FAULT_PREFIX: FAULT_EXIT_CODE,
+    UNAVAILABLE_PREFIX: UNAVAILABLE_EXIT_CODE,
+    KILLED_PREFIX: 0,
+    FAILURE_PREFIX: 0,
+}
 _EXCEPTION = re.compile(r"[\w.]+(Error|Exception): .+")
 
 
@@ -28,10 +40,10 @@ class Ended(NamedTuple):
     """How a child ended.
 
     Attributes:
-        exit_code: 128 and the signal's number where a signal ended it; 2 for a mistake of the user, 75 where something
-            did not answer.
-        reason: Its `error: …` line, else its `unavailable: …` line, else the first exception that it printed, else
-            nothing.
+        exit_code: 128 and the signal's number where a signal ended it; 2 for a mistake of the user, 70 for a fault of
+            the program, 75 where something did not answer.
+        reason: Its `error: …` line, else its `fault: …` or `unavailable: …` line, else what is known of another
+            failure, else nothing.
     """
 
     exit_code: int
@@ -61,7 +73,7 @@ class TorchrunLauncher:
         file.write_text(json.dumps(job.config), encoding="utf-8")
         module = ["-m", f"compaware.components.{job.component}", "--config", str(file)]
         processes = job.options.processes_per_node
-        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+        torchrun = ["-m", "compaware.components.launch.ranks", "--standalone", "--nproc-per-node", str(processes)]
         self._child = start_child([sys.executable, *(torchrun if processes > 1 else []), *module])
 
     def wait(self, job: Job) -> None:
@@ -79,7 +91,7 @@ class TorchrunLauncher:
         if ended.exit_code == UNAVAILABLE_EXIT_CODE:
             raise UnansweredError(ended.reason.removeprefix(UNAVAILABLE_PREFIX))
         if ended.exit_code:
-            raise JobError(f"{job.component} ended with exit code {ended.exit_code}; its log is above")
+            raise JobError(ended.reason or f"{job.component} {_describe(ended.exit_code)}; its log is above")
 
     def cancel(self, job: Job) -> None:
         """Asks the processes to end, and waits until they have."""
@@ -98,27 +110,35 @@ def start_child(command: list[str]) -> "subprocess.Popen[str]":
 
 
 def follow_child(child: "subprocess.Popen[str]") -> Ended:
-    """Shows a child's output until it ends; torchrun hides the processes' exit codes, their last words tell."""
-    error = unavailable = exception = ""
+    """Shows a child's output until it ends; of several processes, the first that says why is believed."""
+    said: dict[str, str] = {}
+    exception = ""
     with child:
         try:
             for line in child.stdout or ():
                 print(line, end="", flush=True)
-                if line.startswith(ERROR_PREFIX):
-                    error = line.strip()
-                elif line.startswith(UNAVAILABLE_PREFIX):
-                    unavailable = line.strip()
-                elif not exception and _EXCEPTION.match(line):
+                for prefix in _PREFIXES:
+                    if line.startswith(prefix):
+                        said.setdefault(prefix, line.strip())
+                if not exception and _EXCEPTION.match(line):
                     exception = line.strip()
         except BaseException:
             child.terminate()
             raise
     code = 128 - child.returncode if child.returncode < 0 else child.returncode
-    if code and error:
-        return Ended(USER_ERROR_EXIT_CODE, error)
-    if code and unavailable:
-        return Ended(UNAVAILABLE_EXIT_CODE, unavailable)
+    if code == 0:
+        return Ended(0, "")
+    for prefix, meant in _PREFIXES.items():
+        if prefix in said:
+            # torchrun was ended by a process of its own, or told of a peer that failed for this one.
+            return Ended(meant or code, said[prefix].removeprefix(FAILURE_PREFIX))
     return Ended(code, exception)
+
+
+def _describe(exit_code: int) -> str:
+    if exit_code == 128 + signal.SIGKILL:
+        return "got SIGKILL, most likely since there was not enough memory"
+    return f"ended with exit code {exit_code}"
 
 
 def exit_on_signal(number: int, frame: FrameType | None) -> NoReturn:

@@ -1,7 +1,7 @@
 """The `compaware` command: runs, submits, follows, schedules, validates, lists, compiles and documents the pipelines.
 
-Exit codes: 0 done, 1 a stage failed, 2 the user can mend it, 75 something does not answer; the last line on standard
-error says why.
+Exit codes: 0 done, 1 a stage failed, 2 the user can mend it, 70 a fault of the program, 75 something does not answer;
+the last line on standard error says why.
 """
 
 import argparse
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from compaware.components.core.errors import UNAVAILABLE_EXIT_CODE, UnavailableError, UserError
+from compaware.components.core.faults import report
 from compaware.pipelines.client import catalog, cluster, validation
 
 STAGE_FAILED = 1
@@ -41,6 +42,8 @@ def main(words: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from here", file=sys.stderr)
         sys.exit(INTERRUPTED)
+    except Exception as error:
+        sys.exit(report(error))
 
 
 def _parser() -> argparse.ArgumentParser:

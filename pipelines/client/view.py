@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from compaware.components.core.errors import ERROR_PREFIX
+from compaware.components.core.errors import ERROR_PREFIX, FAILURE_PREFIX, FAULT_PREFIX
 from compaware.components.core.progress import PATTERN as PROGRESS
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -127,9 +127,10 @@ class RunView(io.TextIOBase):
         text = _LOG_PREFIX.sub("", line)
         if stage.name in REPORT_STAGES and _METRIC.fullmatch(text):
             return
-        if line.startswith(ERROR_PREFIX):
-            stage.reason = line.strip().removeprefix(ERROR_PREFIX)
-            return
+        for prefix in (ERROR_PREFIX, FAULT_PREFIX, FAILURE_PREFIX):
+            if line.startswith(prefix):
+                stage.reason = line.strip().removeprefix(prefix)
+                return
         progress = PROGRESS.search(line)
         if progress and self.terminal.isatty():
             self._rewrite(f"{self._title()} {progress[0].partition(': ')[2]}")

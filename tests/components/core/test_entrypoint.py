@@ -1,0 +1,105 @@
+"""What a user sees of an exception: one line that names it and the file of its trace, alone and under torchrun."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from compaware.components.launch.torchrun import follow_child, start_child
+
+STAGE = '''
+"""A component whose work goes wrong in the way that is asked for."""
+import os
+from pathlib import Path
+from compaware.components.core.config import ComponentConfig
+from compaware.components.core.entrypoint import main
+
+class StageConfig(ComponentConfig):
+    """A stage with one knob."""
+    raises: str
+
+def run(config, workspace):
+    if os.environ.get("RANK", "1") == "1":
+        exec(config.raises)
+    import time
+    time.sleep(100)
+
+if __name__ == "__main__":
+    main("stage.work", StageConfig)
+'''
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    (tmp_path / "stage").mkdir()
+    (tmp_path / "stage/work.py").write_text(STAGE, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    return ["-m", "stage.work", f"output={tmp_path / 'out'}"]
+
+
+@pytest.mark.parametrize(
+    ("raises", "exit_code", "line"),
+    [
+        ("None()", 70, "fault: TypeError: 'NoneType' object is not callable; the full trace is in "),
+        ("raise OSError(28, 'No space left')", 1, "failed: OSError: [Errno 28] No space left; the full trace is in "),
+        ("raise MemoryError", 1, "failed: MemoryError; the full trace is in "),
+        ("raise RuntimeError('many\\\\nlines ' * 99)", 1, "failed: RuntimeError: many lines many lines "),
+    ],
+)
+def test_an_exception_becomes_one_line_that_names_the_file_of_its_trace(
+    tmp_path: Path, command: list[str], raises: str, exit_code: int, line: str
+) -> None:
+    done = subprocess.run([sys.executable, *command, f'raises="{raises}"'], capture_output=True, text=True)
+    *_, last = done.stderr.splitlines()
+    assert done.returncode == exit_code
+    assert last.startswith(line)
+    assert len(last) < 300
+    assert "Traceback" not in done.stdout + done.stderr
+    file = Path(last.rpartition(" is in ")[2])
+    assert file == tmp_path / "out.work/trace-0.txt"
+    assert file.read_text(encoding="utf-8").startswith("Traceback")
+
+
+def test_where_the_work_folder_cannot_be_made_the_trace_is_in_the_temporary_folder(
+    tmp_path: Path, command: list[str]
+) -> None:
+    (tmp_path / "out.work").touch()
+    done = subprocess.run(
+        [sys.executable, *command, "raises=pass", "work=/proc/0/none"], capture_output=True, text=True
+    )
+    *_, last = done.stderr.splitlines()
+    assert Path(last.rpartition(" is in ")[2]).parent == tmp_path
+
+
+def test_in_a_pod_whose_files_are_lost_the_trace_is_in_the_log_before_the_last_line(
+    command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    done = subprocess.run([sys.executable, *command, "raises=None()"], capture_output=True, text=True)
+    *before, last = done.stderr.splitlines()
+    assert "Traceback (most recent call last):" in before
+    assert last == "fault: TypeError: 'NoneType' object is not callable; the full trace is in the log above"
+
+
+@pytest.mark.parametrize(
+    ("raises", "exit_code", "reason"),
+    [
+        ("None()", 70, "fault: TypeError: 'NoneType' object is not callable; "),
+        ("raise RuntimeError('no peer')", 1, "RuntimeError: no peer; "),
+        ("os.kill(os.getpid(), 9)", 137, "killed: rank 1 got SIGKILL, most likely since there was not enough memory"),
+    ],
+)
+def test_of_several_processes_the_one_that_failed_says_the_last_word(
+    command: list[str], capfd: pytest.CaptureFixture[str], raises: str, exit_code: int, reason: str
+) -> None:
+    ranks = ["-m", "compaware.components.launch.ranks", "--standalone", "--nproc-per-node", "2", "--max-restarts", "0"]
+    ended = follow_child(start_child([sys.executable, *ranks, *command, f'raises="{raises}"']))
+    assert ended.exit_code == exit_code
+    assert ended.reason.startswith(reason)
+    shown = capfd.readouterr().out
+    assert reason in shown.splitlines()[-1]
+    assert "Traceback" not in shown
+    assert "=====" not in shown
