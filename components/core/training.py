@@ -270,6 +270,25 @@ class CompressionTrainer(Trainer):
         """The longest rows first: batches of similar length, and what is too much for memory fails at once."""
         return np.argsort(-token_lengths(eval_dataset), kind="stable").tolist()
 
+    def _run_epoch(self, *, epoch: int, train_dataloader: Any, **rest: Any) -> None:
+        """Sets the epoch of the sampler itself: Trainer and accelerate lose it where batches are sharded and skipped."""
+        batches = train_dataloader.batch_sampler
+        while hasattr(batches, "batch_sampler"):
+            batches = batches.batch_sampler
+        if hasattr(batches.sampler, "set_epoch"):
+            batches.sampler.set_epoch(epoch)
+        super()._run_epoch(epoch=epoch, train_dataloader=train_dataloader, **rest)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        """Saves every rank's random state on rank 0's node, before the file that marks a checkpoint as whole."""
+        super()._save_rng_state(output_dir)
+        if self.args.world_size > 1:
+            folder = Path(output_dir)
+            own = (folder / f"rng_state_{self.args.process_index}.pth").read_bytes()
+            for rank, state in enumerate(gather(own)):
+                if self.args.should_save:
+                    (folder / f"rng_state_{rank}.pth").write_bytes(state)
+
     def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
         """See `Trainer.create_optimizer`; here, since IPEX wants to come after it and before DDP."""
         optimizer = super().create_optimizer(model)
