@@ -5,6 +5,7 @@ no second import and finds nothing in memory of what was trained.
 """
 
 import atexit
+import itertools
 import multiprocessing
 import os
 import signal
@@ -28,8 +29,9 @@ _FORK = multiprocessing.get_context("fork")
 _CLEAN = multiprocessing.get_context("forkserver")
 _PACKAGE = "compaware.components.core"
 _LIBRARIES = ["transformers.models.bert.modeling_bert", f"{_PACKAGE}.models", f"{_PACKAGE}.text"]
-# To the server, once there is one; it answers one request after another, of whichever thread.
+# To the server, once there is one; it answers one request after another, of whichever thread. Each has a number.
 _server: Connection | None = None
+_numbers = itertools.count()
 _one_request = threading.Lock()
 
 
@@ -108,12 +110,27 @@ def evaluate_folder(
         if _server is None:
             _choose_preload()
             _start(_CLEAN)
-        assert _server is not None
-        _server.send(request)
-        answer = _server.recv()
+        answer = _ask(request)
     if isinstance(answer, Exception):
         raise answer
     return answer
+
+
+def _ask(request: dict[str, Any]) -> Any:
+    """Sends a request to the server and returns its own answer: an interrupted request leaves one that is not."""
+    global _server
+    assert _server is not None
+    number = next(_numbers)
+    try:
+        _server.send((number, request))
+        while True:
+            answered, answer = _server.recv()
+            if answered == number:
+                return answer
+    except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+        _server = None  # The next evaluation starts another.
+        folder = request["model_folder"]
+        raise RuntimeError(f"the process that evaluates {folder} was ended: it may lack memory") from error
 
 
 def _choose_preload() -> None:
@@ -141,23 +158,24 @@ def _serve(requests: Connection, parents: Connection) -> None:
 
     with suppress(EOFError):
         while True:
-            request = requests.recv()
-            process = _FORK.Process(target=_answer, args=(requests, request))
+            number, request = requests.recv()
+            process = _FORK.Process(target=_answer, args=(requests, number, request))
             process.start()
             process.join()
             if process.exitcode != 0:
                 folder = request["model_folder"]
-                requests.send(RuntimeError(f"the evaluation of {folder} ended with exit code {process.exitcode}"))
+                error = RuntimeError(f"the evaluation of {folder} ended with exit code {process.exitcode}")
+                requests.send((number, error))
 
 
-def _answer(requests: Connection, request: dict[str, Any]) -> None:
+def _answer(requests: Connection, number: int, request: dict[str, Any]) -> None:
     """The process that evaluates."""
     try:
         answer: Evaluation | UserError = _evaluate(**request)
     except UserError as error:
         answer = error
     with suppress(BrokenPipeError):  # The parent was ended meanwhile.
-        requests.send(answer)
+        requests.send((number, answer))
 
 
 def _evaluate(

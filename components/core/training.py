@@ -271,7 +271,7 @@ class CompressionTrainer(Trainer):
         return np.argsort(-token_lengths(eval_dataset), kind="stable").tolist()
 
     def _run_epoch(self, *, epoch: int, train_dataloader: Any, **rest: Any) -> None:
-        """Sets the epoch of the sampler itself: Trainer and accelerate lose it where batches are sharded and skipped."""
+        """Sets the epoch on the sampler itself: Trainer loses it where batches are sharded and skipped."""
         batches = train_dataloader.batch_sampler
         while hasattr(batches, "batch_sampler"):
             batches = batches.batch_sampler

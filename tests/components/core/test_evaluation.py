@@ -1,6 +1,8 @@
 """Evaluation answers with what the files on disk say, in the data's order, from a process of its own."""
 
+import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -58,6 +60,32 @@ def test_an_evaluation_that_breaks_is_an_error_and_the_next_one_works(tmp_path: 
     folder = make_model(tmp_path / "model", data)
     with pytest.raises(RuntimeError, match="ended with exit code 1"):
         evaluate_folder(folder, data.path, batch_size=0)
+    assert len(evaluate_folder(folder, data.path).logits) == 8
+
+
+def test_an_interrupted_evaluation_does_not_leave_its_answer_to_the_next_one(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", train_rows=24, validation_rows=8)
+    folder = make_model(tmp_path / "model", data)
+    evaluate_folder(folder, data.path)
+    handler = signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(TimeoutError))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        with pytest.raises(TimeoutError):
+            evaluate_folder(folder, data.path, "train")
+    finally:
+        signal.signal(signal.SIGALRM, handler)
+    assert len(evaluate_folder(folder, data.path).logits) == 8
+
+
+def test_a_server_that_was_killed_is_an_error_and_the_next_evaluation_works(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", train_rows=8, validation_rows=8)
+    folder = make_model(tmp_path / "model", data)
+    evaluate_folder(folder, data.path)
+    for process in multiprocessing.active_children():
+        process.kill()
+        process.join()
+    with pytest.raises(RuntimeError, match="was ended"):
+        evaluate_folder(folder, data.path)
     assert len(evaluate_folder(folder, data.path).logits) == 8
 
 
