@@ -66,7 +66,11 @@ class _Column:
 
 
 def encode_labels(
-    columns: dict[str, pa.ChunkedArray], problem_type: ProblemType | None, label_names: list[str] | None
+    columns: dict[str, pa.ChunkedArray],
+    problem_type: ProblemType | None,
+    label_names: list[str] | None,
+    *,
+    numbers_are_names: bool = False,
 ) -> Labels:
     """Turns source labels into class indices, lists of labels into zeros and ones, or labels into numbers.
 
@@ -77,6 +81,7 @@ def encode_labels(
         problem_type: When None, lists mean multi-label data, fractions regression and anything else classes.
         label_names: Class names in index order; labels are these names, or indices into them. When None, the labels
             of the training split are the names: integers in the order of numbers, texts in that of letters.
+        numbers_are_names: Whether numbers that are all among `label_names` are names; they are indices otherwise.
 
     Raises:
         UserError: A label is missing, out of range, not a number, or unknown in the training split.
@@ -84,6 +89,8 @@ def encode_labels(
     if problem_type is None and _has_lists(columns["train"]):
         problem_type = "multi_label_classification"
     found, notes = _read(columns, lists=problem_type == "multi_label_classification")
+    if label_names and numbers_are_names and {str(value) for value in found["train"].values} <= set(label_names):
+        found = {split: replace(column, values=list(map(str, column.values))) for split, column in found.items()}
     if problem_type == "multi_label_classification":
         return _multi_label(found, label_names, notes)
     fractions = all(isinstance(value, float) for value in found["train"].values)
@@ -99,6 +106,20 @@ def encode_labels(
     names, index = _classes(found["train"].values, label_names)
     arrays = {split: _indices(column, split, index, names, given=bool(label_names)) for split, column in found.items()}
     return Labels(problem_type, names, arrays, notes)
+
+
+def reorder_labels(labels: Labels, names: list[str], order: list[int]) -> Labels:
+    """Gives classes or labels the indices that they have in `names`.
+
+    Args:
+        labels: Encoded labels of classes.
+        names: Their names in another order.
+        order: For each of these, its index in `labels`.
+    """
+    lists = labels.problem_type == "multi_label_classification"
+    places = np.argsort(order)
+    arrays = {split: array[:, order] if lists else places[array] for split, array in labels.arrays.items()}
+    return replace(labels, names=names, arrays=arrays)
 
 
 def _multi_label(found: dict[str, _Column], label_names: list[str] | None, notes: list[str]) -> Labels:
@@ -219,11 +240,8 @@ def _classes(train: list[Value], label_names: list[str] | None) -> tuple[list[st
     if label_names is None:
         ordered = sorted(set(train), key=lambda value: (isinstance(value, str), value))
         return [str(value) for value in ordered], {value: index for index, value in enumerate(ordered)}
-    by_name: dict[Value, int] = {name: index for index, name in enumerate(label_names)}
     if isinstance(train[0], str):
-        return label_names, by_name
-    if {str(value) for value in train} <= set(label_names):
-        return label_names, {int(name): index for name, index in by_name.items() if _as_int(name) is not None}
+        return label_names, {name: index for index, name in enumerate(label_names)}
     return label_names, {index: index for index in range(len(label_names))}
 
 

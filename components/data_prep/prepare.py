@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from compaware.components.core.dataset import ProblemType, write_dataset_folder
+from compaware.components.core.label_names import match_names
 from compaware.components.core.progress import Progress
 from compaware.components.core.summary import Summary
 from compaware.components.core.tasks import Task, get_task
@@ -13,7 +14,7 @@ from compaware.components.core.workspace import Workspace
 from compaware.components.data_prep.card import describe, write_card
 from compaware.components.data_prep.columns import choose_columns, take_columns
 from compaware.components.data_prep.config import CUSTOM, DataPrepConfig
-from compaware.components.data_prep.labels import Labels, encode_labels
+from compaware.components.data_prep.labels import Labels, encode_labels, reorder_labels
 from compaware.components.data_prep.lengths import measure_lengths
 from compaware.components.data_prep.rows import check_classes, drop_duplicates, limit_rows, split_validation
 from compaware.components.data_prep.sources import Source, read_source
@@ -79,10 +80,21 @@ def _encode(
 ) -> Labels:
     """Encodes the labels; what the configuration says goes before the task, and that before the source."""
     problem_type: ProblemType | None = config.problem_type or (task.problem_type if task else None)
-    names = config.label_names
-    if names is None and problem_type != "regression":
-        names = list(task.label_names) if task and task.label_names else source.class_names.get(column)
-    return encode_labels({split: table.column("label") for split, table in tables.items()}, problem_type, names)
+    names = config.label_names or (list(task.label_names) if task else None) or None
+    columns = {split: table.column("label") for split, table in tables.items()}
+    own = source.class_names.get(column) if problem_type != "regression" else None
+    if own is None:
+        return encode_labels(columns, problem_type, names, numbers_are_names=config.label_names is not None)
+    log.info("the classes of '%s' come with names: %s", column, ", ".join(own))
+    order = match_names(own, names) if names else None
+    if order is None:
+        # Other names that the configuration gives stand for the ids, as they are.
+        return encode_labels(columns, problem_type, config.label_names or own)
+    assert names is not None
+    labels = reorder_labels(encode_labels(columns, problem_type, own), names, order)
+    if order != sorted(order):
+        labels.notes.append(f"The class ids follow label_names: {', '.join(own)} became {', '.join(names)}.")
+    return labels
 
 
 def _limit(splits: dict[str, Split], config: DataPrepConfig) -> tuple[dict[str, Split], list[str]]:

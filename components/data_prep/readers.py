@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from compaware.components.core.errors import UserError
+from compaware.components.data_prep.class_names import class_names_from_schema, merge_class_names
 from compaware.components.data_prep.formats import FORMATS
 
 # Names that a split goes by in folders and on the hub, the best first.
@@ -106,6 +107,7 @@ def _endings() -> str:
 
 
 def _concat(tables: list[pa.Table], folder: Path) -> pa.Table:
+    merge_class_names((f"a file in {folder}", class_names_from_schema(table.schema)) for table in tables)
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:

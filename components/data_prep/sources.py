@@ -10,6 +10,7 @@ import pyarrow as pa
 from compaware.components.core.errors import UserError
 from compaware.components.core.sample import sample_corpus
 from compaware.components.core.tasks import Task
+from compaware.components.data_prep.class_names import class_names_from_schema, merge_class_names
 from compaware.components.data_prep.config import DataPrepConfig
 from compaware.components.data_prep.readers import read_files
 from compaware.components.storage import is_uri, local_source
@@ -49,7 +50,11 @@ def read_source(config: DataPrepConfig, task: Task | None, work: Path) -> Source
     data = config.data or ""
     path = Path(local_source(data, work / "downloads")).expanduser()
     if path.exists():
-        return Source(read_files(path, work), {"kind": "files", "data": data})
+        tables = read_files(path, work)
+        names = merge_class_names(
+            (f"the {split} split", class_names_from_schema(tables[split].schema)) for split in tables
+        )
+        return Source(tables, {"kind": "files", "data": data}, names)
     if is_uri(data) or not _HUB_ID.fullmatch(data) or _FILE_ENDING.search(data):
         raise UserError(f"there is no file or folder {data}")
     return _hub(data, config.hub_config, config)

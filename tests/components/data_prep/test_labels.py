@@ -59,8 +59,24 @@ def test_given_names_are_matched_by_name_or_by_index(values: list[Any], indices:
     assert labels.arrays["train"].tolist() == indices
 
 
-def test_given_names_that_are_numbers_are_names() -> None:
-    assert _encode([1, 3, 2], label_names=["3", "2", "1"]).arrays["train"].tolist() == [2, 0, 1]
+@pytest.mark.parametrize(
+    ("values", "names", "indices"),
+    [
+        ([1, 3, 2], ["3", "2", "1"], [2, 0, 1]),
+        (["1", "0"], ["1", "0"], [0, 1]),
+        (["2.5", "1.5"], ["1.5", "2.5"], [1, 0]),
+        ([[1], [1, 0]], ["1", "0"], [[1, 0], [1, 1]]),
+    ],
+)
+def test_numbers_are_names_where_that_is_said(values: list[Any], names: list[str], indices: list[Any]) -> None:
+    labels = _encode(values, label_names=names, numbers_are_names=True)
+    assert (labels.names, labels.arrays["train"].tolist()) == (names, indices)
+
+
+@pytest.mark.parametrize("names", [["1", "0"], ["-1", "0", "1"], ["2", "1", "0"], ["no", "yes"]])
+def test_class_ids_stay_ids_whatever_the_names(names: list[str]) -> None:
+    assert _encode([0, 1, 1], label_names=names).arrays["train"].tolist() == [0, 1, 1]
+    assert _encode([[0], [1, 0]], label_names=names).arrays["train"][:, :2].tolist() == [[1, 0], [1, 1]]
 
 
 @pytest.mark.parametrize("values", [[0.5, 1.0, 4.75], ["0.5", "1", "4.75"]])

@@ -1,5 +1,6 @@
 """data_prep as a whole: from files, the hub's layout or the sample to an artifact that says what it holds."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 from compaware.components.core.errors import UserError
 from compaware.components.core.sample import SPLIT_ROWS
 from compaware.components.core.wordpiece import train_tokenizer
+from compaware.components.data_prep.class_names import class_names_from_features
 from tests.components.data_prep.conftest import Prepare, numbered, write_csv
 
 
@@ -84,6 +86,59 @@ def test_the_hub_s_layout_with_class_names_and_a_withheld_test_split(prepare: Pr
     dataset, _ = prepare(data=str(tmp_path / "hub"))
     assert dataset.manifest.splits == {"train": 4, "validation": 2}
     assert dataset.manifest.notes == ["The test split has no labels and is left out."]
+
+
+def _with_class_names(file: Path, names: list[str] | None, ids: list[Any], nested: bool = False) -> None:
+    """Writes a file as `datasets` does, with the names in its metadata."""
+    label = {"names": names, "_type": "ClassLabel"}
+    features = {"text": {"dtype": "string", "_type": "Value"}, "label": {"feature": label} if nested else label}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})} if names else None
+    file.parent.mkdir(parents=True, exist_ok=True)
+    table = pa.table({"text": [f"{file.stem} {row}" for row in range(len(ids))], "label": ids})
+    pq.write_table(table.replace_schema_metadata(metadata), file)
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "wanted", "ids"),
+    [
+        (["positive", "negative"], {}, ["positive", "negative"], [0, 1, 1]),
+        (["1", "0"], {}, ["1", "0"], [0, 1, 1]),
+        (["positive", "negative"], {"label_names": ["negative", "positive"]}, ["negative", "positive"], [1, 0, 0]),
+        (["positive", "negative"], {"label_names": ["good", "bad"]}, ["good", "bad"], [0, 1, 1]),
+        (["POSITIVE", "NEGATIVE"], {"task": "sst2"}, ["negative", "positive"], [1, 0, 0]),
+    ],
+)
+def test_class_names_in_the_metadata_of_parquet_are_those_of_the_ids(
+    prepare: Prepare, tmp_path: Path, names: list[str], options: dict[str, Any], wanted: list[str], ids: list[int]
+) -> None:
+    for split in ("train", "validation"):
+        _with_class_names(tmp_path / f"own/{split}.parquet", names, [0, 1, 1])
+    dataset, _ = prepare(data=str(tmp_path / "own"), text_columns=["text"], **options)
+    assert (dataset.manifest.label_names, dataset.labels("train").tolist()) == (wanted, ids)
+
+
+def test_class_names_of_lists_in_the_metadata_of_parquet_are_read(prepare: Prepare, tmp_path: Path) -> None:
+    for split in ("train", "validation"):
+        _with_class_names(tmp_path / f"own/{split}.parquet", ["b", "a"], [[0], [0, 1], []], nested=True)
+    dataset, _ = prepare(data=str(tmp_path / "own"), label_names=["a", "b"])
+    assert dataset.manifest.label_names == ["a", "b"]
+    assert dataset.labels("train").tolist() == [[0, 1], [1, 1], [0, 0]]
+
+
+@pytest.mark.parametrize("other", ["validation", "train-00001-of-00002"])
+def test_files_that_name_their_classes_differently_are_refused(prepare: Prepare, tmp_path: Path, other: str) -> None:
+    _with_class_names(tmp_path / "own/train-00000-of-00002.parquet", ["no", "yes"], [0, 1, 1])
+    _with_class_names(tmp_path / f"own/{other}.parquet", ["yes", "no"], [0, 1, 1])
+    with pytest.raises(UserError, match=r"the class names of 'label' differ: .* has yes, no, another has no, yes"):
+        prepare(data=str(tmp_path / "own"))
+
+
+def test_class_names_are_read_from_all_descriptions_that_datasets_writes() -> None:
+    features = Features({"text": Value("string"), "one": ClassLabel(names=["b", "a"]), "many": [ClassLabel(2)]})
+    expected = {"one": ["b", "a"], "many": ["0", "1"]}
+    assert class_names_from_features(features.to_dict()) == expected
+    assert class_names_from_features(features._to_yaml_list()) == expected
+    assert class_names_from_features(None) == class_names_from_features({"one": "string"}) == {}
 
 
 def test_the_card_shows_texts_as_texts(prepare: Prepare, tmp_path: Path) -> None:
