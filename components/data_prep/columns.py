@@ -9,6 +9,8 @@ import pyarrow.compute as pc
 from compaware.components.core.errors import UserError
 from compaware.components.core.tasks import TASKS, Task
 from compaware.components.data_prep.config import DataPrepConfig
+from compaware.components.data_prep.label_notes import short
+from compaware.components.data_prep.listed import join_labels
 
 _DEFAULT_LABEL = "label"
 
@@ -109,22 +111,25 @@ def _text(table: pa.Table, name: str, split: str) -> pa.ChunkedArray:
     return column
 
 
-def _join_labels(table: pa.Table, names: list[str], split: str) -> pa.Array:
-    """Columns of 0 and 1 as lists of the names of those that are 1."""
-    present = np.stack([_is_one(table.column(name), name, split) for name in names], axis=1)
-    ends = present.sum(axis=1).cumsum()
-    return pa.ListArray.from_arrays(np.append(0, ends).astype(np.int32), pa.array(names).take(present.nonzero()[1]))
+def _join_labels(table: pa.Table, names: list[str], split: str) -> pa.ChunkedArray:
+    """Columns of 0 and 1 as lists of the names of those that are 1; of withheld test rows, nulls."""
+    return join_labels(
+        np.stack([_read_ones(table.column(name), name, split) for name in names], axis=1), pa.array(names)
+    )
 
 
-def _is_one(column: pa.ChunkedArray, name: str, split: str) -> np.ndarray:
-    """Whether each row has the label: (rows,) bool."""
-    texts = pc.utf8_lower(column.cast(pa.string()))
-    one, zero = (pc.is_in(texts, pa.array(values)) for values in (["1", "1.0", "true"], ["0", "0.0", "false"]))
-    wrong = pc.index(pc.or_(one, zero), False).as_py()
-    if wrong >= 0:
-        value = column[wrong].as_py()
-        raise UserError(f"row {wrong + 1} of the {split} split has '{value}' in '{name}': a label's column has 0 or 1")
-    return one.to_numpy()
+def _read_ones(column: pa.ChunkedArray, name: str, split: str) -> np.ndarray:
+    """Whether each row has the label: (rows,) int8, 1 or 0; -1 in rows of the test split where that is withheld."""
+    texts = pc.fill_null(pc.utf8_trim_whitespace(pc.utf8_lower(column.cast(pa.string()))), "")
+    ways = {1: ["1", "1.0", "true"], 0: ["0", "0.0", "false"], -1: ["-1", "-1.0", "", "nan"] if split == "test" else []}
+    read = np.full(len(texts), 2, np.int8)
+    for number, values in ways.items():
+        read[pc.is_in(texts, pa.array(values, pa.string())).to_numpy()] = number
+    if len(wrong := np.flatnonzero(read == 2)):
+        row = int(wrong[0])
+        value = short(str(column[row].as_py()))
+        raise UserError(f"row {row + 1} of the {split} split has '{value}' in '{name}': a label's column has 0 or 1")
+    return read
 
 
 def _listed(table: pa.Table) -> str:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 
+import numpy as np
 import pyarrow as pa
 
 from compaware.components.core.dataset import ProblemType, write_dataset_folder
@@ -16,9 +17,10 @@ from compaware.components.data_prep.columns import choose_columns, take_columns
 from compaware.components.data_prep.config import CUSTOM, DataPrepConfig
 from compaware.components.data_prep.labels import Labels, encode_labels, reorder_labels
 from compaware.components.data_prep.lengths import measure_lengths
-from compaware.components.data_prep.rows import check_classes, drop_duplicates, limit_rows, split_validation
+from compaware.components.data_prep.rows import check_classes, drop_duplicates, find_absent, limit_rows
 from compaware.components.data_prep.sources import Source, read_source
 from compaware.components.data_prep.split import Split
+from compaware.components.data_prep.validation import split_validation
 
 log = logging.getLogger(__name__)
 
@@ -35,17 +37,23 @@ def run(config: DataPrepConfig, workspace: Workspace) -> Summary:
     columns = choose_columns(source.tables["train"], config, task)
     tables, notes = take_columns(source.tables, columns)
     labels = _encode(tables, config, task, source, columns.label)
-    splits = {name: Split.whole(tables[name].drop_columns("label"), array) for name, array in labels.arrays.items()}
+    splits = {
+        name: Split(tables[name].drop_columns("label"), array, labels.rows.get(name, np.arange(len(array))))
+        for name, array in labels.arrays.items()
+    }
     notes += labels.notes
+    check_classes(splits, labels.names, "add such rows")
     if "validation" not in splits:
-        splits |= split_validation(splits["train"], config.validation_fraction, config.seed)
-        rows = splits["validation"].num_rows
-        notes.append(f"There was no validation split: {rows} rows of training became one (seed {config.seed}).")
+        made, note = split_validation(splits["train"], config.validation_fraction, config.seed)
+        splits |= made
+        notes.append(note)
     splits, duplicates = drop_duplicates(splits, keep=config.keep_duplicates)
     notes += duplicates.notes()
+    check_classes(splits, labels.names, "set keep_duplicates=true, since all of its rows are in validation, too")
     splits, limited = _limit(splits, config)
     notes += limited
-    check_classes(splits, labels.names)
+    check_classes(splits, labels.names, "raise max_train_rows, or add such rows")
+    notes += find_absent(splits, labels.names)
     lengths = measure_lengths(splits, config.tokenizer, workspace.work / "downloads", config.seed)
     manifest = write_dataset_folder(
         workspace.output,

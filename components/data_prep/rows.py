@@ -1,4 +1,4 @@
-"""Which rows stay: duplicates, stratified limits, and a validation split where there is none."""
+"""Which rows stay: duplicates and stratified limits."""
 
 from dataclasses import dataclass
 
@@ -8,10 +8,11 @@ import pyarrow.compute as pc
 
 from compaware.components.core.errors import UserError
 from compaware.components.core.progress import Progress
+from compaware.components.data_prep.label_notes import counted, short
 from compaware.components.data_prep.split import Split
 
 # Regression targets are stratified by this many ranges of equal size.
-_TARGET_RANGES = 10
+TARGET_RANGES = 10
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,9 @@ class Duplicates:
         found: Training rows whose text is in a validation split, too.
         dropped: How many of them were left out.
         within_training: Training rows that repeat an earlier one.
-        conflicting: Texts that have different labels in training and validation taken together.
+        conflicting: Texts that have different labels in all splits taken together.
         in_test: Training rows whose text is in the test split.
+        validation_in_test: Validation rows whose text is in the test split.
     """
 
     found: int
@@ -31,14 +33,18 @@ class Duplicates:
     within_training: int
     conflicting: int
     in_test: int
+    validation_in_test: int
 
     def notes(self) -> list[str]:
         """What of it is worth saying."""
         sentences = {
             f"{self.found} training rows are in validation, too; {self.dropped} of them were dropped.": self.found,
             f"{self.within_training} training rows repeat an earlier one; they were kept.": self.within_training,
-            f"{self.conflicting} texts of training and validation have several labels.": self.conflicting,
+            f"{self.conflicting} texts have different labels in different rows.": self.conflicting,
             f"{self.in_test} training rows are in the test split, too; they were kept.": self.in_test,
+            f"{self.validation_in_test} validation rows are in the test split, too; they were kept.": (
+                self.validation_in_test
+            ),
         }
         return [sentence for sentence, count in sentences.items() if count]
 
@@ -57,18 +63,19 @@ def drop_duplicates(splits: dict[str, Split], *, keep: bool) -> tuple[dict[str, 
     repeated = pa.array(_repeated(np.concatenate(list(hashes.values()))))
     where = {split: _indices_in(found, repeated) for split, found in hashes.items()}
     texts = {split: hashes[split][rows] for split, rows in where.items()}
-    judged = [split for split in splits if split != "test"]
-    validation = [found for split, found in texts.items() if split.startswith("validation")]
-    leaked = where["train"][np.isin(texts["train"], np.concatenate(validation))]
+    validation = np.concatenate([found for split, found in texts.items() if split.startswith("validation")])
+    test = texts.get("test", validation[:0])
+    leaked = where["train"][np.isin(texts["train"], validation)]
     duplicates = Duplicates(
         found=len(leaked),
         dropped=0 if keep else len(leaked),
         within_training=len(texts["train"]) - len(np.unique(texts["train"])),
         conflicting=_count_conflicting(
-            np.concatenate([texts[split] for split in judged]),
-            np.concatenate([splits[split].labels[where[split]] for split in judged]),
+            np.concatenate(list(texts.values())),
+            np.concatenate([splits[split].labels[rows] for split, rows in where.items()]),
         ),
-        in_test=int(np.isin(texts["train"], texts["test"]).sum()) if "test" in texts else 0,
+        in_test=int(np.isin(texts["train"], test).sum()),
+        validation_in_test=int(np.isin(validation, test).sum()),
     )
     if duplicates.dropped == splits["train"].num_rows:
         raise UserError("every training row is in validation, too: give other rows, or set keep_duplicates=true")
@@ -118,47 +125,61 @@ def _count_conflicting(texts: np.ndarray, labels: np.ndarray) -> int:
     return int(np.count_nonzero(ranges["label_min"].to_numpy() != ranges["label_max"].to_numpy()))
 
 
-def split_validation(split: Split, fraction: float, seed: int) -> dict[str, Split]:
-    """Takes a stratified validation split out of the training rows; a class of one row stays in training.
-
-    Raises:
-        UserError: There are too few rows for two splits.
-    """
-    rows = max(1, round(split.num_rows * fraction))
-    strata = _strata(split.labels)
-    spare = int(sum(np.unique(strata, return_counts=True)[1] - 1))
-    if spare < 1 or rows >= split.num_rows:
-        raise UserError(f"{split.num_rows} training rows are too few to take a validation split from: give one")
-    mask = np.zeros(split.num_rows, dtype=bool)
-    mask[_sample(strata, min(rows, spare), seed, left_behind=1)] = True
-    return {"train": split.take(~mask), "validation": split.take(mask)}
-
-
 def limit_rows(split: Split, rows: int | None, seed: int) -> Split:
     """Keeps at most `rows` rows in their order, each class in its proportion and, where it can be, with one row."""
     if rows is None or rows >= split.num_rows:
         return split
-    return split.take(_sample(_strata(split.labels), rows, seed, left_behind=0))
+    return split.take(_sample(_strata(split.labels), rows, seed))
 
 
-def check_classes(splits: dict[str, Split], label_names: list[str]) -> None:
+def check_classes(splits: dict[str, Split], label_names: list[str], remedy: str) -> None:
     """Checks that a model can learn all that it is asked for.
+
+    Args:
+        splits: The rows as they are at this stage.
+        label_names: Class names in index order; empty for regression.
+        remedy: What to change where training lacks a class.
 
     Raises:
         UserError: Training has only one class, or lacks one that another split has.
     """
+    train = splits["train"].labels
     if not label_names:
+        if train.min() == train.max():
+            raise UserError(f"all training rows have the label {train[0]:g}: regression needs different ones, {remedy}")
         return
-    trained = _present(splits["train"].labels)
+    trained = _present(train)
     for name, split in splits.items():
         lacking = np.setdiff1d(_present(split.labels), trained)
         if len(lacking):
-            raise UserError(
-                f"the {name} split has the class '{label_names[lacking[0]]}', which the training split lacks: add such "
-                "rows, or keep more of them (max_train_rows)"
-            )
+            shown = short(label_names[lacking[0]])
+            raise UserError(f"the {name} split has the class '{shown}', which the training split lacks: {remedy}")
     if len(trained) < 2:
-        raise UserError(f"the training split has only the class '{label_names[trained[0]]}': add rows of another")
+        shown = short(label_names[trained[0]])
+        raise UserError(f"the training split has only the class '{shown}': add rows of another, or {remedy}")
+
+
+def find_absent(splits: dict[str, Split], label_names: list[str]) -> list[str]:
+    """Notes about classes that a split has no row of, so that they are not learned or not judged."""
+    if not label_names:
+        return [
+            f"All targets of the {name} split are {split.labels[0]:g}: it says nothing about the model."
+            for name, split in splits.items()
+            if name != "train" and split.labels.min() == split.labels.max()
+        ]
+    trained = _present(splits["train"].labels)
+    notes = []
+    for name, split in splits.items():
+        here = _present(split.labels)
+        wanted = np.arange(len(label_names)) if name == "train" else trained
+        absent = [label_names[index] for index in np.setdiff1d(wanted, here)]
+        if len(here) == 1 and absent and split.labels.ndim == 1:
+            only = short(label_names[here[0]])
+            notes.append(f"The {name} split has only the class '{only}': a model that always says so is right there.")
+        elif absent:
+            word = "class" if split.labels.ndim == 1 else "label"
+            notes.append(f"The {name} split has no row of {counted(absent, word)}.")
+    return notes
 
 
 def _present(labels: np.ndarray) -> np.ndarray:
@@ -175,22 +196,25 @@ def _strata(labels: np.ndarray) -> np.ndarray:
         return np.where(labels.any(axis=1), rarest, labels.shape[1])
     if labels.dtype == np.int64:
         return labels
-    order = labels.argsort(kind="stable").argsort(kind="stable")
-    return order * _TARGET_RANGES // len(labels)
+    return target_ranges(labels, TARGET_RANGES)
 
 
-def _sample(strata: np.ndarray, rows: int, seed: int, left_behind: int) -> np.ndarray:
+def target_ranges(targets: np.ndarray, ranges: int) -> np.ndarray:
+    """The range of each target, of so many that have equally many targets: (rows,) int64."""
+    order = targets.argsort(kind="stable").argsort(kind="stable")
+    return order * ranges // len(targets)
+
+
+def _sample(strata: np.ndarray, rows: int, seed: int) -> np.ndarray:
     """Draws `rows` sorted indices, in the strata's proportions.
 
     Args:
         strata: (rows,) stratum of each row.
         rows: How many to draw.
         seed: Of the drawing. `RandomState`, unlike newer generators, promises the same stream for ever.
-        left_behind: Rows of each stratum that must not be drawn.
     """
     names, counts = np.unique(strata, return_counts=True)
-    most = counts - left_behind
-    quotas = _quotas(counts * rows / len(strata), np.minimum(most, 1 if rows >= len(names) else 0), most, rows)
+    quotas = whole_quotas(counts * rows / len(strata), np.full(len(names), int(rows >= len(names))), counts, rows)
     shuffled = np.random.RandomState(seed).permutation(len(strata))
     # Stratum by stratum, each in the order of the shuffle: the first rows of each, up to its quota.
     grouped = shuffled[np.argsort(strata[shuffled], kind="stable")]
@@ -199,7 +223,7 @@ def _sample(strata: np.ndarray, rows: int, seed: int, left_behind: int) -> np.nd
     return np.sort(np.concatenate(chosen))
 
 
-def _quotas(exact: np.ndarray, least: np.ndarray, most: np.ndarray, rows: int) -> np.ndarray:
+def whole_quotas(exact: np.ndarray, least: np.ndarray, most: np.ndarray, rows: int) -> np.ndarray:
     """Whole numbers near `exact`, between `least` and `most`, that sum to `rows` (largest remainder)."""
     quotas = np.clip(np.floor(exact).astype(np.int64), least, most)
     while quotas.sum() != rows:

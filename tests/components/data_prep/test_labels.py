@@ -44,9 +44,9 @@ def test_classes_are_the_labels_in_a_stable_order(values: list[Any], names: list
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=20))
 def test_any_text_labels_can_be_read_back_through_their_names(values: list[str]) -> None:
     texts = ["class " + value.encode("utf-8", "replace").decode() for value in values]
-    labels = _encode(texts)
+    labels = _encode(texts, problem_type="classification")
     assert [labels.names[index] for index in labels.arrays["train"].tolist()] == texts
-    assert _encode(texts[::-1]).names == labels.names
+    assert _encode(texts[::-1], problem_type="classification").names == labels.names
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_a_test_split_without_labels_is_left_out_with_a_note(withheld: int | Non
         ),
         ([None, {"a": 1}], [{"a": 1}], {}, "row 1 of the train split has no label"),
         ([Decimal(1)], [Decimal(1)], {}, "row 1 of the train split has a Decimal as its label"),
-        (["a", "x"], ["a"], {"label_names": ["a", "b"]}, "label 'x', which is none of a, b"),
+        (["a", "x"], ["a"], {"label_names": ["a", "b"]}, "label 'x', which is none of 'a', 'b'"),
         (["1.5", "high"], ["1"], {"problem_type": "regression"}, "row 2 .* 'high': regression needs numbers"),
         (["1.5", "inf"], ["1"], {"problem_type": "regression"}, "'inf': regression needs numbers"),
         ([1.5, 2.5], [1.5], {"problem_type": "classification"}, "the labels are fractions"),

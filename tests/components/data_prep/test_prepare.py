@@ -203,7 +203,7 @@ def test_long_passes_say_how_far_they_are(prepare: Prepare, tmp_path: Path, capl
         ({"data": "{}/train.csv"}, "set text_columns, from id, title, body"),
         ({"data": "{}/train.csv", "text_columns": ["a", "b", "c"]}, "text_columns"),
         ({"data": "{}/single.csv", "task": "mrpc"}, "set text_columns, from text"),
-        ({"data": "{}/train.csv", "text_columns": ["body"], "label_names": ["x", "y"]}, "none of x, y"),
+        ({"data": "{}/train.csv", "text_columns": ["body"], "label_names": ["x", "y"]}, "none of 'x', 'y'"),
         ({"data": "{}/train.csv", "text_columns": ["body"], "max_train_rows": 1}, "which the training split lacks"),
         ({"data": "{}/train.csv", "text_columns": ["body"], "tokenizer": "{}/none"}, "cannot load a tokenizer"),
     ],

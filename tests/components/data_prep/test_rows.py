@@ -1,4 +1,4 @@
-"""Stratified limits and splits keep their promises for any data; duplicates are found exactly."""
+"""Stratified limits keep their promises for any data; duplicates are found exactly."""
 
 from collections import Counter
 
@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compaware.components.core.errors import UserError
-from compaware.components.data_prep.rows import drop_duplicates, limit_rows, split_validation
+from compaware.components.data_prep.rows import drop_duplicates, limit_rows
 from compaware.components.data_prep.split import Split
+from compaware.components.data_prep.validation import split_validation
 
 
 def _split(texts: list[str], labels: list[int] | list[float], pairs: list[str] | None = None) -> Split:
@@ -61,8 +62,8 @@ def test_a_limit_draws_row_by_row_from_the_shuffle_until_each_class_has_its_shar
 
 def test_the_rows_that_a_seed_draws_never_change() -> None:
     assert limit_rows(_numbered([0, 1, 2] * 8), 6, 42).rows.tolist() == [0, 8, 11, 13, 16, 18]
-    made = split_validation(_numbered([index / 7 for index in range(40)]), 0.2, 7)["validation"]
-    assert made.rows.tolist() == [1, 5, 9, 13, 17, 22, 27, 29]
+    made, _ = split_validation(_numbered([index / 7 for index in range(40)]), 0.2, 7)
+    assert made["validation"].rows.tolist() == [1, 5, 9, 13, 17, 22, 27, 29]
 
 
 def test_a_limit_is_the_same_for_the_same_seed_only() -> None:
@@ -77,35 +78,18 @@ def test_a_limit_of_regression_rows_covers_the_range() -> None:
     assert Counter(int(target // 10) for target in kept) == dict.fromkeys(range(10), 2)
 
 
-@settings(deadline=None)
-@given(labels=st.lists(st.integers(0, 3), min_size=8, max_size=120), fraction=st.floats(0.05, 0.6))
-def test_a_made_validation_split_leaves_every_class_in_training(labels: list[int], fraction: float) -> None:
-    split = _numbered(labels)
-    splits = split_validation(split, fraction, seed=3)
-    assert splits["train"].num_rows + splits["validation"].num_rows == len(labels)
-    texts = [text for split in splits.values() for text in _column(split)]
-    assert len(set(texts)) == len(labels)
-    assert set(splits["train"].labels) == set(labels)
-    assert splits["validation"].num_rows >= 1
-
-
-def test_too_few_rows_cannot_be_split() -> None:
-    with pytest.raises(UserError, match="too few to take a validation split"):
-        split_validation(_numbered([0, 1]), 0.1, seed=0)
-
-
 def test_duplicates_of_validation_are_dropped_and_others_reported() -> None:
     splits = {
         "train": _split(["a", "b", "b", "c", "d", "A"], [0, 1, 0, 1, 1, 0]),
         "validation": _split(["a", "c", "x"], [0, 0, 1]),
-        "test": _split(["d"], [1]),
+        "test": _split(["d", "x"], [1, 0]),
     }
     kept, found = drop_duplicates(splits, keep=False)
     assert _column(kept["train"]) == ["b", "b", "d", "A"]
     assert (found.found, found.dropped, found.within_training, found.in_test) == (2, 2, 1, 1)
-    # b within training, c between the two.
-    assert found.conflicting == 2
-    assert len(found.notes()) == 4
+    # b within training, c between training and validation, x between validation and test.
+    assert (found.conflicting, found.validation_in_test) == (3, 1)
+    assert len(found.notes()) == 5
     kept, found = drop_duplicates(splits, keep=True)
     assert (kept["train"].num_rows, found.found, found.dropped) == (6, 2, 0)
 
@@ -122,13 +106,15 @@ def test_duplicates_are_those_of_the_plain_definition(rows: dict[str, list[tuple
     }
     texts = {name: [row[:2] for row in found] for name, found in rows.items()}
     validation = {*texts["validation"], *texts["validation_mismatched"]}
-    judged = {row for name, found in rows.items() if name != "test" for row in found}
+    judged = {row for found in rows.values() for row in found}
     kept, found = drop_duplicates(splits, keep=True)
     assert kept["train"].num_rows == len(rows["train"])
     assert found.found == sum(text in validation for text in texts["train"])
     assert found.within_training == len(texts["train"]) - len(set(texts["train"]))
     assert found.conflicting == sum(count > 1 for count in Counter(row[:2] for row in judged).values())
     assert found.in_test == sum(text in texts["test"] for text in texts["train"])
+    judging = texts["validation"] + texts["validation_mismatched"]
+    assert found.validation_in_test == sum(text in texts["test"] for text in judging)
     left = [text for text in texts["train"] if text not in validation]
     if left:
         kept, _ = drop_duplicates(splits, keep=False)
