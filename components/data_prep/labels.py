@@ -130,6 +130,8 @@ def encode_labels(
             raise UserError("label_names is for classes: leave it out for regression")
         arrays = {split: _numbers(column, split) for split, column in found.items()}
         return Labels(problem_type, [], arrays, rows, notes)
+    if fractions and problem_type == "multi_label_classification":
+        raise UserError("the lists hold fractions: give lists of labels, or of 0 and 1 for each label")
     if fractions:
         raise UserError("the labels are fractions: set problem_type=regression, or another label_column")
     if problem_type == "multi_label_classification":
@@ -187,10 +189,10 @@ def _check_repeated(train: _Column, *, is_asked: bool) -> None:
     if is_asked or rows < _FEW_ROWS or 2 * different <= rows:
         return
     numbers = all(_as_float(value) is not None for value in train.values)
-    remedy = "set problem_type=regression to learn them as numbers" if numbers else "choose another label_column"
+    remedy = "set problem_type=regression for numbers, or another label_column" if numbers else "set label_column"
     raise UserError(
         f"the {rows} training rows have {different} different labels, most rows one of their own "
-        f"({shown(map(str, train.values))}): {remedy}, or set problem_type=classification if they are classes"
+        f"({shown(map(str, train.values))}): {remedy}, or problem_type=classification for classes"
     )
 
 

@@ -1,0 +1,164 @@
+"""What labels look like is said: spellings of one name, words for a missing value, several labels in one text."""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from compaware.components.core.errors import UserError
+from compaware.components.data_prep.labels import Labels, encode_labels
+from tests.components.data_prep.conftest import Prepare, write_csv
+
+
+def _encode(train: Sequence[Any], problem_type: Any = None, names: Any = None, **splits: Sequence[Any]) -> Labels:
+    columns = {"train": train} | splits
+    return encode_labels({name: pa.chunked_array([pa.array(values)]) for name, values in columns.items()},
+                         problem_type, names)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["pos", "Pos ", "neg"], "'Pos ', 'pos' differ only in blanks"),
+        (["caf\u00e9", "cafe\u0301", "bar"], "differ only in blanks, capitals or Unicode form"),
+        (["not_spam", "not spam", "spam"], "'not spam', 'not_spam' differ only"),
+        (["1", "1.0", "two"], "'1', '1.0' differ only"),
+        (["zero\u200bwidth", "zerowidth"], r"'zero\\u200bwidth' differ only"),
+        (["nan", "joy"], "'nan' of 5 training rows looks like a missing value"),
+        (["N/A", "joy"], "'N/A' of 5 training rows looks like a missing value"),
+        (["-", "joy"], "'-' of 5 training rows looks like a missing value"),
+        (["joy", "anger", "joy|anger"], r"1 label looks like several with '\|' between \('joy\|anger'\)"),
+        (["a,b", "a,c", "b,c"], "3 labels look like several with ',' between"),
+        (["[joy, anger]", "joy"], r"1 label looks like lists \('\[joy, anger\]'\)"),
+    ],
+)
+def test_names_that_may_not_be_what_they_seem_get_a_note(names: list[str], said: str) -> None:
+    labels = _encode(names * 5)
+    assert len(labels.names) == len(names)
+    assert len(labels.notes) == 1
+    assert re.search(said, labels.notes[0])
+
+
+@pytest.mark.parametrize(
+    "names",
+    [["C", "C++", "C#"], ["+1", "-1", "0"], ["Business, Economy", "Sports"], ["A/B", "C"], ["👍", "👎"], ["是", "否"]],
+)
+def test_names_that_are_only_near_each_other_get_none(names: list[str]) -> None:
+    assert _encode(names * 5).notes == []
+
+
+def test_names_that_the_user_gave_get_none() -> None:
+    assert _encode(["none", "None"] * 5, names=["none", "None"]).notes == []
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["['joy', 'anger']", "['joy']", "[]"],
+        ['["joy", "anger"]', '["joy"]', "[]"],
+        ["['joy'\n 'anger']", "['joy']", "[]"],
+        ["('joy', 'anger')", "('joy',)", "()"],
+    ],
+)
+def test_lists_written_as_text_are_lists(cells: list[str]) -> None:
+    labels = _encode(cells * 5, validation=["['anger']"])
+    assert (labels.problem_type, labels.names) == ("multi_label_classification", ["anger", "joy"])
+    assert labels.arrays["train"][:3].tolist() == [[1, 1], [0, 1], [0, 0]]
+    assert labels.arrays["validation"].tolist() == [[1, 0]]
+    assert "lists written as text" in labels.notes[0]
+    # It can be overruled.
+    assert len(_encode(cells * 5, "classification").names) == 3
+
+
+@pytest.mark.parametrize("cells", [["joy|anger", "joy", ""], ["joy, anger", "joy", ""], ["[joy; anger]", "joy", "[]"]])
+def test_separated_labels_are_taken_apart_where_multi_label_data_are_asked_for(cells: list[str]) -> None:
+    labels = _encode(cells * 5, "multi_label_classification")
+    assert labels.names == ["anger", "joy"]
+    assert labels.arrays["train"][:3].tolist() == [[1, 1], [0, 1], [0, 0]]
+    assert "are separated by" in labels.notes[0]
+
+
+@pytest.mark.parametrize("rows", [[[0, 1, 0], [1, 1, 0]], [[0.0, 1.0, 0.0], [1.0, 1.0, 0.0]], ["[0, 1, 0]", "[1 1 0]"]])
+@pytest.mark.parametrize("names", [None, ["joy", "fear", "anger"]])
+def test_vectors_of_zeros_and_ones_are_no_lists_of_indices(rows: list[Any], names: list[str] | None) -> None:
+    labels = _encode(rows, names=names, validation=rows[:1])
+    assert labels.names == (names or ["0", "1", "2"])
+    assert labels.arrays["validation"].sum() == 1
+    assert labels.arrays["train"].sum(axis=1).tolist() == [1, 2]
+    assert any("vectors of 3 numbers" in note for note in labels.notes)
+
+
+@pytest.mark.parametrize(
+    ("train", "expected"),
+    [
+        ([f"id-{row}" for row in range(30)], "30 training rows have 30 different labels.*label_column"),
+        ([100 + row for row in range(30)], "30 different labels.*problem_type=regression"),
+        ([f"{row},5" for row in range(30)], r"decimal commas: write them with points \(1.5, not 1,5\)"),
+        (["0.5", "1.25", "n/a"], "row 3 of the train split has the label 'n/a' where others are numbers"),
+        ([[0.2, 0.8], [0.9, 0.1]], "the lists hold fractions"),
+    ],
+)
+def test_labels_that_are_no_classes_are_refused_with_what_they_are(train: list[Any], expected: str) -> None:
+    with pytest.raises(UserError, match=expected) as caught:
+        _encode(train)
+    assert len(str(caught.value)) < 300
+
+
+def test_a_class_a_row_is_allowed_to_who_says_that_they_are_classes() -> None:
+    assert len(_encode([f"id-{row}" for row in range(30)], "classification").names) == 30
+
+
+@pytest.mark.parametrize("withheld", [-1, None])
+def test_withheld_rows_of_the_test_split_are_left_out_and_counted(withheld: int | None) -> None:
+    labels = _encode([0, 1, 2], test=[1, withheld, 2, withheld])
+    assert labels.arrays["test"].tolist() == [1, 2]
+    assert labels.rows["test"].tolist() == [0, 2]
+    assert labels.notes == ["2 of 4 test rows have no label and are left out."]
+    assert _encode([0, 1, -1], test=[1, -1]).arrays["test"].tolist() == [2, 0]
+    assert _encode(["a", "b"], test=["?", "?"]).notes == ["The test split has no labels and is left out."]
+    listed = _encode([["a"], ["b"]], test=[["a", "b"], ["-1"], None, []])
+    assert listed.arrays["test"].tolist() == [[1, 1], [0, 0]]
+    assert listed.rows["test"].tolist() == [0, 3]
+
+
+def test_withheld_rows_of_a_table_with_a_column_for_each_label(prepare: Prepare, tmp_path: Any) -> None:
+    header = ("text", "toxic", "insult")
+    rows = [(f"row {index}", index % 2, int(index % 3 == 0)) for index in range(40)]
+    write_csv(tmp_path / "own/train.csv", rows, header)
+    write_csv(tmp_path / "own/test.csv", [("one", 1, 0), ("two", -1, -1), ("three", 0, 1), ("four", "", "")], header)
+    options = {"problem_type": "multi_label_classification", "label_names": ["toxic", "insult"]}
+    dataset, _ = prepare(data=str(tmp_path / "own"), **options)
+    assert dataset.split("test").to_pylist() == [
+        {"text": "one", "label": [1, 0]},
+        {"text": "three", "label": [0, 1]},
+    ]
+    assert "2 of 4 test rows have no label and are left out." in dataset.manifest.notes
+    write_csv(tmp_path / "own/test.csv", [("one", -1, -1)], header)
+    dataset, _ = prepare(data=str(tmp_path / "own"), **options)
+    assert list(dataset.manifest.splits) == ["train", "validation"]
+    assert "The test split has no labels and is left out." in dataset.manifest.notes
+
+
+def test_a_label_spelled_otherwise_in_validation_is_named_with_its_kin() -> None:
+    with pytest.raises(UserError, match="label 'Pos', which differs from 'pos' in blanks, capitals or Unicode form"):
+        _encode(["pos", "neg"], validation=["Pos"])
+
+
+def test_splits_that_cannot_judge_a_class_are_noted(prepare: Prepare, tmp_path: Any) -> None:
+    rows = [(f"row {index}", "abc"[index % 3]) for index in range(30)]
+    write_csv(tmp_path / "own/train.csv", rows)
+    write_csv(tmp_path / "own/dev.csv", [("one", "a"), ("two", "a")])
+    write_csv(tmp_path / "own/test.csv", [("two", "a"), ("three", "b")])
+    dataset, _ = prepare(data=str(tmp_path / "own"))
+    assert dataset.manifest.notes[-2:] == [
+        "The validation split has only the class 'a': a model that always says so is right there.",
+        "The test split has no row of the class 'c'.",
+    ]
+    assert "1 validation rows are in the test split, too; they were kept." in dataset.manifest.notes
+    write_csv(tmp_path / "own/dev.csv", [row for row in rows if row[1] == "a"])
+    with pytest.raises(UserError, match="class 'a', which the training split lacks: set keep_duplicates=true"):
+        prepare(data=str(tmp_path / "own"))
+    assert np.unique(prepare(data=str(tmp_path / "own"), keep_duplicates=True)[0].labels("train")).tolist() == [0, 1, 2]
