@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from compaware.components.core.artifacts import write_text
 from compaware.components.core.dataset import PreparedDataset
 from compaware.components.core.errors import UserError
+from compaware.components.core.models import model_fingerprint, tokenizer_fingerprint
 
 KEY_FILE = "soft_labels.json"
 LOGITS_FILE = "logits.parquet"
@@ -83,11 +84,19 @@ def logits_array(logits: np.ndarray) -> pa.FixedSizeListArray:
     return pa.FixedSizeListArray.from_arrays(flat, logits.shape[1])
 
 
-def load_soft_labels(folder: str | Path, dataset: PreparedDataset, split: str = "train") -> SoftLabels:
+def load_soft_labels(
+    folder: str | Path, dataset: PreparedDataset, split: str = "train", teacher: Path | None = None
+) -> SoftLabels:
     """Opens the logits for a split.
 
+    Args:
+        folder: What `write_soft_labels` wrote.
+        dataset: The data that they must belong to.
+        split: Its split.
+        teacher: Folder of the teacher that they must be of, with its tokenizer, where it is known.
+
     Raises:
-        UserError: The folder holds none, or they were made from other data.
+        UserError: The folder holds none, or they are incomplete, or of other data or of another teacher.
     """
     path = Path(folder)
     if not (path / KEY_FILE).is_file():
@@ -101,4 +110,14 @@ def load_soft_labels(folder: str | Path, dataset: PreparedDataset, split: str = 
         )
     if (key.split, key.rows, key.num_labels) != (split, manifest.splits[split], manifest.num_labels):
         raise UserError(f"the soft labels in {path} do not fit split '{split}': run teacher_check on {dataset.path}")
+    if teacher and (key.teacher_fingerprint, key.tokenizer_fingerprint) != (
+        model_fingerprint(teacher),
+        tokenizer_fingerprint(teacher),
+    ):
+        raise UserError(
+            f"the soft labels in {path} are of another teacher than {teacher}: give the model and the soft labels of "
+            "one run of teacher_check"
+        )
+    if not (path / LOGITS_FILE).is_file() or pq.read_metadata(path / LOGITS_FILE).num_rows != key.rows:
+        raise UserError(f"the soft labels in {path} are not complete: run teacher_check on {dataset.path} again")
     return SoftLabels(path, key)

@@ -36,12 +36,18 @@ def run(config: DistillationConfig, workspace: Workspace) -> Summary:
     """Trains the student and leaves it in the output.
 
     Raises:
-        UserError: The soft labels belong to other data, the student does not fit the data or the teacher or has fewer
-            layers than are to be frozen, or the backend cannot run here.
+        UserError: The soft labels belong to other data or another teacher, the student does not fit the data or the
+            teacher or has fewer layers than are to be frozen, or the backend cannot run here.
     """
     backend = choose_backend(config.backend, config.precision)
     dataset = load_dataset_folder(config.dataset)
-    soft_labels = load_soft_labels(config.soft_labels, dataset)
+    soft_labels = load_soft_labels(config.soft_labels, dataset, teacher=config.teacher)
+    if soft_labels.key.max_length_tokens != config.max_length_tokens:
+        log.warning(
+            "the teacher read up to %d tokens for its soft labels, the student reads up to %d",
+            soft_labels.key.max_length_tokens,
+            config.max_length_tokens,
+        )
     teacher_summary = Summary.load(config.teacher)
     set_seed(config.seed)
     student, tokenizer = build_student(config, dataset, workspace)

@@ -9,8 +9,9 @@ import pytest
 
 from compaware.components.core.dataset import GROUP_ROWS, load_dataset_folder, write_dataset_folder
 from compaware.components.core.errors import UserError
+from compaware.components.core.models import model_fingerprint, tokenizer_fingerprint
 from compaware.components.core.soft_labels import SoftLabelsKey, load_soft_labels, write_soft_labels
-from tests.tiny import make_dataset
+from tests.tiny import make_dataset, make_model
 
 DESCRIPTION: dict[str, Any] = {
     "task": "custom",
@@ -59,25 +60,31 @@ def test_a_split_of_several_files_comes_back_in_order_however_it_was_written(tmp
     assert next(pieces.groups("train", [51]))["text"][0].as_py() == f"sentence {51 * GROUP_ROWS}"
 
 
-def test_soft_labels_come_back_exactly_and_only_for_their_own_data(tmp_path: Path) -> None:
+def test_soft_labels_come_back_exactly_and_only_for_their_own_data_and_teacher(tmp_path: Path) -> None:
     rows = GROUP_ROWS + 16
     data, other = make_dataset(tmp_path / "data", rows, 8), make_dataset(tmp_path / "other", 16, 8, seed=3)
+    teacher, stranger = make_model(tmp_path / "teacher", data), make_model(tmp_path / "stranger", data, seed=1)
     logits = np.random.default_rng(0).normal(size=(rows, 2)).astype(np.float32)
     key = SoftLabelsKey(
         dataset_fingerprint=data.manifest.fingerprint,
         split="train",
         rows=rows,
         num_labels=2,
-        teacher_fingerprint="t",
-        tokenizer_fingerprint="k",
+        teacher_fingerprint=model_fingerprint(teacher),
+        tokenizer_fingerprint=tokenizer_fingerprint(teacher),
         max_length_tokens=32,
     )
     (tmp_path / "soft").mkdir()
     write_soft_labels(tmp_path / "soft", [logits[:GROUP_ROWS], logits[GROUP_ROWS:]], key)
-    found = load_soft_labels(tmp_path / "soft", data)
+    found = load_soft_labels(tmp_path / "soft", data, teacher=teacher)
     assert np.array_equal(np.concatenate(list(found.groups())), logits)
     assert np.array_equal(next(found.groups([1])), logits[GROUP_ROWS:])
     with pytest.raises(UserError, match="belong to other data"):
         load_soft_labels(tmp_path / "soft", other)
     with pytest.raises(UserError, match=r"no soft_labels\.json"):
         load_soft_labels(tmp_path, data)
+    with pytest.raises(UserError, match="of another teacher"):
+        load_soft_labels(tmp_path / "soft", data, teacher=stranger)
+    write_soft_labels(tmp_path / "soft", [logits[:GROUP_ROWS]], key)
+    with pytest.raises(UserError, match="not complete"):
+        load_soft_labels(tmp_path / "soft", data)

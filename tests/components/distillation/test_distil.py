@@ -10,7 +10,13 @@ from compaware.components.core.config import validate
 from compaware.components.core.dataset import PreparedDataset
 from compaware.components.core.errors import UserError
 from compaware.components.core.losses import hidden_state_loss
-from compaware.components.core.models import keep_layers, load_classifier, load_tokenizer
+from compaware.components.core.models import (
+    keep_layers,
+    load_classifier,
+    load_tokenizer,
+    model_fingerprint,
+    tokenizer_fingerprint,
+)
 from compaware.components.core.objectives import LogitObjective
 from compaware.components.core.soft_labels import SoftLabelsKey, write_soft_labels
 from compaware.components.core.summary import Summary
@@ -33,7 +39,7 @@ class Inputs:
         self.soft = root / "soft"
         self.soft.mkdir()
         labels = self.data.labels("train")
-        write_soft_labels(self.soft, [np.eye(2, dtype=np.float32)[labels] * 8], key_for(self.data))
+        write_soft_labels(self.soft, [np.eye(2, dtype=np.float32)[labels] * 8], key_for(self.data, self.teacher))
 
     def config(self, root: Path, **options: object) -> DistillationConfig:
         values = {
@@ -48,14 +54,14 @@ class Inputs:
         return validate(DistillationConfig, {**values, **({"student_layers": [0]} | options)})
 
 
-def key_for(data: PreparedDataset) -> SoftLabelsKey:
+def key_for(data: PreparedDataset, teacher: Path) -> SoftLabelsKey:
     return SoftLabelsKey(
         dataset_fingerprint=data.manifest.fingerprint,
         split="train",
         rows=data.manifest.splits["train"],
         num_labels=data.manifest.num_labels,
-        teacher_fingerprint="t",
-        tokenizer_fingerprint="t",
+        teacher_fingerprint=model_fingerprint(teacher),
+        tokenizer_fingerprint=tokenizer_fingerprint(teacher),
         max_length_tokens=32,
     )
 
@@ -90,7 +96,7 @@ def test_alpha_one_learns_from_soft_labels_alone(tmp_path: Path, inputs: Inputs)
     soft = tmp_path / "soft"
     soft.mkdir()
     labels = inputs.data.labels("train")
-    write_soft_labels(soft, [np.eye(2, dtype=np.float32)[1 - labels] * 8], key_for(inputs.data))
+    write_soft_labels(soft, [np.eye(2, dtype=np.float32)[1 - labels] * 8], key_for(inputs.data, inputs.teacher))
     config = inputs.config(tmp_path, alpha=1.0, soft_labels=soft)
     # The soft labels say the opposite of the truth, so a student of theirs alone is wrong throughout; its best
     # checkpoint is the first, before it has learnt them.
