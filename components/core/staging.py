@@ -86,13 +86,18 @@ class Staging:
                 delete(config.work_uri)
 
 
-def sent_summary(uri: str) -> Summary:
+def sent_summary(uri: str, *, by_another: bool = False) -> Summary:
     """Reads the summary of an output that was sent, without the rest of it.
 
+    Args:
+        uri: The output.
+        by_another: Another process has just sent it: a store that does not answer is waited for.
+
     Raises:
-        UserError: The output is not complete, or cannot be reached.
+        UserError: The output is not complete, or access is refused.
+        UnavailableError: The store does not answer.
     """
-    return Summary.model_validate_json(read_text(uri, FILE_NAME))
+    return Summary.model_validate_json(read_text(uri, FILE_NAME, was_reached=by_another))
 
 
 def _path_keys(config_class: type[ComponentConfig]) -> list[str]:

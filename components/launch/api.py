@@ -15,11 +15,15 @@ from compaware.components.core.errors import UserError
 from compaware.components.launch.errors import UnansweredError
 
 PATIENCE_S = 600.0
+# A restarting API server refuses everybody until its RBAC caches are filled; who is refused for longer lacks the right.
+RBAC_WARM_UP_S = 30.0
 REQUEST_TIMEOUT_S = (5.0, 30.0)
 # Watches are asked to end before this; a connection that is silent for longer is dead.
 STREAM_TIMEOUT_S = (5.0, 75.0)
 _LONGEST_PAUSE_S = 10.0
 _TRANSIENT_STATUS = (0, 408, 429, 500, 502, 503, 504)
+# Not there, there already, gone: what that means depends on what was asked.
+_FOR_THE_CALLER = (404, 409, 410)
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _MERGE_PATCH = "application/merge-patch+json"
 log = logging.getLogger(__name__)
@@ -66,11 +70,14 @@ class Api:
         self._json("DELETE", path, {"propagationPolicy": "Background"})
 
     def lines(self, path: str, **query: str) -> Iterator[str]:
-        """The lines of an answer as they come, without their ends.
+        """The lines of an answer as they come, without their ends; the request is made at once.
 
         A line that a broken connection cut short is not given.
         """
-        response = self._call("GET", path, query, timeout=STREAM_TIMEOUT_S)
+        return self._lines_of(self._call("GET", path, query, timeout=STREAM_TIMEOUT_S))
+
+    @staticmethod
+    def _lines_of(response: urllib3.HTTPResponse) -> Iterator[str]:
         rest = b""
         try:
             for chunk in response.stream(65536, decode_content=False):
@@ -85,7 +92,11 @@ class Api:
         self, method: str, path: str, query: dict[str, str], body: Any = None, content_type: str = "application/json"
     ) -> dict[str, Any]:
         response = self._call(method, path, query, body, content_type)
-        return json.loads(response.data)
+        try:
+            return json.loads(response.data)
+        except ValueError as error:
+            # What answers is no API server: a proxy, with a page of its own.
+            raise urllib3.exceptions.ProtocolError("the answer is not JSON") from error
 
     def _call(
         self,
@@ -130,35 +141,46 @@ def pause_s(failures: int) -> float:
     return min(0.5 * 2 ** min(failures, 10), _LONGEST_PAUSE_S)
 
 
-def patiently(call: Callable[[], Result], patience_s: float = PATIENCE_S) -> Result:
+def patiently(call: Callable[[], Result], patience_s: float = PATIENCE_S, *, refusals_too: bool = False) -> Result:
     """Calls until the API server answers.
 
+    Args:
+        call: The request.
+        patience_s: How long a server that is away is waited for.
+        refusals_too: Wait as long for one that refuses, since a refusal must not end what already runs; otherwise only
+            401 and 403 are waited for, and no longer than a server needs to know its users after a restart.
+
     Raises:
-        UnansweredError: It was away for longer than `patience_s`.
+        UnansweredError: It was away, or refused, for longer than `patience_s`.
         UserError: It refuses, and what to change.
         ApiException: It says 404, 409 or 410: what that means, the caller knows.
     """
-    deadline = time.monotonic() + patience_s
+    started_s = refused_since_s = time.monotonic()
     failures = 0
     while True:
         try:
             return call()
         except (ApiException, urllib3.exceptions.HTTPError) as error:
-            if not is_transient(error):
-                raise refusal(error) if isinstance(error, ApiException) else error from error
-            if time.monotonic() > deadline:
+            now_s = time.monotonic()
+            if is_transient(error):
+                refused_since_s = now_s
+            elif not isinstance(error, ApiException) or error.status in _FOR_THE_CALLER:
+                raise
+            elif not refusals_too and (error.status not in (401, 403) or now_s - refused_since_s > RBAC_WARM_UP_S):
+                raise refusal(error) from error
+            if now_s - started_s > patience_s:
                 raise UnansweredError(
                     f"the API server did not answer for {patience_s:.0f} s: {short(error)}"
                 ) from error
             if failures == 0:
-                log.warning("the API server does not answer (%s): trying again", short(error))
+                log.warning("the API server fails or refuses (%s): trying again", short(error))
             time.sleep(pause_s(failures))
             failures += 1
 
 
 def refusal(error: ApiException) -> Exception:
     """What a refused request means to the user; 404, 409 and 410 stay as they are."""
-    if error.status in (404, 409, 410):
+    if error.status in _FOR_THE_CALLER:
         return error
     if error.status in (401, 403):
         return UserError(f"the cluster does not allow it: {message_of(error)} (see components/launch/README.md)")
@@ -168,5 +190,6 @@ def refusal(error: ApiException) -> Exception:
 def short(error: Exception) -> str:
     """An error of a request in a few words."""
     if isinstance(error, ApiException):
-        return f"{error.status} {error.reason}"
+        # The server's own words say more than the status, where it knows who asks.
+        return f"{error.status} {message_of(error) if error.status in (401, 403) else error.reason}"
     return type(getattr(error, "reason", None) or error).__name__

@@ -8,12 +8,14 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
+import urllib3
 from kubernetes.client.exceptions import ApiException
 
 from compaware.components.core.errors import UserError
-from compaware.components.launch.api import Api, patiently
+from compaware.components.launch.api import PATIENCE_S, Api, patiently, short
 from compaware.components.launch.checks import check
 from compaware.components.launch.errors import JobError, UnansweredError
 from compaware.components.launch.failure import Tracker, Verdict
@@ -56,6 +58,7 @@ class ClusterLauncher:
         """
         manifest = self._kind.manifest(job)
         check(manifest)
+        self._require_permissions(job)
         wanted = _fingerprint(manifest)
         manifest["metadata"]["annotations"][SPEC_HASH] = wanted
         while not self._post(manifest):
@@ -85,24 +88,27 @@ class ClusterLauncher:
             UserError: The component says that the user can mend it.
             JobError: Any other failure, with the reason.
         """
-        try:
-            verdict = self._watch(job)
-        except UserError:
-            self.cancel(job)  # Nobody would watch over it.
-            raise
+        verdict = self._watch(job)
         if verdict.outcome == "succeeded":
             log.info("%s succeeded", self._title(job))
             return
-        if verdict.must_stop:
-            self.cancel(job)
-        else:
-            self._mark_reported(job, verdict.reason)
+        try:
+            if verdict.must_stop:
+                self.cancel(job, PATIENCE_S)
+            else:
+                self._mark_reported(job, verdict.reason)
+        except UnansweredError as error:
+            log.warning("%s stays as it is: %s", self._title(job), error)
         raise UserError(verdict.reason) if verdict.outcome == "user error" else JobError(verdict.reason)
 
-    def cancel(self, job: Job) -> None:
-        """Deletes the job and its pods, if it is there."""
+    def cancel(self, job: Job, patience_s: float = CANCEL_PATIENCE_S) -> None:
+        """Deletes the job and its pods, if it is there.
+
+        Raises:
+            UnansweredError: The API server does not answer, or refuses, for all of `patience_s`.
+        """
         try:
-            patiently(lambda: self._api.delete(f"{self._collection}/{job.name}"), CANCEL_PATIENCE_S)
+            patiently(lambda: self._api.delete(f"{self._collection}/{job.name}"), patience_s, refusals_too=True)
             log.info("deleted %s", self._title(job))
         except ApiException as error:
             if error.status != 404:
@@ -110,6 +116,27 @@ class ClusterLauncher:
 
     def _title(self, job: Job) -> str:
         return f"{self._kind.title} {self._api.namespace}/{job.name}"
+
+    def _require_permissions(self, job: Job) -> None:
+        """Reads what will be watched: once there is a job, a refusal no longer means that a permission lacks.
+
+        Raises:
+            UserError: The cluster does not allow it.
+        """
+        for _, path, selector in self._watched(job):
+            try:
+                patiently(partial(self._api.get, path, limit="1", **selector))
+            except ApiException as error:
+                if error.status != 404:
+                    raise  # A kind that is not there is said where the job is created.
+
+    def _watched(self, job: Job) -> list[tuple[str, str, dict[str, str]]]:
+        """Name, path and selector of the lists that show how a job fares."""
+        pods = f"/api/v1/namespaces/{self._api.namespace}/pods"
+        return [
+            ("job", self._collection, {"fieldSelector": f"metadata.name={job.name}"}),
+            ("pods", pods, {"labelSelector": f"{self._kind.name_label}={job.name}"}),
+        ]
 
     def _post(self, manifest: dict[str, Any]) -> bool:
         """Creates the object; False when there is one of its name."""
@@ -134,7 +161,7 @@ class ClusterLauncher:
 
     def _read(self, job: Job) -> dict[str, Any] | None:
         try:
-            return patiently(lambda: self._api.get(f"{self._collection}/{job.name}"))
+            return patiently(lambda: self._api.get(f"{self._collection}/{job.name}"), refusals_too=True)
         except ApiException as error:
             if error.status == 404:
                 return None
@@ -143,18 +170,14 @@ class ClusterLauncher:
     def _mark_reported(self, job: Job, reason: str) -> None:
         body = {"metadata": {"annotations": {REPORTED: reason}}}
         try:
-            patiently(lambda: self._api.patch(f"{self._collection}/{job.name}", body))
+            patiently(lambda: self._api.patch(f"{self._collection}/{job.name}", body), refusals_too=True)
         except ApiException as error:
             if error.status != 404:
                 raise
 
     def _watch(self, job: Job) -> Verdict:
         events: queue.Queue[Seen] = queue.Queue()
-        pods = f"/api/v1/namespaces/{self._api.namespace}/pods"
-        watches = [
-            Watch(self._api, "job", self._collection, {"fieldSelector": f"metadata.name={job.name}"}, events),
-            Watch(self._api, "pods", pods, {"labelSelector": f"{self._kind.name_label}={job.name}"}, events),
-        ]
+        watches = [Watch(self._api, *watched, events) for watched in self._watched(job)]
         follower = LogFollower(self._api, self._api.namespace, self._kind.container, _show)
         for thread in (*watches, follower):
             thread.start()
@@ -173,7 +196,9 @@ class ClusterLauncher:
         tracker = Tracker(self._kind, job.name, job.options)
         situation = ""
         while True:
-            verdict = tracker.verdict(time.monotonic())
+            # No time passes for the job while nothing is heard of it: its pods may long have started.
+            known_until_s = [watch.broken_since_s for watch in watches if watch.broken_since_s is not None]
+            verdict = tracker.verdict(min(known_until_s, default=time.monotonic()))
             if verdict:
                 return self._explained(job, verdict)
             self._check_contact(job, watches)
@@ -201,25 +226,27 @@ class ClusterLauncher:
 
     def _check_contact(self, job: Job, watches: list[Watch]) -> None:
         for watch in watches:
-            if watch.refused:
-                raise watch.refused
             if time.monotonic() - watch.last_contact_s > SILENCE_LIMIT_S:
                 raise UnansweredError(
-                    f"the API server was silent for {SILENCE_LIMIT_S / 60:.0f} minutes; {self._title(job)} may still "
-                    "run: run this task again to go on with it"
+                    f"the API server told nothing of the {watch.source} for {SILENCE_LIMIT_S / 60:.0f} minutes "
+                    f"({watch.trouble}); {self._title(job)} may still run: run this task again to go on with it"
                 )
 
     def _explained(self, job: Job, verdict: Verdict) -> Verdict:
         """Adds the cluster's last warning about the job where nothing else says why no pod was made."""
         if verdict.outcome != "failed" or "no pod was made" not in verdict.reason:
             return verdict
-        warnings = list(self._warnings(job))
+        try:
+            warnings = list(self._warnings(job))
+        except (ApiException, urllib3.exceptions.HTTPError) as error:  # Not every account may list events.
+            log.warning("cannot list the events of %s: %s", self._title(job), short(error))
+            return verdict
         return verdict._replace(reason=f"{verdict.reason} {warnings[-1]}") if warnings else verdict
 
     def _warnings(self, job: Job) -> Iterator[str]:
         path = f"/api/v1/namespaces/{self._api.namespace}/events"
         selector = f"involvedObject.name={job.name},type=Warning"
-        for event in patiently(lambda: self._api.get(path, fieldSelector=selector))["items"]:
+        for event in self._api.get(path, fieldSelector=selector)["items"]:
             yield f"({event['reason']}: {' '.join(event['message'].split())})"
 
 

@@ -1,16 +1,30 @@
 """From the states of a job and its pods to one verdict: it goes on, it succeeded, or why it failed and by whom."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from compaware.components.core.errors import ERROR_PREFIX, UNAVAILABLE_EXIT_CODE, USER_ERROR_EXIT_CODE
+from compaware.components.core.errors import (
+    ERROR_PREFIX,
+    FAILURE_PREFIX,
+    FAULT_EXIT_CODE,
+    FAULT_PREFIX,
+    UNAVAILABLE_EXIT_CODE,
+    UNAVAILABLE_PREFIX,
+    USER_ERROR_EXIT_CODE,
+)
 from compaware.components.launch.job import JobKind
 from compaware.components.launch.options import JobOptions
+from compaware.components.launch.torchrun import EXCEPTION
 
 # The job's failure and its pods' come by different watches: what is known this much later is all there is.
 SETTLE_S = 2.0
 _SIGNALLED = 128
+# What torchrun writes after its processes have ended: that one failed, and with which exit code, but not why.
+_TORCHRUN = re.compile(
+    r"torch/distributed/|torch\.distributed\.|={20}|first observed failure|error_file *:|exitcode *:"
+)
 
 
 class PodFailure(NamedTuple):
@@ -28,12 +42,14 @@ class PodFailure(NamedTuple):
     def severity(self) -> int:
         """How much it explains: a node that died or lost its store makes its peers fail, too, with less to say."""
         if self.is_user_error:
+            return 5
+        if self.is_fault:
             return 4
         if self.reason == "OOMKilled":
             return 3
         if self.exit_code is None or self.exit_code >= _SIGNALLED or self.exit_code == UNAVAILABLE_EXIT_CODE:
             return 2
-        return 1 if self.message else 0
+        return 1 if _reason(self.message) else 0
 
     @property
     def is_user_error(self) -> bool:
@@ -41,14 +57,20 @@ class PodFailure(NamedTuple):
         return self.exit_code == USER_ERROR_EXIT_CODE
 
     @property
+    def is_fault(self) -> bool:
+        """Whether the component ended by a fault of ours."""
+        return self.exit_code == FAULT_EXIT_CODE
+
+    @property
     def is_permanent(self) -> bool:
         """Whether a restart would fail the same way."""
-        return self.is_user_error or self.reason == "OOMKilled"
+        return self.is_user_error or self.is_fault or self.reason == "OOMKilled"
 
     def describe(self, options: JobOptions) -> str:
         """One line for the person who can mend it."""
         if self.is_user_error:
-            return _error_line(self.message) or f"pod {self.pod} ended with exit code 2; its last lines are above"
+            said = _line_with(ERROR_PREFIX, self.message)
+            return said or f"pod {self.pod} ended with exit code {self.exit_code}; its last lines are above"
         if self.reason == "OOMKilled":
             return (
                 f"pod {self.pod} ran out of memory (OOMKilled): raise memory_per_node (now {options.memory_per_node}) "
@@ -57,8 +79,9 @@ class PodFailure(NamedTuple):
         if self.exit_code is None:
             return f"pod {self.pod} failed: {_joined(self.reason, _one_line(self.message))}"
         cause = f"was killed by signal {self.exit_code - _SIGNALLED}" if self.exit_code > _SIGNALLED else "failed"
-        said = f": {_last_line(self.message)}" if _last_line(self.message) else ""
+        said = _reason(self.message)
         reason = f", {self.reason}" if self.reason not in ("", "Error") else ""
+        said = f": {said}" if said else "; its last lines are above"
         return f"pod {self.pod} {cause} (exit code {self.exit_code}{reason}){said}"
 
 
@@ -242,12 +265,19 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _last_line(text: str) -> str:
+def _line_with(prefix: str, text: str) -> str:
+    """What the last line that begins with a prefix says."""
+    lines = [line.removeprefix(prefix).strip() for line in text.splitlines() if line.startswith(prefix)]
+    return lines[-1] if lines else ""
+
+
+def _reason(text: str) -> str:
+    """The line of a termination message, or of a log's end, that says why; empty where none does."""
+    for prefix in (FAULT_PREFIX, ERROR_PREFIX, UNAVAILABLE_PREFIX, FAILURE_PREFIX):
+        if _line_with(prefix, text):
+            return _line_with(prefix, text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else ""
-
-
-def _error_line(text: str) -> str:
-    """What the component's `error: …` line says."""
-    lines = [line.removeprefix(ERROR_PREFIX) for line in text.splitlines() if line.startswith(ERROR_PREFIX)]
-    return lines[-1] if lines else ""
+    exceptions = [line for line in lines if EXCEPTION.match(line)]
+    if exceptions:
+        return exceptions[-1]
+    return "" if _TORCHRUN.search(text) or not lines else lines[-1]

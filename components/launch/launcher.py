@@ -1,11 +1,15 @@
 """One interface to the ways a training is run, and the one function that goes through it."""
 
+import logging
 from typing import Any, Protocol
 
 from compaware.components.core.logs import setup_logging
+from compaware.components.launch.errors import JobError
 from compaware.components.launch.job import Job
 from compaware.components.launch.options import JobOptions
 from compaware.components.launch.torchrun import TorchrunLauncher, exit_on_sigterm
+
+log = logging.getLogger(__name__)
 
 
 class Launcher(Protocol):
@@ -36,7 +40,10 @@ def launch(job: Job, launcher: Launcher) -> None:
         launcher.create(job)
         launcher.wait(job)
     except (SystemExit, KeyboardInterrupt):
-        launcher.cancel(job)
+        try:
+            launcher.cancel(job)
+        except JobError as error:
+            log.error("%s could not be stopped: %s", job.name, error)
         raise
 
 

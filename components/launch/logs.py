@@ -2,6 +2,7 @@
 
 import datetime
 import logging
+import re
 import threading
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
@@ -15,6 +16,7 @@ LAST_LINES = 20
 PROGRESS = "progress: "
 SECONDS_BETWEEN_PROGRESS = 10.0
 _PAUSE_S = 1.0
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 log = logging.getLogger(__name__)
 
 
@@ -100,6 +102,8 @@ class LogFollower(threading.Thread):
         self._progress = ProgressFilter()
         self._wake = threading.Event()
         self._finishing = threading.Event()
+        self._given_up = threading.Event()
+        self._refused = ""
 
     def see(self, pod: dict[str, Any]) -> None:
         """Tells how the pod of rank 0 is now."""
@@ -111,11 +115,12 @@ class LogFollower(threading.Thread):
         self._finishing.set()
         self._wake.set()
         self.join(timeout_s)
+        self._given_up.set()
 
     def run(self) -> None:
         """Follows until `finish`."""
         current: Container | None = None
-        while True:
+        while not self._given_up.is_set():
             target = self._target
             if target is None or not target.started or self._read_to_end == (target.uid, target.restarts):
                 if self._finishing.is_set():
@@ -151,14 +156,18 @@ class LogFollower(threading.Thread):
         try:
             for line in self._api.lines(path, container=self._container, timestamps="true", **query):
                 stamp, _, text = line.partition(" ")
-                if self._position.is_new(stamp) and self._progress.passes(stamp, text):
+                # Without a time stamp it is the kubelet's own line: there is no log while the container is replaced.
+                if not _STAMP.fullmatch(stamp):
+                    log.debug("the log of %s: %s", container.pod, line)
+                elif self._position.is_new(stamp) and self._progress.passes(stamp, text):
                     self._show(text)
         except ApiException as error:
-            if is_transient(error):
-                return "broken"
-            if error.status != 404:
-                log.warning("cannot read the log of %s: %s", container.pod, message_of(error))
-            return "gone"
+            if error.status == 404:
+                return "gone"
+            if not is_transient(error) and self._refused != message_of(error):
+                self._refused = message_of(error)
+                log.warning("cannot read the log of %s now: %s", container.pod, self._refused)
+            return "broken"
         except urllib3.exceptions.HTTPError:
             return "broken"
         return "end"

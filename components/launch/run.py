@@ -69,7 +69,12 @@ def attempt_component(
     elif WORK_ROOT_VARIABLE in os.environ:
         given["work"] = str(Path(os.environ[WORK_ROOT_VARIABLE]) / f"{name}-{identity_of(given)[:16]}")
     run_job(name, given, wanted, part)
-    return Summary.load(given["output"]) if here else sent_summary(given["output"])
+    if here:
+        return Summary.load(given["output"])
+    try:
+        return sent_summary(given["output"], by_another=True)
+    except UnavailableError as error:
+        raise UnavailableError(f"{name} is done, but {error}; run this task again to take what is there") from error
 
 
 def places_for(options: dict[str, Any], artifacts: dict[str, Any]) -> dict[str, str]:

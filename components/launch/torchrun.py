@@ -33,7 +33,7 @@ _PREFIXES = {
     KILLED_PREFIX: 0,
     FAILURE_PREFIX: 0,
 }
-_EXCEPTION = re.compile(r"[\w.]+(Error|Exception): .+")
+EXCEPTION = re.compile(r"[\w.]+(Error|Exception): .+")
 
 
 class Ended(NamedTuple):
@@ -120,7 +120,7 @@ def follow_child(child: "subprocess.Popen[str]") -> Ended:
                 for prefix in _PREFIXES:
                     if line.startswith(prefix):
                         said.setdefault(prefix, line.strip())
-                if not exception and _EXCEPTION.match(line):
+                if not exception and EXCEPTION.match(line):
                     exception = line.strip()
         except BaseException:
             child.terminate()

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import urllib3
 from kubernetes.client.exceptions import ApiException
 
-from compaware.components.core.errors import UserError
-from compaware.components.launch.api import Api, is_transient, pause_s, refusal, short
+from compaware.components.launch.api import Api, is_transient, pause_s, short
 
 _SERVER_TIMEOUT_S = 60
 log = logging.getLogger(__name__)
@@ -29,28 +28,35 @@ class Watch(threading.Thread):
     """Puts `Seen` into a queue whenever the list changes.
 
     Attributes:
+        source: What is watched.
         last_contact_s: When the server last answered, by the monotonic clock.
-        refused: Why the server will not let us watch, once it has said so.
+        broken_since_s: Since when the list is not known to be up to date; None while it is.
+        trouble: What broke it, in a few words.
     """
 
     def __init__(self, api: Api, source: str, path: str, selector: dict[str, str], events: "queue.Queue[Seen]"):
         super().__init__(name=f"watch-{source}", daemon=True)
         self._api = api
-        self._source = source
+        self.source = source
         self._path = path
         self._selector = selector
         self._events = events
         self._objects: dict[str, dict[str, Any]] = {}
         self._stopped = threading.Event()
         self.last_contact_s = time.monotonic()
-        self.refused: UserError | None = None
+        self.broken_since_s: float | None = self.last_contact_s
+        self.trouble = "no answer yet"
 
     def stop(self) -> None:
         """Ends the watch after its present request; reports nothing more."""
         self._stopped.set()
 
     def run(self) -> None:
-        """Lists, then follows; lists again when the version is too old, goes on from the last one otherwise."""
+        """Lists, then follows; goes on from the last version, or lists again where the server refuses that.
+
+        No refusal ends the watch, since none says anything about the job: a server that has just started answers 403
+        until it knows its users, 401 while a pod's token is renewed, 410 when a version is too old.
+        """
         version = ""
         failures = 0
         while not self._stopped.is_set():
@@ -62,10 +68,6 @@ class Watch(threading.Thread):
                 reason = str(error)
             except (ApiException, urllib3.exceptions.HTTPError, ValueError) as error:
                 if isinstance(error, ApiException) and not is_transient(error):
-                    # 401 comes while a pod's token is renewed, 410 when a version is too old.
-                    if error.status not in (401, 410):
-                        self.refused = UserError(f"cannot watch the {self._source}: {refusal(error)}")
-                        return
                     version = ""
                 reason = short(error)
             else:
@@ -73,8 +75,11 @@ class Watch(threading.Thread):
                 continue
             if self.last_contact_s > last_contact_s:
                 failures = 0
+            self.trouble = reason
+            if self.broken_since_s is None:
+                self.broken_since_s = time.monotonic()
             if failures == 0:
-                log.warning("lost the watch of the %s (%s): resuming", self._source, reason)
+                log.warning("lost the watch of the %s (%s): resuming", self.source, reason)
             self._stopped.wait(pause_s(failures))
             failures += 1
 
@@ -93,6 +98,7 @@ class Watch(threading.Thread):
             timeoutSeconds=str(_SERVER_TIMEOUT_S),
             **self._selector,
         )
+        self.broken_since_s = None
         try:
             for line in lines:
                 version = self._take(json.loads(line), version)
@@ -117,7 +123,7 @@ class Watch(threading.Thread):
     def _report(self) -> None:
         self.last_contact_s = time.monotonic()
         if not self._stopped.is_set():
-            self._events.put(Seen(self._source, dict(self._objects)))
+            self._events.put(Seen(self.source, dict(self._objects)))
 
 
 class _BrokenOffError(ValueError):

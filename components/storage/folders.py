@@ -117,12 +117,14 @@ def exists(uri: str) -> bool:
     return store.manifest() is not None or (not location.is_folder and store.stat(location.key) is not None)
 
 
-def read_text(uri: str, name: str) -> str:
+def read_text(uri: str, name: str, *, was_reached: bool = False) -> str:
     """Reads one small file of a complete folder, without the rest.
 
     Args:
         uri: The folder.
         name: The file's path in it.
+        was_reached: Another process has used the store, so that its address is right: if it does not answer now, it is
+            waited for as long as one that has answered here.
 
     Raises:
         UserError: The folder is not complete, has no such file, or the file is not what was uploaded.
@@ -136,7 +138,7 @@ def read_text(uri: str, name: str) -> str:
     else:
         from compaware.components.storage.store import Store
 
-        store = Store(location, "read")
+        store = Store(location, "read", was_reached=was_reached)
         entry = _entry(store.manifest(), name, location.shown)
         content = store.read(location.below(name))
     if hashlib.sha256(content).hexdigest() != entry.sha256:

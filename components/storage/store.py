@@ -67,12 +67,13 @@ class Store:
     Args:
         location: Where.
         purpose: `read`, `write` or `delete`, for messages.
+        was_reached: Its address is known to be right.
 
     Raises:
         UserError: The environment or the bucket's name is of no use.
     """
 
-    def __init__(self, location: Location, purpose: str):
+    def __init__(self, location: Location, purpose: str, *, was_reached: bool = False):
         self.location = location
         self.bucket = location.bucket
         self._purpose = purpose
@@ -82,6 +83,7 @@ class Store:
             self.client = _client(self._connection, location.path_style)
         except ValueError as error:
             raise self.error(str(error)) from error
+        self._was_reached = was_reached
         self._last_progress = 0.0
         self._stopped = threading.Event()
 
@@ -187,7 +189,8 @@ class Store:
 
     def _patience_s(self) -> float:
         patience_s = self._connection.patience_s
-        return patience_s if self._connection.address in _answered else min(patience_s, _FIRST_ANSWER_S)
+        known = self._was_reached or self._connection.address in _answered
+        return patience_s if known else min(patience_s, _FIRST_ANSWER_S)
 
     def _refusal(self, error: Exception) -> UserError:
         if isinstance(error, S3Error) and error.code in ("NoSuchKey", "NoSuchUpload"):

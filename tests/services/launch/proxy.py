@@ -33,6 +33,7 @@ class Proxy(ThreadingHTTPServer):
     Attributes:
         away: Drop every connection, as a server that is gone.
         failures: Answer this many requests with status 503.
+        refuses: Answer all requests with this status, as a server does whose RBAC caches are empty.
         expire_watches: Answer watches with 410 Gone.
         cut_log_after: Break the connection of a followed log after this many lines, once.
         impersonate: User that requests are made as.
@@ -48,6 +49,7 @@ class Proxy(ThreadingHTTPServer):
         self.pool = urllib3.PoolManager(ca_certs=ca_file, retries=False, maxsize=16)
         self.away = False
         self.failures = 0
+        self.refuses: int | None = None
         self.expire_watches = False
         self.cut_log_after: int | None = None
         self.impersonate = ""
@@ -76,9 +78,13 @@ class Proxy(ThreadingHTTPServer):
         """A pod's container ends for good."""
         self.logs[pod][-1].open = False
 
+    def await_watches(self) -> None:
+        """Waits until a launcher's two watches are open: a fault before that would keep them from opening."""
+        eventually(lambda: len(self._watches) == 2)
+
     def drop_watches(self) -> None:
         """Breaks a launcher's two watches in mid-stream, as soon as both are open."""
-        eventually(lambda: len(self._watches) == 2)
+        self.await_watches()
         while self._watches:
             self._watches.pop().shutdown(socket.SHUT_RDWR)
 
@@ -102,6 +108,9 @@ class _Handler(BaseHTTPRequestHandler):
         if proxy.failures > 0:
             proxy.failures -= 1
             self._answer(503, json.dumps({"message": "injected"}).encode())
+            return
+        if proxy.refuses:
+            self._answer(proxy.refuses, json.dumps({"message": 'forbidden: User "launcher" cannot do that'}).encode())
             return
         parts = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}

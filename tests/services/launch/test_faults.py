@@ -27,6 +27,7 @@ def test_errors_of_the_server_are_tried_again(site: Site) -> None:
     job = site.job()
     waiting, operator = Waiting(site, job), site.operator(job)
     operator.run_pods()
+    site.proxy.await_watches()
     site.proxy.failures = 3
     site.proxy.drop_watches()
     operator.set_condition("Succeeded")
@@ -49,6 +50,7 @@ def test_an_expired_version_is_listed_anew(site: Site) -> None:
     waiting, operator = Waiting(site, job), site.operator(job)
     operator.run_pods()
     before = lists(site)
+    site.proxy.await_watches()
     site.proxy.expire_watches = True
     site.proxy.drop_watches()
     eventually(lambda: lists(site) >= before + 2)
@@ -61,6 +63,7 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(site: Site, caplog: pyt
     waiting, operator = Waiting(site, job), site.operator(job)
     _, second = operator.run_pods()
     eventually(lambda: "running" in caplog.text)
+    site.proxy.await_watches()
     site.proxy.away = True
     site.proxy.drop_watches()
     operator.set_pod(second, "Running", RUNNING, terminated(137), 1)
@@ -70,6 +73,22 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(site: Site, caplog: pyt
     eventually(lambda: f"pod {second} failed (exit code 137" in caplog.text)
     operator.set_condition("Succeeded")
     waiting.end()
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410])
+def test_a_job_outlives_a_server_that_refuses_everybody_for_a_while(site: Site, status: int) -> None:
+    job = site.job()
+    waiting, operator = Waiting(site, job), site.operator(job)
+    operator.run_pods()
+    site.proxy.await_watches()
+    site.proxy.refuses = status
+    site.proxy.drop_watches()
+    operator.set_condition("Succeeded")
+    waiting.join(3)
+    assert waiting.is_alive()
+    site.proxy.refuses = None
+    waiting.end()
+    assert operator.job()
 
 
 def test_a_job_is_created_once_although_the_server_was_away(site: Site) -> None:
@@ -89,6 +108,7 @@ def test_a_server_that_stays_away_ends_the_task_and_not_the_job(site: Site, monk
     job = site.job()
     waiting, operator = Waiting(site, job), site.operator(job)
     operator.run_pods()
+    site.proxy.await_watches()
     site.proxy.away = True
     site.proxy.drop_watches()
     with pytest.raises(JobError, match="may still run: run this task again to go on with it"):

@@ -57,6 +57,18 @@ def test_a_user_error_ends_the_job_at_once_with_the_components_own_line(site: Si
     assert operator.job() is None, "the operator would restart it"
 
 
+def test_a_fault_of_ours_ends_the_job_at_once_with_its_exception(site: Site) -> None:
+    job = site.job()
+    waiting, operator = Waiting(site, job), site.operator(job)
+    first, second = operator.run_pods()
+    operator.set_pod(first, "Running", RUNNING, terminated(1, message="RuntimeError: connection closed by peer"), 1)
+    said = terminated(70, message="fault: TypeError: 'module' object is not callable")
+    operator.set_pod(second, "Running", RUNNING, said, 1)
+    with pytest.raises(JobError, match=r"exit code 70\): TypeError: 'module' object is not callable$"):
+        waiting.end()
+    assert operator.job() is None, "the operator would restart it"
+
+
 def test_running_out_of_memory_names_the_pod_and_what_to_raise(site: Site) -> None:
     job = site.job(memory_per_node="8Gi")
     waiting, operator = Waiting(site, job), site.operator(job)

@@ -1,0 +1,94 @@
+"""What a failed pod's status becomes: one line that names the error, and whether another try can help."""
+
+from typing import Any
+
+import pytest
+
+from compaware.components.core.errors import FAULT_EXIT_CODE
+from compaware.components.launch.failure import SETTLE_S, Tracker, Verdict
+from compaware.components.launch.options import JobOptions
+from compaware.components.launch.pytorchjob import PYTORCHJOB
+
+SUMMARY = """\
+torch.distributed.elastic.multiprocessing.errors.ChildFailedError:
+============================================================
+compaware.components.distillation FAILED
+------------------------------------------------------------
+Failures:
+  <NO_OTHER_FAILURES>
+------------------------------------------------------------
+Root Cause (first observed failure):
+[0]:
+  time      : 2030-01-01_11:19:27
+  host      : localhost
+  rank      : 0 (local_rank: 0)
+  exitcode  : 1 (pid: 16263)
+  error_file: {error_file}
+  traceback : {traceback}
+============================================================
+"""
+BARE = SUMMARY.format(
+    error_file="<N/A>",
+    traceback="To enable traceback see: https://pytorch.org/docs/stable/elastic/errors.html",
+)
+RECORDED = SUMMARY.format(
+    error_file="/tmp/error.json",
+    traceback='Traceback (most recent call last):\n    File "x.py", line 3, in run\n  ValueError: no such split\n',
+)
+
+
+def verdict(*pods: dict[str, Any], **options: Any) -> Verdict | None:
+    tracker = Tracker(PYTORCHJOB, "job", JobOptions(num_nodes=max(1, len(pods)), **options))
+    tracker.see_job({"metadata": {"name": "job"}, "spec": {}, "status": {}})
+    tracker.see_pods({pod["metadata"]["name"]: pod for pod in pods})
+    assert tracker.verdict(0.0) is None, "the pods of one failure are reported one by one"
+    return tracker.verdict(SETTLE_S)
+
+
+def pod(name: str, exit_code: int, message: str, restarts: int = 1) -> dict[str, Any]:
+    labels = {"training.kubeflow.org/replica-type": "worker", "training.kubeflow.org/replica-index": name}
+    ended = {"terminated": {"exitCode": exit_code, "reason": "Error", "message": message}}
+    status = {"name": "pytorch", "restartCount": restarts, "state": {"running": {}}, "lastState": ended}
+    metadata = {"name": name, "uid": name, "labels": labels}
+    return {"metadata": metadata, "status": {"phase": "Running", "containerStatuses": [status]}}
+
+
+def test_a_fault_of_ours_ends_the_job_at_the_first_pod_that_has_it() -> None:
+    said = "fault: TypeError: 'module' object is not callable (trace: /work/trace.txt)"
+    ended = verdict(
+        pod("0", 1, "RuntimeError: Connection closed by peer"), pod("1", FAULT_EXIT_CODE, said), max_restarts=3
+    )
+    assert ended and ended.must_stop and ended.outcome == "failed"
+    assert ended.reason == (
+        "PyTorchJob job failed: pod 1 failed (exit code 70): "
+        "TypeError: 'module' object is not callable (trace: /work/trace.txt)"
+    )
+
+
+def test_other_failures_are_tried_again() -> None:
+    assert verdict(pod("0", 1, "OSError: No space left on device"), max_restarts=3) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (BARE, "; its last lines are above"),
+        (BARE[-700:], "; its last lines are above"),
+        (BARE[-300:], "; its last lines are above"),
+        ("============================================================\n", "; its last lines are above"),
+        (f"KeyError: 'loss'\n{BARE}", ": KeyError: 'loss'"),
+        (RECORDED, ": ValueError: no such split"),
+        ("something odd\n", ": something odd"),
+        ("", "; its last lines are above"),
+        (f"unavailable: the store is away\n{BARE}", ": the store is away"),
+    ],
+)
+def test_torchruns_summary_is_never_the_reason(message: str, said: str) -> None:
+    ended = verdict(pod("0", 1, message), max_restarts=0)
+    assert ended
+    assert ended.reason == f"PyTorchJob job failed (max_restarts is 0): pod 0 failed (exit code 1){said}"
+
+
+def test_a_users_mistake_says_more_than_a_fault() -> None:
+    ended = verdict(pod("0", FAULT_EXIT_CODE, "fault: KeyError: 3"), pod("1", 2, "error: 'epochs' is 0"))
+    assert ended == Verdict("user error", "'epochs' is 0", must_stop=True)

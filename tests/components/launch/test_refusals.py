@@ -1,0 +1,128 @@
+"""What the API server answers never costs a job that was created; before that, a refusal is said plainly."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from compaware.components.core.errors import UnavailableError, UserError
+from compaware.components.core.summary import Summary
+from compaware.components.launch import attempt_component
+from compaware.components.launch.api import Api
+from compaware.components.launch.cluster import ClusterLauncher
+from compaware.components.launch.errors import JobError, UnansweredError
+from compaware.components.launch.failure import Verdict
+from compaware.components.launch.job import Job
+from compaware.components.launch.launcher import launch
+from compaware.components.launch.options import JobOptions
+from compaware.components.launch.pytorchjob import PYTORCHJOB
+from compaware.components.storage import upload
+from tests.components.launch.conftest import ApiServer
+from tests.components.storage.conftest import bucket, environment, store  # noqa: F401
+
+JOB = Job("job", "distillation", {"output": "s3://bucket/out"}, JobOptions(launcher="pytorchjob"))
+
+
+def launcher() -> ClusterLauncher:
+    return ClusterLauncher(PYTORCHJOB, Api())
+
+
+def after(seconds: float, deed: Callable[[], None]) -> None:
+    threading.Timer(seconds, deed).start()
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 410, 422, 429, 500, 503])
+def test_a_job_outlives_what_a_restarting_server_answers(api_server: ApiServer, status: int) -> None:
+    """The job succeeds while every request is refused: nobody deletes it, and its success is seen afterwards."""
+    launcher().create(JOB)
+    api_server.always = status
+    after(0.2, lambda: api_server.set_condition("Succeeded"))
+    after(0.8, lambda: setattr(api_server, "always", None))
+    launcher().wait(JOB)
+    assert not api_server.deleted
+
+
+def test_a_server_that_refuses_for_minutes_ends_the_task_and_not_the_job(
+    api_server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compaware.components.launch.cluster.SILENCE_LIMIT_S", 0.5)
+    launcher().create(JOB)
+    api_server.always = 403
+    with pytest.raises(UnansweredError, match=r"cannot list resource .* may still run: run this task again"):
+        launcher().wait(JOB)
+    assert api_server.job and not api_server.deleted
+
+
+def test_a_refusal_before_the_job_is_waited_out_while_the_server_warms_up(api_server: ApiServer) -> None:
+    api_server.refusals = [503, 403, 403, 401, 403]
+    api_server.creates = "Succeeded"
+    launch(JOB, launcher())
+    assert api_server.posts == 1
+
+
+@pytest.mark.parametrize("answered_before", [0, 2])
+def test_a_permission_that_lacks_is_named_before_there_is_a_job(
+    api_server: ApiServer, monkeypatch: pytest.MonkeyPatch, answered_before: int
+) -> None:
+    monkeypatch.setattr("compaware.components.launch.api.RBAC_WARM_UP_S", 0.2)
+    api_server.refusals = [0] * answered_before
+    api_server.always = 403
+    with pytest.raises(UserError, match=r'^the cluster does not allow it: .*cannot list resource "pytorchjobs"'):
+        launch(JOB, launcher())
+    assert api_server.posts == 0
+
+
+def test_a_failed_job_keeps_its_reason_where_it_cannot_be_marked(
+    api_server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compaware.components.launch.cluster.PATIENCE_S", 0.1)
+
+    def refuse_from_now_on(*_: object) -> Verdict:
+        api_server.always = 403
+        return Verdict("failed", "PyTorchJob job failed: TypeError: no", must_stop=True)
+
+    launcher().create(JOB)
+    monkeypatch.setattr(ClusterLauncher, "_watch", refuse_from_now_on)
+    with pytest.raises(JobError, match="TypeError: no"):
+        launcher().wait(JOB)
+
+
+def test_pods_that_cannot_be_seen_are_not_called_pending(
+    api_server: ApiServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may long have started: to delete the job for them would throw the training away."""
+    job = Job("job", "distillation", {}, JobOptions(launcher="pytorchjob", pending_limit_minutes=0.005))
+    launcher().create(job)
+    api_server.always = 503
+    after(3.0, lambda: api_server.set_condition("Succeeded"))
+    after(3.1, lambda: setattr(api_server, "always", None))
+    launcher().wait(job)
+    assert not api_server.deleted
+
+
+def test_a_result_that_cannot_be_read_at_once_is_waited_for_and_taken_by_a_second_try(
+    api_server: ApiServer,
+    bucket: str,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("compaware.components.storage.store._FIRST_ANSWER_S", 0.1)
+    monkeypatch.setattr("compaware.components.storage.store._answered", set())
+    output = f"s3://{bucket}/out"
+    folder = tmp_path / "out"
+    folder.mkdir()
+    Summary(component="distillation", version="1", config={}, metrics={"x": 1.0}, facts={}, machine={}).save(folder)
+    upload(folder, output)
+    monkeypatch.setattr("compaware.components.storage.store._answered", set())
+    api_server.creates = "Succeeded"
+
+    def attempt() -> Summary:
+        return attempt_component("distillation", {"output": output}, {"launcher": "pytorchjob"})
+
+    with monkeypatch.context() as away:
+        away.setenv("S3_ENDPOINT", "http://127.0.0.1:9")
+        with pytest.raises(UnavailableError, match=r"distillation is done, but .* for 2 s: .*; run this task again"):
+            attempt()
+    assert attempt().metrics == {"x": 1.0}
+    assert api_server.posts == 1 and not api_server.deleted
