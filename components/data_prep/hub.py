@@ -1,5 +1,8 @@
 """Data sets of the Hugging Face hub."""
 
+import os
+import re
+
 import pyarrow as pa
 
 from compaware.components.core.errors import UserError
@@ -24,9 +27,9 @@ def read_hub(hub_id: str, config: str | None, revision: str | None) -> tuple[dic
 
     try:
         found = datasets.load_dataset(hub_id, config, revision=revision)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"'{hub_id}' is no file or folder here, nor can it be had from the hub: {reason}") from error
+    # The libraries below raise classes of their own: of httpx, fsspec, pyarrow, and RuntimeError for data set scripts.
+    except Exception as error:
+        raise UserError(_explain(error, hub_id, revision)) from error
     splits = {split: next((name for name in names if name in found), None) for split, names in SPLIT_NAMES.items()}
     if splits["train"] is None:
         raise UserError(f"the data set '{hub_id}' has no split 'train': it has {', '.join(found)}")
@@ -35,3 +38,34 @@ def read_hub(hub_id: str, config: str | None, revision: str | None) -> tuple[dic
     labels = {name: getattr(feature, "feature", feature) for name, feature in features.items()}
     label_names = {name: list(label.names) for name, label in labels.items() if isinstance(label, datasets.ClassLabel)}
     return {split: found[name].with_format("arrow")[:] for split, name in splits.items() if name}, label_names
+
+
+def _explain(error: Exception, hub_id: str, revision: str | None) -> str:
+    """Says in one line why a data set cannot be had, and what to change."""
+    from datasets.exceptions import DatasetNotFoundError
+
+    reason = " ".join(str(error).split())
+    if "Dataset scripts are no longer supported" in reason:
+        return (
+            f"the data set '{hub_id}' is a Python script, which is not run: give its files (CSV, Parquet), or try "
+            "hub_revision=refs/convert/parquet, where the hub keeps them"
+        )
+    if isinstance(error, DatasetNotFoundError) and "gated" in reason:
+        return f"the data set '{hub_id}' is gated: ask for access on its page, and set HF_TOKEN in the environment"
+    if isinstance(error, DatasetNotFoundError) and reason.startswith("Revision"):
+        return f"the data set '{hub_id}' has no revision '{revision}': set hub_revision to a branch, tag or commit"
+    if isinstance(error, DatasetNotFoundError):
+        return (
+            f"'{hub_id}' is no file or folder here, and no data set of the hub that can be read: check the name, or "
+            "set HF_TOKEN in the environment if it is private"
+        )
+    if found := re.search(r"(?:available configs|Available(?: configs in the cache)?): \[(.*?)\]", reason):
+        names = [name.strip("' ") for name in found[1].split(",")]
+        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+        return f"set hub_config to one of the configurations of '{hub_id}': {', '.join(names[:10])}{more}"
+    if isinstance(error, ConnectionError):
+        remedy = "check the network, or give files"
+        if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE"):
+            remedy = "HF_HUB_OFFLINE is set and it is not in the cache: download it first, or give files"
+        return f"'{hub_id}' is no file or folder here, and the hub cannot be reached: {remedy}"
+    return f"the data set '{hub_id}' cannot be loaded from the hub: {type(error).__name__}: {reason[:160]}"

@@ -1,0 +1,87 @@
+"""A data set of the hub that cannot be had is one line with the reason and the remedy.
+
+There is no hub here: its client raises what it raises for the hub's answers.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from huggingface_hub import HfApi
+from huggingface_hub.errors import (
+    GatedRepoError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from compaware.components.core.errors import UserError
+from compaware.components.data_prep.hub import read_hub
+
+
+def _answer(kind: Any, status: int) -> Exception:
+    request = httpx.Request("GET", "https://huggingface.co/api/datasets/owner/name")
+    return kind(f"{status} Client Error.\n\nRepository Not Found", response=httpx.Response(status, request=request))
+
+
+def _unreachable() -> Exception:
+    error = LocalEntryNotFoundError("An error happened while trying to locate the file on the Hub")
+    error.__cause__ = httpx.ConnectError("[Errno -2] Name or service not known")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (lambda: _answer(GatedRepoError, 401), "'owner/name' is gated: ask for access on its page, and set HF_TOKEN"),
+        (lambda: _answer(GatedRepoError, 403), "'owner/name' is gated"),
+        (lambda: _answer(RepositoryNotFoundError, 401), "no data set of the hub that can be read: check the name"),
+        (lambda: _answer(RevisionNotFoundError, 404), "has no revision 'v9': set hub_revision"),
+        (_unreachable, "the hub cannot be reached: check the network"),
+        (lambda: httpx.ReadTimeout("timed out"), "the hub cannot be reached: check the network"),
+        (lambda: httpx.RemoteProtocolError("peer closed"), "cannot be loaded from the hub: RemoteProtocolError: peer"),
+    ],
+)
+def test_each_answer_of_the_hub_is_one_line(
+    error: Callable[[], Exception], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error()
+
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    monkeypatch.setattr(HfApi, "hf_hub_download", refuse)
+    _refused("owner/name", None, "v9", expected)
+
+
+def test_a_data_set_script_on_the_hub_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(HfApi, "hf_hub_download", lambda *_, **found: f"/cache/abc/{found['filename']}")
+    _refused("owner/name", None, None, "'owner/name' is a Python script, which is not run: give its files")
+
+
+def test_without_network_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    _refused("owner/name", None, None, "HF_HUB_OFFLINE is set and it is not in the cache")
+
+
+@pytest.mark.parametrize("config", [None, "zh"])
+def test_the_configurations_are_named(config: str | None, tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    configs = "\n".join(f"- config_name: {name}\n  data_files: {name}.csv" for name in ("de", "fr"))
+    (tmp_path / "set/README.md").write_text(f"---\nconfigs:\n{configs}\n---\n", encoding="utf-8")
+    for name in ("de", "fr"):
+        (tmp_path / f"set/{name}.csv").write_text("text,label\na,0\n", encoding="utf-8")
+    _refused(str(tmp_path / "set"), config, None, "set hub_config to one of the configurations of .*: de, fr$")
+
+
+def _refused(hub_id: str, config: str | None, revision: str | None, expected: str) -> None:
+    with pytest.raises(UserError, match=expected) as caught:
+        read_hub(hub_id, config, revision)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
