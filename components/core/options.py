@@ -1,8 +1,10 @@
 """The knobs that every training component shares; light, so that `--help` does not wait for torch."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
+
+from compaware.components.core.training_arguments import refuse_arguments
 
 
 class TrainingOptions(BaseModel):
@@ -23,6 +25,12 @@ class TrainingOptions(BaseModel):
     training_arguments: dict[str, Any] = Field(
         default_factory=dict, description="Any other transformers.TrainingArguments, by name."
     )
+
+    @model_validator(mode="after")
+    def _refuse_arguments(self) -> Self:
+        # Of the whole model, so that no message shows the values.
+        refuse_arguments(self.training_arguments)
+        return self
 
 
 class BackendOptions(BaseModel):

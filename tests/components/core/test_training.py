@@ -1,7 +1,9 @@
 """Training: learns, honours the user's arguments, survives a kill, and is the same on every rank."""
 
+import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,12 +13,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from transformers import TrainingArguments
 
-from compaware.components.core.config import ComponentConfig
+from compaware.components.core.config import ComponentConfig, validate
 from compaware.components.core.errors import UserError
 from compaware.components.core.models import load_classifier, load_tokenizer
 from compaware.components.core.options import TrainingOptions
 from compaware.components.core.training import Trained, build_arguments, train
+from compaware.components.core.training_arguments import REFUSED
 from compaware.components.core.workspace import Workspace
 from tests.tiny import make_dataset, make_model
 
@@ -46,6 +50,24 @@ def test_training_arguments_pass_through_and_mistakes_are_named(tmp_path: Path) 
     ]:
         with pytest.raises(UserError, match=says):
             build_arguments(TrainingOptions(training_arguments=wrong), tmp_path, "accuracy", "fp32")
+
+
+def test_arguments_that_publish_take_secrets_or_break_promises_are_refused_without_their_value() -> None:
+    for key in REFUSED:
+        with pytest.raises(UserError, match=f"training_arguments must not have '{key}'") as caught:
+            validate(TrainingOptions, {"training_arguments": {"max_steps": 3, key: "hf_secret"}})
+        assert "hf_secret" not in str(caught.value)
+
+
+def test_no_training_argument_that_sounds_like_a_hub_or_a_secret_is_let_through() -> None:
+    # A new version of transformers may bring keys that publish or take secrets: decide on each.
+    fields = {field.name for field in dataclasses.fields(TrainingArguments)}
+    assert set(REFUSED) <= fields
+    telling = re.compile("hub|token|trackio|wandb|report|resume|fsdp|deepspeed|secret|key|url|path")
+    assert {name for name in fields - set(REFUSED) if telling.search(name)} == {
+        "average_tokens_across_devices",
+        "include_num_input_tokens_seen",
+    }
 
 
 def test_a_checkpoint_that_was_not_written_to_its_end_is_not_resumed_from(tmp_path: Path) -> None:
