@@ -46,6 +46,7 @@ PREPARE_DATA = Step(
         "data",
         "hub_config",
         "hub_revision",
+        "read_options",
         "text_columns",
         "label_column",
         "label_names",

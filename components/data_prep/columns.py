@@ -1,5 +1,7 @@
 """Which columns of the source are text and label, and their values in the artifact's names."""
 
+import json
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +13,13 @@ from compaware.components.core.tasks import TASKS, Task
 from compaware.components.data_prep.config import DataPrepConfig
 from compaware.components.data_prep.label_notes import short
 from compaware.components.data_prep.listed import join_labels
+from compaware.components.data_prep.readers import FILES
+from compaware.components.data_prep.wording import list_names, looks_like_data, shorten
 
 _DEFAULT_LABEL = "label"
+# Columns in which pandas keeps its row numbers.
+_INDEX = re.compile(r"Unnamed: \d+|__index_level_\d+__")
+_ROWS_LOOKED_AT = 1000
 
 
 @dataclass(frozen=True)
@@ -49,12 +56,15 @@ def choose_columns(table: pa.Table, config: DataPrepConfig, task: Task | None) -
         labels = own if set(own) <= set(table.column_names) else [_DEFAULT_LABEL]
     else:
         labels = [config.label_column or (task.label_column if task else _DEFAULT_LABEL)]
-    if labels[0] not in table.column_names:
-        hint = "" if config.label_column else ": set label_column"
-        raise UserError(f"the training split has no column '{labels[0]}' (it has {_listed(table)}){hint}")
-    missing = [name for name in config.text_columns if name not in table.column_names]
+    missing = [name for name in [*labels, *config.text_columns] if name not in table.column_names]
     if missing:
-        raise UserError(f"the training split has no column '{missing[0]}' (it has {_listed(table)})")
+        hint = "" if config.label_column or missing[0] not in labels else ": set label_column"
+        if _has_no_header(table):
+            given = ", ".join(f"name{number}" for number in range(1, min(table.num_columns, 6) + 1))
+            hint = f": its first row looks like data, so name the columns by read_options='{{column_names: [{given}]}}'"
+        raise UserError(
+            f"the training split has no column '{missing[0]}' (it has {list_names(table.column_names)}){hint}"
+        )
     return Columns(config.text_columns or _usual_text_columns(table, labels, task), labels)
 
 
@@ -67,10 +77,20 @@ def _usual_text_columns(table: pa.Table, labels: list[str], task: Task | None) -
             continue
         if set(names) <= set(table.column_names) - set(labels):
             return list(names)
-    others = [name for name in table.column_names if name not in labels]
+    others = [name for name in table.column_names if name not in labels and not _INDEX.fullmatch(name)]
     if len(others) != 1 or (task and len(task.text_columns) != 1):
-        raise UserError(f"it is not clear which columns hold the text: set text_columns, from {', '.join(others)}")
+        raise UserError(f"it is not clear which columns hold the text: set text_columns, from {list_names(others)}")
     return others
+
+
+def _has_no_header(table: pa.Table) -> bool:
+    """Whether the names of the columns of a delimited file, all texts, seem to be cells of its first row."""
+    if not all(pa.types.is_string(kind) for kind in table.schema.types):
+        return False
+    if looks_like_data(table.column_names):
+        return True
+    first = table.slice(0, _ROWS_LOOKED_AT)
+    return any(pc.index(first.column(name), name).as_py() >= 0 for name in first.column_names)
 
 
 def take_columns(tables: dict[str, pa.Table], columns: Columns) -> tuple[dict[str, pa.Table], list[str]]:
@@ -90,25 +110,58 @@ def take_columns(tables: dict[str, pa.Table], columns: Columns) -> tuple[dict[st
             if split == "test" and name in columns.labels:
                 notes.append(f"The test split has no column '{name}' and is left out.")
                 break
-            raise UserError(f"the {split} split has no column '{name}' (it has {_listed(table)})")
+            raise UserError(f"the {split} split has no column '{name}' (it has {list_names(table.column_names)})")
         else:
             texts = [_text(table, name, split) for name in columns.text]
             named = dict(zip(("text", "text_pair"), texts, strict=False))
             whole = len(columns.labels) == 1
-            label = table.column(columns.label) if whole else _join_labels(table, columns.labels, split)
+            label = _plain(table.column(columns.label)) if whole else _join_labels(table, columns.labels, split)
             taken[split] = pa.table({**named, "label": label})
     return taken, notes
 
 
 def _text(table: pa.Table, name: str, split: str) -> pa.ChunkedArray:
     column = table.column(name)
-    kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
-        raise UserError(f"the column '{name}' of the {split} split holds {kind}, not text: set text_columns")
+    kind = column.type
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        try:
+            column = column.cast(pa.binary()).cast(pa.string())
+        except pa.ArrowInvalid as error:
+            raise UserError(f"the column '{name}' of the {split} split holds bytes that are not UTF-8") from error
+    elif pa.types.is_null(kind):
+        column = column.cast(pa.string())
+    elif not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        shown = shorten(str(kind), 60)
+        raise UserError(f"the column '{name}' of the {split} split holds {shown}, not text: set text_columns")
     if column.null_count:
-        row = pc.index(column.is_null(), True).as_py() + 1
-        raise UserError(f"row {row} of the {split} split has no text in '{name}': fill it in or leave the row out")
+        row = pc.index(column.is_null(), True).as_py()
+        others = f" (as {column.null_count} rows in all)" if column.null_count > 1 else ""
+        raise UserError(f"{_row(table, split, row)} has no text in '{name}'{others}: fill it in or leave the row out")
     return column
+
+
+def _row(table: pa.Table, split: str, row: int) -> str:
+    """A row by its number in the split and, where the split has several files, in its file."""
+    shards = json.loads((table.schema.metadata or {}).get(FILES, b"[]"))
+    start = 0
+    for file, rows in shards:
+        if row < start + rows:
+            place = file if len(shards) == 1 else f"row {row - start + 1} of {file}"
+            return f"row {row + 1} of the {split} split ({place})"
+        start += rows
+    return f"row {row + 1} of the {split} split"
+
+
+def _plain(labels: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Decimals as numbers, and bytes as the texts that they hold if they do."""
+    try:
+        if pa.types.is_decimal(labels.type):
+            return labels.cast(pa.int64() if labels.type.scale == 0 else pa.float64())
+        if pa.types.is_binary(labels.type) or pa.types.is_large_binary(labels.type):
+            return labels.cast(pa.string())
+    except pa.ArrowInvalid:
+        pass
+    return labels
 
 
 def _join_labels(table: pa.Table, names: list[str], split: str) -> pa.ChunkedArray:
@@ -130,7 +183,3 @@ def _read_ones(column: pa.ChunkedArray, name: str, split: str) -> np.ndarray:
         value = short(str(column[row].as_py()))
         raise UserError(f"row {row + 1} of the {split} split has '{value}' in '{name}': a label's column has 0 or 1")
     return read
-
-
-def _listed(table: pa.Table) -> str:
-    return ", ".join(table.column_names)

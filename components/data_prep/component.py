@@ -17,6 +17,7 @@ def data_prep(
     data: Optional[str] = None,
     hub_config: Optional[str] = None,
     hub_revision: Optional[str] = None,
+    read_options: Optional[dict] = None,
     text_columns: Optional[List[str]] = None,
     label_column: Optional[str] = None,
     label_names: Optional[List[str]] = None,
@@ -42,9 +43,11 @@ def data_prep(
         card_markdown: The same as Markdown.
         metrics: Rows of each split, classes, duplicates, lengths.
         task: sample, cola, emotion, mnli, mrpc, qnli, qqp, rte, sst2, stsb, wnli, or custom for own data.
-        data: Own data: file or folder (CSV, TSV, JSON, JSONL, Parquet), URI (file, s3, minio) or hub id.
+        data: Own data: file or folder (CSV, TSV, JSON, JSONL, Parquet, Arrow), URI (file, s3, minio) or hub id.
         hub_config: Configuration of a hub data set.
         hub_revision: Branch, tag or commit of a hub data set.
+        read_options: How files are written, where that is guessed wrong: delimiter, encoding, quoting (double,
+            backslash, none), column_names (of files without a header).
         text_columns: The one or two columns of text.
         label_column: The column of labels; lists of labels are multi-label data.
         label_names: Class names in index order; for multi-label data without label_column, columns of 0 and 1.
@@ -70,6 +73,7 @@ def data_prep(
             "data": data,
             "hub_config": hub_config,
             "hub_revision": hub_revision,
+            "read_options": read_options,
             "text_columns": text_columns,
             "label_column": label_column,
             "label_names": label_names,

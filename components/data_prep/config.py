@@ -1,13 +1,59 @@
 """Configuration of the data_prep component."""
 
+import codecs
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from compaware.components.core.config import ComponentConfig
 
 # The task of own data: nothing is known about it but what the configuration says.
 CUSTOM = "custom"
+
+
+class ReadOptions(BaseModel):
+    """How the files of own data are written, where what is guessed is wrong.
+
+    Attributes:
+        delimiter: What separates columns of CSV and the like: one character, or `tab`.
+        encoding: Of text files, a name that Python knows; by default UTF-8, or UTF-16 and UTF-32 where a file says so.
+        quoting: `double` (a cell in quotes, quotes inside doubled), `backslash` (or behind a backslash), or `none`
+            (quotes are text).
+        column_names: Names of the columns of delimited files without a header.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    delimiter: str | None = None
+    encoding: str | None = None
+    quoting: Literal["double", "backslash", "none"] | None = None
+    column_names: list[str] | None = None
+
+    @field_validator("delimiter")
+    @classmethod
+    def _one_character(cls, delimiter: str | None) -> str | None:
+        sign = "\t" if delimiter in ("tab", "\\t") else delimiter
+        if sign is not None and (len(sign) != 1 or not sign.isascii() or sign in '"\\\r\n\0'):
+            raise ValueError("give one character, or tab")
+        return sign
+
+    @field_validator("encoding")
+    @classmethod
+    def _known_encoding(cls, encoding: str | None) -> str | None:
+        if encoding is not None:
+            try:
+                "".encode(encoding)
+                codecs.getincrementaldecoder(encoding)
+            except LookupError:
+                raise ValueError("it is no encoding of text that Python knows, such as cp1252 or utf-16") from None
+        return encoding
+
+    @field_validator("column_names")
+    @classmethod
+    def _different_names(cls, names: list[str] | None) -> list[str] | None:
+        if names is not None and (not names or len(set(names)) < len(names)):
+            raise ValueError("give a different name for each column")
+        return names
 
 
 class DataPrepConfig(ComponentConfig):
@@ -20,11 +66,16 @@ class DataPrepConfig(ComponentConfig):
     )
     data: str | None = Field(
         default=None,
-        description="Own data: a file or folder (CSV, TSV, JSON, JSONL, Parquet), a URI (file, s3, minio), or a hub "
-        "id. By default the task's own hub data set. Quotes mean nothing in TSV; a JSON list may have 512 MB.",
+        description="Own data: a file or folder (CSV, TSV, JSON, JSONL, Parquet, Arrow; gzip, bz2, xz, zstd), a URI "
+        "(file, s3, minio), or a hub id. By default the task's own hub data set. A JSON list may have 512 MB.",
     )
     hub_config: str | None = Field(default=None, description="Configuration of a hub data set.")
     hub_revision: str | None = Field(default=None, description="Branch, tag or commit of a hub data set.")
+    read_options: ReadOptions = Field(
+        default_factory=ReadOptions,
+        description="How files are written, where that is guessed wrong: delimiter, encoding, quoting (double, "
+        "backslash, none), column_names (of files without a header).",
+    )
     text_columns: list[str] = Field(
         default_factory=list, max_length=2, description="The one or two columns of text; the task's by default."
     )

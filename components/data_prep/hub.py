@@ -6,7 +6,7 @@ import re
 import pyarrow as pa
 
 from compaware.components.core.errors import UserError
-from compaware.components.data_prep.readers import SPLIT_NAMES
+from compaware.components.data_prep.folders import SPLIT_NAMES
 
 
 def read_hub(hub_id: str, config: str | None, revision: str | None) -> tuple[dict[str, pa.Table], dict[str, list[str]]]:

@@ -65,7 +65,7 @@ def run(config: DataPrepConfig, workspace: Workspace) -> Summary:
         label_names=labels.names,
         metric=_metric(task, labels),
         source=source.description,
-        notes=notes,
+        notes=[*source.notes, *notes],
     )
     facts = describe(manifest, splits, lengths)
     write_card(facts, workspace.output)

@@ -1,5 +1,6 @@
 """Where the rows come from: the built-in sample, the hub, or files."""
 
+import logging
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,11 +13,15 @@ from compaware.components.core.sample import sample_corpus
 from compaware.components.core.tasks import Task
 from compaware.components.data_prep.class_names import class_names_from_schema, merge_class_names
 from compaware.components.data_prep.config import DataPrepConfig
+from compaware.components.data_prep.plain import Note
 from compaware.components.data_prep.readers import read_files
 from compaware.components.storage import is_uri, local_source
 
+log = logging.getLogger(__name__)
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
-_FILE_ENDING = re.compile(r"\.(csv|tsv|json|jsonl|parquet|txt|xlsx?|zip|gz)$", re.IGNORECASE)
+_FILE_ENDING = re.compile(
+    r"\.(csv|tsv|json|jsonl|ndjson|parquet|arrow|feather|txt|xlsx?|zip|gz|bz2|xz|zst)$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -27,11 +32,13 @@ class Source:
         tables: A table for each split, with the source's own columns; memory-mapped but for the sample.
         description: What it is, for the manifest and the card.
         class_names: Class names of each column that brings its own.
+        notes: What was guessed, replaced or left out on reading.
     """
 
     tables: dict[str, pa.Table]
     description: dict[str, Any]
     class_names: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def read_source(config: DataPrepConfig, task: Task | None, work: Path) -> Source:
@@ -50,14 +57,26 @@ def read_source(config: DataPrepConfig, task: Task | None, work: Path) -> Source
     data = config.data or ""
     path = Path(local_source(data, work / "downloads")).expanduser()
     if path.exists():
-        tables = read_files(path, work)
+        notes: list[str] = []
+        tables = read_files(path, work, config.read_options, config.hub_config, _collector(notes))
         names = merge_class_names(
             (f"the {split} split", class_names_from_schema(tables[split].schema)) for split in tables
         )
-        return Source(tables, {"kind": "files", "data": data}, names)
+        return Source(tables, {"kind": "files", "data": data}, names, notes)
     if is_uri(data) or not _HUB_ID.fullmatch(data) or _FILE_ENDING.search(data):
         raise UserError(f"there is no file or folder {data}")
     return _hub(data, config.hub_config, config)
+
+
+def _collector(notes: list[str]) -> Note:
+    """Keeps each note once, and logs it at once: what was guessed may explain an error that follows."""
+
+    def note(sentence: str) -> None:
+        if sentence not in notes:
+            notes.append(sentence)
+            log.info("note: %s", sentence)
+
+    return note
 
 
 def _sample() -> Source:

@@ -1,0 +1,243 @@
+"""Which files of a folder make which split, in the layouts that people, the hub and datasets use."""
+
+import fnmatch
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from compaware.components.core.errors import UserError
+from compaware.components.data_prep.formats import COMPRESSED_ENDINGS, ENDINGS, ending_of
+from compaware.components.data_prep.plain import Note
+from compaware.components.data_prep.wording import list_names
+
+# Names that a split goes by in folders and on the hub, the best first.
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "validation": ("validation", "validation_matched", "dev", "dev_matched", "val", "valid", "eval"),
+    "validation_mismatched": ("validation_mismatched", "dev_mismatched"),
+    "test": ("test", "test_matched"),
+}
+# What accompanies data and is none: documentation, and what datasets and the hub keep beside it.
+_ABOUT_DATA = re.compile(
+    r"[._].*|(readme|license|licence|citation|changelog)\b.*|dataset_infos?\.json|dataset_dict\.json|state\.json",
+    re.IGNORECASE,
+)
+_SHARD = re.compile(r"-\d.*$")
+_NUMBERED = re.compile(r"-(\d+)-of-(\d+)")
+_TRAIN = re.compile(r"(?<![a-z])(training|train)(?![a-z])")
+_FRONT_MATTER = re.compile(r"---\s*\n(.*?)\n---", re.DOTALL)
+
+Files = dict[str, list[Path]]
+
+
+def find_splits(folder: Path, config: str | None, note: Note) -> Files:
+    """Finds the files of each split.
+
+    Args:
+        folder: Holds a file or a folder for each split, or is a clone of a hub repository, or was written by datasets'
+            `save_to_disk` or by Spark.
+        config: Which data set of a hub repository, where it has several.
+        note: Called with what was guessed, and with what is not used.
+
+    Raises:
+        UserError: There is no training split, a split is there twice, or a shard is missing.
+    """
+    files = _saved(folder) or _from_readme(folder, config) or _by_name(folder, config, note)
+    if not files.get("train"):
+        raise _no_training_split(folder)
+    for split, found in files.items():
+        _check_shards(found, split, folder)
+    return files
+
+
+def _saved(folder: Path) -> Files | None:
+    """The files of a data set that `save_to_disk` wrote."""
+    if (folder / "state.json").is_file():
+        return {"train": _saved_files(folder)}
+    if not (folder / "dataset_dict.json").is_file():
+        return None
+    names = _load(folder / "dataset_dict.json").get("splits", [])
+    return _splits_by_name({name: _saved_files(folder / name) for name in names})
+
+
+def _saved_files(folder: Path) -> list[Path]:
+    return [folder / entry["filename"] for entry in _load(folder / "state.json").get("_data_files", [])]
+
+
+def _load(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {file}, which save_to_disk writes: {error}") from error
+
+
+def _splits_by_name(found: dict[str, list[Path]]) -> Files:
+    """Puts files under our name of their split."""
+    splits = {split: next((name for name in names if found.get(name)), None) for split, names in SPLIT_NAMES.items()}
+    return {split: found[name] for split, name in splits.items() if name}
+
+
+def _from_readme(folder: Path, config: str | None) -> Files | None:
+    """The files that the front matter of a hub repository's README names."""
+    readme = folder / "README.md"
+    matter = _FRONT_MATTER.match(readme.read_text(encoding="utf-8", errors="replace")) if readme.is_file() else None
+    try:
+        facts = yaml.safe_load(matter[1]) if matter else None
+    except yaml.YAMLError as error:
+        raise UserError(f"the front matter of {readme} is not YAML: {' '.join(str(error).split())[:120]}") from error
+    configs = facts.get("configs") if isinstance(facts, dict) else None
+    configs = [entry for entry in configs or [] if isinstance(entry, dict) and entry.get("data_files")]
+    if not configs:
+        return None
+    names = [str(entry.get("config_name", "default")) for entry in configs]
+    chosen = [entry for entry, name in zip(configs, names, strict=True) if name == config]
+    if config is None:
+        chosen = [entry for entry in configs if entry.get("default")] or configs
+    if len(chosen) != 1:
+        raise UserError(f"{folder} has the configurations {list_names(names)}: set hub_config to one of them")
+    given = chosen[0]["data_files"]
+    entries = given if isinstance(given, list) and isinstance(given[0], dict) else [{"split": "train", "path": given}]
+    root = folder / str(chosen[0].get("data_dir", ""))
+    return _splits_by_name({str(entry.get("split")): _matching(root, entry.get("path"), readme) for entry in entries})
+
+
+def _matching(folder: Path, patterns: Any, readme: Path) -> list[Path]:
+    files: list[Path] = []
+    for pattern in patterns if isinstance(patterns, list) else [patterns]:
+        found = sorted(file for file in folder.glob(str(pattern)) if file.is_file())
+        if not found:
+            raise UserError(f"{readme} names the data files '{pattern}', but {folder} has none: get them, too")
+        files += [file for file in found if file not in files]
+    return files
+
+
+def _by_name(folder: Path, config: str | None, note: Note) -> Files:
+    """The files or folders that are called like splits, in the folder or, where it has none, one below."""
+    inner = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not _ABOUT_DATA.fullmatch(entry.name))
+    data = [entry for entry in folder.iterdir() if entry.is_file() and ending_of(entry) in ENDINGS]
+    usual = [folder, *([folder / config] if config else []), folder / "data"]
+    only = inner if len(inner) == 1 and all(_ABOUT_DATA.fullmatch(entry.name) for entry in data) else []
+    for place in [*usual, *only]:
+        if place.is_dir() and (files := _in_folder(place, note)).get("train"):
+            if place != folder:
+                note(f"The data of {folder.name} is in its folder {place.name}.")
+            return files
+    return {}
+
+
+def _in_folder(folder: Path, note: Note) -> Files:
+    entries = sorted(entry for entry in folder.iterdir() if not _ABOUT_DATA.fullmatch(entry.name))
+    stems = {entry: _stem(entry) for entry in entries}
+    train = _train_name(folder, stems)
+    if train is None:
+        return _parts(entries, note)
+    files, used = {}, set()
+    for split, names in SPLIT_NAMES.items():
+        # Other splits are called like the training split.
+        wanted = [train.replace("\0", name) for name in names]
+        name = next((name for name in wanted if name in stems.values()), None)
+        if name is not None:
+            chosen = [entry for entry in entries if stems[entry] == name]
+            used.update(chosen)
+            files[split] = _files_of(chosen, split, folder, note)
+            if chosen[0].name.partition(".")[0].partition("-")[0] not in (split, *names):
+                note(f"The {split} split is {list_names(entry.name for entry in chosen)}.")
+    _note_unused([entry for entry in entries if entry not in used], note)
+    return files
+
+
+def _stem(entry: Path) -> str:
+    """A name in lower case without endings and shard number (`train-00000-of-00002.csv.gz`)."""
+    name = entry.name.lower()
+    for endings in (COMPRESSED_ENDINGS, None):
+        base, dot, ending = name.rpartition(".")
+        if dot and base and (not endings or f".{ending}" in endings):
+            name = base
+    return _SHARD.sub("", name)
+
+
+def _train_name(folder: Path, stems: dict[Path, str]) -> str | None:
+    """How the training split is called, with a NUL where other splits have their name; None if there is none."""
+    if any(stem in SPLIT_NAMES["train"] for stem in stems.values()):
+        return "\0"
+    named = {stem for entry, stem in stems.items() if _TRAIN.search(stem) and (entry.is_dir() or _is_table(entry))}
+    if len(named) > 1:
+        raise UserError(f"{folder} has several training splits ({list_names(sorted(named))}): call one of them train")
+    return _TRAIN.sub("\0", named.pop(), count=1) if named else None
+
+
+def _is_table(entry: Path) -> bool:
+    """Whether it can only be data; a .txt may be notes."""
+    return _is_data(entry) and ending_of(entry) != ".txt"
+
+
+def _is_data(entry: Path) -> bool:
+    return ending_of(entry) in ENDINGS
+
+
+def _files_of(chosen: list[Path], split: str, folder: Path, note: Note) -> list[Path]:
+    """The files of one split, from its files or its folder."""
+    if len(chosen) == 1 and chosen[0].is_dir():
+        folder = chosen[0]
+        inside = [entry for entry in sorted(folder.iterdir()) if not _ABOUT_DATA.fullmatch(entry.name)]
+        chosen = [entry for entry in inside if entry.is_file() and _is_data(entry)]
+        if not chosen:
+            held = list_names(entry.name for entry in inside) or "nothing"
+            raise UserError(f"{folder} has no file of rows ({', '.join(ENDINGS)}): it holds {held}")
+        _note_unused([entry for entry in inside if entry not in chosen], note)
+    bases = [_without_compression(file) for file in chosen]
+    if len({ending_of(file) for file in chosen}) > 1 or len(set(bases)) < len(bases):
+        shown = " and ".join(file.name for file in chosen[:4])
+        raise UserError(f"{folder} has the {split} split twice: keep one of {shown}")
+    return chosen
+
+
+def _without_compression(file: Path) -> str:
+    return file.stem if file.suffix.lower() in COMPRESSED_ENDINGS else file.name
+
+
+def _parts(entries: list[Path], note: Note) -> Files:
+    """Shards that are not called like a split, as Spark and Dask write them, are the training split."""
+    shards = [entry for entry in entries if entry.is_file() and _is_data(entry)]
+    numbered = [re.match(r"(.*?)[-_.]?\d", entry.name) for entry in shards]
+    names = {match[1] for match in numbered if match}
+    if not shards or not all(numbered) or names - {"part", "data", "shard", "chunk"}:
+        return {}
+    note(f"The files {list_names(entry.name for entry in shards)} are the training split.")
+    _note_unused([entry for entry in entries if entry not in shards], note)
+    return {"train": shards}
+
+
+def _note_unused(entries: list[Path], note: Note) -> None:
+    if entries:
+        note(f"Not used: {list_names(entry.name for entry in entries)}.")
+
+
+def _check_shards(files: list[Path], split: str, folder: Path) -> None:
+    numbers = [match for file in files if (match := _NUMBERED.search(file.name))]
+    for total in {int(match[2]) for match in numbers}:
+        there = {int(match[1]) for match in numbers if int(match[2]) == total}
+        missing = sorted(set(range(total)) - there)
+        # Some tools count from one.
+        if missing and there != set(range(1, total + 1)):
+            raise UserError(
+                f"{folder} has {len(there)} of the {total} files of the {split} split: number {missing[0]} is missing"
+            )
+
+
+def _no_training_split(folder: Path) -> UserError:
+    entries = sorted(entry for entry in folder.iterdir() if not fnmatch.fnmatch(entry.name, ".*"))
+    held = list_names(entry.name for entry in entries) or "nothing"
+    below = [
+        entry for entry in entries if entry.is_dir() and any(_TRAIN.search(_stem(file)) for file in entry.iterdir())
+    ]
+    if below:
+        return UserError(
+            f"{folder} holds several data sets: give one of its folders {list_names(f.name for f in below)}"
+        )
+    return UserError(
+        f"{folder} has no training split: name a file train.csv (or {', '.join(ENDINGS)}); it holds {held}"
+    )
