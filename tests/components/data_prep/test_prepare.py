@@ -125,9 +125,9 @@ def test_class_names_of_lists_in_the_metadata_of_parquet_are_read(prepare: Prepa
     assert dataset.labels("train").tolist() == [[0, 1], [1, 1], [0, 0]]
 
 
-@pytest.mark.parametrize("other", ["validation", "train-00001-of-00002"])
+@pytest.mark.parametrize("other", ["validation", "train-1"])
 def test_files_that_name_their_classes_differently_are_refused(prepare: Prepare, tmp_path: Path, other: str) -> None:
-    _with_class_names(tmp_path / "own/train-00000-of-00002.parquet", ["no", "yes"], [0, 1, 1])
+    _with_class_names(tmp_path / "own/train-0.parquet", ["no", "yes"], [0, 1, 1])
     _with_class_names(tmp_path / f"own/{other}.parquet", ["yes", "no"], [0, 1, 1])
     with pytest.raises(UserError, match=r"the class names of 'label' differ: .* has yes, no, another has no, yes"):
         prepare(data=str(tmp_path / "own"))

@@ -1,0 +1,243 @@
+"""Delimited files of every writer come back cell for cell, or one line names the row that is in doubt."""
+
+import bz2
+import csv
+import gzip
+import io
+import lzma
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from compaware.components.core.errors import UserError
+from compaware.components.data_prep.config import ReadOptions
+from compaware.components.data_prep.readers import read_files
+from tests.components.data_prep.conftest import Prepare
+
+Rows = list[list[str]]
+# Signs that dialects stumble over are frequent.
+CELLS = st.text(
+    st.one_of(st.sampled_from("\",;|\t\n\\'#x 0"), st.characters(exclude_categories=("Cs", "Cc"))), max_size=8
+)
+TABLES = st.lists(st.lists(CELLS, min_size=3, max_size=3), min_size=3, max_size=8)
+
+
+def _read(file: Path, **options: Any) -> tuple[list[str], Rows, list[str]]:
+    """Names, rows and notes."""
+    notes: list[str] = []
+    table = read_files(file, file.parent / "work", ReadOptions(**options), note=notes.append)["train"]
+    return table.column_names, [list(row.values()) for row in table.to_pylist()], notes
+
+
+def _write(file: Path, content: str | bytes) -> Path:
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return file
+
+
+def _csv(rows: Rows, **dialect: Any) -> str:
+    stream = io.StringIO(newline="")
+    csv.writer(stream, **dialect).writerows([["id", "text", "label"], *rows])
+    return stream.getvalue()
+
+
+def _spark(rows: Rows) -> str:
+    """As Spark writes: cells that need it in quotes, quotes and backslashes in these behind backslashes."""
+
+    def cell(text: str) -> str:
+        if any(sign in text for sign in '",\n\r'):
+            return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        return text
+
+    return "\n".join(",".join(map(cell, row)) for row in [["id", "text", "label"], *rows]) + "\n"
+
+
+WRITERS: dict[str, Callable[[Rows], str]] = {
+    "csv": _csv,
+    "csv, all quoted": lambda rows: _csv(rows, quoting=csv.QUOTE_ALL),
+    "csv, line feeds": lambda rows: _csv(rows, lineterminator="\n"),
+    "pandas": lambda rows: pd.DataFrame(rows, columns=["id", "text", "label"]).to_csv(index=False),
+    "semicolons": lambda rows: _csv(rows, delimiter=";"),
+    "bars": lambda rows: _csv(rows, delimiter="|", quoting=csv.QUOTE_ALL),
+    "backslashes": lambda rows: _csv(rows, doublequote=False, escapechar="\\", quoting=csv.QUOTE_ALL),
+    "spark": _spark,
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+@settings(max_examples=60, deadline=None)
+@given(rows=TABLES)
+def test_what_a_writer_wrote_is_read_cell_for_cell(
+    writer: str, rows: Rows, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    # An exotic dialect is named, since a table of three rows may be read in several.
+    options: dict[str, Any] = {"semicolons": {"delimiter": ";"}, "bars": {"delimiter": "|"}}.get(
+        writer, {"delimiter": ","}
+    )
+    options["quoting"] = "backslash" if writer in ("backslashes", "spark") else "double"
+    file = _write(tmp_path_factory.mktemp("any") / "train.csv", WRITERS[writer](rows))
+    assert _read(file, **options)[:2] == (["id", "text", "label"], rows)
+
+
+@pytest.mark.parametrize("writer", [writer for writer in WRITERS if writer not in ("backslashes",)])
+@settings(max_examples=40, deadline=None)
+@given(texts=st.lists(CELLS, min_size=20, max_size=20))
+def test_what_is_guessed_of_an_ordinary_table_is_right(
+    writer: str, texts: list[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    rows = [[str(number), f"film {text} end", ("good", "bad")[number % 2]] for number, text in enumerate(texts)]
+    file = _write(tmp_path_factory.mktemp("any") / "train.csv", WRITERS[writer](rows))
+    assert _read(file)[1] == rows
+
+
+@pytest.mark.parametrize(
+    "content", ['"a ""b"" c"\tx\n', '"a\tb"\tx\n', '"two\nlines"\tx\n', '"all"\t"x"\n"more"\t"y"\n']
+)
+def test_quotes_in_tsv_enclose_cells_where_a_program_put_them(content: str, tmp_path: Path) -> None:
+    header = '"text"\t"label"\n' if content.startswith('"all"') else "text\tlabel\n"
+    file = _write(tmp_path / "train.tsv", header + content + "plain\ty\n" * (not content.startswith('"all"')))
+    expected = list(csv.reader(io.StringIO(content, newline=""), delimiter="\t"))
+    names, rows, notes = _read(file)
+    assert (names, rows[: len(expected)]) == (["text", "label"], expected)
+    assert notes == ["Quotes enclose cells in train.tsv (read_options.quoting)."]
+
+
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        ('text,label\na,1\n"an open quote,1\nb,0\n', 3),
+        ('label,text\n1,a\n1,"so good\n0,b\n1,c\n', 3),
+        ('text,label\n"two\nlines",1\nb,0\n"never again,0\nc,1\n"once more,1\n', 5),
+        ('text,label\na,1\n"must see" film,0\nb,1\n', 3),
+    ],
+)
+def test_a_stray_quote_is_named_by_its_line(content: str, line: int, tmp_path: Path) -> None:
+    file = _write(tmp_path / "train.csv", content)
+    with pytest.raises(
+        UserError, match=rf"^line {line} of .*train\.csv: the quote before a cell is not closed"
+    ) as caught:
+        _read(file)
+    assert len(str(caught.value)) - len(str(file)) < 250
+    assert len(_read(file, quoting="none", delimiter="|", column_names=["line"])[1]) == content.count("\n")
+
+
+def test_rows_between_two_stray_quotes_that_close_each_other_are_not_merged(tmp_path: Path) -> None:
+    rows = [f"film {number},{number % 2}\n" for number in range(40)]
+    rows[10], rows[30] = '"never again,0\n', 'so they say",1\n'
+    file = _write(tmp_path / "train.csv", "text,label\n" + "".join(rows))
+    with pytest.raises(UserError, match=r"^line 12 of .* holds whole rows: \"never again,0"):
+        _read(file)
+    assert len(_read(file, quoting="double")[1]) == 20
+
+
+def test_texts_of_several_lines_with_commas_are_texts(tmp_path: Path) -> None:
+    rows = [[str(number), f"Dear, all\nof {number}, you\nbye", str(number % 2)] for number in range(30)]
+    assert _read(_write(tmp_path / "train.csv", _csv(rows)))[1] == rows
+
+
+def test_a_quote_inside_a_cell_is_text_as_every_library_has_it(tmp_path: Path) -> None:
+    file = _write(tmp_path / "train.csv", 'text,label\na 5" pipe,1\n"a, b",0\nsay "no",1\n')
+    assert _read(file)[1] == [['a 5" pipe', "1"], ["a, b", "0"], ['say "no"', "1"]]
+    assert _read(file)[1] == pd.read_csv(file, dtype=str).to_numpy().tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "note"),
+    [
+        ("a.csv", "text;label\nfine, really;1\nb;0\n", "separated by semicolons"),
+        ("a.csv", "sep=;\ntext;label\nfine, really;1\nb;0\n", "separated by semicolons"),
+        ("a.csv", "text\tlabel\nfine, really\t1\nb\t0\n", "separated by tabs"),
+        ("a.tsv", 'text,label\n"fine, really",1\nb,0\n', "separated by commas"),
+        ("a.csv", "text|label\nfine, really|1\nb|0\n", "separated by vertical bars"),
+        ("a.txt", "text;label\nfine, really;1\nb;0\n", "separated by semicolons"),
+        ("a.txt", "text\tlabel\nfine, really\t1\nb\t0\n", None),
+        ("a.csv", 'text,label\r"fine, really",1\rb,0\r', None),
+        ("a.csv", '\n\ntext,label\r\n"fine, really",1\n\nb,0\r\n\r\n', None),
+        ("a.csv", '{"text": "fine, really", "label": "1"}\n{"text": "b", "label": "0"}\n', "was read as json"),
+        ("a.json", 'text,label\n"fine, really",1\nb,0\n', "was read as csv"),
+        ("a.csv", 'text,label,,\n"fine, really",1,,\nb,0,,\n', None),
+        ("a.csv", ',text,label\n0,"fine, really",1\n1,b,0\n', "2 rows of a.csv have content in columns without a name"),
+    ],
+)
+def test_dialects_in_the_wild_are_found_and_noted(name: str, content: str, note: str | None, tmp_path: Path) -> None:
+    names, rows, notes = _read(_write(tmp_path / name, content))
+    assert (names, rows) == (["text", "label"], [["fine, really", "1"], ["b", "0"]])
+    assert len(notes) == (note is not None) and (note or "") in "".join(notes)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.json"])
+def test_encodings_that_a_file_tells_are_read(name: str, encoding: str, tmp_path: Path) -> None:
+    content = "text,label\nschön 😀,1\n" if name == "a.csv" else '{"text": "schön 😀", "label": "1"}\n' * 1
+    content = f"[{content}]" if name == "a.json" else content
+    assert _read(_write(tmp_path / name, content.encode(encoding)))[1] == [["schön 😀", "1"]]
+
+
+def test_another_encoding_is_named_with_its_line_and_can_be_given(tmp_path: Path) -> None:
+    file = _write(tmp_path / "a.csv", "text,label\nplain,1\nonly £1 – “now”,0\n".encode("cp1252"))
+    with pytest.raises(
+        UserError, match=r"a\.csv is not UTF-8 in line 3: set read_options='\{encoding: …\}' \(cp1252.*£1"
+    ):
+        _read(file)
+    assert _read(file, encoding="cp1252")[1] == [["plain", "1"], ["only £1 – “now”", "0"]]
+    with pytest.raises(UserError, match=r"is not ascii in line 3"):
+        _read(file, encoding="ascii")
+
+
+@pytest.mark.parametrize("ending", [".gz", ".bz2", ".xz", ".zst", ""])
+def test_compressed_files_are_read(ending: str, tmp_path: Path) -> None:
+    packers: dict[str, Callable[[bytes], bytes]] = {
+        ".bz2": bz2.compress,
+        ".xz": lzma.compress,
+        ".zst": lambda content: pa.compress(content, codec="zstd", asbytes=True),
+    }
+    content = packers.get(ending, gzip.compress)(b"text,label\na,1\n")
+    names, rows, notes = _read(_write(tmp_path / f"a.csv{ending}", content))
+    assert (names, rows, bool(notes)) == (["text", "label"], [["a", "1"]], not ending)
+    with pytest.raises(UserError, match="compressed and damaged"):
+        _read(_write(tmp_path / f"b.csv{ending}", content[:-8]))
+
+
+def test_rows_with_other_numbers_of_cells_are_named_and_counted(tmp_path: Path) -> None:
+    content = "id,text,label\n1,a,0\n\n2,b\n3,c,0\n4,d,0,9\n"
+    with pytest.raises(UserError, match=r"^line 4 of .* has 2 cells, and the header 3 .* with 2 rows in all: 2,b"):
+        _read(_write(tmp_path / "a.csv", content))
+
+
+def test_names_can_be_given_to_a_file_without_header(prepare: Prepare, tmp_path: Path) -> None:
+    lines = "".join(f'"{number % 3 + 1}","Headline {number}","The story of {number}, told"\n' for number in range(60))
+    file = str(_write(tmp_path / "news.csv", lines))
+    with pytest.raises(UserError, match=r"first row looks like data.*column_names: \[name1, name2, name3\]"):
+        prepare(data=file)
+    names = ["label", "title", "story"]
+    dataset, _ = prepare(data=file, read_options={"column_names": names}, text_columns=["title", "story"])
+    assert sum(dataset.manifest.splits.values()) == 60
+    with pytest.raises(UserError, match=r"line 1 of .*news\.csv has 3 cells, and the header 2"):
+        prepare(data=file, read_options={"column_names": names[:2]})
+
+
+def test_what_was_guessed_is_on_the_data_card(prepare: Prepare, tmp_path: Path) -> None:
+    rows = "".join(f"film, {number};{number % 2}\n" for number in range(40))
+    dataset, _ = prepare(data=str(_write(tmp_path / "a.csv", "text;label\n" + rows)))
+    assert dataset.manifest.notes[0] == "The columns of a.csv are separated by semicolons (read_options.delimiter)."
+    assert "separated by semicolons" in (dataset.path / "card.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"delimiter": "::"}, {"encoding": "klingon"}, {"quoting": "single"}, {"column_names": ["a", "a"]}, {"x": 1}],
+)
+def test_wrong_options_of_reading_are_refused(prepare: Prepare, tmp_path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="read_options"):
+        prepare(data=str(_write(tmp_path / "a.csv", "text,label\na,1\n")), read_options=wrong)
+
+
+def test_many_columns_and_long_cells(tmp_path: Path) -> None:
+    names = [f"column {number}" for number in range(3000)]
+    row = ["x" * 3_000_000, *map(str, range(2999))]
+    assert _read(_write(tmp_path / "a.csv", ",".join(names) + "\n" + ",".join(row) + "\n"))[:2] == (names, [row])
