@@ -78,7 +78,7 @@ def read_delimited(
             if dialect.quoting == "backslash":
                 quotes = read_quotes(data, dialect.delimiter, "backslash")
                 with copy.open("wb") as target:
-                    outside = quotes.inside_escaped > 0 or not quotes.enclosed
+                    outside = quotes.inside_escaped > 0 or (not quotes.enclosed and _is_uneven(data, dialect.delimiter))
                     rewrite_backslashes(data, dialect.delimiter, target, outside=outside)
                 read = copy
             yield from _parse(read, data, file, dialect, options, note)
@@ -152,6 +152,13 @@ def _guess_quoting(data: mmap.mmap, delimiter: str, file: Path) -> str:
     if double.broken is not None:
         raise _stray_quote(data, double.broken, file)
     return "double"
+
+
+def _is_uneven(data: mmap.mmap, delimiter: str) -> bool:
+    """Whether lines differ in their number of delimiters, so that some of these must be escaped."""
+    data.seek(0)
+    sign = delimiter.encode()
+    return len({line.count(sign) for line in iter(data.readline, b"") if line.strip(b"\r\n")}) > 1
 
 
 def _by_program(quotes: Quotes, data: mmap.mmap) -> bool:
