@@ -31,6 +31,7 @@ from compaware.components.core.logs import setup_logging
 from compaware.components.core.staging import Staging
 from compaware.components.core.summary import Summary
 from compaware.components.core.workspace import run_stage, work_folder
+from compaware.components.storage import with_uris
 
 log = logging.getLogger("compaware")
 
@@ -61,10 +62,10 @@ def main(
         work = work_folder(config)
         summary = _run(module, config, staging, evaluates)
     except UserError as error:
-        print(f"{ERROR_PREFIX}{error}", file=sys.stderr, flush=True)
+        print(f"{ERROR_PREFIX}{with_uris(str(error))}", file=sys.stderr, flush=True)
         _exit_for_good(USER_ERROR_EXIT_CODE)
     except UnavailableError as error:
-        print(f"{UNAVAILABLE_PREFIX}{error}", file=sys.stderr, flush=True)
+        print(f"{UNAVAILABLE_PREFIX}{with_uris(str(error))}", file=sys.stderr, flush=True)
         sys.exit(UNAVAILABLE_EXIT_CODE)
     except KeyboardInterrupt:
         print("interrupted: existing_output=resume goes on from here", file=sys.stderr, flush=True)

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, get_args
 
+from compaware.components.core.artifacts import remove
 from compaware.components.core.config import ComponentConfig, ConfigType
 from compaware.components.core.distributed import broadcast, is_main
+from compaware.components.core.errors import UserError
+from compaware.components.core.identity import identity_of
 from compaware.components.core.summary import FILE_NAME, Summary
-from compaware.components.core.workspace import earlier_result
-from compaware.components.storage import delete, exists, fetch, is_uri, read_text, upload
+from compaware.components.core.workspace import earlier_result, not_empty
+from compaware.components.storage import delete, exists, fetch, is_empty, is_uri, read_text, remember, upload
 from compaware.components.storage.manifest import short_hash
 
 
@@ -39,6 +42,8 @@ class Staging:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "compaware"
         uris = {key: str(values[key]) for key in _path_keys(config_class) if is_uri(str(values.get(key)))}
         local = {key: str(root / "runs" / short_hash(uri)) for key, uri in uris.items()}
+        for key, uri in uris.items():
+            remember(Path(local[key]), uri)
         return cls(
             {**values, **local},
             {key: uri for key, uri in uris.items() if not key.endswith("output")},
@@ -65,16 +70,13 @@ class Staging:
         """The summary of a run that has sent its output already (all ranks get it).
 
         Raises:
-            UserError: As `workspace.earlier_result`.
+            UserError: As `workspace.earlier_result`; or something else is at the output.
         """
         uri = self.outputs.get("output")
-        summary = None
-        if uri and is_main() and config.existing_output != "overwrite" and exists(uri):
-            summary = earlier_result(config, sent_summary(uri), uri)
-        return broadcast(summary)
+        return broadcast(_look_at(uri, config) if uri and is_main() else None)
 
     def send(self, config: ComponentConfig) -> None:
-        """Uploads the outputs, the main one last, and deletes what was kept until then (rank 0).
+        """Uploads the outputs, the main one last, and deletes the copies here and what was kept until then (rank 0).
 
         Raises:
             UserError: A URI cannot be written.
@@ -82,8 +84,23 @@ class Staging:
         if is_main():
             for key in sorted(self.outputs, key=lambda name: name == "output"):
                 upload(getattr(config, key), self.outputs[key])
+            for key in self.outputs:
+                remove(getattr(config, key))
             if config.work_uri:
                 delete(config.work_uri)
+
+
+def _look_at(uri: str, config: ComponentConfig) -> Summary | None:
+    if config.existing_output == "error":
+        if not is_empty(uri):
+            raise not_empty(uri)
+        if config.output.exists():
+            raise UserError(
+                f"an earlier run for {uri} was not uploaded: set existing_output to 'resume' or 'overwrite'"
+            )
+    if config.existing_output == "resume" and exists(uri):
+        return earlier_result(identity_of(config), sent_summary(uri), uri)
+    return None
 
 
 def sent_summary(uri: str, *, by_another: bool = False) -> Summary:

@@ -4,7 +4,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from compaware.components.core.artifacts import write_text
 from compaware.components.core.cpu import machine_facts
@@ -23,6 +23,7 @@ class Summary(BaseModel):
         metrics: Flat numbers with the same names in every run, for charts and comparisons.
         facts: Whatever else a report shows (tables, histories, notes), as JSON.
         machine: CPU, threads and library versions that the figures were measured with.
+        identity: Of the settings and inputs that it follows from (see `identity_of`).
     """
 
     component: str
@@ -31,6 +32,7 @@ class Summary(BaseModel):
     metrics: dict[str, float]
     facts: dict[str, Any]
     machine: dict[str, Any]
+    identity: str = ""
 
     @classmethod
     def create(
@@ -51,12 +53,15 @@ class Summary(BaseModel):
         """Reads the summary of an artifact folder.
 
         Raises:
-            UserError: The folder has none, so it was not made by a finished stage.
+            UserError: The folder has none, or not one of ours, so it was not made by a finished stage.
         """
         file = Path(folder) / FILE_NAME
         if not file.is_file():
             raise UserError(f"{folder} has no {FILE_NAME}: give a folder that a finished component wrote")
-        return cls.model_validate_json(file.read_text(encoding="utf-8"))
+        try:
+            return cls.model_validate_json(file.read_bytes())
+        except ValidationError as error:
+            raise UserError(f"{file} is damaged, or no finished component wrote it: make {folder} again") from error
 
     def save(self, folder: Path) -> None:
         """Writes `summary.json` into `folder`."""

@@ -1,16 +1,18 @@
 """Where a stage works until it is done: a folder that survives a kill, and an output that appears only whole."""
 
-import hashlib
 import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO
 
 from compaware.components.core.artifacts import put_in_place, remove, write_text
 from compaware.components.core.config import ComponentConfig
 from compaware.components.core.distributed import barrier, broadcast, is_main
 from compaware.components.core.errors import UserError
+from compaware.components.core.identity import identity_of
+from compaware.components.core.lock import FILE_NAME as LOCK
+from compaware.components.core.lock import lock_folder
 from compaware.components.core.summary import Summary
 from compaware.components.storage import delete
 
@@ -23,6 +25,7 @@ class Workspace:
     Attributes:
         work: Survives a kill: checkpoints and caches. Removed when the stage is done.
         output: Fill this with the artifact; it gets its final name when the stage is done.
+        identity: Of the settings and inputs; work of another one is not gone on with.
     """
 
     def __init__(self, config: ComponentConfig):
@@ -30,8 +33,9 @@ class Workspace:
         self.work = work_folder(config)
         self.output = self.work / "output"
         self.work_uri = config.work_uri
-        self.identity = identity_of(config.model_dump(mode="json"))
+        self.identity = broadcast(identity_of(config) if is_main() else "")
         self._extras: dict[Path, Path] = {}
+        self._lock: IO[str] | None = None
 
     def extra(self, final: Path) -> Path:
         """A folder to fill for a second artifact, which gets the name `final` just before the main one does."""
@@ -42,16 +46,40 @@ class Workspace:
         self._extras[folder] = final
         return folder
 
-    def publish(self, summary: Summary) -> None:
+    def lock(self) -> None:
+        """Keeps other processes out of the work folder until the stage, or this process, ends.
+
+        Raises:
+            UserError: Another process is at work there.
+        """
+        if self._lock is None:
+            self._lock = lock_folder(self.work, str(self.final))
+
+    def unlock(self) -> None:
+        """Lets others in."""
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def clear(self) -> None:
+        """Removes what an earlier run left in the work folder."""
+        for path in self.work.iterdir():
+            if path.name != LOCK:
+                remove(path)
+
+    def publish(self, summary: Summary) -> Summary:
         """Gives all artifacts their final names, the main one last, and clears the work away (rank 0)."""
+        summary = summary.model_copy(update={"identity": self.identity})
         barrier()
         if is_main():
             summary.save(self.output)
             for folder, final in self._extras.items():
                 put_in_place(folder, final)
             put_in_place(self.output, self.final)
+            self.unlock()  # On NFS, a folder with an open file cannot be removed.
             remove(self.work)
         barrier()
+        return summary
 
 
 def work_folder(config: ComponentConfig) -> Path:
@@ -63,35 +91,44 @@ def run_stage(config: ComponentConfig, run: Callable[[Workspace], Summary]) -> S
     """Runs a stage in its workspace, or returns the summary of the finished one that is already there.
 
     Raises:
-        UserError: The output holds something and neither resuming nor overwriting was asked, or what is to be
-            resumed was begun with another configuration.
+        UserError: The output holds something and neither resuming nor overwriting was asked, what is to be resumed was
+            begun with another configuration or other inputs, or another process is at it.
     """
     workspace = Workspace(config)
-    finished = broadcast(_open(config, workspace) if is_main() else None)
-    if finished:
-        log.info("%s is already finished; nothing to do", config.output)
-        return finished
-    summary = run(workspace)
-    workspace.publish(summary)
-    return summary
+    try:
+        finished = broadcast(_open(config, workspace) if is_main() else None)
+        if finished:
+            log.info("%s is already finished; nothing to do", config.output)
+            return finished
+        return workspace.publish(run(workspace))
+    finally:
+        workspace.unlock()
 
 
 def _open(config: ComponentConfig, workspace: Workspace) -> Summary | None:
     """Prepares the folders as `existing_output` says; returns the summary of a stage that is finished already."""
     begun = workspace.work / "begun.json"
+    if workspace.work.is_dir():
+        workspace.lock()
     has_output = config.output.is_file() or (config.output.is_dir() and any(config.output.iterdir()))
-    if config.existing_output == "error" and (has_output or begun.exists()):
-        raise _not_empty(config.output if has_output else workspace.work)
+    if config.existing_output == "error" and has_output:
+        raise not_empty(config.output)
+    if config.existing_output == "error" and begun.exists():
+        raise UserError(
+            f"an earlier run for {config.output} was not finished: set existing_output to 'resume' or 'overwrite'"
+        )
     if config.existing_output == "resume" and has_output:
-        return earlier_result(config, Summary.load(config.output), config.output)
+        return earlier_result(workspace.identity, Summary.load(config.output), config.output)
+    workspace.lock()
     if config.existing_output == "resume" and begun.exists():
         if json.loads(begun.read_text(encoding="utf-8"))["identity"] != workspace.identity:
             raise UserError(
-                f"{workspace.work} was begun with other settings: set existing_output=overwrite to start anew"
+                f"the unfinished run for {config.output} has other settings or inputs: set existing_output=overwrite "
+                "to start anew"
             )
         log.info("going on with the work in %s", workspace.work)
     else:
-        remove(workspace.work)
+        workspace.clear()
         if workspace.work_uri and config.existing_output == "overwrite":
             delete(workspace.work_uri)
     remove(workspace.output)
@@ -100,29 +137,22 @@ def _open(config: ComponentConfig, workspace: Workspace) -> Summary | None:
     return None
 
 
-def earlier_result(config: ComponentConfig, summary: Summary, where: Path | str) -> Summary:
+def earlier_result(identity: str, summary: Summary, where: Path | str) -> Summary:
     """Accepts the result of an earlier run in place of a new one.
 
     Args:
-        config: What is to be done now.
+        identity: Of what is to be done now.
         summary: Of what is there.
         where: Where it is.
 
     Raises:
-        UserError: It was made with other settings, or resuming was not asked for.
+        UserError: It was made with other settings or inputs.
     """
-    if config.existing_output == "error":
-        raise _not_empty(where)
-    if identity_of(summary.config) == identity_of(config.model_dump(mode="json")):
+    if summary.identity == identity:
         return summary
-    raise UserError(f"{where} was made with other settings: set existing_output=overwrite to redo it")
+    raise UserError(f"{where} was made with other settings or inputs: set existing_output=overwrite to redo it")
 
 
-def _not_empty(where: Path | str) -> UserError:
+def not_empty(where: Path | str) -> UserError:
+    """An error for an output that is there already."""
     return UserError(f"{where} is not empty: choose another output, or set existing_output to 'resume' or 'overwrite'")
-
-
-def identity_of(values: dict[str, Any]) -> str:
-    """SHA-256 of a configuration; where a stage runs and writes is no part of it, so a resumed run may move."""
-    values = {key: value for key, value in values.items() if not key.startswith("work") and not key.endswith("output")}
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -7,9 +7,9 @@ from typing import Any
 from compaware.components.core.config import validate
 from compaware.components.core.errors import ERROR_PREFIX, UnavailableError, UserError
 from compaware.components.core.faults import report
+from compaware.components.core.identity import hash_settings
 from compaware.components.core.staging import sent_summary
 from compaware.components.core.summary import Summary
-from compaware.components.core.workspace import identity_of
 from compaware.components.launch.errors import JobError
 from compaware.components.launch.launcher import run_job
 from compaware.components.launch.options import JobOptions
@@ -67,7 +67,7 @@ def attempt_component(
     if not here:
         given["work_uri"] = f"{given['output']}.work"
     elif WORK_ROOT_VARIABLE in os.environ:
-        given["work"] = str(Path(os.environ[WORK_ROOT_VARIABLE]) / f"{name}-{identity_of(given)[:16]}")
+        given["work"] = str(Path(os.environ[WORK_ROOT_VARIABLE]) / f"{name}-{hash_settings(given)[:16]}")
     run_job(name, given, wanted, part)
     if here:
         return Summary.load(given["output"])

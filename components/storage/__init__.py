@@ -6,10 +6,26 @@ from compaware.components.storage.folders import (
     fetch,
     find,
     fingerprint,
+    is_empty,
     local_source,
     read_text,
     upload,
 )
+from compaware.components.storage.names import remember, with_uris
 from compaware.components.storage.uri import is_uri, join
 
-__all__ = ["delete", "exists", "fetch", "find", "fingerprint", "is_uri", "join", "local_source", "read_text", "upload"]
+__all__ = [
+    "delete",
+    "exists",
+    "fetch",
+    "find",
+    "fingerprint",
+    "is_empty",
+    "is_uri",
+    "join",
+    "local_source",
+    "read_text",
+    "remember",
+    "upload",
+    "with_uris",
+]

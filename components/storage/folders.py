@@ -24,6 +24,7 @@ from compaware.components.storage.manifest import (
     verify,
     write_manifest,
 )
+from compaware.components.storage.names import remember
 from compaware.components.storage.uri import Location, is_uri, parse
 
 # The client of object stores is imported where one is used: paths work without it.
@@ -69,7 +70,9 @@ def fetch(uri: str, cache_dir: Path, require_manifest: bool = False) -> Path:
     from compaware.components.storage.store import Store
 
     with _disk_errors(cache_dir):
-        return Cache(cache_dir).get(_look_at(Store(location, "read"), require_manifest))
+        path = Cache(cache_dir).get(_look_at(Store(location, "read"), require_manifest))
+    remember(path, location.shown)
+    return path
 
 
 def upload(folder: Path, uri: str) -> None:
@@ -115,6 +118,23 @@ def exists(uri: str) -> bool:
 
     store = Store(location, "read")
     return store.manifest() is not None or (not location.is_folder and store.stat(location.key) is not None)
+
+
+def is_empty(uri: str) -> bool:
+    """Whether nothing is at a URI: no file, and no folder with anything in it.
+
+    Raises:
+        UserError: Access is refused.
+        UnavailableError: Its store does not answer.
+    """
+    location = parse(uri)
+    if isinstance(location, Path):
+        with _disk_errors(location):
+            return not location.exists() or (location.is_dir() and not any(location.iterdir()))
+    from compaware.components.storage.store import Store
+
+    store = Store(location, "read")
+    return not exists(uri) and not store.list_below()
 
 
 def read_text(uri: str, name: str, *, was_reached: bool = False) -> str:

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import hashlib
 import json
 import logging
 import os
@@ -13,38 +12,45 @@ import warnings
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import IO, Any
 
 import psutil
 import yaml
 
 from compaware.components.core.errors import UserError
+from compaware.components.core.identity import content_of, sources_of
+from compaware.components.core.lock import FILE_NAME as LOCK
+from compaware.components.core.lock import lock_folder
 from compaware.components.launch.run import WORK_ROOT_VARIABLE
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.view import RunView, Stage, open_log
 
 _STATE = "run.json"
+# Held until this process ends.
+_lock: IO[str] | None = None
 
 
 def prepare_output(output: Path, pipeline: str, arguments: dict[str, Any]) -> None:
     """Makes the output folder, or takes up one of an earlier run of the same pipeline.
 
-    Finished stages of that run are used again, unless a local file or folder among the arguments has changed since.
+    Finished stages of that run are used again, unless a file or folder among the arguments holds something else now.
 
     Raises:
-        UserError: The folder holds something else.
+        UserError: The folder holds something else, or another process runs a pipeline into it.
     """
+    global _lock
     state_file = output / _STATE
     state = json.loads(state_file.read_text(encoding="utf-8")) if state_file.is_file() else {}
     if output.exists() and not output.is_dir():
         raise UserError(f"the output {output} is a file: choose a folder")
-    if output.is_dir() and any(output.iterdir()) and state.get("pipeline") != pipeline:
+    holds_something = output.is_dir() and any(path.name != LOCK for path in output.iterdir())
+    if holds_something and state.get("pipeline") != pipeline:
         raise UserError(f"the output {output} is not empty and holds no run of {pipeline}: choose another folder")
-    inputs = _fingerprints(arguments)
+    _lock = lock_folder(output, str(output))
+    inputs = {source: content_of(source) for source in sources_of(arguments)}
     if any(inputs.get(path, seen) != seen for path, seen in state.get("inputs", {}).items()):
         for part in (_cache(output), _work(output)):
             shutil.rmtree(part, ignore_errors=True)
-    output.mkdir(parents=True, exist_ok=True)
     state_file.write_text(json.dumps({"pipeline": pipeline, "inputs": inputs}, indent=2), encoding="utf-8")
     (output / "config.yaml").write_text(yaml.safe_dump(arguments, sort_keys=False), encoding="utf-8")
 
@@ -185,18 +191,6 @@ def _stop(view: RunView, number: int, frame: FrameType | None) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             child.terminate()
     raise KeyboardInterrupt
-
-
-def _fingerprints(arguments: dict[str, Any]) -> dict[str, str]:
-    """What local inputs look like: names, sizes and times of their files."""
-    found = {}
-    for name, value in arguments.items():
-        if name != catalog.WRITTEN and isinstance(value, str) and value and Path(value).exists():
-            path = Path(value)
-            files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-            facts = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-            found[value] = hashlib.sha256(repr(facts).encode()).hexdigest()
-    return found
 
 
 def _artifacts(output: Path) -> Path:

@@ -63,13 +63,9 @@ def test_an_exception_becomes_one_line_that_names_the_file_of_its_trace(
     assert file.read_text(encoding="utf-8").startswith("Traceback")
 
 
-def test_where_the_work_folder_cannot_be_made_the_trace_is_in_the_temporary_folder(
-    tmp_path: Path, command: list[str]
-) -> None:
-    (tmp_path / "out.work").touch()
-    done = subprocess.run(
-        [sys.executable, *command, "raises=pass", "work=/proc/0/none"], capture_output=True, text=True
-    )
+def test_without_a_work_folder_the_trace_is_in_the_temporary_folder(tmp_path: Path, command: list[str]) -> None:
+    raises = "import shutil; shutil.rmtree(workspace.work); None()"
+    done = subprocess.run([sys.executable, *command, f"raises={raises}"], capture_output=True, text=True)
     *_, last = done.stderr.splitlines()
     assert Path(last.rpartition(" is in ")[2]).parent == tmp_path
 
