@@ -1,9 +1,9 @@
 """Reads a quantized model's accuracy criterion and lets the pipeline pass, or not."""
 
 import logging
-from typing import Any
 
 from compaware.components.accuracy_gate.config import AccuracyGateConfig
+from compaware.components.core.criterion import FACT, Judged
 from compaware.components.core.errors import UserError
 from compaware.components.core.summary import Summary
 from compaware.components.core.workspace import Workspace
@@ -12,33 +12,28 @@ log = logging.getLogger(__name__)
 
 
 def run(config: AccuracyGateConfig, workspace: Workspace) -> Summary:
-    """Judges the criterion in the quantized model's summary.
+    """Asks the criterion in the quantized model's summary.
 
     Raises:
         UserError: It was missed and `on_failure` is `fail`, or the folder holds no criterion.
     """
-    criterion = Summary.load(config.quantized).facts.get("criterion")
+    criterion = Judged.of(Summary.load(config.quantized))
     if criterion is None:
         raise UserError(f"{config.quantized} has no accuracy criterion: give a model that was quantized")
     words = describe(criterion)
-    if criterion["passed"]:
+    if criterion.passed:
         log.info(words)
     elif config.on_failure == "fail":
         raise UserError(f"{words}; train longer, allow a larger loss, or set on_failure=warn to go on all the same")
     else:
         log.warning(words)
-    metrics = {"passed": float(criterion["passed"]), "loss": criterion["baseline"] - criterion["measured"]}
-    return Summary.create("accuracy_gate", config, metrics, {"criterion": criterion, "words": words})
+    metrics = {"passed": float(criterion.passed), "loss": criterion.baseline - criterion.measured}
+    facts = {FACT: criterion.model_dump(mode="json"), "words": words}
+    return Summary.create("accuracy_gate", config, metrics, facts)
 
 
-def describe(criterion: dict[str, Any]) -> str:
+def describe(criterion: Judged) -> str:
     """The criterion in one line: what was measured, against what, and what was allowed."""
-    lost = criterion["baseline"] - criterion["measured"]
-    allowed = f"{criterion['allowed_loss']:.4f}"
-    if criterion["kind"] == "relative":
-        allowed = f"{criterion['allowed_loss']:.2%} of the FP32 model's"
-    return (
-        f"the quantized model {'keeps' if criterion['passed'] else 'misses'} its accuracy criterion: "
-        f"{criterion['metric_name']} {criterion['measured']:.4f} against {criterion['baseline']:.4f} in FP32, "
-        f"a loss of {lost:.4f} where {allowed} is allowed"
-    )
+    verb = "keeps" if criterion.passed else "misses"
+    compared = criterion.describe(criterion.measured)
+    return f"the quantized model {verb} its accuracy criterion against the FP32 model: {compared}"

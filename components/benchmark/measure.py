@@ -20,6 +20,7 @@ from compaware.components.benchmark.tasks import longest_input, prepare_tasks
 from compaware.components.core import cpu
 from compaware.components.core.artifacts import size_bytes, write_text
 from compaware.components.core.classification import classification_facts
+from compaware.components.core.criterion import Judged
 from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
 from compaware.components.core.errors import UserError
 from compaware.components.core.metrics import compute_metrics, f1_by_label
@@ -30,8 +31,6 @@ from compaware.components.core.workspace import Workspace
 
 _SCORING_BATCH = 32
 _TRIAL_SENTENCES = 8
-# What a quantized model may lose when its own summary does not say.
-_USUAL_LOSS = 0.01
 log = logging.getLogger(__name__)
 
 
@@ -73,10 +72,10 @@ def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, S
         machine=cpu.machine_facts() | {"threads": threads},
         data=_data_facts(dataset, config, Inputs.load(tasks[0].inputs)),
         settings=settings | {"max_length_tokens": limit},
-        allowed_loss=_allowed_loss(summaries),
         candidates=_measure(tasks, threads, limit, dataset, config, work),
     )
     benchmark.fill_ratios()
+    benchmark.fill_criteria({name: found for name, summary in summaries.items() if (found := Judged.of(summary))})
     return benchmark, summaries
 
 
@@ -176,16 +175,6 @@ def _data_facts(dataset: PreparedDataset, config: BenchmarkConfig, inputs: Input
         "median_length_tokens": float(np.median(inputs.lengths)),
         "cut_rows": inputs.cut_rows,
     }
-
-
-def _allowed_loss(summaries: dict[str, Summary]) -> float:
-    """What the quantized model's own criterion allows, as an absolute difference."""
-    for summary in summaries.values():
-        criterion = summary.facts.get("criterion")
-        if criterion:
-            allowed = float(criterion["allowed_loss"])
-            return allowed * abs(float(criterion["baseline"])) if criterion["kind"] == "relative" else allowed
-    return _USUAL_LOSS
 
 
 def _facts(benchmark: Benchmark, config: BenchmarkConfig, work: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """What `benchmark.json` holds: every figure of a benchmark, and where each stands."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,8 @@ from pydantic import BaseModel
 
 from compaware.components.benchmark.config import Role, Runtime
 from compaware.components.benchmark.statistics import Ratio, latency_percentiles, ratio
+from compaware.components.core.criterion import Criterion, rank
+from compaware.components.core.summary import Score
 
 FILE_NAME = "benchmark.json"
 # Where the distribution of latencies is kept.
@@ -84,8 +86,8 @@ class Measured(BaseModel):
     precision: str
     runtime: Runtime
     metric_name: str
-    metric: float
-    f1_by_label: dict[str, float] = {}
+    metric: Score
+    f1_by_label: dict[str, Score] = {}
     size_bytes: int
     compressed_bytes: int
     peak_memory_bytes: int
@@ -112,7 +114,8 @@ class Benchmark(BaseModel):
         machine: cpu, flags, threads, versions.
         data: task, split, rows, fingerprint, metric, lengths in tokens, rows that are cut.
         settings: How it was measured.
-        allowed_loss: By how much the primary metric may fall below the FP32 model's.
+        criteria: By name of a candidate, what its primary metric may lose against the dense FP32 model; see
+            `fill_criteria`.
         candidates: Every candidate in every runtime.
         recommended: What to serve; set by `words.recommend`.
         words: What the figures say; set by `words.sentences`.
@@ -121,8 +124,8 @@ class Benchmark(BaseModel):
     machine: dict[str, Any]
     data: dict[str, Any]
     settings: dict[str, Any]
-    allowed_loss: float
     candidates: list[Measured]
+    criteria: dict[str, Criterion] = {}
     recommended: Recommended | None = None
     words: list[str] = []
 
@@ -149,6 +152,30 @@ class Benchmark(BaseModel):
         models = self.of("student") or self.of("teacher")
         return [item for item in models if item.name == models[0].name and item.precision == "fp32"]
 
+    def keeps(self, item: Measured) -> bool:
+        """Whether a candidate meets its criterion; one that nothing was measured against does."""
+        criterion = self.criteria.get(item.name)
+        return criterion is None or criterion.passes(item.metric)
+
+    def fill_criteria(self, own: Mapping[str, Criterion]) -> None:
+        """Writes each candidate's criterion: its own, or else the usual one, against the dense FP32 model.
+
+        Where that was not measured, a candidate's own baseline stays.
+
+        Args:
+            own: What was asked for when a candidate was made, by its name.
+        """
+        dense = self.dense()
+        for item in self.candidates:
+            asked = own.get(item.name)
+            if asked and asked.metric_name != item.metric_name:
+                asked = None  # It was asked for other data.
+            if dense:
+                reference = dense[0].metric
+                asked = asked.against(reference) if asked else Criterion.usual(item.metric_name, reference)
+            if asked:
+                self.criteria[item.name] = asked.against(asked.baseline)
+
     def fill_ratios(self) -> None:
         """Writes each batch's ratios and their spread."""
         teacher, student = self.reference("teacher"), self.reference("student")
@@ -163,5 +190,5 @@ class Benchmark(BaseModel):
 
 
 def fastest(candidates: Iterable[Measured], batch_size: int) -> Measured:
-    """The candidate with the highest throughput at a batch size, of at least one."""
-    return max(candidates, key=lambda item: item.batches[batch_size].samples_per_s)
+    """The candidate with the lowest median latency at a batch size, of at least one; of equals, the most accurate."""
+    return min(candidates, key=lambda item: (item.batches[batch_size].p50_ms, -rank(item.metric), item.size_bytes))

@@ -11,8 +11,9 @@ from compaware.components.benchmark.phrases import (
     times,
     title,
 )
-from compaware.components.benchmark.results import Benchmark, Recommended, fastest
+from compaware.components.benchmark.results import Benchmark, Measured, Recommended, fastest
 from compaware.components.benchmark.statistics import Ratio, unrest
+from compaware.components.core.criterion import Criterion
 
 # Above this, one runtime's rounds lie so far apart that small ratios mean nothing.
 _RESTLESS = 0.25
@@ -24,8 +25,7 @@ _BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 def recommend(benchmark: Benchmark) -> Recommended:
     """Names what to serve: the fastest INT8 candidate that keeps its accuracy, or else the fastest that does."""
-    floor = accuracy_floor(benchmark)
-    keeping = [item for item in benchmark.candidates if item.metric >= floor]
+    keeping = [item for item in benchmark.candidates if benchmark.keeps(item)]
     pool = (
         [item for item in keeping if item.role == "int8"]
         or [item for item in keeping if item.role != "teacher"]
@@ -34,13 +34,6 @@ def recommend(benchmark: Benchmark) -> Recommended:
     )
     best = {size: fastest(pool, size).id for size in benchmark.batch_sizes}
     return Recommended(id=best[benchmark.batch_sizes[0]], by_batch=best)
-
-
-def accuracy_floor(benchmark: Benchmark) -> float:
-    """The metric that a compressed model must reach: the dense FP32 model's, less the allowed loss."""
-    dense = benchmark.dense()
-    # Metrics are quotients of counts; the slack keeps an exact tie on the right side.
-    return dense[0].metric - benchmark.allowed_loss - 1e-9 if dense else float("-inf")
 
 
 def headline(benchmark: Benchmark) -> str:
@@ -91,11 +84,24 @@ def _serving(benchmark: Benchmark) -> str:
         precision = "" if item.precision == item.name else f" {item.precision.upper().replace('_', '+')}"
         parts.append(f"{title(item.name)}{precision} in {item.runtime} at batch {listed(sizes)}")
     kind = "INT8 candidate" if chosen.role == "int8" else "candidate"
-    keeps = f"stays within {_allowed(benchmark)} of the FP32 model's {title(chosen.metric_name)}"
     is_reference = chosen.role in ("teacher", "student") and chosen.precision == "fp32"
-    why = f"the fastest runtime of the {title(chosen.name)}" if is_reference else f"the fastest {kind} that {keeps}"
+    why = f"the fastest {kind}"
+    if is_reference:
+        why = f"the fastest runtime of the {title(chosen.name)}"
+    elif chosen.name in benchmark.criteria and benchmark.keeps(chosen):
+        why += f" that {_keeps(benchmark, chosen)}"
     text = f"Serve {listed(parts)}: {why}."
-    return f"No INT8 candidate {keeps}. {text}" if benchmark.of("int8") and chosen.role != "int8" else text
+    int8 = benchmark.of("int8")
+    return f"No INT8 candidate {_keeps(benchmark, int8[0])}. {text}" if int8 and not _any_keeps(benchmark) else text
+
+
+def _keeps(benchmark: Benchmark, item: Measured) -> str:
+    allowance = benchmark.criteria[item.name].allowance(points=True)
+    return f"stays within {allowance} of the FP32 model's {title(item.metric_name)}"
+
+
+def _any_keeps(benchmark: Benchmark) -> bool:
+    return any(benchmark.keeps(item) for item in benchmark.of("int8"))
 
 
 def _int8_speed(benchmark: Benchmark) -> list[str]:
@@ -126,18 +132,20 @@ def _int8_speed(benchmark: Benchmark) -> list[str]:
 
 
 def _int8_accuracy(benchmark: Benchmark) -> list[str]:
-    dense, floor = benchmark.dense(), accuracy_floor(benchmark)
+    groups: dict[tuple[Criterion, bool], list[Measured]] = {}
+    for item in benchmark.of("int8"):
+        if item.name in benchmark.criteria:
+            groups.setdefault((benchmark.criteria[item.name], benchmark.keeps(item)), []).append(item)
+    dense = benchmark.dense()
+    reference = title(dense[0].name) if dense else "model that it was made of"
     said = []
-    for verdict, wanted in (("within", True), ("NOT within", False)):
-        items = [item for item in benchmark.of("int8") if dense and (item.metric >= floor) is wanted]
-        if items:
-            each = listed(
-                f"{served(item)} {item.metric:.4f} ({points(item.metric, dense[0].metric)})" for item in items
-            )
-            said.append(
-                f"{sentence(title(dense[0].metric_name))}: {each}, against {dense[0].metric:.4f} of the FP32 "
-                f"{title(dense[0].name)}: {verdict} the allowed loss of {_allowed(benchmark)}."
-            )
+    for (criterion, keeps), items in sorted(groups.items(), key=lambda group: not group[0][1]):
+        each = listed(f"{served(item)} {item.metric:.4f} ({points(item.metric, criterion.baseline)})" for item in items)
+        verdict = "within" if keeps else "NOT within"
+        said.append(
+            f"{sentence(title(criterion.metric_name))}: {each}, against {criterion.baseline:.4f} of the FP32 "
+            f"{reference}: {verdict} the allowed loss of {criterion.allowance(points=True)}."
+        )
     return said
 
 
@@ -232,7 +240,3 @@ def _unrest(benchmark: Benchmark) -> list[str]:
         f"The machine was not quiet: one candidate's rounds lie up to {100 * worst:.0f} % apart. "
         "Trust the ratios with their spread more than the milliseconds."
     ]
-
-
-def _allowed(benchmark: Benchmark) -> str:
-    return f"{100 * benchmark.allowed_loss:.1f} points"

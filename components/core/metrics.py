@@ -3,8 +3,12 @@
 scikit-learn and SciPy are imported where they are used: a training's first step would wait a second for them.
 """
 
+import math
+
 import numpy as np
 
+_RANDOM_ORDERS = 50
+_MANY_ROWS = 2000
 METRIC_NAMES = ("accuracy", "f1", "f1_micro", "f1_macro", "matthews_correlation", "pearson", "spearman")
 
 
@@ -17,8 +21,12 @@ def compute_metrics(metric: str, logits: np.ndarray, labels: np.ndarray) -> dict
         labels: (rows,) class indices or targets, or (rows, labels) of 0 and 1 for multi-label data.
 
     Returns:
-        Metric name to value, the primary one first. Correlations with a constant are 0.
+        Metric name to value, the primary one first. Correlations with a constant are 0. Where a logit is NaN or
+        infinite all are NaN: the model that gave it is broken, whatever the other rows say.
     """
+    if not np.isfinite(logits).all():
+        found = compute_metrics(metric, np.zeros_like(logits), labels)
+        return dict.fromkeys(found, math.nan)
     if metric in ("pearson", "spearman"):
         found = _correlations(logits.reshape(len(labels)), labels)
     elif labels.ndim == 2:
@@ -29,20 +37,41 @@ def compute_metrics(metric: str, logits: np.ndarray, labels: np.ndarray) -> dict
 
 
 def majority_baseline(metric: str, labels: np.ndarray, num_labels: int) -> float:
-    """The primary metric of the best answer that is the same for all rows.
+    """The primary metric of the best answers that do not depend on the row.
 
-    That is the most frequent class, the mean for regression, and for multi-label data the most frequent labels, as many
-    of them as score best.
+    For most metrics these are the same for all rows: the most frequent class, or for F1 the positive one where that
+    scores more; for multi-label data the most frequent labels, as many of them as score best, or the most frequent set.
+    Macro F1 of k classes is 1/k at best: that of random answers, each class as often as it occurs.
     """
-    if metric in ("pearson", "spearman"):
+    if metric in ("pearson", "spearman", "matthews_correlation"):
         return 0.0
     if labels.ndim == 2:
         ranks = (-labels.sum(axis=0)).argsort().argsort()
-        answers = [np.broadcast_to(np.where(ranks < count, 1.0, -1.0), labels.shape) for count in range(num_labels + 1)]
-        return max(compute_metrics(metric, answer, labels)[metric] for answer in answers)
-    logits = np.zeros((len(labels), num_labels))
-    logits[:, np.bincount(labels.astype(int), minlength=num_labels).argmax()] = 1.0
-    return compute_metrics(metric, logits, labels)[metric]
+        answers = [np.where(ranks < count, 1.0, -1.0) for count in range(num_labels + 1)]
+        sets, counts = np.unique(labels, axis=0, return_counts=True)
+        answers.append(np.where(sets[counts.argmax()] > 0, 1.0, -1.0))
+    else:
+        counts = np.bincount(labels.astype(int), minlength=num_labels)
+        if metric == "f1_macro":
+            return 1 / np.count_nonzero(counts)
+        answers = [
+            np.eye(num_labels)[place] for place in ({counts.argmax(), 1} if metric == "f1" else [counts.argmax()])
+        ]
+    return max(compute_metrics(metric, np.tile(answer, (len(labels), 1)), labels)[metric] for answer in answers)
+
+
+def chance_score(metric: str, logits: np.ndarray, labels: np.ndarray) -> float:
+    """The primary metric that these answers hardly exceed where they are dealt out to the rows at random.
+
+    In a split of few rows, or with few of a class, answers that know nothing may score far above their mean. This is
+    the best of some random orders, or four standard deviations above their mean where that is more. In a split of
+    `_MANY_ROWS` or more, chance is too small to matter: minus infinity.
+    """
+    if len(labels) >= _MANY_ROWS or not np.isfinite(logits).all():
+        return -math.inf
+    generator = np.random.default_rng(0)
+    scores = [compute_metrics(metric, generator.permutation(logits), labels)[metric] for _ in range(_RANDOM_ORDERS)]
+    return float(max(*scores, np.mean(scores) + 4 * np.std(scores)))
 
 
 def f1_by_label(logits: np.ndarray, labels: np.ndarray) -> list[float]:
@@ -85,7 +114,6 @@ def _correlations(predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]
         return {"pearson": 0.0, "spearman": 0.0}
     from scipy.stats import pearsonr, spearmanr
 
-    return {
-        "pearson": float(pearsonr(predicted, labels).statistic),
-        "spearman": float(spearmanr(predicted, labels).statistic),
-    }
+    found = {"pearson": pearsonr(predicted, labels).statistic, "spearman": spearmanr(predicted, labels).statistic}
+    # Numbers that differ in their last digits alone may have no correlation that can be computed.
+    return {name: float(value) if math.isfinite(value) else 0.0 for name, value in found.items()}

@@ -12,6 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from compaware.components.core.artifacts import write_text
 from compaware.components.core.errors import UserError
+from compaware.components.core.summary import Score
 from compaware.components.storage import exists, fetch, join, upload
 
 LATEST = "latest.json"
@@ -50,7 +51,7 @@ class Entry(BaseModel):
     runtime: str
     precision: str
     metric_name: str
-    metric: float
+    metric: Score
     earlier_version: str | None
     earlier_metric: float | None
     size_bytes: int

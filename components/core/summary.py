@@ -1,16 +1,19 @@
 """`summary.json`: what a stage did and measured, kept inside the artifact that it made."""
 
+import math
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ValidationError
 
 from compaware.components.core.artifacts import write_text
 from compaware.components.core.cpu import machine_facts
 from compaware.components.core.errors import UserError
 
 FILE_NAME = "summary.json"
+# A measured number. JSON has no NaN: null is written for it, and read back as NaN.
+Score = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 
 
 class Summary(BaseModel):
@@ -29,7 +32,7 @@ class Summary(BaseModel):
     component: str
     version: str
     config: dict[str, Any]
-    metrics: dict[str, float]
+    metrics: dict[str, Score]
     facts: dict[str, Any]
     machine: dict[str, Any]
     identity: str = ""

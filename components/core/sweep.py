@@ -5,6 +5,8 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from compaware.components.core.summary import Score
+
 NAME = r"^[a-z][a-z0-9_]*$"
 _STUDENTS = ("student", "student_layers", "student_config")
 
@@ -81,7 +83,7 @@ class Member(BaseModel):
     target_sparsity: float
     precision: str
     failure: str = ""
-    metrics: dict[str, float] = {}
+    metrics: dict[str, Score] = {}
 
 
 def number(value: float) -> str:

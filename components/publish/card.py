@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from compaware.components.core.criterion import Judged
 from compaware.components.core.published import Entry
 from compaware.components.core.tasks import TASKS
 from compaware.components.publish.release import Release
@@ -50,12 +51,10 @@ def limits(release: Release) -> list[str]:
         f"It was measured on {manifest.splits['validation']} validation rows of {manifest.task} and on nothing else; "
         "it has the teacher's biases and those of the data.",
     ]
-    criterion = stage.facts.get("criterion")
-    if criterion and not criterion["passed"]:
-        said.append(
-            f"It misses its accuracy criterion: {criterion['metric_name']} {criterion['measured']:.4f} against "
-            f"{criterion['baseline']:.4f} in FP32."
-        )
+    criterion = Judged.of(stage)
+    if criterion and not criterion.passed:
+        compared = criterion.describe(criterion.measured)
+        said.append(f"It misses its accuracy criterion against the FP32 model: {compared}.")
     agreement = stage.metrics.get(f"{release.runtime}_agreement")
     if agreement is not None:
         said.append(

@@ -1,5 +1,6 @@
 """The page of a prefix: what was published there, what was refused, and how the metric went."""
 
+from functools import partial
 from pathlib import Path
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
@@ -25,8 +26,10 @@ def write_pages(folder: Path, words: str, history: list[Entry]) -> None:
     shown = history[-_SHOWN:]
     chart = None
     if shown:
-        points = [(item.time, item.metric, item.published) for item in shown]
-        chart = Markup(metric_by_version(points, shown[-1].metric_name))
+        # Scores of another metric, from before the data's changed, have no place on this axis.
+        name = shown[-1].metric_name
+        points = [(item.time, item.metric, item.published) for item in shown if item.metric_name == name]
+        chart = Markup(metric_by_version(points, name))
     for name in ("history.html", "history.md"):
         environment = Environment(
             # The benchmark's report and this page have one style sheet.
@@ -38,6 +41,12 @@ def write_pages(folder: Path, words: str, history: list[Entry]) -> None:
         )
         environment.filters["cell"] = lambda text: " ".join(str(text).split()).replace("|", "\\|")
         page = environment.get_template(f"{name}.j2").render(
-            words=sentence(words), entries=shown[::-1], chart=chart, megabytes=megabytes
+            words=sentence(words), entries=shown[::-1], chart=chart, megabytes=megabytes, score=partial(_score, shown)
         )
         write_text(folder / name, page)
+
+
+def _score(shown: list[Entry], item: Entry) -> str:
+    """An entry's metric, with its name where it is not that of the newest, which heads the column."""
+    name = f"{item.metric_name} " if item.metric_name != shown[-1].metric_name else ""
+    return f"{name}{item.metric:.4f}"

@@ -1,11 +1,13 @@
 """The work of publish: compares with what is published, fills a version's folder, uploads it, moves the pointer."""
 
-import json
 import logging
+import math
 from datetime import UTC, datetime
 from pathlib import Path
 
-from compaware.components.benchmark.phrases import points
+from transformers import AutoConfig
+
+from compaware.components.core.criterion import Criterion
 from compaware.components.core.errors import UserError
 from compaware.components.core.evaluation import evaluate_folder
 from compaware.components.core.published import Entry, read_history, read_latest, write_history, write_latest
@@ -65,8 +67,9 @@ def _settled(release: Release, latest: Entry | None, history: list[Entry]) -> En
         return latest
     for item in history:
         same = (item.model_fingerprint, item.fingerprints) == (release.model_fingerprint, release.fingerprints)
+        same = same and item.metric_name == release.dataset.manifest.metric
         if same and latest and item.earlier_version == latest.version and item.earlier_metric is not None:
-            return None if _keeps(release, item.metric, item.earlier_metric) else item
+            return None if _criterion(release, item.earlier_metric).passes(item.metric) else item
     return None
 
 
@@ -74,6 +77,8 @@ def _judge(release: Release, latest: Entry | None, history: list[Entry], cache: 
     """Measures the model, and the published one beside it, and decides."""
     config = release.config
     metric = _score(release, config.model)
+    if math.isnan(metric):
+        raise UserError(f"{config.model} gives NaN or infinite logits for validation rows: it is not published")
     earlier, changed, published = None, ["data", "teacher", "parameters", "version"], True
     reason = "nothing was published before"
     if latest:
@@ -81,11 +86,11 @@ def _judge(release: Release, latest: Entry | None, history: list[Entry], cache: 
         _check_labels(release, folder)
         earlier = _score(release, folder)
         changed = [name for name, value in release.fingerprints.items() if latest.fingerprints.get(name) != value]
-        published = _keeps(release, metric, earlier)
-        reason = (
-            f"{points(metric, earlier)} against {latest.version} on the same {_rows(release)} rows, where "
-            f"{config.max_loss_to_published_points:g} may be lost"
-        )
+        criterion = _criterion(release, earlier)
+        published = criterion.passes(metric)
+        reason = f"{criterion.describe(metric)}; {latest.version}, on the same {_rows(release)} rows, is the baseline"
+        if math.isnan(earlier):
+            earlier, published, reason = None, True, f"{latest.version} gives NaN or infinite logits for these rows"
     now = datetime.now(UTC)
     return Entry(
         version=_version(release, history, now) if published else "",
@@ -107,9 +112,9 @@ def _judge(release: Release, latest: Entry | None, history: list[Entry], cache: 
     )
 
 
-def _keeps(release: Release, metric: float, earlier: float) -> bool:
-    """Whether a model is not worse than the earlier one by more than what is allowed now."""
-    return 100 * (earlier - metric) <= release.config.max_loss_to_published_points + 1e-9
+def _criterion(release: Release, earlier: float) -> Criterion:
+    """What a model may lose now against the one that is published."""
+    return Criterion.create(release.dataset.manifest.metric, earlier, release.config.max_loss_to_published_points / 100)
 
 
 def _score(release: Release, folder: Path) -> float:
@@ -127,13 +132,13 @@ def _score(release: Release, folder: Path) -> float:
 
 def _check_labels(release: Release, folder: Path) -> None:
     """Two models can be compared only where they answer the same question."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = AutoConfig.from_pretrained(folder)
     wanted = release.dataset.manifest.label_names
-    labels = [config["id2label"][key] for key in sorted(config.get("id2label", {}), key=int)]
-    if wanted and labels != wanted:
+    labels = [config.id2label[index] for index in range(config.num_labels)]
+    if len(labels) != release.dataset.manifest.num_labels or (wanted and labels != wanted):
         raise UserError(
             f"what is published at {release.config.publish_uri} answers {', '.join(labels)}, the data has "
-            f"{', '.join(wanted)}: choose another publish_uri for this data"
+            f"{', '.join(wanted) or 'numbers'}: choose another publish_uri for this data"
         )
 
 
@@ -148,10 +153,10 @@ def _version(release: Release, history: list[Entry], now: datetime) -> str:
 
 
 def _words(release: Release, entry: Entry) -> str:
-    shown = f"{entry.metric_name} {entry.metric:.4f}"
     if entry.published:
+        shown = f"{entry.metric_name} {entry.metric:.4f}"
         return f"published {entry.version} at {release.config.publish_uri}: {shown} ({entry.reason})"
-    return f"not published, {entry.earlier_version} stays: {shown} is {entry.reason}"
+    return f"not published, {entry.earlier_version} stays: {entry.reason}"
 
 
 def _earlier(release: Release, entry: Entry) -> str:

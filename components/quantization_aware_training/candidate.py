@@ -18,6 +18,7 @@ from compaware.components.core.int8.serve import save_forms
 from compaware.components.core.int8.statistics import mixed_precision
 from compaware.components.core.metrics import decisions
 from compaware.components.core.runtimes import ONNX_FILE, OPENVINO_FILE, RuntimeName
+from compaware.components.core.summary import Score
 from compaware.components.quantization_aware_training.inputs import Inputs
 
 RUNTIMES: tuple[RuntimeName, ...] = ("openvino", "onnxruntime")
@@ -38,7 +39,7 @@ class Served(BaseModel):
         agreement: With the simulated INT8 graph: part of equal decisions, or Pearson's r for regression.
     """
 
-    metrics: dict[str, float]
+    metrics: dict[str, Score]
     seconds: float
     size_bytes: int
     agreement: float

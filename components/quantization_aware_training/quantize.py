@@ -1,6 +1,7 @@
 """The work of quantization_aware_training: the FP32 baseline, PTQ, QAT where it is needed, and the verdict."""
 
 import logging
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from transformers import TrainerCallback, set_seed
 
 from compaware.components.core import cpu
 from compaware.components.core.artifacts import size_bytes
+from compaware.components.core.criterion import FACT, Criterion, Judged, rank
 from compaware.components.core.distributed import broadcast, is_main, local_world_size
+from compaware.components.core.errors import UserError
 from compaware.components.core.evaluation import Evaluation, evaluate_folder
 from compaware.components.core.int8.convert import convert_graph, simulation_of
 from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier, FreezeObservers
@@ -31,7 +34,6 @@ from compaware.components.quantization_aware_training.candidate import (
     save_candidate,
 )
 from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
-from compaware.components.quantization_aware_training.criterion import Criterion
 from compaware.components.quantization_aware_training.inputs import Inputs
 from compaware.components.quantization_aware_training.tables import statistics_table, tune_result_table, tune_results
 
@@ -45,7 +47,8 @@ def run(config: QuantizationAwareTrainingConfig, workspace: Workspace) -> Summar
     A model that misses the criterion is delivered all the same, and reported as failed.
 
     Raises:
-        UserError: The model does not fit the data, or the soft labels belong to other data.
+        UserError: The model does not fit the data or its logits are no numbers, or the soft labels belong to other
+            data.
     """
     inputs = Inputs.read(config)
     runtime, reason = broadcast(int8_runtime())
@@ -56,6 +59,8 @@ def run(config: QuantizationAwareTrainingConfig, workspace: Workspace) -> Summar
         evaluate_folder(config.model, config.dataset, max_length_tokens=config.max_length_tokens) if is_main() else None
     )
     assert baseline is not None
+    if math.isnan(baseline.metrics[metric]):
+        raise UserError(f"{config.model} gives NaN or infinite logits for validation rows: train it again, more slowly")
     criterion = Criterion.create(
         metric, baseline.metrics[metric], config.max_metric_loss, config.max_relative_metric_loss
     )
@@ -70,7 +75,7 @@ def run(config: QuantizationAwareTrainingConfig, workspace: Workspace) -> Summar
         candidates.append(qat)
     chosen = candidates[-1]
     if config.mode == "auto":
-        chosen = max(candidates, key=lambda candidate: candidate.served[runtime].metrics[metric])
+        chosen = max(candidates, key=lambda candidate: rank(candidate.served[runtime].metrics[metric]))
     if is_main():
         deliver(workspace.work / chosen.name.lower(), workspace.output)
     return _summarise(inputs, baseline, criterion, candidates, chosen, runtime, reason, trained)
@@ -92,7 +97,8 @@ def _ptq(inputs: Inputs, baseline: Evaluation, criterion: Criterion, folder: Pat
         return answers[-1][0]
 
     before = compute_metrics(metric, baseline.logits[inputs.simulated_rows], labels)[metric]
-    tuned = quantize_after_training(inputs.model, inputs.calibration_batches(), score, before, criterion.allowed_loss)
+    allowed = criterion.against(before).allowed_loss
+    tuned = quantize_after_training(inputs.model, inputs.calibration_batches(), score, before, allowed)
     logits = next(logits for value, logits in answers if value == tuned.score)
     simulated = Simulated(rows=inputs.simulated_rows, logits=logits)
     return save_candidate("PTQ", tuned.graph, simulated, started, inputs, folder, tuned.trials)
@@ -145,8 +151,10 @@ def _summarise(
     trained: Trained | None,
 ) -> Summary:
     served = chosen.served[runtime]
-    measured = served.metrics[criterion.metric_name]
-    passed = criterion.passes(measured)
+    judged = Judged(
+        **criterion.model_dump(), measured=served.metrics[criterion.metric_name], runtime=runtime, runtime_reason=reason
+    )
+    passed = judged.passed
     baseline_bytes = size_bytes(inputs.config.model / _WEIGHTS)
     results = tune_results(baseline, baseline_bytes, candidates, criterion, runtime)
     statistics = statistics_table(chosen.mixed_precision)
@@ -154,15 +162,7 @@ def _summarise(
     log.info("Mixed Precision Statistics (%s)\n%s", chosen.name, statistics)
     log.info("Tune Result\n%s", tune_table)
     say = log.info if passed else log.error
-    say(
-        "accuracy criterion %s: %s %.4f in %s, FP32 %.4f, allowed loss %.4f",
-        "met" if passed else "MISSED",
-        criterion.metric_name,
-        measured,
-        runtime,
-        criterion.baseline,
-        criterion.allowed_loss,
-    )
+    say("accuracy criterion %s in %s: %s", "met" if passed else "MISSED", runtime, judged.describe(judged.measured))
     metrics: dict[str, Any] = {f"baseline_{name}": value for name, value in baseline.metrics.items()}
     # QAT is in the tune result, where it ran: a metric has to be there in every run.
     metrics |= {f"ptq_{name}": value for name, value in candidates[0].served[runtime].metrics.items()}
@@ -173,16 +173,7 @@ def _summarise(
         metrics |= {f"{name}_agreement": each.agreement, f"{name}_size_bytes": each.size_bytes}
     metrics |= {"size_bytes": served.size_bytes, "baseline_size_bytes": baseline_bytes, "criterion_passed": passed}
     facts = {
-        "criterion": {
-            "passed": passed,
-            "metric_name": criterion.metric_name,
-            "baseline": criterion.baseline,
-            "measured": measured,
-            "allowed_loss": criterion.allowed_loss,
-            "kind": criterion.kind,
-            "runtime": runtime,
-            "runtime_reason": reason,
-        },
+        FACT: judged.model_dump(mode="json"),
         "chosen": chosen.name,
         "mixed_precision": chosen.mixed_precision,
         "tune_results": results,

@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from compaware.components.core.criterion import Criterion
 from compaware.components.core.evaluation import Evaluation
 from compaware.components.core.int8.statistics import COLUMNS, markdown_table
 from compaware.components.core.runtimes import RuntimeName
 from compaware.components.quantization_aware_training.candidate import Candidate
-from compaware.components.quantization_aware_training.criterion import Criterion
 
 _STATISTICS_TITLES = ("Op Type", "Total", "INT8", "BF16", "FP32")
 _RESULT_COLUMNS = {

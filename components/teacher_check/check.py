@@ -1,11 +1,13 @@
 """The work of teacher_check: fit the head, measure, fine-tune where allowed, write the soft labels."""
 
 import logging
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from compaware.components.core.classification import classification_facts
@@ -15,7 +17,7 @@ from compaware.components.core.errors import UserError
 from compaware.components.core.evaluation import Evaluation, evaluate_folder
 from compaware.components.core.first_token import answer_at_first_token
 from compaware.components.core.ipex import choose_backend
-from compaware.components.core.metrics import majority_baseline
+from compaware.components.core.metrics import chance_score, compute_metrics, majority_baseline
 from compaware.components.core.models import (
     load_classifier,
     load_tokenizer,
@@ -38,9 +40,9 @@ from compaware.components.teacher_check.parts import SoftLabelParts, require_com
 
 log = logging.getLogger(__name__)
 
-# A fine-tuned teacher is clearly better than always answering the majority class: of what that lacks to a perfect
-# score, it has gained this share. (Points of the metric would ask too much where the majority scores high: on MRPC,
-# F1 0.81; and where one class has 95 % of the rows, no teacher could ever be five points better.)
+# A fine-tuned teacher is clearly better than the best answers that do not depend on the text: of what these lack to a
+# perfect score, it has gained this share. (Points of the metric would ask too much where these score high: on MRPC, F1
+# 0.81; and where one class has 95 % of the rows, no teacher could ever be five points better.)
 LEAST_GAIN = 0.1
 
 
@@ -57,7 +59,8 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
     metric = dataset.manifest.metric
     labels = dataset.labels("validation")
     majority = majority_baseline(metric, labels, dataset.manifest.num_labels)
-    needed = max(majority + LEAST_GAIN * (1 - majority), config.min_score if config.min_score is not None else -1.0)
+    if majority >= 1:
+        raise UserError("the validation split has one class alone: no teacher can be told from one that knows nothing")
     set_seed(config.seed)
     model, tokenizer, how = _load(config, dataset, workspace)
     require_supported(model)
@@ -66,14 +69,17 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
     evaluation: Evaluation | None = None
     if how is not None:
         evaluation = _measure(model, tokenizer, workspace.output, config)
-    if evaluation is None or evaluation.metrics[metric] < needed:
-        _require_permission(config, evaluation.metrics[metric] if evaluation else None, metric, majority, needed)
+    shortfall = "the teacher has a new head"
+    if evaluation is not None:
+        shortfall = find_shortfall(metric, evaluation.logits, labels, majority, config.min_score)
+    if evaluation is None or shortfall:
+        _require_permission(config, shortfall)
         trained = train(model, tokenizer, dataset, config, workspace, backend=backend)
         evaluation = _measure(model, tokenizer, workspace.output, config)
-        if evaluation.metrics[metric] < needed:
+        shortfall = find_shortfall(metric, evaluation.logits, labels, majority, config.min_score)
+        if shortfall:
             raise UserError(
-                f"the fine-tuned teacher reaches {metric} {evaluation.metrics[metric]:.4f}, less than {needed:.4f}: "
-                "train longer (epochs), change the learning rate, or choose another teacher"
+                f"fine-tuned, {shortfall}: train longer (epochs), change the learning rate, or choose another teacher"
             )
     started = time.monotonic()
     _write_soft_labels(model, tokenizer, dataset, config, workspace)
@@ -135,11 +141,34 @@ def _measure(
     return found
 
 
-def _require_permission(
-    config: TeacherCheckConfig, score: float | None, metric: str, majority: float, needed: float
-) -> None:
-    shown = "has a new head" if score is None else f"reaches {metric} {score:.4f}"
-    reason = f"the teacher {shown}, {needed:.4f} is needed (majority class: {majority:.4f})"
+def find_shortfall(
+    metric: str, logits: np.ndarray, labels: np.ndarray, majority: float, min_score: float | None
+) -> str:
+    """Why a teacher is not good enough, as a clause; empty where it is.
+
+    Args:
+        metric: The data's primary metric.
+        logits: The teacher's answers to validation.
+        labels: The true ones.
+        majority: See `majority_baseline`.
+        min_score: What the user asks for besides.
+    """
+    score = compute_metrics(metric, logits, labels)[metric]
+    if math.isnan(score):
+        return "the teacher gives NaN or infinite logits for validation rows"
+    bars = [(majority + LEAST_GAIN * (1 - majority), f"answers that ignore the text reach {majority:.4f}")]
+    chance = chance_score(metric, logits, labels)
+    # On very few rows even a perfect score may be luck; better than that no teacher can be.
+    bars.append(
+        (min(1.0, chance + 1e-9), f"its answers, dealt out at random, reach {chance:.4f} on {len(labels)} rows")
+    )
+    if min_score is not None:
+        bars.append((min_score, "min_score"))
+    needed, why = max(bars)
+    return "" if score >= needed else f"the teacher reaches {metric} {score:.4f}, {needed:.4f} is needed ({why})"
+
+
+def _require_permission(config: TeacherCheckConfig, reason: str) -> None:
     if not config.fine_tune_if_needed:
         raise UserError(f"{reason}: give a fine-tuned teacher, lower min_score, or set fine_tune_if_needed=true")
     log.info("%s: fine-tuning it", reason)

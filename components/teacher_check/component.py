@@ -38,16 +38,16 @@ def teacher_check(
 ) -> None:
     """Check that a teacher is fine-tuned for the data and write its soft labels once.
 
-    The teacher's labels are matched to the data's by name and its head is put in the data's order. It must be clearly
-    better than the majority class on the validation split. Where it falls short the task stops and says what to do, or
-    fine-tunes it when `fine_tune_if_needed` is set. Its logits for the training split are written once, so that no
-    training step runs the teacher again.
+    The teacher's labels are matched to the data's by name and its head is put in the data's order. On the validation
+    split it must be clearly better than answers that ignore the text. Where it falls short the task stops and says what
+    to do, or fine-tunes it when `fine_tune_if_needed` is set. Its logits for the training split are written once, so
+    that no training step runs the teacher again.
 
     Args:
         dataset: Data that data_prep prepared.
         model: The teacher, its labels in the data's order.
         soft_labels: The teacher's logits for the training split, bound to this data.
-        metrics: Validation scores of the teacher and of the majority class.
+        metrics: Validation scores of the teacher and of the best answers that ignore the text.
         confusion_matrix: Of the validation split; with two classes, the ROC curve, too.
         teacher: Hub id, folder or URI (file, s3, minio) of the teacher.
         teacher_config: In place of `teacher`, a transformers configuration to train from scratch.

@@ -1,28 +1,22 @@
 """The gate lets good models pass and stops bad ones with one line."""
 
+import math
 from pathlib import Path
 
 import pytest
 
 from compaware.components.accuracy_gate import gate
 from compaware.components.accuracy_gate.config import AccuracyGateConfig
+from compaware.components.core.criterion import Criterion, Judged
 from compaware.components.core.errors import UserError
 from compaware.components.core.summary import Summary
 from compaware.components.core.workspace import run_stage
 
 
 def judge(folder: Path, measured: float, on_failure: str = "fail", kind: str = "absolute") -> Summary:
-    allowed = 0.01
-    floor = 0.9 - (allowed if kind == "absolute" else allowed * 0.9)
-    criterion = {
-        "passed": measured >= floor,
-        "metric_name": "accuracy",
-        "baseline": 0.9,
-        "measured": measured,
-        "allowed_loss": allowed,
-        "kind": kind,
-    }
-    return run_gate(folder, {"criterion": criterion}, on_failure)
+    criterion = Criterion.create("accuracy", 0.9, 0.01, 0.01 if kind == "relative" else None)
+    judged = Judged(**criterion.model_dump(), measured=measured, runtime="openvino", runtime_reason="made up")
+    return run_gate(folder, {"criterion": judged.model_dump(mode="json")}, on_failure)
 
 
 def run_gate(folder: Path, facts: dict, on_failure: str) -> Summary:
@@ -41,7 +35,10 @@ def test_a_model_that_keeps_its_accuracy_passes(tmp_path: Path):
     assert (tmp_path / "verdict" / "summary.json").is_file()
 
 
-@pytest.mark.parametrize(("kind", "allowed"), [("absolute", "0.0100 is allowed"), ("relative", "1.00% of the FP32")])
+@pytest.mark.parametrize(
+    ("kind", "allowed"),
+    [("absolute", "where 0.0100 is allowed"), ("relative", "where 0.0090 (1 % of 0.9000) is allowed")],
+)
 def test_a_model_that_misses_its_criterion_stops_the_pipeline_with_one_line(tmp_path: Path, kind: str, allowed: str):
     with pytest.raises(UserError) as caught:
         judge(tmp_path, 0.85, kind=kind)
@@ -55,6 +52,16 @@ def test_warn_lets_it_pass_and_says_so(tmp_path: Path, caplog: pytest.LogCapture
     summary = judge(tmp_path, 0.85, on_failure="warn")
     assert summary.metrics["passed"] == 0.0
     assert "misses its accuracy criterion" in caplog.text
+
+
+def test_a_model_whose_score_is_not_a_number_misses_its_criterion(tmp_path: Path):
+    summary = judge(tmp_path, float("nan"), on_failure="warn")
+    assert summary.metrics["passed"] == 0.0 and math.isnan(Summary.load(tmp_path / "verdict").metrics["loss"])
+
+
+def test_a_criterion_of_another_version_is_refused_in_one_line(tmp_path: Path):
+    with pytest.raises(UserError, match="was written by compaware 0, which this version does not read"):
+        run_gate(tmp_path, {"criterion": {"passed": True, "allowed_loss": 0.01}}, "fail")
 
 
 def test_a_model_without_a_criterion_is_refused(tmp_path: Path):

@@ -7,18 +7,20 @@ import numpy as np
 from compaware.components.benchmark.config import Role, Runtime
 from compaware.components.benchmark.results import Batch, Benchmark, Measured
 from compaware.components.benchmark.words import recommend, sentences
+from compaware.components.core.criterion import Criterion
 from compaware.components.core.summary import Summary
 
 MEGABYTE = 1_000_000
 # What the stages say of their models.
 FACTS = {
     "criterion": {
-        "passed": True,
         "metric_name": "accuracy",
         "baseline": 0.5,
         "measured": 0.49,
-        "allowed_loss": 0.04,
+        "asked_loss": 0.04,
         "kind": "relative",
+        "runtime": "openvino",
+        "runtime_reason": "made up",
     },
     "mixed_precision": [{"op_type": "Embedding", "total": 3, "int8": 3, "bf16": 0, "fp32": 0}],
     "tune_results": [{"candidate": "PTQ", "metric": 0.49, "duration_s": 1.5}],
@@ -74,17 +76,20 @@ def measured(
 
 
 def benchmark(
-    candidates: list[Measured], *, allowed_loss: float = 0.01, flags: tuple[str, ...] = ("avx2",)
+    candidates: list[Measured],
+    *,
+    criteria: dict[str, Criterion] | None = None,
+    flags: tuple[str, ...] = ("avx2",),
 ) -> Benchmark:
     """A complete benchmark of these candidates."""
     made = Benchmark(
         machine={"cpu": "Example CPU", "flags": list(flags), "threads": 2, "versions": {"torch": "2.13.0"}},
         data={"task": "sst2", "split": "validation", "rows": 872, "median_length_tokens": 23.0, "cut_rows": 0},
         settings={"rounds": 10, "time_budget_s": 60.0, "seed": 0, "padded": False, "max_length_tokens": 128},
-        allowed_loss=allowed_loss,
         candidates=candidates,
     )
     made.fill_ratios()
+    made.fill_criteria(criteria or {})
     made.recommended = recommend(made)
     made.words = sentences(made)
     return made

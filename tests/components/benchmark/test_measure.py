@@ -12,6 +12,7 @@ import pytest
 from compaware.components.benchmark import measure
 from compaware.components.benchmark.config import BenchmarkConfig
 from compaware.components.benchmark.results import FILE_NAME, Benchmark
+from compaware.components.core.criterion import Criterion
 from compaware.components.core.dataset import PreparedDataset
 from compaware.components.core.errors import UserError
 from compaware.components.core.evaluation import evaluate_folder
@@ -108,7 +109,9 @@ def test_a_runtime_without_pytorch_does_not_pay_for_its_memory(benchmark_run: Ru
 
 def test_the_quantized_models_own_criterion_decides_the_allowed_loss(benchmark_run: Run) -> None:
     measured = results(benchmark_run)
-    assert math.isclose(measured.allowed_loss, 0.5 * 0.04)
+    dense = measured.by_id("student_torch").metric
+    assert measured.criteria["int8"] == Criterion.create("accuracy", dense, absolute=0.0, relative=0.04)
+    assert measured.criteria["sparse"] == Criterion.usual("accuracy", dense)
     assert measured.recommended and measured.words
 
 

@@ -1,7 +1,11 @@
 """Metrics on cases that can be counted by hand."""
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from compaware.components.core.metrics import compute_metrics, f1_by_label, majority_baseline
 
@@ -45,6 +49,55 @@ def test_the_best_constant_answer_to_multi_label_data_is_the_most_frequent_label
     labels = np.array([[1, 0, 0], [1, 1, 0], [1, 0, 1], [0, 1, 0]])
     # The first label alone: 3 of 6 found, of 4 given. The first two: 5 of 6, of 8.
     assert majority_baseline("f1_micro", labels, 3) == pytest.approx(10 / 14)
+
+
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_a_logit_that_is_no_number_makes_every_score_nan(broken: float) -> None:
+    for metric, width, labels in (
+        ("accuracy", 2, np.array([0, 1])),
+        ("f1", 2, np.array([0, 1])),
+        ("pearson", 1, np.array([0.0, 1.0])),
+        ("f1_micro", 2, np.array([[0, 1], [1, 1]])),
+    ):
+        logits = np.ones((2, width), np.float32)
+        logits[0, 0] = broken
+        scores = compute_metrics(metric, logits, labels)
+        assert next(iter(scores)) == metric and all(map(math.isnan, scores.values()))
+
+
+def test_numbers_that_hardly_differ_have_a_correlation_that_is_a_number() -> None:
+    logits = np.array([[1], [1 + 1.2e-7], [1]], np.float32)
+    assert all(map(math.isfinite, compute_metrics("spearman", logits, np.array([0.0, 1.0, 2.0])).values()))
+
+
+@pytest.mark.parametrize(
+    ("metric", "classes"), [("accuracy", 4), ("f1", 2), ("f1_macro", 2), ("f1_macro", 3), ("matthews_correlation", 2)]
+)
+@given(data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_no_constant_answer_scores_more_than_the_baseline(metric: str, classes: int, data: st.DataObject) -> None:
+    labels = np.array(data.draw(st.lists(st.integers(0, classes - 1), min_size=2, max_size=40)))
+    baseline = majority_baseline(metric, labels, classes)
+    for number in range(classes):
+        answers = one_hot([number] * len(labels), classes)
+        assert compute_metrics(metric, answers, labels)[metric] <= baseline + 1e-9
+
+
+@pytest.mark.parametrize("metric", ["f1_micro", "f1_macro", "subset_accuracy"])
+@given(data=st.data())
+@settings(max_examples=15, deadline=None)
+def test_no_constant_set_of_labels_scores_more_than_the_baseline(metric: str, data: st.DataObject) -> None:
+    row = st.tuples(*[st.integers(0, 1)] * 3)
+    labels = np.array(data.draw(st.lists(row, min_size=2, max_size=20)))
+    baseline = majority_baseline(metric, labels, 3)
+    for signs in np.ndindex(2, 2, 2):
+        answers = np.tile(np.array(signs) - 0.5, (len(labels), 1))
+        assert compute_metrics(metric, answers, labels)[metric] <= baseline + 1e-9
+
+
+def test_f1_is_measured_against_the_answer_that_is_always_positive() -> None:
+    labels = np.array([0] * 63 + [1] * 37)
+    assert majority_baseline("f1", labels, 2) == pytest.approx(2 * 0.37 / 1.37)
 
 
 def test_majority_baseline() -> None:

@@ -79,7 +79,7 @@ def test_a_worse_model_is_refused_in_one_line_and_one_as_good_takes_over(
     assert refused.metrics["published"] == 0.0 and refused.metrics["earlier_accuracy"] > refused.metrics["accuracy"]
     assert read_latest(prefix, tmp_path) == first
     (line,) = [text for text in caplog.messages if text.startswith("not published")]
-    assert first is not None and first.version in line and "where 0.5 may be lost" in line
+    assert first is not None and first.version in line and "where 0.0050 is allowed" in line
     # Asked again, nothing is measured and nothing is added.
     assert "nothing changed since" in publish_model(made.bad, prefix).facts["words"]
     assert len(read_history(prefix, tmp_path)) == 2

@@ -1,0 +1,61 @@
+"""No teacher that knows nothing passes the check, whatever the metric, the balance of the classes and the rows."""
+
+import numpy as np
+import pytest
+
+from compaware.components.core.metrics import majority_baseline
+from compaware.components.core.tasks import TASKS
+from compaware.components.teacher_check.check import find_shortfall
+
+# Those of the task table, and what own data may have.
+KINDS = sorted(
+    {(task.metric, len(task.label_names)) for task in TASKS.values()}
+    | {("f1_macro", 2), ("f1_macro", 5), ("f1_micro", 3), ("spearman", 0)}
+)
+
+
+def draw_labels(generator: np.random.Generator, metric: str, classes: int, rows: int) -> np.ndarray:
+    """Labels in random balance, of two classes or more."""
+    if metric == "f1_micro":
+        return (generator.random((rows, classes)) < generator.random(classes)).astype(int)
+    if not classes:
+        return generator.normal(size=rows)
+    labels = generator.choice(classes, rows, p=generator.dirichlet(np.ones(classes)))
+    labels[:2] = 0, 1
+    return labels
+
+
+def as_logits(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Logits whose answers are these labels."""
+    if labels.ndim == 2:
+        return labels - 0.5
+    return np.eye(classes)[labels] if classes else labels[:, None]
+
+
+def passes(metric: str, classes: int, answers: np.ndarray, labels: np.ndarray) -> bool:
+    majority = majority_baseline(metric, labels, classes)
+    return not find_shortfall(metric, as_logits(answers, classes), labels, majority, None)
+
+
+@pytest.mark.parametrize(("metric", "classes"), KINDS)
+@pytest.mark.parametrize("rows", [60, 2500])
+def test_neither_constant_nor_shuffled_answers_pass_and_right_ones_do(metric: str, classes: int, rows: int) -> None:
+    generator = np.random.default_rng(rows + classes)
+    labels = draw_labels(generator, metric, classes, rows)
+    assert passes(metric, classes, labels, labels)
+    assert not passes(metric, classes, generator.permutation(labels), labels)
+    for answer in np.unique(labels[:50], axis=0)[:3]:
+        assert not passes(metric, classes, np.broadcast_to(answer, labels.shape), labels)
+
+
+def test_a_teacher_whose_logits_are_no_numbers_does_not_pass() -> None:
+    logits = np.full((10, 2), np.nan)
+    assert "NaN or infinite" in find_shortfall("accuracy", logits, np.arange(10) % 2, 0.5, None)
+
+
+def test_few_rows_ask_for_more_than_chance_and_the_line_says_so() -> None:
+    labels = np.arange(40) % 2
+    answers = labels.copy()
+    answers[:16] = 1 - answers[:16]
+    line = find_shortfall("accuracy", as_logits(answers, 2), labels, 0.5, None)
+    assert line.startswith("the teacher reaches accuracy 0.6000, 0.") and "dealt out at random" in line and "40" in line
