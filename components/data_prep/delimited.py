@@ -94,13 +94,13 @@ def _find_dialect(data: mmap.mmap, file: Path, options: ReadOptions, note: Note,
         note(
             f"The columns of {file.name} are separated by {_SHOWN.get(delimiter, delimiter)} (read_options.delimiter)."
         )
-    quoting = options.quoting
+    quoting: str | None = options.quoting
     if data.find(b'"') < 0 and quoting != "backslash":
         # Without quotes, rows end where lines do, and are found faster.
         quoting = "none"
     elif quoting is None:
-        quoting = _guess_quoting(data, delimiter, file)
-        if meaning := _MEANINGS.get((quoting, delimiter == "\t")):
+        quoting = guessed = _guess_quoting(data, delimiter, file)
+        if meaning := _MEANINGS.get((guessed, delimiter == "\t")):
             note(f"{meaning} in {file.name} (read_options.quoting).")
     elif quoting != "none" and (place := read_quotes(data, delimiter, quoting).broken) is not None:
         raise _stray_quote(data, place, file)
@@ -111,7 +111,7 @@ def _guess_delimiter(sample: str, size: int, usual: str) -> str:
     """The first delimiter, the usual one before others, by which the first rows have equally many cells."""
     candidates = [usual, *(sign for sign in _DELIMITERS if sign != usual)]
     whole = len(sample.encode()) >= size - 3
-    agreeing = {}
+    agreeing: dict[str, float] = {}
     for sign in candidates:
         for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
             try:

@@ -143,7 +143,7 @@ def _in_folder(folder: Path, note: Note) -> Files:
             chosen = [entry for entry in entries if stems[entry] == name]
             used.update(chosen)
             files[split] = _files_of(chosen, split, folder, note)
-            if chosen[0].name.partition(".")[0].partition("-")[0] not in (split, *names):
+            if name not in names:
                 note(f"The {split} split is {list_names(entry.name for entry in chosen)}.")
     _note_unused([entry for entry in entries if entry not in used], note)
     return files

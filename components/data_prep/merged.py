@@ -22,10 +22,11 @@ def find_merged_row(batch: pa.RecordBatch, delimiter: str) -> str | None:
         return None
     known: dict[int, set[str] | None] = {}
     for place, column in enumerate(batch.columns):
-        lines = pc.count_substring(column, "\n")
-        expected = pc.multiply(lines, width - 1)
-        suspect = pc.and_(pc.greater(lines, 0), pc.equal(pc.count_substring(column, delimiter), expected))
-        for row in pc.indices_nonzero(suspect).to_pylist():
+        rows = pc.indices_nonzero(pc.match_substring(column, "\n"))
+        several = column.take(rows)
+        expected = pc.multiply(pc.count_substring(several, "\n"), width - 1)
+        suspect = rows.filter(pc.equal(pc.count_substring(several, delimiter), expected))
+        for row in suspect.to_pylist():
             cell = column[row].as_py()
             if _is_rows(cell, place, batch, delimiter, known):
                 before = [batch.column(index)[row].as_py() for index in range(place)]

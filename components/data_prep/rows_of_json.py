@@ -38,11 +38,13 @@ def read_json(plain: Path, file: Path, note: Note, *, lines: bool) -> Iterator[p
     Raises:
         UserError: A line or the document is not JSON, or does not hold rows.
     """
-    batches: Callable[[], Iterable[_Rows]] = partial(_line_batches, plain, file, note)
-    if not _has_lines(plain, single=lines):
-        batches = partial(iter, list(_document_batches(plain, file, note)))
-    types = _find_types(batches)
-    for rows in batches():
+    if _has_lines(plain, single=lines):
+        types = _find_types(partial(_line_batches, plain, file, lambda _: None))
+        batches: Iterable[_Rows] = _line_batches(plain, file, note)
+    else:
+        batches = list(_document_batches(plain, file, note))
+        types = _find_types(partial(iter, batches))
+    for rows in batches:
         yield pa.record_batch({name: _column([row.get(name) for row in rows], kind) for name, kind in types.items()})
 
 
@@ -133,8 +135,8 @@ class _Parser:
         if self._replaced:
             first = f", the first in {self._first}" if self._first else ""
             note(
-                f"{self._replaced} texts of {self._file.name} have half an emoji (a lone surrogate){first}; it was "
-                "replaced by U+FFFD."
+                f"Lone surrogates (halves of emoji) in {self._file.name} were replaced by U+FFFD: {self._replaced} "
+                f"texts{first}."
             )
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
