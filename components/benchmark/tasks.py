@@ -12,8 +12,8 @@ from compaware.components.benchmark.pool import Task
 from compaware.components.core import ipex, runtimes
 from compaware.components.core.dataset import PreparedDataset
 from compaware.components.core.errors import UserError
-from compaware.components.core.int8.export import max_sequence_tokens
 from compaware.components.core.models import load_tokenizer
+from compaware.components.core.pairing import max_sequence_tokens
 from compaware.components.core.runtimes import Precision, RuntimeName
 from compaware.components.core.text import tokenize
 

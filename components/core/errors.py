@@ -28,3 +28,11 @@ class UnavailableError(Exception):
 
     The message is one line. Entry points print it without a traceback and exit with code 75.
     """
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a library's message, cut; with the exception's name where the message alone says little."""
+    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    if not line or isinstance(error, LookupError | AttributeError | TypeError | AssertionError):
+        line = f"{type(error).__name__}: {line}".removesuffix(": ")
+    return line if len(line) <= 200 else f"{line[:197]}..."

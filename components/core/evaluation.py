@@ -188,9 +188,12 @@ def _evaluate(
     batch_size: int,
     threads: int | None,
 ) -> Evaluation:
+    from transformers import AutoConfig
+
     from compaware.components.core.dataset import load_dataset_folder
     from compaware.components.core.metrics import compute_metrics
     from compaware.components.core.models import load_tokenizer
+    from compaware.components.core.pairing import limit_length
     from compaware.components.core.progress import Progress
     from compaware.components.core.runtimes import open_runtime
     from compaware.components.core.text import table_batches
@@ -200,6 +203,7 @@ def _evaluate(
     place = device().type if runtime == "torch" else "cpu"
     predictor = open_runtime(model_folder, runtime, precision, threads, device=place)
     tokenizer = load_tokenizer(model_folder)
+    limit_length(tokenizer, AutoConfig.from_pretrained(model_folder))
     progress = Progress("row", len(labels))
     logits: np.ndarray | None = None
     group_start, done, seconds = 0, 0, 0.0

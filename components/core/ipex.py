@@ -115,8 +115,9 @@ class IpexPredictor:
         import torch
 
         from compaware.components.core.first_token import answer_at_first_token
-        from compaware.components.core.int8.export import LogitsOnly, example_inputs, input_names
+        from compaware.components.core.int8.export import LogitsOnly, example_inputs
         from compaware.components.core.models import load_classifier
+        from compaware.components.core.pairing import input_names
 
         torch.set_num_threads(threads)
         model = load_classifier(folder).eval()

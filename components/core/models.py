@@ -1,6 +1,6 @@
 """Loading, building and saving classifiers: safetensors only, no code from outside."""
 
-import json
+import difflib
 import logging
 import re
 from pathlib import Path
@@ -13,7 +13,6 @@ from transformers import (
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoConfig,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -21,12 +20,17 @@ from transformers import (
 
 from compaware.components.core.artifacts import fingerprint_files
 from compaware.components.core.dataset import Manifest
-from compaware.components.core.errors import UserError
+from compaware.components.core.errors import UserError, first_line
 from compaware.components.core.families import FAMILIES, why_not
+from compaware.components.core.model_config import load_config as _load_config
+from compaware.components.core.tokenizer import load_tokenizer as load_tokenizer
+from compaware.components.core.tokenizer import tokenizer_fingerprint as tokenizer_fingerprint
 
 log = logging.getLogger(__name__)
 _WEIGHTS = "model.safetensors"
 _FAMILIES = ", ".join(FAMILIES)
+# Keys of a configuration that older libraries wrote, and this one has no use for.
+_OLDER_KEYS = {"gradient_checkpointing", "position_embedding_type", "torch_dtype"}
 
 
 def load_classifier(source: str | Path, **options: Any) -> PreTrainedModel:
@@ -34,29 +38,65 @@ def load_classifier(source: str | Path, **options: Any) -> PreTrainedModel:
 
     Args:
         source: A folder, or a hub id.
-        **options: For `from_pretrained` (`attn_implementation`, `revision`, …).
+        **options: For `from_pretrained` (`attn_implementation`, `revision`, …); `ignore_mismatched_sizes` is of use
+            for heads alone.
 
     Raises:
         UserError: There is no such model, its weights are missing, pickled or corrupt, or its code would have to
             come from the hub.
     """
-    config = options.pop("config", None) or _load_config(source)
+    config, new_head = (
+        options.pop("config", None) or _load_config(source),
+        options.pop("ignore_mismatched_sizes", False),
+    )
     _require_classifier(config)
     try:
         model, info = AutoModelForSequenceClassification.from_pretrained(
-            str(source), config=config, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **options
+            str(source),
+            config=config,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            trust_remote_code=False,
+            **options,
         )
     except SafetensorError as error:
         raise UserError(f"the weights of {source} are corrupt ({error}): save or download the model again") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot load a classifier from {source}: {_first_line(error)}") from error
-    except RuntimeError as error:
-        raise UserError(f"the weights of {source} do not fit its config.json: {_first_line(error)}") from error
-    missing = sorted(info["missing_keys"])
+    except Exception as error:  # Files of other people, read by libraries that raise what they like.
+        raise UserError(f"cannot load a classifier from {source}: {first_line(error)}") from error
+    model.fresh_parameters = _fresh(model, source, info, new_head)
+    return model
+
+
+def _fresh(model: PreTrainedModel, source: str | Path, info: dict[str, Any], new_head: bool) -> list[str]:
+    """Names of the parameters that start fresh, which only those of a head may.
+
+    Raises:
+        UserError: The encoder's would, or a head of another size is in the way, or weights are no numbers.
+    """
+    encoder = f"{model.base_model_prefix}."
+    for name, saved, wanted in sorted(info["mismatched_keys"]):
+        if name.startswith(encoder) or not new_head:
+            raise UserError(
+                f"the weights of {source} do not fit its config.json: {name} is {tuple(saved)}, by the config it is "
+                f"{tuple(wanted)} ({model.config.num_labels} labels): correct config.json, or download the model again"
+            )
+    missing = sorted({*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])})
+    lost = [name for name in missing if name.startswith(encoder) and "pooler" not in name]
+    if lost:
+        raise UserError(
+            f"{source} has no weights for {len(lost)} parameters of its {model.config.model_type} encoder ({lost[0]}): "
+            "give the model that save_pretrained wrote"
+        )
+    unused = sorted(name for name in info["unexpected_keys"] if name.startswith(encoder) and "pooler" not in name)
+    if unused:
+        log.warning("%s has %d weights that its config.json has no use for (%s)", source, len(unused), unused[0])
     if missing:
         log.warning("%s has no weights for %s: they start fresh", source, ", ".join(missing))
-    model.fresh_parameters = missing
-    return model
+    if not all(torch.isfinite(parameter).all() for parameter in model.parameters()):
+        raise UserError(f"the weights of {source} hold NaN or infinite values: save or download the model again")
+    return missing
 
 
 def load_with_new_head(source: str | Path, manifest: Manifest) -> PreTrainedModel:
@@ -81,21 +121,6 @@ def load_student(source: str | Path, manifest: Manifest) -> PreTrainedModel:
         check_head(config, manifest, "student")
     set_labels(config, manifest)
     return load_classifier(source, config=config)
-
-
-def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
-    """Loads a tokenizer from a folder or a hub id.
-
-    Raises:
-        UserError: There is none, or it has no padding token, as those of decoders often have.
-    """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(str(source))
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"cannot load a tokenizer from {source}: {_first_line(error)}") from error
-    if tokenizer.pad_token_id is None:
-        raise UserError(f"the tokenizer of {source} has no padding token: set its pad_token and save it again")
-    return tokenizer
 
 
 def save_classifier(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
@@ -125,13 +150,37 @@ def new_classifier(config: dict[str, Any], manifest: Manifest, tokenizer: PreTra
     family = values.pop("model_type")
     if family not in CONFIG_MAPPING:
         raise UserError(f"cannot build a model of the unknown model_type '{family}': choose one of {_FAMILIES}")
+    _require_known_keys(family, values)
     try:
         built = AutoConfig.for_model(family, **values)
-        _require_classifier(built)
-        set_labels(built, manifest)
-        return AutoModelForSequenceClassification.from_config(built)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"cannot build a model from its config: {_first_line(error)}") from error
+    except Exception as error:  # What the values of somebody's config make a library raise.
+        raise UserError(f"cannot build a model from its config: {first_line(error)}") from error
+    _require_classifier(built)
+    set_labels(built, manifest)
+    try:
+        layers = getattr(built, _layer_count_name(built), 1)
+        model = AutoModelForSequenceClassification.from_config(built)
+    except Exception as error:
+        raise UserError(f"cannot build a model from its config: {first_line(error)}") from error
+    if layers < 1:
+        raise UserError(f"cannot build a model of {layers} layers: {_layer_count_name(built)} must be 1 or more")
+    return model
+
+
+def _require_known_keys(family: str, values: dict[str, Any]) -> None:
+    """A misspelt key would leave its default in place, without a word.
+
+    Raises:
+        UserError: A key is much like one of the family's. Others may be those of an older library.
+    """
+    known = {*CONFIG_MAPPING[family]().to_dict(), *CONFIG_MAPPING[family].attribute_map, "num_labels"}
+    for key in sorted(set(values) - known - _OLDER_KEYS):
+        if key.endswith("_token_id"):  # Those of a tokenizer, which some families have no use for.
+            continue
+        close = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
+        if close:
+            raise UserError(f"a {family} model's config has no key '{key}': did you mean '{close[0]}'?")
+        log.warning("a %s model's config has no key '%s' of its own", family, key)
 
 
 def keep_layers(teacher: PreTrainedModel, layers: list[int]) -> PreTrainedModel:
@@ -245,19 +294,6 @@ def model_fingerprint(folder: Path) -> str:
     return fingerprint_files([folder / _WEIGHTS, folder / "config.json"])
 
 
-def tokenizer_fingerprint(folder: Path) -> str:
-    """SHA-256 of a saved tokenizer's files."""
-    return fingerprint_files([file for file in folder.iterdir() if file.name.startswith(("tokenizer", "vocab"))])
-
-
-def _load_config(source: str | Path) -> PreTrainedConfig:
-    _check_folder(source)
-    try:
-        return AutoConfig.from_pretrained(str(source))
-    except (OSError, ValueError) as error:
-        raise UserError(f"cannot load the configuration of {source}: {_first_line(error)}") from error
-
-
 def _require_classifier(config: PreTrainedConfig) -> None:
     if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
         raise UserError(
@@ -265,27 +301,5 @@ def _require_classifier(config: PreTrainedConfig) -> None:
         )
 
 
-def _check_folder(source: str | Path) -> None:
-    folder = Path(source)
-    if not folder.is_dir():
-        if str(source).startswith(("/", ".", "~")) or str(source).count("/") > 1:
-            raise UserError(f"there is no model folder {source}")
-        return
-    if not (folder / "config.json").is_file():
-        raise UserError(f"{folder} has no config.json: give a folder that save_pretrained wrote")
-    try:
-        json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{folder}/config.json is not JSON: {error}") from error
-    if not any(folder.glob("*.safetensors")):
-        pickled = sorted(file.name for pattern in ("*.bin", "*.pt", "*.pth", "*.pkl") for file in folder.glob(pattern))
-        found = f"only pickled weights ({pickled[0]}), which can run code when read" if pickled else "no weights"
-        raise UserError(f"{folder} holds {found}: save the model as safetensors (save_pretrained does)")
-
-
 def _layer_count_name(config: PreTrainedConfig) -> str:
     return config.attribute_map.get("num_hidden_layers", "num_hidden_layers")
-
-
-def _first_line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

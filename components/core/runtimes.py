@@ -125,9 +125,10 @@ def convert_fp32(model_folder: str | Path, destination: Path) -> None:
 
 def write_fp32_forms(model: "PreTrainedModel", destination: Path) -> None:
     """Does so with a model that is loaded."""
-    from compaware.components.core.int8.export import export_program, input_names, max_sequence_tokens
+    from compaware.components.core.int8.export import export_program
     from compaware.components.core.int8.onnx_form import save_onnx
     from compaware.components.core.int8.serve import save_openvino
+    from compaware.components.core.pairing import input_names, max_sequence_tokens
 
     program = export_program(model)
     save_openvino(program, destination / FP32_OPENVINO_FILE)
@@ -140,8 +141,8 @@ class TorchPredictor:
     def __init__(self, folder: Path, bf16: bool, threads: int, device: str):
         import torch
 
-        from compaware.components.core.int8.export import input_names
         from compaware.components.core.models import load_classifier
+        from compaware.components.core.pairing import input_names
 
         torch.set_num_threads(threads)
         model = load_classifier(folder).eval().to(device)
@@ -226,9 +227,10 @@ class OnnxPredictor:
 
 
 def _exported_onnx(folder: Path) -> bytes:
-    from compaware.components.core.int8.export import export_program, input_names, max_sequence_tokens
+    from compaware.components.core.int8.export import export_program
     from compaware.components.core.int8.onnx_form import save_onnx
     from compaware.components.core.models import load_classifier
+    from compaware.components.core.pairing import input_names, max_sequence_tokens
 
     model = load_classifier(folder)
     with tempfile.TemporaryDirectory() as temporary:

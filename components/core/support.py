@@ -4,11 +4,12 @@ import logging
 import tempfile
 from pathlib import Path
 
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from compaware.components.core.distributed import broadcast, is_main
 from compaware.components.core.errors import UserError
 from compaware.components.core.families import FAMILIES, REFUSED
+from compaware.components.core.pairing import require_padding_ignored
 from compaware.components.core.runtimes import write_fp32_forms
 
 log = logging.getLogger(__name__)
@@ -16,23 +17,27 @@ log = logging.getLogger(__name__)
 _FAILURES = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError)
 
 
-def require_supported(model: PreTrainedModel) -> None:
-    """Checks that OpenVINO and onnxruntime can serve a classifier.
+def require_supported(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
+    """Checks that OpenVINO and onnxruntime can serve a classifier, and that batches leave its answers as they are.
 
     Families that the project's tests go through are known to work; a model of another is converted once, which takes
     seconds for a small one.
 
     Args:
         model: The classifier; not changed. All ranks have it.
+        tokenizer: Its tokenizer, which says how batches are padded.
 
     Raises:
         UserError: It cannot be served; names the families that can.
     """
     family = model.config.model_type
-    if getattr(model.config, "pad_token_id", None) is None:
-        raise UserError(f"the {family} model has no pad_token_id, so it takes no batches: set it in its config.json")
-    if family in FAMILIES:
-        return
+    if family not in FAMILIES:
+        _require_convertible(model, family)
+    if tokenizer is not None:
+        require_padding_ignored(model, tokenizer)
+
+
+def _require_convertible(model: PreTrainedModel, family: str) -> None:
     reason = REFUSED.get(family)
     if reason is None and model.config.is_encoder_decoder:
         reason = "sequence-to-sequence"

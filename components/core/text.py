@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 _TOKENIZER_BATCH = 1000
 
@@ -17,24 +17,38 @@ def tokenize(table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length_tok
     Args:
         table: Columns `text` and optionally `text_pair`; others are ignored.
         tokenizer: The model's tokenizer.
-        max_length_tokens: Longer inputs are cut (the longer of a pair first).
+        max_length_tokens: Longer inputs are cut (the longer of a pair first), as are those that are longer than the
+            tokenizer's `model_max_length`.
 
     Returns:
         The tokenizer's columns (`input_ids`, `attention_mask`, for some `token_type_ids`), one list a row, and `cut`,
-        whether the row was longer.
+        whether the row was longer. A row without tokens, as an empty text is where the tokenizer adds none, gets one.
     """
+    length = min(max_length_tokens, tokenizer.model_max_length)
     columns: dict[str, list[Any]] = {}
     for batch in table.select([name for name in ("text", "text_pair") if name in table.column_names]).to_batches(
         max_chunksize=_TOKENIZER_BATCH
     ):
         texts = [column.to_pylist() for column in batch.columns]
-        encoded = tokenizer(*texts, truncation=True, max_length=max_length_tokens)
+        encoded = tokenizer(*texts, truncation=True, max_length=length)
+        _fill_empty_rows(encoded, tokenizer)
         # Only fast tokenizers tell what they have cut off.
         cut = [bool(row.overflowing) for row in encoded.encodings or ()]
-        cut = cut or [len(ids) == max_length_tokens for ids in encoded["input_ids"]]
+        cut = cut or [len(ids) == length for ids in encoded["input_ids"]]
         for name, values in [*encoded.items(), ("cut", cut)]:
             columns.setdefault(name, []).extend(values)
     return columns
+
+
+def _fill_empty_rows(encoded: BatchEncoding, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Gives rows without tokens one: that which begins or ends a text, or else stands for nothing."""
+    names = ("bos_token_id", "cls_token_id", "eos_token_id", "sep_token_id", "unk_token_id", "pad_token_id")
+    first = next((found for name in names if (found := getattr(tokenizer, name)) is not None), 0)
+    for row, ids in enumerate(encoded["input_ids"]):
+        if not ids:
+            for name, value in {"input_ids": first, "attention_mask": 1, "token_type_ids": 0}.items():
+                if name in encoded:
+                    encoded[name][row] = [value]
 
 
 def table_batches(

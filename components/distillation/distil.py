@@ -20,6 +20,7 @@ from compaware.components.core.models import (
     save_classifier,
 )
 from compaware.components.core.objectives import LogitObjective, Objective
+from compaware.components.core.pairing import fit_tokenizer
 from compaware.components.core.soft_labels import load_soft_labels
 from compaware.components.core.summary import Summary
 from compaware.components.core.support import require_supported
@@ -51,7 +52,8 @@ def run(config: DistillationConfig, workspace: Workspace) -> Summary:
     teacher_summary = Summary.load(config.teacher)
     set_seed(config.seed)
     student, tokenizer = build_student(config, dataset, workspace)
-    require_supported(student)
+    fit_tokenizer(tokenizer, student, config.max_length_tokens)
+    require_supported(student, tokenizer)
     if config.frozen_layers:
         freeze_layers(student, config.frozen_layers)
     objective = _objective(config, student, tokenizer)

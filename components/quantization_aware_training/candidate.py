@@ -13,10 +13,10 @@ from pydantic import BaseModel
 from compaware.components.core.artifacts import put_in_place, remove, size_bytes, write_text
 from compaware.components.core.dataset import ProblemType
 from compaware.components.core.evaluation import evaluate_folder
-from compaware.components.core.int8.export import max_sequence_tokens
 from compaware.components.core.int8.serve import save_forms
 from compaware.components.core.int8.statistics import mixed_precision
 from compaware.components.core.metrics import decisions
+from compaware.components.core.pairing import max_sequence_tokens
 from compaware.components.core.runtimes import ONNX_FILE, OPENVINO_FILE, RuntimeName
 from compaware.components.core.summary import Score
 from compaware.components.quantization_aware_training.inputs import Inputs

@@ -8,9 +8,9 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from compaware.components.core.dataset import GROUP_ROWS, PreparedDataset, load_dataset_folder
-from compaware.components.core.int8.export import input_names
 from compaware.components.core.int8.ptq import Batch, run_graph
 from compaware.components.core.models import check_head, load_classifier, load_tokenizer
+from compaware.components.core.pairing import fit_tokenizer, input_names
 from compaware.components.core.progress import Progress
 from compaware.components.core.soft_labels import SoftLabels, load_soft_labels
 from compaware.components.core.support import require_supported
@@ -51,11 +51,12 @@ class Inputs:
         """
         dataset = load_dataset_folder(config.dataset)
         soft_labels = load_soft_labels(config.soft_labels, dataset) if config.soft_labels else None
-        model = load_classifier(config.model)
-        require_supported(model)
+        model, tokenizer = load_classifier(config.model), load_tokenizer(config.model)
+        require_supported(model, tokenizer)
+        fit_tokenizer(tokenizer, model, config.max_length_tokens)
         check_head(model.config, dataset.manifest, "model")
         rows = _sample(dataset.manifest.splits["validation"], _SIMULATED_ROWS, config.seed)
-        return cls(config, dataset, model, load_tokenizer(config.model), soft_labels, rows)
+        return cls(config, dataset, model, tokenizer, soft_labels, rows)
 
     def calibration_batches(self) -> list[Batch]:
         """Batches of training rows, chosen by the seed, to take activation ranges from."""

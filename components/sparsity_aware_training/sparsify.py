@@ -21,6 +21,7 @@ from compaware.components.core.models import (
     save_classifier,
 )
 from compaware.components.core.objectives import LogitObjective
+from compaware.components.core.pairing import fit_tokenizer
 from compaware.components.core.soft_labels import load_soft_labels
 from compaware.components.core.sparsity.masks import (
     MaskLock,
@@ -61,7 +62,8 @@ def run(config: SparsityAwareTrainingConfig, workspace: Workspace) -> Summary:
     set_seed(config.seed)
     source = bring_student(config, dataset, workspace) if config.student else config.model
     model, tokenizer = load_classifier(source), load_tokenizer(source)
-    require_supported(model)
+    require_supported(model, tokenizer)
+    fit_tokenizer(tokenizer, model, config.max_length_tokens)
     check_head(model.config, dataset.manifest, "model")
     names = list(prunable_parameters(model, config.exclude))
     lock = choose_lock(model, config)
@@ -104,7 +106,9 @@ def bring_student(config: SparsityAwareTrainingConfig, dataset: PreparedDataset,
     if is_main() and not folder.exists():
         source = local_source(str(config.student), workspace.work / "downloads")
         staged = workspace.work / ".student"
-        save_classifier(load_student(source, dataset.manifest), load_tokenizer(source), staged)
+        student, tokenizer = load_student(source, dataset.manifest), load_tokenizer(source)
+        fit_tokenizer(tokenizer, student, config.max_length_tokens)
+        save_classifier(student, tokenizer, staged)
         put_in_place(staged, folder)
     barrier()
     return folder

@@ -27,6 +27,7 @@ from compaware.components.core.models import (
     save_classifier,
     tokenizer_fingerprint,
 )
+from compaware.components.core.pairing import fit_tokenizer
 from compaware.components.core.soft_labels import SoftLabelsKey, write_soft_labels
 from compaware.components.core.summary import Summary
 from compaware.components.core.support import require_supported
@@ -63,7 +64,8 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
         raise UserError("the validation split has one class alone: no teacher can be told from one that knows nothing")
     set_seed(config.seed)
     model, tokenizer, how = _load(config, dataset, workspace)
-    require_supported(model)
+    fit_tokenizer(tokenizer, model, config.max_length_tokens)
+    require_supported(model, tokenizer)
     answer_at_first_token(model)
     trained: Trained | None = None
     evaluation: Evaluation | None = None

@@ -16,7 +16,7 @@ from compaware.components.core import cpu
 from compaware.components.core.dataset import GROUP_ROWS, PreparedDataset
 from compaware.components.core.distributed import device, local_world_size, rank, world_size
 from compaware.components.core.errors import UserError
-from compaware.components.core.int8.export import input_names
+from compaware.components.core.pairing import input_names
 from compaware.components.core.progress import Progress
 from compaware.components.core.soft_labels import SoftLabelsKey
 from compaware.components.core.text import table_batches

@@ -13,12 +13,12 @@ from compaware.components.core.dataset import PreparedDataset
 from compaware.components.core.errors import UserError
 from compaware.components.core.families import FAMILIES, LIMITS, REFUSED, STAGES
 from compaware.components.core.int8.convert import convert_graph
-from compaware.components.core.int8.export import input_names, max_sequence_tokens
 from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier
 from compaware.components.core.int8.ptq import Batch, quantize_after_training, run_graph
 from compaware.components.core.int8.serve import save_forms
 from compaware.components.core.int8.statistics import mixed_precision
 from compaware.components.core.models import load_classifier, load_tokenizer, new_classifier
+from compaware.components.core.pairing import input_names, max_sequence_tokens
 from compaware.components.core.runtimes import RuntimeName, open_runtime
 from compaware.components.core.summary import Summary
 from compaware.components.core.support import conversion_failure, require_supported

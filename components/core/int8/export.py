@@ -1,16 +1,14 @@
 """The one graph that is calibrated, trained and served: a classifier exported with tensors in and logits out."""
 
 import copy
-import inspect
 
 import torch
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from compaware.components.core.first_token import answer_at_first_token
+from compaware.components.core.pairing import input_names, max_sequence_tokens
 
 _MAX_BATCH = 4096
-# Of models whose positions have no limit.
-_USUAL_POSITIONS = 512
 
 
 class LogitsOnly(torch.nn.Module):
@@ -36,25 +34,6 @@ class LogitsOnly(torch.nn.Module):
             # onnxruntime wants a row for each token that looks.
             attention_mask = attention_mask[:, None, None, :].bool().expand(-1, -1, input_ids.shape[1], -1)
         return self.model(input_ids=input_ids, attention_mask=attention_mask, **segments).logits
-
-
-def input_names(model: PreTrainedModel) -> list[str]:
-    """The inputs that the model's forward pass really makes use of.
-
-    DistilBERT takes no `token_type_ids`; RoBERTa takes them but knows one segment only.
-    """
-    accepted = inspect.signature(model.forward).parameters
-    has_segments = "token_type_ids" in accepted and getattr(model.config, "type_vocab_size", 2) > 1
-    return ["input_ids", "attention_mask"] + (["token_type_ids"] if has_segments else [])
-
-
-def max_sequence_tokens(config: PreTrainedConfig) -> int:
-    """Longest sequence, in tokens, that a model's position embeddings allow."""
-    positions = int(getattr(config, "max_position_embeddings", 0))
-    if positions <= 0:
-        return _USUAL_POSITIONS
-    # RoBERTa and its kin count positions from pad_token_id + 1.
-    return positions - 2 if "roberta" in config.model_type else positions
 
 
 def example_inputs(names: list[str]) -> dict[str, torch.Tensor]:

@@ -11,10 +11,10 @@ from compaware.components.benchmark.config import BenchmarkConfig
 from compaware.components.core.config import validate
 from compaware.components.core.dataset import PreparedDataset
 from compaware.components.core.int8.convert import convert_graph
-from compaware.components.core.int8.export import max_sequence_tokens
 from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier
 from compaware.components.core.int8.serve import save_forms
 from compaware.components.core.models import load_classifier, load_tokenizer, save_classifier
+from compaware.components.core.pairing import max_sequence_tokens
 from compaware.components.core.summary import Summary
 from compaware.components.core.text import Collator, tokenize
 from compaware.components.core.workspace import run_stage

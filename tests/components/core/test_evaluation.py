@@ -132,3 +132,9 @@ def test_batches_hold_every_row_once_padded_to_their_longest(lengths: list[int],
             assert batch["input_ids"][position][kept].tolist() == ids[index]
             assert (batch["input_ids"][position][~kept] == 3).all()
     assert sorted(seen) == list(range(len(lengths)))
+
+
+def test_a_folder_of_other_people_is_evaluated_at_its_own_limit(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", 24, 12)
+    folder = make_model(tmp_path / "model", data, max_position_embeddings=8)
+    assert evaluate_folder(folder, data.path, max_length_tokens=1024).logits.shape == (12, 2)

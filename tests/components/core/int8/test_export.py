@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from compaware.components.core.int8.export import export_classifier, graph_inputs, input_names
+from compaware.components.core.int8.export import export_classifier, graph_inputs
 from compaware.components.core.int8.ptq import run_graph
+from compaware.components.core.pairing import input_names
 from tests.components.core.int8.small_models import ARCHITECTURES, batch, build, logits_of
 
 
