@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from compaware.components.benchmark import charts
 from compaware.components.benchmark.phrases import batch_ratio, megabytes, points, runs_in, title
 from compaware.components.benchmark.results import Benchmark, Measured
 from compaware.components.benchmark.words import headline
+from compaware.components.core.rendering import render
 from compaware.components.core.summary import Summary
 
 # Facts of the candidates' summaries that are tables, with their titles.
@@ -155,15 +155,9 @@ def render_text(benchmark: Benchmark, parts: Parts) -> str:
 
 
 def _render(template: str, benchmark: Benchmark, parts: Parts, **more: Any) -> str:
-    environment = Environment(
-        loader=PackageLoader("compaware.components.benchmark"),
-        autoescape=".html" in template,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["cell"] = lambda text: " ".join(text.split()).replace("|", "\\|")
-    return environment.get_template(template).render(
+    return render(
+        template,
+        "benchmark",
         headline=parts.headline,
         words=benchmark.words,
         data=benchmark.data,

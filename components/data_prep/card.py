@@ -2,19 +2,17 @@
 
 import dataclasses
 import itertools
-import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from compaware.components.core.artifacts import write_text
 from compaware.components.core.dataset import Manifest
+from compaware.components.core.rendering import cut, render
 from compaware.components.data_prep.lengths import Lengths
 from compaware.components.data_prep.split import Split
 
-_TEMPLATES = Path(__file__).parent / "templates"
 _TARGET_BINS = 10
 # At most so many for each class, and so many in all.
 _EXAMPLES_PER_CLASS = 3
@@ -44,16 +42,8 @@ def describe(manifest: Manifest, splits: dict[str, Split], lengths: Lengths) -> 
 
 def write_card(facts: dict[str, Any], folder: Path) -> None:
     """Writes `card.html`, a page that needs nothing else, and `card.md` into `folder`."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=lambda name: name is not None and ".html" in name,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {"cell": _cell, "thousands": lambda number: f"{number:,}"}
     for name in ("card.html", "card.md"):
-        write_text(folder / name, environment.get_template(f"{name}.j2").render(facts))
+        write_text(folder / name, render(f"{name}.j2", "data_prep", **facts))
 
 
 def _groups(manifest: Manifest, splits: dict[str, Split]) -> tuple[dict[str, np.ndarray], list[str]]:
@@ -81,19 +71,14 @@ def _examples(train: Split, groups: np.ndarray, names: list[str]) -> list[dict[s
     found = (row for table in train.take(np.sort(rows)).tables() for row in table.drop_columns("label").to_pylist())
     texts = dict(zip(sorted(rows), found, strict=True))
     return [
-        {"name": _names_of(groups[row], names), "texts": [_short(text) for text in texts[row].values()]} for row in rows
+        {
+            "name": _names_of(groups[row], names),
+            "texts": [cut(text, _EXAMPLE_CHARACTERS) for text in texts[row].values()],
+        }
+        for row in rows
     ]
 
 
 def _names_of(group: np.ndarray, names: list[str]) -> str:
     """The name of a row's class or range, or those of its labels."""
     return ", ".join(names[index] for index in (np.flatnonzero(group) if group.ndim else [group]))
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _EXAMPLE_CHARACTERS else text[: _EXAMPLE_CHARACTERS - 1] + "…"
-
-
-def _cell(text: str) -> str:
-    """Text for a cell of a Markdown table: one line in which nothing is markup."""
-    return re.sub(r"([\\`*_\[\]<>|#~&$])", r"\\\1", " ".join(text.split()))

@@ -9,6 +9,7 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException, RetryError
 from urllib3.util import Retry
 
+from compaware.components.core.escaping import chat
 from compaware.components.launch.site import UI_VARIABLE, WEBHOOK_VARIABLE
 
 _TIMEOUT_S = 10.0
@@ -41,7 +42,7 @@ class Ending:
         """
         link = f"{ui.rstrip('/')}/#/runs/details/{self.run_id}" if ui else ""
         reason = " ".join(self.reason.split())[:_LONGEST_REASON]
-        ended = f"{self.run_name} {self.state.lower()}{f': {reason}' if reason else ''}"
+        ended = f"{chat(self.run_name)} {self.state.lower()}{f': {chat(reason)}' if reason else ''}"
         return {
             "text": f"{ended}\n{link or f'compaware report {self.run_id}'}",
             "run": self.run_name,

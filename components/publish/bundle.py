@@ -1,5 +1,6 @@
 """A version's folder: the model as it is, and beside it all that a person or a server needs to use it."""
 
+import math
 import os
 import shutil
 import subprocess
@@ -8,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import TypeAdapter
 
 from compaware.components import images
@@ -16,6 +16,7 @@ from compaware.components.benchmark.phrases import megabytes, runs_in, title
 from compaware.components.benchmark.results import FILE_NAME
 from compaware.components.core.artifacts import write_text
 from compaware.components.core.published import Entry
+from compaware.components.core.rendering import render
 from compaware.components.core.runtimes import ONNX_FILE, OPENVINO_FILE
 from compaware.components.publish.card import limits, metadata
 from compaware.components.publish.release import Release, model_files, parameters, storage_uri
@@ -95,16 +96,10 @@ def _git(*words: str) -> str | None:
 
 
 def _render(template: str, release: Release, entry: Entry, **more: Any) -> str:
-    environment = Environment(
-        loader=PackageLoader("compaware.components.publish"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["cell"] = lambda text: " ".join(str(text).split()).replace("|", "\\|")
     manifest = release.dataset.manifest
-    return environment.get_template(template).render(
+    return render(
+        template,
+        "publish",
         release=release,
         entry=entry,
         manifest=manifest,
@@ -115,7 +110,7 @@ def _render(template: str, release: Release, entry: Entry, **more: Any) -> str:
             release.config.publish_uri,
             f"{entry.version}/{_SERVED}" if release.role == "int8" else entry.version,
         ),
-        metadata=yaml.safe_dump(metadata(release, entry), sort_keys=False, allow_unicode=True, width=120),
+        metadata=yaml.safe_dump(metadata(release, entry), sort_keys=False, allow_unicode=True, width=math.inf),
         settings=[(stage.component, _words(parameters(stage))) for stage in release.stages],
         candidates=[
             (title(item.name), runs_in(item), item, item.batches[release.benchmark.batch_sizes[0]])

@@ -3,13 +3,13 @@
 from functools import partial
 from pathlib import Path
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from compaware.components.benchmark.charts import metric_by_version
 from compaware.components.benchmark.phrases import megabytes, sentence
 from compaware.components.core.artifacts import write_text
 from compaware.components.core.published import Entry
+from compaware.components.core.rendering import render
 
 # More would not be legible; history.json has all.
 _SHOWN = 30
@@ -31,17 +31,16 @@ def write_pages(folder: Path, words: str, history: list[Entry]) -> None:
         points = [(item.time, item.metric, item.published) for item in shown if item.metric_name == name]
         chart = Markup(metric_by_version(points, name))
     for name in ("history.html", "history.md"):
-        environment = Environment(
-            # The benchmark's report and this page have one style sheet.
-            loader=ChoiceLoader([PackageLoader(f"compaware.components.{room}") for room in ("publish", "benchmark")]),
-            autoescape=name.endswith(".html"),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        environment.filters["cell"] = lambda text: " ".join(str(text).split()).replace("|", "\\|")
-        page = environment.get_template(f"{name}.j2").render(
-            words=sentence(words), entries=shown[::-1], chart=chart, megabytes=megabytes, score=partial(_score, shown)
+        # The benchmark's report and this page have one style sheet.
+        page = render(
+            f"{name}.j2",
+            "publish",
+            "benchmark",
+            words=sentence(words),
+            entries=shown[::-1],
+            chart=chart,
+            megabytes=megabytes,
+            score=partial(_score, shown),
         )
         write_text(folder / name, page)
 

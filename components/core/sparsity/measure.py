@@ -7,6 +7,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
+from compaware.components.core.escaping import markdown
 from compaware.components.core.sparsity.patterns import Pattern
 
 _CHUNK_BYTES = 1 << 20
@@ -67,11 +68,11 @@ def compressed_bytes(file: Path) -> int:
 def layers_markdown(layers: Sequence[LayerSparsity], pattern: Pattern) -> str:
     """A Markdown table, one row a layer and the total at the end."""
     total_zeros, total_weights = sum(layer.zeros for layer in layers), sum(layer.weights for layer in layers)
-    lines = [f"| layer | shape | zeros | sparsity | {pattern} |", "|---|---|---:|---:|---|"]
+    lines = [f"| layer | shape | zeros | sparsity | {markdown(pattern)} |", "|---|---|---:|---:|---|"]
     for layer in layers:
         shape = " x ".join(str(length) for length in layer.shape)
         follows = "yes" if layer.follows_pattern else "no"
-        lines.append(f"| {layer.name} | {shape} | {layer.zeros:,} | {layer.sparsity:.2%} | {follows} |")
+        lines.append(f"| {markdown(layer.name)} | {shape} | {layer.zeros:,} | {layer.sparsity:.2%} | {follows} |")
     follows = "yes" if all(layer.follows_pattern for layer in layers) else "no"
     total = f"{total_zeros:,} of {total_weights:,} | {total_sparsity(layers):.2%}"
     lines.append(f"| all | | {total} | {follows} |")

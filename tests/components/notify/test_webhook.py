@@ -61,7 +61,7 @@ def test_the_webhook_gets_status_reason_and_link(receiver: Receiver, monkeypatch
     link = "https://kubeflow.example.com/pipeline/#/runs/details/a1b2"
     assert receiver.told == [
         {
-            "text": f"nightly failed: benchmark failed: the accuracy gate stopped it\n{link}",
+            "text": f"`nightly` failed: `benchmark failed: the accuracy gate stopped it`\n{link}",
             "run": "nightly",
             "run_id": "a1b2",
             "state": "FAILED",
@@ -73,7 +73,7 @@ def test_the_webhook_gets_status_reason_and_link(receiver: Receiver, monkeypatch
 
 def test_without_a_ui_the_text_says_how_to_get_the_report(receiver: Receiver):
     post(Ending("a1b2", "nightly", "SUCCEEDED", ""))
-    assert receiver.told[0]["text"] == "nightly succeeded\ncompaware report a1b2"
+    assert receiver.told[0]["text"] == "`nightly` succeeded\ncompaware report a1b2"
 
 
 def test_a_webhook_that_has_trouble_is_told_again(receiver: Receiver):
