@@ -56,15 +56,10 @@ def choose_columns(table: pa.Table, config: DataPrepConfig, task: Task | None) -
         labels = own if set(own) <= set(table.column_names) else [_DEFAULT_LABEL]
     else:
         labels = [config.label_column or (task.label_column if task else _DEFAULT_LABEL)]
-    missing = [name for name in [*labels, *config.text_columns] if name not in table.column_names]
-    if missing:
-        hint = "" if config.label_column or missing[0] not in labels else ": set label_column"
-        if _has_no_header(table):
-            given = ", ".join(f"name{number}" for number in range(1, min(table.num_columns, 6) + 1))
-            hint = f": its first row looks like data, so name the columns by read_options='{{column_names: [{given}]}}'"
-        raise UserError(
-            f"the training split has no column '{missing[0]}' (it has {list_names(table.column_names)}){hint}"
-        )
+    for name in [*labels, *config.text_columns]:
+        if name not in table.column_names:
+            hint = "" if config.label_column or name not in labels else ": set label_column"
+            raise _no_column(table, "training", name, hint)
     return Columns(config.text_columns or _usual_text_columns(table, labels, task), labels)
 
 
@@ -83,6 +78,13 @@ def _usual_text_columns(table: pa.Table, labels: list[str], task: Task | None) -
     return others
 
 
+def _no_column(table: pa.Table, split: str, name: str, hint: str) -> UserError:
+    if _has_no_header(table):
+        given = ", ".join(f"name{number}" for number in range(1, min(table.num_columns, 6) + 1))
+        hint = f": its first row looks like data, so name the columns by read_options='{{column_names: [{given}]}}'"
+    return UserError(f"the {split} split has no column '{name}' (it has {list_names(table.column_names)}){hint}")
+
+
 def _has_no_header(table: pa.Table) -> bool:
     """Whether the names of the columns of a delimited file, all texts, seem to be cells of its first row."""
     if not all(pa.types.is_string(kind) for kind in table.schema.types):
@@ -97,7 +99,7 @@ def take_columns(tables: dict[str, pa.Table], columns: Columns) -> tuple[dict[st
     """Renames the chosen columns to `text`, `text_pair` and `label`; their values stay as and where they are.
 
     Returns:
-        The tables, and notes about test splits that were left out for want of labels.
+        The tables, and notes about test splits that were left out for want of labels and names that look like data.
 
     Raises:
         UserError: A split lacks a column, a text is missing or is not text, or a label of its own column is not 0 or 1.
@@ -110,13 +112,17 @@ def take_columns(tables: dict[str, pa.Table], columns: Columns) -> tuple[dict[st
             if split == "test" and name in columns.labels:
                 notes.append(f"The test split has no column '{name}' and is left out.")
                 break
-            raise UserError(f"the {split} split has no column '{name}' (it has {list_names(table.column_names)})")
+            raise _no_column(table, split, name, "")
         else:
             texts = [_text(table, name, split) for name in columns.text]
             named = dict(zip(("text", "text_pair"), texts, strict=False))
             whole = len(columns.labels) == 1
             label = _plain(table.column(columns.label)) if whole else _join_labels(table, columns.labels, split)
             taken[split] = pa.table({**named, "label": label})
+            if _has_no_header(table):
+                notes.append(
+                    f"The names of the {split} split's columns look like data: {list_names(table.column_names)}."
+                )
     return taken, notes
 
 

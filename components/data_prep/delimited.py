@@ -41,7 +41,7 @@ _MEANINGS = {
     ("none", True): "Quotes are a part of the texts",
 }
 # Excel's first line that names the delimiter.
-_SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n")
+_SEPARATOR_LINE = re.compile(r"sep=([!#-&(-/:;<=>?@^_|~\t ])\r?\n")
 log = logging.getLogger(__name__)
 
 
@@ -89,7 +89,9 @@ def read_delimited(
 def _find_dialect(data: mmap.mmap, file: Path, options: ReadOptions, note: Note, usual: str) -> _Dialect:
     sample = data[:_SAMPLE_BYTES].decode("utf-8-sig", "replace")
     separator = _SEPARATOR_LINE.match(sample)
-    delimiter = options.delimiter or (separator[1] if separator else _guess_delimiter(sample, len(data), usual))
+    delimiter = options.delimiter or (
+        separator[1] if separator else _guess_delimiter(sample, usual, whole=len(data) <= _SAMPLE_BYTES)
+    )
     if delimiter != usual and not options.delimiter:
         note(
             f"The columns of {file.name} are separated by {_SHOWN.get(delimiter, delimiter)} (read_options.delimiter)."
@@ -102,15 +104,16 @@ def _find_dialect(data: mmap.mmap, file: Path, options: ReadOptions, note: Note,
         quoting = guessed = _guess_quoting(data, delimiter, file)
         if meaning := _MEANINGS.get((guessed, delimiter == "\t")):
             note(f"{meaning} in {file.name} (read_options.quoting).")
-    elif quoting != "none" and (place := read_quotes(data, delimiter, quoting).broken) is not None:
-        raise _stray_quote(data, place, file)
+    elif quoting == "backslash" or (quoting == "double" and not is_well_formed(data, delimiter)):
+        place = read_quotes(data, delimiter, quoting).broken
+        if place is not None:
+            raise _stray_quote(data, place, file)
     return _Dialect(delimiter, quoting, 1 if separator else 0)
 
 
-def _guess_delimiter(sample: str, size: int, usual: str) -> str:
+def _guess_delimiter(sample: str, usual: str, *, whole: bool) -> str:
     """The first delimiter, the usual one before others, by which the first rows have equally many cells."""
     candidates = [usual, *(sign for sign in _DELIMITERS if sign != usual)]
-    whole = len(sample.encode()) >= size - 3
     agreeing: dict[str, float] = {}
     for sign in candidates:
         for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
@@ -162,10 +165,12 @@ def _is_uneven(data: mmap.mmap, delimiter: str) -> bool:
 
 
 def _by_program(quotes: Quotes, data: mmap.mmap) -> bool:
-    """Whether cells are enclosed where they need it and nowhere else, or at least one in each row."""
-    rows = count_lines(data, len(data)) - quotes.lines_inside
+    """Whether cells are enclosed where they need it and nowhere else, or at least one in each row of data."""
+    rows = count_lines(data, len(data)) - quotes.lines_inside - 1
     return (
-        quotes.enclosed > 0 and not quotes.inside and (quotes.with_reason == quotes.enclosed or quotes.enclosed >= rows)
+        quotes.enclosed > 0
+        and not quotes.inside
+        and (quotes.with_reason == quotes.enclosed or quotes.enclosed >= max(rows, 2))
     )
 
 

@@ -238,6 +238,11 @@ def _no_training_split(folder: Path) -> UserError:
         return UserError(
             f"{folder} holds several data sets: give one of its folders {list_names(f.name for f in below)}"
         )
+    packed = [
+        entry.name for entry in entries if entry.name.lower().endswith((".zip", ".tar", ".tgz", ".tar.gz", ".7z"))
+    ]
+    if packed:
+        return UserError(f"{folder} has no training split: unpack {list_names(packed)}")
     return UserError(
         f"{folder} has no training split: name a file train.csv (or {', '.join(ENDINGS)}); it holds {held}"
     )

@@ -1,11 +1,16 @@
 """Cells that hold whole rows, since a quote that is text opened them and another one closed them."""
 
+import re
+from collections.abc import Callable
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 # A column is taken to have few values, as labels do, if it has at most so many in a batch, and each twice on average.
 _FEW_VALUES = 200
 _MIN_INNER_ROWS = 3
+_NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
+_Kind = Callable[[str], bool] | None
 
 
 def find_merged_row(batch: pa.RecordBatch, delimiter: str) -> str | None:
@@ -20,7 +25,7 @@ def find_merged_row(batch: pa.RecordBatch, delimiter: str) -> str | None:
     width = batch.num_columns
     if width < 2:
         return None
-    known: dict[int, set[str] | None] = {}
+    known: dict[int, _Kind] = {}
     for place, column in enumerate(batch.columns):
         rows = pc.indices_nonzero(pc.match_substring(column, "\n"))
         several = column.take(rows)
@@ -34,7 +39,7 @@ def find_merged_row(batch: pa.RecordBatch, delimiter: str) -> str | None:
     return None
 
 
-def _is_rows(cell: str, place: int, batch: pa.RecordBatch, delimiter: str, known: dict[int, set[str] | None]) -> bool:
+def _is_rows(cell: str, place: int, batch: pa.RecordBatch, delimiter: str, known: dict[int, _Kind]) -> bool:
     width = batch.num_columns
     first, *inner, last = (line.rstrip("\r").split(delimiter) for line in cell.split("\n"))
     if len(first) != width - place or len(last) != place + 1 or any(len(line) != width for line in inner):
@@ -42,16 +47,18 @@ def _is_rows(cell: str, place: int, batch: pa.RecordBatch, delimiter: str, known
     cells = [(place + index, value) for index, value in enumerate(first) if index]
     cells += [(index, value) for line in inner for index, value in enumerate(line) if index != place]
     cells += list(enumerate(last))[:-1]
-    judged = [(index, value) for index, value in cells if _values(batch, index, known) is not None]
-    if not judged:
-        return len(inner) >= _MIN_INNER_ROWS
-    return all(value in (known[index] or ()) for index, value in judged)
+    for index, _ in cells:
+        if index not in known:
+            known[index] = _kind(batch.column(index))
+    judged = [known[index](value) for index, value in cells if known[index] is not None]
+    return all(judged) if judged else len(inner) >= _MIN_INNER_ROWS
 
 
-def _values(batch: pa.RecordBatch, index: int, known: dict[int, set[str] | None]) -> set[str] | None:
-    """The values of a column of few; None for one of many."""
-    if index not in known:
-        values = pc.unique(batch.column(index))
-        few = len(values) <= min(_FEW_VALUES, batch.num_rows // 2)
-        known[index] = set(values.to_pylist()) if few else None
-    return known[index]
+def _kind(column: pa.Array) -> _Kind:
+    """Whether a cell could be one of a column's, if that has few values or numbers; None for a column of texts."""
+    values = pc.unique(column)
+    if len(values) <= min(_FEW_VALUES, len(column) // 2):
+        return set(values.to_pylist()).__contains__
+    if all(_NUMBER.fullmatch(value) for value in values[:_FEW_VALUES].to_pylist()):
+        return lambda value: _NUMBER.fullmatch(value) is not None
+    return None

@@ -83,6 +83,9 @@ def find_undecodable(file: Path, encoding: str) -> tuple[int, bytes] | None:
                 before = error.object[: error.start]
                 lines += codecs.decode(before, encoding, "ignore").count("\n")
                 return lines, error.object[max(0, error.start - 12) : error.start + 12]
+            except UnicodeError:
+                # UTF-16 without its mark.
+                return lines, chunk[:12]
     try:
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:

@@ -64,7 +64,7 @@ def read_quotes(data: mmap.mmap, delimiter: str, quoting: str) -> Quotes:
     found = Quotes()
     end = 0
     for begin, stop in _enclosed(data, delimiter, quoting):
-        _count_inside(found, data[end:begin])
+        _count_inside(found, data, end, begin)
         if stop is None:
             found.broken = begin
             return found
@@ -75,7 +75,7 @@ def read_quotes(data: mmap.mmap, delimiter: str, quoting: str) -> Quotes:
         if quoting == "backslash":
             found.escaped += content.count(b'\\"')
         end = stop
-    _count_inside(found, data[end:])
+    _count_inside(found, data, end, len(data))
     return found
 
 
@@ -104,10 +104,10 @@ def rewrite_backslashes(data: mmap.mmap, delimiter: str, target: BinaryIO, *, ou
     for begin, stop in _enclosed(data, delimiter, "backslash"):
         if stop is None:
             break
-        target.write(between(data[end:begin]))
+        target.writelines(map(between, _pieces(data, end, begin)))
         target.write(enclose(data[begin + 1 : stop - 1]))
         end = stop
-    target.write(between(data[end:]))
+    target.writelines(map(between, _pieces(data, end, len(data))))
 
 
 def count_lines(data: mmap.mmap, end: int) -> int:
@@ -137,6 +137,15 @@ def _next(opening: re.Pattern[bytes], data: mmap.mmap, start: int) -> int | None
     return match.end() - 1 if match else None
 
 
-def _count_inside(found: Quotes, between: bytes) -> None:
-    found.inside += between.count(b'"')
-    found.inside_escaped += between.count(b'\\"')
+def _count_inside(found: Quotes, data: mmap.mmap, begin: int, end: int) -> None:
+    for piece in _pieces(data, begin, end):
+        found.inside += piece.count(b'"')
+        found.inside_escaped += piece.count(b'\\"')
+
+
+def _pieces(data: mmap.mmap, begin: int, end: int) -> Iterator[bytes]:
+    """What is between two places, in pieces of whole lines that fit in memory."""
+    while begin < end:
+        stop = data.find(b"\n", begin + _WINDOW_BYTES, end) + 1 or end
+        yield data[begin:stop]
+        begin = stop

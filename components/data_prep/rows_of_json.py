@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -57,7 +58,7 @@ def _has_lines(plain: Path, *, single: bool) -> bool:
         return False
     try:
         json.loads(first)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):
         # A first line that is broken, if the file is too large to be anything but lines.
         return plain.stat().st_size > _MAX_DOCUMENT_BYTES
     return others or single
@@ -108,6 +109,8 @@ class _Parser:
             value = self._decoder.decode(line)
         except json.JSONDecodeError as error:
             raise UserError(f"{where} is not JSON: {error.msg} (column {error.colno})") from error
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{where} cannot be read: {shorten(str(error), 100)}") from error
         self._refuse_twice(where)
         if _SURROGATE.search(line):
             value = self._mend(value, f"line {number}")
@@ -124,6 +127,8 @@ class _Parser:
                 raise UserError(
                     f"{self._file} is not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
                 ) from error
+            except (ValueError, RecursionError) as error:
+                raise UserError(f"{self._file} cannot be read: {shorten(str(error), 100)}") from error
             values.append(value)
             end = _skip_blanks(text, end)
         if not values:
@@ -263,6 +268,7 @@ def _widen(known: pa.DataType | None, values: list[Any]) -> pa.DataType | None:
 def _column(values: list[Any], kind: pa.DataType | None) -> pa.Array:
     if kind is not None:
         return pa.array(values, kind)
-    # Values of several types: texts stay, the rest is written as JSON.
-    texts = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
+    # Values of several types: texts stay, the rest is written as JSON; what is not there in JSON is missing.
+    known = [None if isinstance(value, float) and not math.isfinite(value) else value for value in values]
+    texts = [value if value is None or isinstance(value, str) else json.dumps(value) for value in known]
     return pa.array(texts, pa.string())

@@ -7,8 +7,8 @@ _WORDS_OF_A_SENTENCE = 5
 
 
 def shorten(text: str, characters: int) -> str:
-    """The text on one line, cut to this many characters."""
-    line = " ".join(text[: characters * 4].split())
+    """The text on one line, cut to this many characters; what cannot be shown is replaced."""
+    line = "".join(sign if sign.isprintable() else "\ufffd" for sign in " ".join(text[: characters * 4].split()))
     return line if len(line) <= characters else line[: characters - 1] + "…"
 
 
@@ -26,10 +26,8 @@ def list_names(names: Iterable[str], characters: int = 120) -> str:
 
 
 def looks_like_data(names: Sequence[str]) -> bool:
-    """Whether names of columns look like cells of a row: a number, a sentence, or the same twice."""
+    """Whether names of columns look like cells of a row: a number, a sentence, or a long text."""
     counted = [name for name in names if name]
-    if len(set(counted)) < len(counted):
-        return True
     # pandas numbers columns that have no name.
     if [name for name in counted if name.isdigit()] == [str(index) for index in range(len(counted))]:
         return False

@@ -82,6 +82,7 @@ def test_files_are_found_and_those_that_are_not_used_are_named(
         (["train/good/a.txt", "train/bad/b.txt"], r"train has no file of rows .*: it holds bad, good"),
         (["en/train.csv", "de/train.csv"], r"holds several data sets: give one of its folders de, en"),
         (["a_train.csv", "b_train.csv"], r"has several training splits \(a_train, b_train\)"),
+        (["data.zip", "x.tar.gz"], r"has no training split: unpack data\.zip, x\.tar\.gz"),
         (["reviews.csv"], r"has no training split: name a file train\.csv .* it holds reviews\.csv"),
     ],
 )
