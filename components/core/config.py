@@ -3,14 +3,15 @@
 import difflib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from compaware.components.core.errors import UserError
+from compaware.components.core.places import ERROR_TYPE, Place
+from compaware.components.core.values import kind_at, read_json, read_word, read_yaml, typed
 
 CONFIG_VARIABLE = "COMPAWARE_CONFIG"
 
@@ -29,7 +30,7 @@ class ComponentConfig(BaseModel):
     work: Path | None = Field(
         default=None, description="Folder for checkpoints and half-written files; `OUTPUT.work` when not given."
     )
-    work_uri: str | None = Field(
+    work_uri: Place | None = Field(
         default=None,
         description="URI (file, s3, minio) that checkpoints are kept at as well, so that other nodes can go on from "
         "them.",
@@ -45,51 +46,51 @@ def load_config(config_class: type[ConfigType], file: Path | None, overrides: Se
     Raises:
         UserError: The file cannot be read, a key is unknown, or a value has the wrong type or is out of range.
     """
-    return validate(config_class, read_values(file, overrides))
+    return validate(config_class, read_values(config_class, file, overrides))
 
 
-def read_values(file: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
-    """Reads a configuration's values.
+def read_values(config_class: type[BaseModel], file: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
+    """Reads a configuration's values; a field for text gets what was written, `1.0`, `no` and `#1` included.
 
     Args:
+        config_class: Its fields' types say how scalars are read.
         file: A YAML or JSON file with one mapping; when None, the mapping is in the variable COMPAWARE_CONFIG, if that
             is set.
-        overrides: `key=value` words that replace the file's values; the value is read as YAML, a dot in the key
-            reaches into a nested mapping.
+        overrides: `key=value` words that replace the file's values; see `values.read_word`. A dot in the key reaches
+            into a nested mapping.
 
     Raises:
         UserError: The file or a word cannot be read.
     """
-    text = os.environ.get(CONFIG_VARIABLE, "")
-    values = read_mapping(file) if file else _parse(text, CONFIG_VARIABLE, json.loads)
+    if file:
+        values = _read_mapping(file)
+    else:
+        text = os.environ.get(CONFIG_VARIABLE, "")
+        values = _mapping(read_json(text, CONFIG_VARIABLE) if text.strip() else {}, CONFIG_VARIABLE)
     for word in overrides:
-        _override(values, word)
-    return values
+        _override(config_class, values, word)
+    return cast(dict[str, Any], typed(values, config_class))
 
 
-def read_mapping(file: Path) -> dict[str, Any]:
-    """Reads a YAML or JSON file that holds one mapping.
-
-    Raises:
-        UserError: The file is missing, is not YAML or JSON, or is not a mapping.
-    """
+def _read_mapping(file: Path) -> dict[str, Any]:
+    what = f"the config file {file}"
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read the config file {file}: {error}") from error
-    return _parse(text, f"the config file {file}", json.loads if file.suffix == ".json" else yaml.safe_load)
-
-
-def _parse(text: str, what: str, parse: Callable[[str], Any]) -> dict[str, Any]:
-    try:
-        values = parse(text) if text.strip() else None
-    except (yaml.YAMLError, json.JSONDecodeError) as error:
-        raise UserError(f"{what} does not parse: {' '.join(str(error).split())}") from error
-    if values is None:
+        raise UserError(f"cannot read {what}: {error}") from error
+    if not text.strip():
         return {}
-    if not isinstance(values, dict):
-        raise UserError(f"{what} must hold a mapping of keys to values, not a {type(values).__name__}")
-    return values
+    return _mapping(read_json(text, what) if file.suffix == ".json" else read_yaml(text, what), what)
+
+
+def _mapping(value: Any, what: str) -> dict[str, Any]:
+    if isinstance(value, str) and value in ("", "null", "~"):
+        return {}
+    if not isinstance(value, dict):
+        raise UserError(
+            f"{what} must hold a mapping of keys to values, not a {'list' if isinstance(value, list) else 'word'}"
+        )
+    return value
 
 
 def validate(config_class: type[ConfigType], values: dict[str, Any]) -> ConfigType:
@@ -105,39 +106,18 @@ def validate(config_class: type[ConfigType], values: dict[str, Any]) -> ConfigTy
         raise UserError("; ".join(lines)) from error
 
 
-def parse_word(word: str) -> tuple[str, Any]:
-    """Splits a `key=value` word; the value is read as YAML, so `[1, 2]`, `true` and `0.1` have their types.
-
-    Raises:
-        UserError: There is no `=`, no key, or the value is not YAML.
-    """
+def _override(config_class: type[BaseModel], values: dict[str, Any], word: str) -> None:
     key, separator, text = word.partition("=")
     if not separator or not key:
         raise UserError(f"expected key=value, got '{word}'")
-    try:
-        value = yaml.safe_load(text)
-        # YAML 1.1 reads 1e-4 as a word; people mean the number.
-        return key, float(value) if isinstance(value, str) and _is_number(value) else value
-    except yaml.YAMLError as error:
-        raise UserError(f"the value of '{key}' is not YAML: {' '.join(str(error).split())}") from error
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return any(character.isdigit() for character in text)
-
-
-def _override(values: dict[str, Any], word: str) -> None:
-    key, value = parse_word(word)
     *parents, last = key.split(".")
     for parent in parents:
+        if values.get(parent) in ("", "null", "~"):
+            del values[parent]
         values = values.setdefault(parent, {})
         if not isinstance(values, dict):
             raise UserError(f"'{key}' reaches into '{parent}', which is not a mapping")
-    values[last] = value
+    values[last] = read_word(text, kind_at(config_class, [*parents, last]), key)
 
 
 def _explain(config_class: type[BaseModel], details: Any) -> str:
@@ -150,9 +130,11 @@ def _explain(config_class: type[BaseModel], details: Any) -> str:
     if details["type"] == "missing":
         return f"'{key}' is missing: {_describe(config_class, key)}"
     message = details["msg"].removeprefix("Value error, ")
-    if not key:
-        return message
-    shown = json.dumps(details["input"], default=str)
+    if not key or details["type"] == ERROR_TYPE:
+        return f"'{key}': {message}" if key else message
+    if details["type"] == "string_type":
+        message += ", which may need quotes"
+    shown = json.dumps(details["input"], default=str, ensure_ascii=False)
     return f"'{key}' is {shown if len(shown) <= 80 else shown[:77] + '...'}: {message[0].lower()}{message[1:]}"
 
 

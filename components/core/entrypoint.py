@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
+from compaware.components.core.closed_pipes import closed_pipes_forgiven
 from compaware.components.core.config import CONFIG_VARIABLE, ComponentConfig, read_values, validate
 from compaware.components.core.errors import (
     ERROR_PREFIX,
@@ -52,12 +53,17 @@ def main(
         # OpenMP's threads spin for milliseconds while they wait: where others use the CPUs too, training was 5 to 25
         # times slower for it. Some ten microseconds cover the gaps between operators.
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+    with closed_pipes_forgiven():
+        _main(module, config_class, evaluates)
+
+
+def _main(module: str, config_class: type[ComponentConfig], evaluates: bool) -> None:
     component = module.split(".")[-2]
     arguments = _parser(component, config_class).parse_args()
     setup_logging()
     work: Path | None = None
     try:
-        staging = Staging.plan(config_class, read_values(arguments.config, arguments.overrides))
+        staging = Staging.plan(config_class, read_values(config_class, arguments.config, arguments.overrides))
         config = validate(config_class, staging.values)
         work = work_folder(config)
         summary = _run(module, config, staging, evaluates)

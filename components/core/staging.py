@@ -18,6 +18,7 @@ from compaware.components.core.summary import FILE_NAME, Summary
 from compaware.components.core.workspace import earlier_result, not_empty
 from compaware.components.storage import delete, exists, fetch, is_empty, is_uri, read_text, remember, upload
 from compaware.components.storage.manifest import short_hash
+from compaware.components.storage.uri import parse
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,18 @@ class Staging:
 
     @classmethod
     def plan(cls, config_class: type[ComponentConfig], values: dict[str, Any]) -> Self:
-        """Finds the URIs among a configuration's paths; nothing is read yet."""
+        """Finds the URIs among a configuration's paths; nothing is read yet.
+
+        Raises:
+            UserError: A URI is of an unknown kind or not whole.
+        """
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "compaware"
         uris = {key: str(values[key]) for key in _path_keys(config_class) if is_uri(str(values.get(key)))}
+        for key, uri in uris.items():
+            try:
+                parse(uri)
+            except UserError as error:
+                raise UserError(f"'{key}': {error}") from error
         local = {key: str(root / "runs" / short_hash(uri)) for key, uri in uris.items()}
         for key, uri in uris.items():
             remember(Path(local[key]), uri)

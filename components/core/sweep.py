@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from compaware.components.core.places import Place
 from compaware.components.core.summary import Score
 
 NAME = r"^[a-z][a-z0-9_]*$"
@@ -17,7 +18,7 @@ class StudentChoice(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str | None = Field(default=None, pattern=NAME, description="Short name; made of the rest when not given.")
-    student: str | None = Field(default=None, description="Student by hub id, folder or URI.")
+    student: Place | None = Field(default=None, description="Student by hub id, folder or URI.")
     student_layers: list[int] | None = Field(default=None, description="Or these encoder layers of the teacher.")
     student_config: dict[str, Any] | None = Field(default=None, description="Or a configuration with fresh weights.")
 

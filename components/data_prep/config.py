@@ -6,6 +6,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from compaware.components.core.config import ComponentConfig
+from compaware.components.core.places import Place
 
 # The task of own data: nothing is known about it but what the configuration says.
 CUSTOM = "custom"
@@ -64,7 +65,7 @@ class DataPrepConfig(ComponentConfig):
         description="A known task (sample, cola, emotion, mnli, mrpc, qnli, qqp, rte, sst2, stsb, wnli), or custom for "
         "own data; with `data`, the default means custom.",
     )
-    data: str | None = Field(
+    data: Place | None = Field(
         default=None,
         description="Own data: a file or folder (CSV, TSV, JSON, JSONL, Parquet, Arrow; gzip, bz2, xz, zstd), a URI "
         "(file, s3, minio), or a hub id. By default the task's own hub data set. A JSON list may have 512 MB.",
@@ -102,7 +103,7 @@ class DataPrepConfig(ComponentConfig):
     keep_duplicates: bool = Field(
         default=False, description="Keep training rows whose text is in validation, too; they are reported anyway."
     )
-    tokenizer: str | None = Field(
+    tokenizer: Place | None = Field(
         default=None, description="Tokenizer (hub id, folder or URI) for the card's lengths; words by default."
     )
     seed: int = Field(default=42, ge=0, lt=2**32, description="Seed of limits and of the validation split.")

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from compaware.components.core.config import ComponentConfig
 from compaware.components.core.options import BackendOptions, SoftLabelOptions, TrainingOptions
+from compaware.components.core.places import Place
 
 
 class DistillationConfig(ComponentConfig, TrainingOptions, BackendOptions, SoftLabelOptions):
@@ -15,7 +16,7 @@ class DistillationConfig(ComponentConfig, TrainingOptions, BackendOptions, SoftL
     dataset: Path = Field(description="Dataset folder that data_prep wrote.")
     teacher: Path = Field(description="Teacher folder that teacher_check wrote.")
     soft_labels: Path = Field(description="Soft labels that teacher_check wrote for this data.")
-    student: str | None = Field(default=None, description="Student by hub id, folder or URI (file, s3, minio).")
+    student: Place | None = Field(default=None, description="Student by hub id, folder or URI (file, s3, minio).")
     student_layers: list[int] | None = Field(
         default=None, description="In place of `student`: make it of these encoder layers of the teacher; 0 is first."
     )
@@ -23,7 +24,7 @@ class DistillationConfig(ComponentConfig, TrainingOptions, BackendOptions, SoftL
         default=None,
         description="In place of `student`: a transformers configuration (with model_type), fresh weights.",
     )
-    student_tokenizer: str | None = Field(
+    student_tokenizer: Place | None = Field(
         default=None, description="Tokenizer by hub id or folder; by default the student's own, else the teacher's."
     )
     frozen_layers: int = Field(

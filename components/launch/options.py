@@ -61,7 +61,9 @@ class JobOptions(BaseModel):
     image_pull_secrets: list[str] = Field(default_factory=list, description="Secrets that the image is pulled with.")
     service_account: str | None = Field(default=None, description="Of the training pods; they get no token.")
     run_as_user: int | None = Field(
-        default=1000, ge=1, description="Numeric user of the pods; null where the cluster chooses it (OpenShift)."
+        default=1000,
+        ge=1,
+        description="Numeric user and volume group of the pods; null where the cluster chooses them (OpenShift).",
     )
     node_selector: dict[str, str] = Field(default_factory=dict, description="Labels that nodes must have.")
     tolerations: list[dict[str, Any]] = Field(default_factory=list, description="Taints that the pods accept.")

@@ -13,8 +13,6 @@ WORK_FOLDER = "/work"
 APP_LABEL = {"app.kubernetes.io/part-of": "compaware"}
 # With a proxy in the pod, gloo's connections between nodes break and the pod does not end when training does.
 NO_ISTIO = {"sidecar.istio.io/inject": "false"}
-# The group that volumes are given to: emptyDirs and claims are writable for any numeric user of the image.
-_VOLUME_GROUP = 1000
 
 
 def command(job: Job) -> list[str]:
@@ -25,7 +23,8 @@ def command(job: Job) -> list[str]:
 def environment(job: Job) -> list[dict[str, Any]]:
     """Environment variables of the training container."""
     values = {
-        CONFIG_VARIABLE: json.dumps(job.config, sort_keys=True),
+        # Kubernetes reads $(NAME) and $$ in a value: doubled, a dollar is one.
+        CONFIG_VARIABLE: json.dumps(job.config, sort_keys=True).replace("$", "$$"),
         "OMP_NUM_THREADS": str(job.options.threads),
         # Without it, a node that comes back cannot join the rendezvous again.
         "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
@@ -89,14 +88,10 @@ def pod_security(job: Job) -> dict[str, Any]:
 
     The user is set here since the operator's init container, whose image has none of its own, would not start without.
     """
-    user = {} if job.options.run_as_user is None else {"runAsUser": job.options.run_as_user}
-    return {
-        "runAsNonRoot": True,
-        **user,
-        "fsGroup": _VOLUME_GROUP,
-        "fsGroupChangePolicy": "OnRootMismatch",
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
+    number = job.options.run_as_user
+    # Volumes are given to a group, so that claims are writable; where the cluster chooses the user, it does the group.
+    user = {"runAsUser": number, "fsGroup": number, "fsGroupChangePolicy": "OnRootMismatch"} if number else {}
+    return {"runAsNonRoot": True, **user, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
 def container_security() -> dict[str, Any]:

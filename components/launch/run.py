@@ -15,6 +15,8 @@ from compaware.components.launch.launcher import run_job
 from compaware.components.launch.options import JobOptions
 
 WORK_ROOT_VARIABLE = "COMPAWARE_WORK_ROOT"
+# Where null says something else than the default: that the cluster chooses the user.
+_MAY_BE_NULL = ("run_as_user",)
 
 
 def run_component(name: str, config: dict[str, Any], options: dict[str, Any] | None = None) -> Summary:
@@ -95,7 +97,7 @@ def _job_options(options: dict[str, Any] | None) -> JobOptions:
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: whole_numbers(value) for key, value in values.items() if value is not None}
+    return {key: whole_numbers(value) for key, value in values.items() if value is not None or key in _MAY_BE_NULL}
 
 
 def _place(value: Any, here: bool) -> Any:

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from compaware.components.core.config import ComponentConfig
-from compaware.components.storage.uri import parse
+from compaware.components.core.places import PlaceOrNowhere
 
 
 class PublishConfig(ComponentConfig):
     """Publishes a model below a prefix, unless it is worse than the one that is published there."""
 
-    publish_uri: str = Field(
+    publish_uri: PlaceOrNowhere = Field(
         default="", description="Path or URI (file, s3, minio) to publish below, of this model alone; empty: nowhere."
     )
     dataset: Path = Field(description="Dataset folder that data_prep wrote.")
@@ -33,10 +33,3 @@ class PublishConfig(ComponentConfig):
         description="Name of the version; by default the time in UTC and the beginning of the model's fingerprint.",
     )
     run_id: str = Field(default="", description="Id of the pipeline's run, for the provenance.")
-
-    @field_validator("publish_uri")
-    @classmethod
-    def _is_a_place(cls, uri: str) -> str:
-        if uri:
-            parse(uri)
-        return uri

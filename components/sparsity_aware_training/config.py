@@ -7,6 +7,7 @@ from pydantic import Field, field_validator, model_validator
 
 from compaware.components.core.config import ComponentConfig
 from compaware.components.core.options import SoftLabelOptions, TrainingOptions
+from compaware.components.core.places import Place
 from compaware.components.core.sparsity.patterns import CHOICES, parse_pattern, resolve_sparsity
 
 
@@ -15,7 +16,7 @@ class SparsityAwareTrainingConfig(ComponentConfig, TrainingOptions, SoftLabelOpt
 
     dataset: Path = Field(description="Dataset folder that data_prep wrote.")
     model: Path = Field(description="Folder of the classifier to train, sparse or dense.")
-    student: str | None = Field(
+    student: Place | None = Field(
         default=None,
         description="In place of `model`: a classifier or encoder by hub id, folder or URI, such as one that was "
         "pruned elsewhere.",

@@ -87,9 +87,26 @@ def parse(uri: str) -> Path | Location:
             )
         return Path(unquote(f"/{path}"))
     if scheme not in SCHEMES:
-        choices = ", ".join(f"{name}://" for name in SCHEMES)
-        raise UserError(f"cannot use a URI that begins with {_one_line(scheme)}://: choose a path or one of {choices}")
+        raise UserError(f"cannot use a URI that begins with {_one_line(scheme)[:40]}://: {_advice(scheme, rest)}")
     return _parse_object_uri(scheme, rest)
+
+
+def _advice(scheme: str, rest: str) -> str:
+    """What to write in the place of a URI that is not known here; the rest of it is not shown, it may hold a secret."""
+    host, _, path = rest.partition("/")
+    if scheme.lower() in SCHEMES:
+        return f"write {scheme.lower()}:// in small letters"
+    if scheme.lower() in ("s3a", "s3n"):
+        return "write s3://"
+    if scheme.lower() in ("gs", "gcs"):
+        return "write s3://BUCKET/KEY?endpoint=storage.googleapis.com, with HMAC keys, or copy it to S3 or MinIO"
+    if scheme.lower() == "hf" or host.lower() in ("huggingface.co", "www.huggingface.co"):
+        return "write the hub's id alone, OWNER/NAME"
+    if scheme.lower() in ("http", "https"):
+        if path.startswith("browser/"):
+            return "it is a page for people: write s3://BUCKET/KEY?endpoint=HOST:PORT of the store itself"
+        return "write s3://BUCKET/KEY?endpoint=HOST for an object in a bucket, or download it and give its path"
+    return f"choose a path or one of {', '.join(f'{name}://' for name in SCHEMES)}"
 
 
 def _parse_object_uri(scheme: str, rest: str) -> Location:
@@ -101,7 +118,7 @@ def _parse_object_uri(scheme: str, rest: str) -> Location:
         raise UserError(f"a {scheme} URI holds no credentials and no port: write {scheme}://BUCKET/KEY?endpoint=HOST")
     shown = _one_line(f"{scheme}://{path}")
     if not bucket or not key.strip("/"):
-        raise UserError(f"{shown} is not whole: write {scheme}://BUCKET/KEY")
+        raise UserError(f"{shown} is not whole: write {scheme}://BUCKET/KEY, with the folder or file in the bucket")
     if set(key.strip("/").split("/")) & {"", ".", ".."}:
         raise UserError(f"{shown} has an empty part, '.' or '..' in its key: write the key out")
     values = dict(parse_qsl(query["query"], keep_blank_values=True)) if query else {}

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from compaware.components.core.config import ComponentConfig
 from compaware.components.core.options import BackendOptions, TrainingOptions
+from compaware.components.core.places import Place
 
 
 class TeacherCheckConfig(ComponentConfig, TrainingOptions, BackendOptions):
@@ -14,12 +15,12 @@ class TeacherCheckConfig(ComponentConfig, TrainingOptions, BackendOptions):
 
     soft_labels_output: Path = Field(description="Folder that the teacher's logits for the training split are put in.")
     dataset: Path = Field(description="Dataset folder that data_prep wrote.")
-    teacher: str | None = Field(default=None, description="Teacher by hub id, folder or URI (file, s3, minio).")
+    teacher: Place | None = Field(default=None, description="Teacher by hub id, folder or URI (file, s3, minio).")
     teacher_config: dict[str, Any] | None = Field(
         default=None,
         description="In place of `teacher`: a transformers configuration (with model_type) to train from scratch.",
     )
-    tokenizer: str | None = Field(
+    tokenizer: Place | None = Field(
         default=None,
         description="Tokenizer by hub id or folder; by default the teacher's own, or for a teacher from scratch a "
         "WordPiece tokenizer trained on the training split.",

@@ -21,6 +21,7 @@ from compaware.components.core.errors import UserError
 from compaware.components.core.identity import content_of, sources_of
 from compaware.components.core.lock import FILE_NAME as LOCK
 from compaware.components.core.lock import lock_folder
+from compaware.components.core.values import write_yaml
 from compaware.components.launch.run import WORK_ROOT_VARIABLE
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.view import RunView, Stage, open_log
@@ -52,7 +53,7 @@ def prepare_output(output: Path, pipeline: str, arguments: dict[str, Any]) -> No
         for part in (_cache(output), _work(output)):
             shutil.rmtree(part, ignore_errors=True)
     state_file.write_text(json.dumps({"pipeline": pipeline, "inputs": inputs}, indent=2), encoding="utf-8")
-    (output / "config.yaml").write_text(yaml.safe_dump(arguments, sort_keys=False), encoding="utf-8")
+    (output / "config.yaml").write_text(write_yaml(arguments), encoding="utf-8")
 
 
 def run(pipeline: str, arguments: dict[str, Any], output: Path, runner: str = "process") -> list[Stage]:
@@ -73,6 +74,7 @@ def run(pipeline: str, arguments: dict[str, Any], output: Path, runner: str = "p
     # Heavy, and not needed before the configuration was found valid.
     from kfp import components, local
 
+    _let_nulls_pass()
     work = _work(output).resolve()
     os.environ[WORK_ROOT_VARIABLE] = str(work)
     os.environ["PYTHONUNBUFFERED"] = "1"
@@ -110,6 +112,19 @@ def run(pipeline: str, arguments: dict[str, Any], output: Path, runner: str = "p
         with contextlib.redirect_stdout(view):
             runnable(**arguments)
     return up_to_failure(output, view.stages, spec)
+
+
+def _let_nulls_pass() -> None:
+    """Lets kfp.local take a null in a mapping, as a server does: kfp 2.17 itself cannot (kubeflow/pipelines#14373)."""
+    from google.protobuf import struct_pb2
+    from kfp.compiler import pipeline_spec_builder
+
+    without_nulls = pipeline_spec_builder.to_protobuf_value
+
+    def to_value(value: Any) -> struct_pb2.Value:
+        return struct_pb2.Value(null_value=struct_pb2.NULL_VALUE) if value is None else without_nulls(value)
+
+    pipeline_spec_builder.to_protobuf_value = to_value
 
 
 def up_to_failure(output: Path, stages: list[Stage], spec: dict[str, Any]) -> list[Stage]:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from compaware.components.core.closed_pipes import SIGPIPE_EXIT_CODE, closed_pipes_forgiven
 from compaware.components.core.errors import UNAVAILABLE_EXIT_CODE, UnavailableError, UserError
 from compaware.components.core.faults import report
 from compaware.pipelines.client import catalog, cluster, validation
@@ -24,6 +25,14 @@ def main(words: Sequence[str] | None = None) -> None:
     Args:
         words: The arguments; those of this process when not given.
     """
+    with closed_pipes_forgiven(SIGPIPE_EXIT_CODE):
+        arguments = _arguments(words)
+    # A run goes on, since its work is done for the files that it leaves.
+    with closed_pipes_forgiven(None if arguments.command is _run else SIGPIPE_EXIT_CODE):
+        sys.exit(_exit_code(arguments))
+
+
+def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser = _parser()
     # argparse takes no positional words after options of a subcommand; those are left over here.
     arguments, rest = parser.parse_known_args(words)
@@ -31,19 +40,23 @@ def main(words: Sequence[str] | None = None) -> None:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     if rest:
         arguments.overrides += rest
+    return arguments
+
+
+def _exit_code(arguments: argparse.Namespace) -> int:
     try:
-        sys.exit(arguments.command(arguments))
+        return int(arguments.command(arguments))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(USER_ERROR)
+        return USER_ERROR
     except UnavailableError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(UNAVAILABLE_EXIT_CODE)
+        return UNAVAILABLE_EXIT_CODE
     except KeyboardInterrupt:
         print("interrupted: the same command goes on from here", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        return INTERRUPTED
     except Exception as error:
-        sys.exit(report(error))
+        return report(error)
 
 
 def _parser() -> argparse.ArgumentParser:

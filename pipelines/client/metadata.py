@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from compaware.components.core.config import read_mapping, validate
+from compaware.components.core.config import load_config
 from compaware.components.core.errors import UserError
 
 FILE_NAME = "metadata.yaml"
@@ -65,7 +65,7 @@ def load_metadata(folder: Path) -> Metadata:
     """
     file = folder / FILE_NAME
     try:
-        metadata = validate(Metadata, read_mapping(file))
+        metadata = load_config(Metadata, file, [])
     except UserError as error:
         raise UserError(f"{folder.name}/{FILE_NAME}: {error}") from error
     if metadata.name != folder.name:

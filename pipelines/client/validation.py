@@ -1,7 +1,7 @@
 """Checks a pipeline's configuration before anything runs, so that a mistake is answered in the first second.
 
 First the pipeline's own parameters (unknown keys, types), then each component's typed configuration with the values
-that it would get (ranges, choices, keys that go together), then local paths.
+that it would get (ranges, choices, keys that go together), then the places that it names.
 """
 
 import importlib
@@ -14,10 +14,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from compaware.components.core.config import load_config, validate
+from compaware.components.core.config import read_values, validate
 from compaware.components.core.errors import UserError
+from compaware.components.core.places import ERROR_TYPE
+from compaware.components.core.values import kind_of
 from compaware.components.launch.options import JobOptions
 from compaware.pipelines.client import catalog
+from compaware.pipelines.client.whereabouts import require_in_cluster, with_local_places
 
 _PYTHON_TYPES: dict[str, Any] = {
     "STRING": str,
@@ -27,6 +30,7 @@ _PYTHON_TYPES: dict[str, Any] = {
     "LIST": list[Any],
     "STRUCT": dict[str, Any],
 }
+_JOB_OPTIONS = "job_options"
 
 
 def load_arguments(
@@ -38,7 +42,7 @@ def load_arguments(
         spec: The compiled pipeline.
         file: YAML or JSON file of parameters, or None.
         words: `key=value` words that replace the file's values.
-        local: Whether the pipeline runs here, so that local paths must be there.
+        local: Whether the pipeline runs here, so that local paths must be there; else none may be given.
 
     Returns:
         The parameters that were given, by name.
@@ -46,43 +50,47 @@ def load_arguments(
     Raises:
         UserError: One line that names the key and says what to change.
     """
-    model = _pipeline_model(spec)
-    given = load_config(model, file, [_quoted(word, model) for word in words])
+    kinds = _kinds(spec)
+    # A parameter that is null is one that is not given.
+    written = _model({name: kind | None for name, kind in kinds.items()}, spec)
+    sent = _model({name: kind | None for name, kind in _kfp_kinds(spec).items()}, spec)
+    given = validate(sent, read_values(written, file, words))
     arguments = {name: value for name, value in given.model_dump(exclude_unset=True).items() if value is not None}
-    for name, value in arguments.items():
-        _refuse_nulls(name, value)
     for name, entry in spec["root"]["inputDefinitions"]["parameters"].items():
         if not entry.get("isOptional") and name not in arguments:
             raise UserError(f"'{name}' is missing: {entry.get('description', 'it has no default')}")
     for task in catalog.tasks(spec).values():
         _check_component(spec, task, arguments)
     job = {name: arguments[name] for name in JobOptions.model_fields if name in arguments}
-    validate(JobOptions, job | arguments.get("job_options", {}))
-    return _with_local_paths(spec, arguments) if local else arguments
+    options = validate(JobOptions, job | arguments.get(_JOB_OPTIONS, {}))
+    if local:
+        return with_local_places(kinds, arguments)
+    require_in_cluster(kinds, arguments, options)
+    return arguments
 
 
-def _pipeline_model(spec: dict[str, Any]) -> type[BaseModel]:
+def _kinds(spec: dict[str, Any]) -> dict[str, Any]:
+    """The type of each parameter as the component declares it that gets its value: KFP's own say too little."""
+    kinds = _kfp_kinds(spec) | {name: kind_of(field) for name, field in JobOptions.model_fields.items()}
+    kinds[_JOB_OPTIONS] = JobOptions
+    for task in catalog.tasks(spec).values():
+        config = config_class(catalog.component_of(task))
+        for theirs, name in catalog.fed_by(spec, task).items():
+            if config is not None and theirs in config.model_fields:
+                kinds[name] = kind_of(config.model_fields[theirs])
+    return {name: kind for name, kind in kinds.items() if name in catalog.parameters(spec)}
+
+
+def _kfp_kinds(spec: dict[str, Any]) -> dict[str, Any]:
+    return {parameter.name: _PYTHON_TYPES[parameter.kind] for parameter in catalog.parameters(spec).values()}
+
+
+def _model(kinds: dict[str, Any], spec: dict[str, Any]) -> type[BaseModel]:
+    parameters = catalog.parameters(spec)
     fields: dict[str, Any] = {
-        parameter.name: (_PYTHON_TYPES[parameter.kind] | None, Field(None, description=parameter.description))
-        for parameter in catalog.parameters(spec).values()
+        name: (kind, Field(None, description=parameters[name].description)) for name, kind in kinds.items()
     }
     return create_model("PipelineParameters", __config__=ConfigDict(extra="forbid", protected_namespaces=()), **fields)
-
-
-def _quoted(word: str, model: type[BaseModel]) -> str:
-    """Keeps YAML from reading a text parameter's `2:4` or `1` as a number."""
-    key, separator, text = word.partition("=")
-    field = model.model_fields.get(key)
-    is_text = field is not None and field.annotation == str | None
-    return f"{key}={json.dumps(text)}" if separator and is_text and text != "null" else word
-
-
-def _refuse_nulls(key: str, value: Any) -> None:
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for part, item in items:
-        if item is None:
-            raise UserError(f"'{key}.{part}' is null, which KFP cannot pass on: leave the key out")
-        _refuse_nulls(f"{key}.{part}", item)
 
 
 def _check_component(spec: dict[str, Any], task: dict[str, Any], arguments: dict[str, Any]) -> None:
@@ -121,17 +129,7 @@ def _explain(details: Any, ours: dict[str, str]) -> str:
         return message
     first, *rest = (str(part) for part in details["loc"])
     key = ".".join([ours.get(first, first), *rest])
-    return f"'{key}' is {json.dumps(details['input'], default=str)}: {message[0].lower()}{message[1:]}"
-
-
-def _with_local_paths(spec: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with `~` replaced, since not every component and no container knows the user's."""
-    paths = {
-        name: Path(value).expanduser()
-        for name, value in arguments.items()
-        if catalog.parameters(spec)[name].kind == "STRING" and value.startswith(("/", "./", "../", "~"))
-    }
-    for name, path in paths.items():
-        if name != catalog.WRITTEN and not path.exists():
-            raise UserError(f"'{name}' is {arguments[name]}: there is no such file or folder")
-    return arguments | {name: str(path) for name, path in paths.items() if arguments[name].startswith("~")}
+    if details["type"] == ERROR_TYPE:
+        return f"'{key}': {message}"
+    shown = json.dumps(details["input"], default=str, ensure_ascii=False)
+    return f"'{key}' is {shown}: {message[0].lower()}{message[1:]}"

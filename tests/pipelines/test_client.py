@@ -39,7 +39,6 @@ def ask(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
         ("student=bert", "give exactly one of student, student_layers and student_config"),
         ("fine_tune_teacher_if_needed=false", "set fine_tune_teacher_if_needed=true"),
         ("data=./nowhere", "'data' is ./nowhere: there is no such file or folder"),
-        ("teacher_config.hidden_size=null", "'teacher_config.hidden_size' is null"),
         ("benchmark_batch_sizes=[0]", "'benchmark_batch_sizes.0' is 0"),
     ],
 )

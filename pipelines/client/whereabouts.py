@@ -1,0 +1,120 @@
+"""The places among a pipeline's arguments: they must be here for a run here, and must not be for a run elsewhere."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
+
+from pydantic import BaseModel
+
+from compaware.components.core.errors import UserError
+from compaware.components.core.places import PLACE
+from compaware.components.core.values import kind_of
+from compaware.components.launch.options import JobOptions
+from compaware.components.storage.uri import is_uri, parse
+from compaware.pipelines.client import catalog
+
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_FILE_ENDING = re.compile(r"\.(csv|tsv|txt|jsonl?|ndjson|parquet|arrow|xlsx?|zip|tar|gz|bz2|xz|zst)$", re.IGNORECASE)
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|.*\\")
+
+
+def with_local_places(kinds: Mapping[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments with `~` replaced, since not every component and no container knows the user's.
+
+    Args:
+        kinds: The parameters' types.
+        arguments: The arguments that are given.
+
+    Raises:
+        UserError: A path to read is not there.
+    """
+
+    def bring(key: str, place: str) -> str:
+        is_path = place.startswith(("/", "./", "../", "~", "file://")) or place in (".", "..")
+        path = parse(place) if is_path else None
+        if isinstance(path, Path) and key != catalog.WRITTEN and not path.exists():
+            raise UserError(f"'{key}' is {place}: there is no such file or folder")
+        return str(path) if place.startswith("~") else place
+
+    return {name: _map_places(kinds[name], value, name, bring) for name, value in arguments.items()}
+
+
+def require_in_cluster(kinds: Mapping[str, Any], arguments: dict[str, Any], options: JobOptions) -> None:
+    """Refuses paths that a pod cannot see.
+
+    Args:
+        kinds: The parameters' types.
+        arguments: The arguments that are given.
+        options: Their volumes are seen by the pods that train.
+
+    Raises:
+        UserError: A place is a path of this machine, or one that only this pod would see.
+    """
+
+    def look_at(key: str, place: str) -> str:
+        path = _path_of_this_machine(place, key == catalog.WRITTEN)
+        mounted = [folder.rstrip("/") for folder in options.volumes.values()]
+        if path and not any(path == folder or path.startswith(f"{folder}/") for folder in mounted):
+            raise UserError(
+                f"'{key}' is {place}, a path of this machine, which pods cannot see: upload it and give its URI "
+                "(s3, minio)" + (", or rename it here if you mean the hub's" if _HUB_ID.fullmatch(place) else "")
+            )
+        return place
+
+    for name, value in arguments.items():
+        _map_places(kinds[name], value, name, look_at)
+        for key, text in _texts(value, name):
+            if re.search(r"\$[$(]", text):
+                raise UserError(f"'{key}' holds '$$' or '$(', which Kubernetes would change: leave it out")
+
+
+def _path_of_this_machine(place: str, is_written: bool) -> str:
+    """The path that a place is here; empty for URIs, ids of the hub, and paths that only an image may have."""
+    if not place:
+        return ""
+    if is_uri(place) and not place.startswith("file://"):
+        return ""
+    path = str(parse(place))
+    if is_written or place.startswith(("file://", "~", "./", "../")) or place in (".", "..") or _WINDOWS.match(place):
+        return path
+    is_hub_id = _HUB_ID.fullmatch(place) and not _FILE_ENDING.search(place)
+    if Path(path).exists() or (not place.startswith("/") and not is_hub_id):
+        return path
+    return ""
+
+
+def _map_places(kind: Any, value: Any, key: str, change: Callable[[str, str], str]) -> Any:
+    """A value with each place in it changed, wherever the type says that there is one."""
+    if isinstance(value, str):
+        return change(key, value) if _is_place(kind) else value
+    if isinstance(value, list):
+        return [_map_places(kind, item, f"{key}.{number}", change) for number, item in enumerate(value)]
+    model = _model_in(kind)
+    if isinstance(value, dict) and model:
+        fields = model.model_fields
+        return {
+            name: _map_places(kind_of(fields[name]), item, f"{key}.{name}", change) if name in fields else item
+            for name, item in value.items()
+        }
+    return value
+
+
+def _is_place(kind: Any) -> bool:
+    if get_origin(kind) is Annotated and PLACE in get_args(kind)[1:]:
+        return True
+    return any(_is_place(part) for part in get_args(kind))
+
+
+def _model_in(kind: Any) -> type[BaseModel] | None:
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind
+    return next(filter(None, map(_model_in, get_args(kind))), None)
+
+
+def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield key, value
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for part, item in items:
+        yield from _texts(item, f"{key}.{part}")

@@ -1,0 +1,203 @@
+"""What a user typed for a pipeline reaches the components, here and through Kubeflow; what cannot, is said at once."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from google.protobuf import json_format, struct_pb2
+from hypothesis import given, settings
+from kfp.compiler import pipeline_spec_builder
+
+from compaware.components.core.config import load_config
+from compaware.components.core.errors import UserError
+from compaware.components.data_prep.config import DataPrepConfig
+from compaware.components.launch.job import Job
+from compaware.components.launch.options import JobOptions
+from compaware.components.launch.pytorchjob import PYTORCHJOB
+from compaware.components.launch.run import _given, _job_options
+from compaware.pipelines.client import catalog, local
+from compaware.pipelines.client.main import main
+from compaware.pipelines.client.validation import load_arguments
+from tests.components.core.test_values import NAMES, TEXTS
+
+SPEC = catalog.spec("distillation")
+NEEDED = ["teacher=owner/teacher", "student_layers=[0]"]
+DATA = ["data=owner/data", *NEEDED]
+
+
+def through_kfp(arguments: dict[str, Any]) -> dict[str, Any]:
+    """What a component's function gets: KFP carries parameters as protobuf's JSON, whose numbers are floats."""
+    struct = json_format.ParseDict(json.loads(json.dumps(arguments)), struct_pb2.Struct())
+    return json.loads(json_format.MessageToJson(struct), parse_int=float)
+
+
+def in_a_pod(config: dict[str, Any]) -> str:
+    """The variable that holds a training's configuration, as Kubernetes expands it for the container."""
+    manifest = PYTORCHJOB.manifest(Job("j", "data_prep", config, JobOptions(launcher="pytorchjob")))
+    container = manifest["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]["containers"][0]
+    value = next(one["value"] for one in container["env"] if one["name"] == "COMPAWARE_CONFIG")
+    known = {"HOME": "/work"}
+    return re.sub(r"\$(\$|\((\w+)\))", lambda found: "$" if found[1] == "$" else known.get(found[2], found[0]), value)
+
+
+def at_the_component(arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> DataPrepConfig:
+    names = ("data", "hub_revision", "label_column", "label_names", "seed", "max_train_rows")
+    config = _given({name: value for name, value in arguments.items() if name in names})
+    with monkeypatch.context() as pod:
+        pod.setenv("COMPAWARE_CONFIG", in_a_pod({"output": "o", **config}))
+        return load_config(DataPrepConfig, None, [])
+
+
+@settings(deadline=None, max_examples=40)
+@given(text=TEXTS | NAMES)
+def test_a_text_typed_for_a_pipeline_is_found_at_the_component(
+    text: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = tmp_path_factory.getbasetemp() / "arguments.yaml"
+    values = {"hub_revision": text, "label_column": text, "label_names": [text, f"{text}2"]}
+    words = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()]
+    file.write_text(yaml.safe_dump(values), encoding="utf-8")
+    ways = [(file, DATA)] if text == "null" else [(None, [*DATA, *words]), (file, DATA)]
+    for config, given_words in ways:
+        arguments = load_arguments(SPEC, config, given_words)
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            found = at_the_component(through_kfp(arguments), monkeypatch)
+        assert found.model_dump(include=set(values)) == values
+
+
+def test_numbers_stay_numbers_and_names_stay_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["label_names=[0, 1.0]", "seed=1_000", "max_train_rows=5e3", "cpu_per_node=2", "sparsity_pattern=2:4"]
+    arguments = load_arguments(catalog.spec("sparsity_aware_training"), None, ["data=o/d", "teacher=o/t", *words])
+    assert (arguments["cpu_per_node"], arguments["sparsity_pattern"]) == ("2", "2:4")
+    found = at_the_component(through_kfp(arguments), monkeypatch)
+    assert (found.label_names, found.seed, found.max_train_rows) == (["0", "1.0"], 1000, 5000)
+
+
+def test_a_null_in_a_mapping_reaches_the_pod() -> None:
+    arguments = load_arguments(SPEC, None, [*DATA, "job_options={run_as_user: null}"], local=False)
+    assert arguments["job_options"] == {"run_as_user": None}
+    sent = through_kfp(arguments)["job_options"]
+    options = _job_options({"launcher": "pytorchjob", "num_nodes": None, **sent})
+    manifest = PYTORCHJOB.manifest(Job("j", "distillation", {}, options))
+    security = manifest["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]["securityContext"]
+    assert not {"runAsUser", "fsGroup", "fsGroupChangePolicy"} & set(security) and security["runAsNonRoot"]
+
+
+def test_a_null_in_a_mapping_passes_through_a_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline_spec_builder, "to_protobuf_value", pipeline_spec_builder.to_protobuf_value)
+    local._let_nulls_pass()
+    value = pipeline_spec_builder.to_protobuf_value({"a": None, "b": [None, 1]})
+    assert json_format.MessageToDict(value) == {"a": None, "b": [None, 1]}
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("data=./reviews.csv", "'data' is ./reviews.csv, a path of this machine"),
+        ("data=../reviews", "a path of this machine"),
+        ("data=~/reviews", "a path of this machine"),
+        ("data=~", "a path of this machine"),
+        ("data=.", "a path of this machine"),
+        ("data=reviews/2030/train", "a path of this machine"),
+        ("data=train.csv", "a path of this machine"),
+        ("data=mine", "rename it here if you mean the hub's"),
+        ("data=file:///reviews", "a path of this machine"),
+        ("data=C:\\reviews", "a path of this machine"),
+        ("teacher={here}", "a path of this machine"),
+        ("teacher_tokenizer=./t", "'teacher_tokenizer' is ./t, a path of this machine"),
+        ("publish_uri=/models", "'publish_uri' is /models, a path of this machine"),
+        ("label_column=$(HOME)", "which Kubernetes would change"),
+        ("label_names=[$$, $]", "'label_names.0' holds '$$'"),
+    ],
+)
+def test_a_path_of_this_machine_is_not_sent(
+    word: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as caught:
+        load_arguments(SPEC, None, [*DATA, word.format(here=tmp_path)], local=False)
+    assert says in str(caught.value) and len(str(caught.value)) < 300
+
+
+def test_a_path_in_a_sweeps_list_is_not_sent(tmp_path: Path) -> None:
+    words = ["data=o/d", "teacher=o/t", "students=[{student_layers: [0]}, {student: ./small}]"]
+    with pytest.raises(UserError, match=r"'students\.1\.student' is \./small, a path of this machine"):
+        load_arguments(catalog.spec("compression_sweep"), None, words, local=False)
+    with pytest.raises(UserError, match=r"'students\.1\.student' is \./small: there is no such"):
+        load_arguments(catalog.spec("compression_sweep"), None, words)
+
+
+@pytest.mark.parametrize(
+    "word", ["data=s3://b/reviews", "teacher=owner/model-1.0", "teacher=bert", "teacher=/baked/into/the/image"]
+)
+def test_what_pods_may_see_is_sent(word: str) -> None:
+    key, _, value = word.partition("=")
+    assert load_arguments(SPEC, None, [*DATA, word], local=False)[key] == value
+
+
+def test_a_path_on_a_volume_of_the_pods_is_sent(tmp_path: Path) -> None:
+    words = [*DATA, f"teacher={tmp_path}/teacher", f"job_options={{volumes: {{models: {tmp_path}}}}}"]
+    (tmp_path / "teacher").mkdir()
+    assert load_arguments(SPEC, None, words, local=False)["teacher"] == f"{tmp_path}/teacher"
+
+
+@pytest.mark.parametrize(
+    ("uri", "says"),
+    [
+        ("gs://bucket/reviews", "endpoint=storage.googleapis.com"),
+        ("S3://bucket/reviews", "write s3:// in small letters"),
+        ("s3a://bucket/reviews", "write s3://"),
+        ("s3://bucket", "is not whole: write s3://BUCKET/KEY"),
+        ("s3:/bucket/reviews", "two slashes"),
+        ("hdfs://host/reviews", "choose a path or one of file://, s3://, minio://"),
+        ("https://example.com/train.csv", "download it"),
+        ("http://localhost:9001/browser/bucket/reviews", "a page for people"),
+        ("hf://datasets/owner/name", "the hub's id alone"),
+        ("s3://key:hunter2@bucket/reviews", "holds no credentials"),
+        ("~nobody-of-that-name/reviews", "home folder of nobody"),
+    ],
+)
+def test_a_uri_of_an_unknown_kind_is_refused_alike_by_validate_and_component(
+    uri: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    messages = []
+    for local_run in (True, False):
+        with pytest.raises(UserError) as caught:
+            load_arguments(SPEC, None, [*NEEDED, f"data={uri}"], local=local_run)
+        messages.append(str(caught.value))
+    with pytest.raises(UserError) as caught:
+        load_config(DataPrepConfig, None, ["output=o", f"data={uri}"])
+    messages.append(str(caught.value))
+    assert len(set(messages)) == 1
+    assert messages[0].startswith("'data': ") and says in messages[0]
+    assert "hunter2" not in messages[0] and len(messages[0]) < 300
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["-m", "compaware.pipelines.client.main", "list", "distillation"], ["-m", "compaware.components.data_prep", "-h"]],
+)
+def test_a_closed_pipe_ends_quietly(words: list[str]) -> None:
+    process = subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    assert process.wait() in (0, 141)
+
+
+def test_the_arguments_of_a_run_are_left_as_a_file_that_gives_them_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["label_names=[no, 1e5, \U0001f600]", "label_column=#label", "training_arguments={a: null, b: 1.5.2}"]
+    arguments = load_arguments(SPEC, None, [*DATA, *words])
+    local.prepare_output(tmp_path / "run", "distillation", arguments)
+    assert load_arguments(SPEC, tmp_path / "run/config.yaml", []) == arguments
+    with pytest.raises(SystemExit) as ended:
+        main(["validate", "distillation", "--config", str(tmp_path / "run/config.yaml")])
+    assert ended.value.code == 0
