@@ -88,7 +88,7 @@ def compression_pipeline(*steps: Step) -> Callable[[Callable[[Arguments], None]]
         def pipeline(*values: Any) -> None:
             wire(dict(zip(parameters, values, strict=True)))
 
-        documented = [f"{name}: {text}" for name, text in descriptions.items()]
+        documented = [f"{name}: {' '.join(text.split())}" for name, text in descriptions.items()]
         arguments = textwrap.indent("\n".join(documented), "    ")
         pipeline.__name__ = wire.__name__
         pipeline.__doc__ = f"{inspect.getdoc(wire)}\n\nArgs:\n{arguments}\n"
