@@ -11,8 +11,10 @@ LOOKS_MISSING = frozenset(
     ["", "nan", "none", "null", "nil", "n/a", "na", "<na>", "#n/a", "nat", "-", "--", "?", "missing", "undefined"]
 )
 # Longer names are cut in a line, and of more names only the first are shown.
-_NAME_CHARACTERS = 40
-_NAMES = 4
+_NAME_CHARACTERS = 30
+_NAMES = 3
+# So many classes that are whole numbers are rather amounts.
+_MANY_NUMBERS = 20
 # What stands between labels in one text, the likeliest first, and what may stand around them.
 SEPARATORS = ("|", ";", ",")
 BRACKETS = re.compile(r"\s*[\[{(].*[\]})]\s*", re.DOTALL)
@@ -59,6 +61,7 @@ def note_names(names: list[str], train: np.ndarray) -> list[str]:
             if fold(name) in LOOKS_MISSING
         ),
         *_look_like_lists(names),
+        *_numbers(names),
     ]
 
 
@@ -69,9 +72,24 @@ def _alike(names: list[str]) -> list[str]:
     groups = [found for found in spellings.values() if len(found) > 1]
     more = f" The same is true of {len(groups) - _NAMES} more." if len(groups) > _NAMES else ""
     return [
-        f"The labels {shown(found)} differ only in blanks, capitals or Unicode form and are taken as {len(found)} "
-        f"classes: give them one spelling if they are one.{more if found is groups[:_NAMES][-1] else ''}"
+        f"The labels {_shown_apart(found)} differ only in spelling (blanks, capitals, Unicode form) and are taken as "
+        f"{len(found)} classes: give them one spelling if they are one.{more if found is groups[:_NAMES][-1] else ''}"
         for found in groups[:_NAMES]
+    ]
+
+
+def _shown_apart(names: list[str]) -> str:
+    """`shown`, with escapes where two names look the same."""
+    looks = {unicodedata.normalize("NFKC", short(name)) for name in names[:_NAMES]}
+    return shown(names if len(looks) == len(names[:_NAMES]) else [ascii(name)[1:-1] for name in names])
+
+
+def _numbers(names: list[str]) -> list[str]:
+    if len(names) < _MANY_NUMBERS or not all(re.fullmatch(r"-?\d+", name) for name in names):
+        return []
+    return [
+        f"The labels are {len(names)} different whole numbers, taken as classes: for amounts, set "
+        "problem_type=regression."
     ]
 
 

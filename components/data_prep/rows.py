@@ -129,7 +129,7 @@ def limit_rows(split: Split, rows: int | None, seed: int) -> Split:
     """Keeps at most `rows` rows in their order, each class in its proportion and, where it can be, with one row."""
     if rows is None or rows >= split.num_rows:
         return split
-    return split.take(_sample(_strata(split.labels), rows, seed))
+    return split.take(_sample(_strata(split.labels, rows), rows, seed))
 
 
 def check_classes(splits: dict[str, Split], label_names: list[str], remedy: str) -> None:
@@ -146,7 +146,7 @@ def check_classes(splits: dict[str, Split], label_names: list[str], remedy: str)
     train = splits["train"].labels
     if not label_names:
         if train.min() == train.max():
-            raise UserError(f"all training rows have the label {train[0]:g}: regression needs different ones, {remedy}")
+            raise UserError(f"all training rows have the label {train[0]:g}: regression needs different ones")
         return
     trained = _present(train)
     for name, split in splits.items():
@@ -156,7 +156,7 @@ def check_classes(splits: dict[str, Split], label_names: list[str], remedy: str)
             raise UserError(f"the {name} split has the class '{shown}', which the training split lacks: {remedy}")
     if len(trained) < 2:
         shown = short(label_names[trained[0]])
-        raise UserError(f"the training split has only the class '{shown}': add rows of another, or {remedy}")
+        raise UserError(f"the training split has only the class '{shown}': add rows of another, or set label_column")
 
 
 def find_absent(splits: dict[str, Split], label_names: list[str]) -> list[str]:
@@ -187,8 +187,11 @@ def _present(labels: np.ndarray) -> np.ndarray:
     return np.flatnonzero(labels.any(axis=0)) if labels.ndim == 2 else np.unique(labels)
 
 
-def _strata(labels: np.ndarray) -> np.ndarray:
-    """The class of each row, its rarest label (or that it has none), or the range of its target: (rows,) int64."""
+def _strata(labels: np.ndarray, drawn: int) -> np.ndarray:
+    """The class of each row, its rarest label (or that it has none), or the range of its target: (rows,) int64.
+
+    Targets have no more ranges than rows are drawn, so that each range can give one.
+    """
     if labels.ndim == 2:
         # By rarest label, a label of few rows is in each part in its proportion; frequent ones are there by themselves.
         rows = labels.sum(axis=0)
@@ -196,7 +199,7 @@ def _strata(labels: np.ndarray) -> np.ndarray:
         return np.where(labels.any(axis=1), rarest, labels.shape[1])
     if labels.dtype == np.int64:
         return labels
-    return target_ranges(labels, TARGET_RANGES)
+    return target_ranges(labels, min(TARGET_RANGES, drawn))
 
 
 def target_ranges(targets: np.ndarray, ranges: int) -> np.ndarray:

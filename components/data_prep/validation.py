@@ -63,8 +63,11 @@ def split_validation(split: Split, fraction: float, seed: int) -> tuple[dict[str
     """
     texts = _find_texts(split)
     classes = None if split.labels.dtype == np.float64 else _find_classes(texts.of_row, split.labels)
-    strata = _target_strata(texts, split.labels) if classes is None else _class_strata(classes, len(texts.sizes))
     wanted = max(1, round(split.num_rows * fraction))
+    if classes is None:
+        strata = _target_strata(texts, split.labels, wanted)
+    else:
+        strata = _class_strata(classes, len(texts.sizes))
     chosen = _draw(texts, strata, wanted, seed, every_stratum=classes is not None)
     if classes:
         _give_back(classes, chosen, texts.sizes)
@@ -119,10 +122,10 @@ def _class_strata(classes: _Classes, texts: int) -> np.ndarray:
     return strata
 
 
-def _target_strata(texts: _Texts, targets: np.ndarray) -> np.ndarray:
-    """The range of each text's mean target: (texts,); a range has two texts or more."""
+def _target_strata(texts: _Texts, targets: np.ndarray, drawn: int) -> np.ndarray:
+    """The range of each text's mean target: (texts,); a range has two texts or more, and can give one."""
     means = np.bincount(texts.of_row, targets) / texts.sizes
-    return target_ranges(means, max(1, min(TARGET_RANGES, len(means) // 2)))
+    return target_ranges(means, max(1, min(TARGET_RANGES, drawn, len(means) // 2)))
 
 
 def _draw(texts: _Texts, strata: np.ndarray, rows: int, seed: int, *, every_stratum: bool) -> np.ndarray:

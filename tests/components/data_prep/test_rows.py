@@ -62,8 +62,8 @@ def test_a_limit_draws_row_by_row_from_the_shuffle_until_each_class_has_its_shar
 
 def test_the_rows_that_a_seed_draws_never_change() -> None:
     assert limit_rows(_numbered([0, 1, 2] * 8), 6, 42).rows.tolist() == [0, 8, 11, 13, 16, 18]
-    made, _ = split_validation(_numbered([index / 7 for index in range(40)]), 0.2, 7)
-    assert made["validation"].rows.tolist() == [1, 5, 9, 13, 17, 22, 27, 29]
+    made, _ = split_validation(_numbered([index / 7 for index in range(40)]), 0.25, 7)
+    assert made["validation"].rows.tolist() == [1, 5, 9, 13, 17, 22, 27, 29, 34, 37]
 
 
 def test_a_limit_is_the_same_for_the_same_seed_only() -> None:
@@ -76,6 +76,9 @@ def test_a_limit_of_regression_rows_covers_the_range() -> None:
     targets = [index / 10 for index in range(1000)]
     kept = limit_rows(_numbered(targets), 20, 0).labels.tolist()
     assert Counter(int(target // 10) for target in kept) == dict.fromkeys(range(10), 2)
+    # Fewer rows than ranges are not the lowest ones.
+    kept = limit_rows(_numbered(targets), 4, 0).labels.tolist()
+    assert Counter(int(target // 25) for target in kept) == dict.fromkeys(range(4), 1)
 
 
 def test_duplicates_of_validation_are_dropped_and_others_reported() -> None:

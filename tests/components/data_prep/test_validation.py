@@ -124,6 +124,11 @@ def test_few_rows_of_regression_can_be_split(rows: int) -> None:
     assert 1 <= validation.num_rows <= 2 and train.num_rows
 
 
+def test_a_small_split_of_regression_covers_the_range() -> None:
+    _, validation = _made([f"text {row}" for row in range(40)], [row / 10 for row in range(40)], 0.1)
+    assert np.floor(validation.labels).tolist() == [0, 1, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("texts", "labels", "expected"),
     [
