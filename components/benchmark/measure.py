@@ -16,7 +16,7 @@ from compaware.components.benchmark.pool import Task, Worker
 from compaware.components.benchmark.report import load_summaries, render_html, render_markdown
 from compaware.components.benchmark.results import FILE_NAME, Batch, Benchmark, Measured, fastest
 from compaware.components.benchmark.statistics import plan_rounds, turns
-from compaware.components.benchmark.tasks import longest_input, prepare_tasks
+from compaware.components.benchmark.tasks import data_order, longest_input, prepare_tasks
 from compaware.components.core import cpu
 from compaware.components.core.artifacts import size_bytes, write_text
 from compaware.components.core.classification import classification_facts
@@ -129,7 +129,8 @@ def _score(worker: Worker, dataset: PreparedDataset, split: str, work: Path) -> 
     """The primary metric over the whole split, and F1 by label of multi-label data, from the worker's own logits."""
     file = _logits_file(work, worker.task.id)
     worker.ask(score=str(file), batch_size=_SCORING_BATCH)
-    logits = np.load(file)
+    logits = np.load(file)[:, data_order(worker.task.candidate, dataset)]
+    np.save(file, logits)
     manifest, labels = dataset.manifest, dataset.labels(split)
     found = compute_metrics(manifest.metric, logits, labels)[manifest.metric]
     log.info("%s: %s %.4f", worker.task.id, manifest.metric, found)

@@ -12,6 +12,7 @@ from compaware.components.benchmark.pool import Task
 from compaware.components.core import ipex, runtimes
 from compaware.components.core.dataset import PreparedDataset
 from compaware.components.core.errors import UserError
+from compaware.components.core.labels import find_order
 from compaware.components.core.models import load_tokenizer
 from compaware.components.core.pairing import max_sequence_tokens
 from compaware.components.core.runtimes import Precision, RuntimeName
@@ -47,6 +48,7 @@ def prepare_tasks(config: BenchmarkConfig, dataset: PreparedDataset, max_length_
                 f"candidate '{candidate.name}' has {outputs} outputs, the data wants {dataset.manifest.num_labels}: "
                 "measure models that were made for this data"
             )
+        data_order(candidate, dataset)
     tasks = []
     for candidate in config.candidates:
         pairs = _pairs(candidate)
@@ -67,6 +69,15 @@ def prepare_tasks(config: BenchmarkConfig, dataset: PreparedDataset, max_length_
             ranges = calibration if (runtime, precision) == ("ipex", "int8") else None
             tasks.append(Task(candidate, runtime, precision, serving, files, folder / "inputs.npz", ranges))
     return tasks
+
+
+def data_order(candidate: Candidate, dataset: PreparedDataset) -> list[int]:
+    """The candidate's outputs in the order of the data's labels, by their names.
+
+    Raises:
+        UserError: The names do not tell.
+    """
+    return find_order(_model_config(candidate), dataset.manifest, role=f"candidate {candidate.name}")[0]
 
 
 def _pairs(candidate: Candidate) -> list[tuple[RuntimeName, Precision]]:

@@ -20,8 +20,17 @@ from transformers import (
 
 from compaware.components.core.artifacts import fingerprint_files
 from compaware.components.core.dataset import Manifest
+from compaware.components.core.distributed import is_main
 from compaware.components.core.errors import UserError, first_line
 from compaware.components.core.families import FAMILIES, why_not
+from compaware.components.core.labels import (
+    align_labels,
+    check_head,
+    classification_head,
+    find_order,
+    renew_head,
+    set_labels,
+)
 from compaware.components.core.model_config import load_config as _load_config
 from compaware.components.core.tokenizer import load_tokenizer as load_tokenizer
 from compaware.components.core.tokenizer import tokenizer_fingerprint as tokenizer_fingerprint
@@ -107,11 +116,16 @@ def load_with_new_head(source: str | Path, manifest: Manifest) -> PreTrainedMode
     """
     config = _load_config(source)
     set_labels(config, manifest)
-    return load_classifier(source, config=config, ignore_mismatched_sizes=True)
+    model = load_classifier(source, config=config, ignore_mismatched_sizes=True)
+    # A head of the same width was loaded, whatever its labels are.
+    renew_head(model)
+    return model
 
 
 def load_student(source: str | Path, manifest: Manifest) -> PreTrainedModel:
     """Loads a student: a classifier with as many labels as the data, or an encoder, which gets a new head.
+
+    A classifier's labels are put in the data's order; one whose labels are not the data's gets a new head, too.
 
     Raises:
         UserError: It is a classifier with another number of labels, or as `load_classifier`.
@@ -119,8 +133,42 @@ def load_student(source: str | Path, manifest: Manifest) -> PreTrainedModel:
     config = _load_config(source)
     if any("SequenceClassification" in name for name in config.architectures or []):
         check_head(config, manifest, "student")
-    set_labels(config, manifest)
-    return load_classifier(source, config=config)
+    if config.num_labels != manifest.num_labels:
+        set_labels(config, manifest)
+    model = load_classifier(source, config=config)
+    if f"{classification_head(model)[0]}.weight" not in model.fresh_parameters:
+        try:
+            align_labels(model, manifest, role="student")
+        except UserError as error:
+            log.warning("%s; it gets a new head", error)
+            renew_head(model)
+    set_labels(model.config, manifest)
+    return model
+
+
+def load_in_order(source: Path, manifest: Manifest, work: Path) -> tuple[PreTrainedModel, Path]:
+    """Loads a classifier and puts its labels in the data's order.
+
+    Args:
+        source: Its folder.
+        manifest: Names the data's labels.
+        work: Where rank 0 puts a copy if the order is another.
+
+    Returns:
+        The classifier, and the folder that holds it as it is now, for rank 0.
+
+    Raises:
+        UserError: Its labels are not the data's, or as `load_classifier`.
+    """
+    model = load_classifier(source)
+    order, _ = find_order(model.config, manifest, role="model")
+    align_labels(model, manifest, role="model")
+    if order == sorted(order):
+        return model, source
+    folder = work / "in_order"
+    if is_main():
+        save_classifier(model, load_tokenizer(source), folder)
+    return model, folder
 
 
 def save_classifier(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
@@ -262,31 +310,6 @@ def encoder_layers(model: PreTrainedModel) -> tuple[str, int]:
     family = model.config.model_type
     reason = why_not(family, "kept_layers") or "they are not in one list"
     raise UserError(f"the layers of a {family} model cannot be told apart ({reason}): use no option that names layers")
-
-
-def set_labels(config: PreTrainedConfig, manifest: Manifest) -> None:
-    """Writes the data's label names (or regression) into a model configuration."""
-    if manifest.problem_type == "regression":
-        config.num_labels = 1
-        config.problem_type = "regression"
-    else:
-        config.id2label = dict(enumerate(manifest.label_names))
-        config.label2id = {name: index for index, name in enumerate(manifest.label_names)}
-        multi_label = manifest.problem_type == "multi_label_classification"
-        config.problem_type = "multi_label_classification" if multi_label else "single_label_classification"
-
-
-def check_head(config: PreTrainedConfig, manifest: Manifest, role: str) -> None:
-    """Checks that the head in a model's configuration has the data's width.
-
-    Raises:
-        UserError: It has another number of labels.
-    """
-    if config.num_labels != manifest.num_labels:
-        wanted = f"{manifest.num_labels} classes ({', '.join(manifest.label_names)})" if manifest.label_names else "one"
-        raise UserError(
-            f"the {role} has {config.num_labels} outputs, the data wants {wanted}: choose a {role} for this data"
-        )
 
 
 def model_fingerprint(folder: Path) -> str:

@@ -1,6 +1,7 @@
 """What every step of the component works with: the FP32 model, its data, and a sample of validation to simulate on."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from compaware.components.core.dataset import GROUP_ROWS, PreparedDataset, load_dataset_folder
 from compaware.components.core.int8.ptq import Batch, run_graph
-from compaware.components.core.models import check_head, load_classifier, load_tokenizer
+from compaware.components.core.models import load_in_order, load_tokenizer
 from compaware.components.core.pairing import fit_tokenizer, input_names
 from compaware.components.core.progress import Progress
 from compaware.components.core.soft_labels import SoftLabels, load_soft_labels
@@ -29,7 +30,8 @@ class Inputs:
     Attributes:
         config: The options.
         dataset: The data.
-        model: The FP32 classifier.
+        model: The FP32 classifier, its labels in the data's order.
+        folder: The folder that holds it so; on rank 0.
         tokenizer: Its tokenizer.
         soft_labels: The teacher's logits for the training split, or None.
         simulated_rows: Numbers of the validation rows that simulated graphs answer.
@@ -38,25 +40,30 @@ class Inputs:
     config: QuantizationAwareTrainingConfig
     dataset: PreparedDataset
     model: PreTrainedModel
+    folder: Path
     tokenizer: PreTrainedTokenizerBase
     soft_labels: SoftLabels | None
     simulated_rows: np.ndarray
 
     @classmethod
-    def read(cls, config: QuantizationAwareTrainingConfig) -> "Inputs":
+    def read(cls, config: QuantizationAwareTrainingConfig, work: Path) -> "Inputs":
         """Reads what the configuration names.
+
+        Args:
+            config: The options.
+            work: Folder for a copy of a model whose labels are in another order than the data's.
 
         Raises:
             UserError: The model does not fit the data, or the soft labels belong to other data.
         """
         dataset = load_dataset_folder(config.dataset)
         soft_labels = load_soft_labels(config.soft_labels, dataset) if config.soft_labels else None
-        model, tokenizer = load_classifier(config.model), load_tokenizer(config.model)
+        model, folder = load_in_order(config.model, dataset.manifest, work)
+        tokenizer = load_tokenizer(config.model)
         require_supported(model, tokenizer)
         fit_tokenizer(tokenizer, model, config.max_length_tokens)
-        check_head(model.config, dataset.manifest, "model")
         rows = _sample(dataset.manifest.splits["validation"], _SIMULATED_ROWS, config.seed)
-        return cls(config, dataset, model, tokenizer, soft_labels, rows)
+        return cls(config, dataset, model, folder, tokenizer, soft_labels, rows)
 
     def calibration_batches(self) -> list[Batch]:
         """Batches of training rows, chosen by the seed, to take activation ranges from."""

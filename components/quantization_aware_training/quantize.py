@@ -50,13 +50,15 @@ def run(config: QuantizationAwareTrainingConfig, workspace: Workspace) -> Summar
         UserError: The model does not fit the data or its logits are no numbers, or the soft labels belong to other
             data.
     """
-    inputs = Inputs.read(config)
+    inputs = Inputs.read(config, workspace.work)
     runtime, reason = broadcast(int8_runtime())
     log.info("INT8 is judged in %s: %s", runtime, reason)
     torch.set_num_threads(cpu.threads(local_world_size()))
     metric = inputs.dataset.manifest.metric
     baseline = broadcast(
-        evaluate_folder(config.model, config.dataset, max_length_tokens=config.max_length_tokens) if is_main() else None
+        evaluate_folder(inputs.folder, config.dataset, max_length_tokens=config.max_length_tokens)
+        if is_main()
+        else None
     )
     assert baseline is not None
     if math.isnan(baseline.metrics[metric]):
@@ -155,7 +157,7 @@ def _summarise(
         **criterion.model_dump(), measured=served.metrics[criterion.metric_name], runtime=runtime, runtime_reason=reason
     )
     passed = judged.passed
-    baseline_bytes = size_bytes(inputs.config.model / _WEIGHTS)
+    baseline_bytes = size_bytes(inputs.folder / _WEIGHTS)
     results = tune_results(baseline, baseline_bytes, candidates, criterion, runtime)
     statistics = statistics_table(chosen.mixed_precision)
     tune_table = tune_result_table(results, criterion.metric_name)

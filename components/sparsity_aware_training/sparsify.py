@@ -14,8 +14,7 @@ from compaware.components.core.errors import UserError
 from compaware.components.core.evaluation import evaluate_folder
 from compaware.components.core.first_token import answer_at_first_token
 from compaware.components.core.models import (
-    check_head,
-    load_classifier,
+    load_in_order,
     load_student,
     load_tokenizer,
     save_classifier,
@@ -60,11 +59,11 @@ def run(config: SparsityAwareTrainingConfig, workspace: Workspace) -> Summary:
     dataset = load_dataset_folder(config.dataset)
     soft_labels = load_soft_labels(config.soft_labels, dataset) if config.soft_labels else None
     set_seed(config.seed)
-    source = bring_student(config, dataset, workspace) if config.student else config.model
-    model, tokenizer = load_classifier(source), load_tokenizer(source)
+    given = bring_student(config, dataset, workspace) if config.student else config.model
+    tokenizer = load_tokenizer(given)
+    model, source = load_in_order(given, dataset.manifest, workspace.work)
     require_supported(model, tokenizer)
     fit_tokenizer(tokenizer, model, config.max_length_tokens)
-    check_head(model.config, dataset.manifest, "model")
     names = list(prunable_parameters(model, config.exclude))
     lock = choose_lock(model, config)
     baseline = _evaluate(source, config)

@@ -17,6 +17,7 @@ from compaware.components.core.errors import UserError
 from compaware.components.core.evaluation import Evaluation, evaluate_folder
 from compaware.components.core.first_token import answer_at_first_token
 from compaware.components.core.ipex import choose_backend
+from compaware.components.core.labels import align_labels
 from compaware.components.core.metrics import chance_score, compute_metrics, majority_baseline
 from compaware.components.core.models import (
     load_classifier,
@@ -36,7 +37,6 @@ from compaware.components.core.wordpiece import train_tokenizer
 from compaware.components.core.workspace import Workspace
 from compaware.components.storage import local_source
 from compaware.components.teacher_check.config import TeacherCheckConfig
-from compaware.components.teacher_check.labels import align_labels
 from compaware.components.teacher_check.parts import SoftLabelParts, require_common_storage
 
 log = logging.getLogger(__name__)

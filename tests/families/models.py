@@ -109,10 +109,10 @@ MODELS: dict[str, tuple[Callable[[list[str]], PreTrainedTokenizerBase], dict[str
 }
 
 
-def classifier(family: str) -> PreTrainedModel:
+def classifier(family: str, num_labels: int = 3) -> PreTrainedModel:
     """A random classifier of a family, for 50 tokens and three classes, that never sees a tokenizer."""
     torch.manual_seed(0)
-    config = {**MODELS[family][1], "vocab_size": 50, "pad_token_id": 1, "num_labels": 3}
+    config = {**MODELS[family][1], "vocab_size": 50, "pad_token_id": 1, "num_labels": num_labels}
     return AutoModelForSequenceClassification.from_config(AutoConfig.for_model(family, **config)).eval()
 
 

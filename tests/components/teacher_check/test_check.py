@@ -17,7 +17,6 @@ from compaware.components.core.summary import Summary
 from compaware.components.core.workspace import Workspace, run_stage
 from compaware.components.teacher_check.check import run
 from compaware.components.teacher_check.config import TeacherCheckConfig
-from compaware.components.teacher_check.labels import align_labels
 from tests.tiny import SMALL_BERT, make_dataset, make_model
 
 QUICK = {"epochs": 5, "learning_rate": 3e-3, "max_length_tokens": 32}
@@ -86,40 +85,6 @@ def test_regression_is_checked_by_correlation(tmp_path: Path) -> None:
     pairs = make_dataset(tmp_path / "pairs", 512, 96, kind="similarity")
     summary = check(tmp_path, pairs, teacher_config=SMALL_BERT, fine_tune_if_needed=True, epochs=12, learning_rate=5e-3)
     assert summary.metrics["teacher_pearson"] > 0.5 and summary.facts["confusion_matrix"] is None
-
-
-def test_labels_in_another_order_are_permuted(tmp_path: Path) -> None:
-    ours = make_dataset(tmp_path / "ours", 8, 8)
-    theirs = make_dataset(tmp_path / "theirs", 8, 8, label_names=("POSITIVE", "NEGATIVE"))
-    model = load_classifier(make_model(tmp_path / "model", theirs)).eval()
-    ids = torch.tensor([[2, 5, 6, 7, 3]])
-    before = model(ids).logits.detach()
-    assert "permuted" in align_labels(model, ours.manifest, None)
-    # The same sums in another row of the product: equal up to the order of additions.
-    torch.testing.assert_close(model(ids).logits.detach(), before.flip(-1), rtol=1e-5, atol=1e-6)
-    assert model.config.id2label == {0: "negative", 1: "positive"}
-
-
-@pytest.mark.parametrize(
-    ("names", "order", "how"),
-    [
-        (("LABEL_0", "LABEL_1"), None, "the teacher has no label names"),
-        (("spam", "ham"), None, None),
-        (("spam", "ham"), ["ham", "spam"], "label_order"),
-        (("spam", "ham"), ["ham", "eggs"], None),
-    ],
-)
-def test_labels_that_do_not_match_by_name(
-    tmp_path: Path, names: tuple[str, str], order: list[str] | None, how: str | None
-) -> None:
-    ours = make_dataset(tmp_path / "ours", 8, 8)
-    theirs = make_dataset(tmp_path / "theirs", 8, 8, label_names=names)
-    model = load_classifier(make_model(tmp_path / "model", theirs))
-    if how is None:
-        with pytest.raises(UserError, match="label_order"):
-            align_labels(model, ours.manifest, order)
-    else:
-        assert how in align_labels(model, ours.manifest, order)
 
 
 def test_a_teacher_with_another_number_of_labels_stops_or_gets_a_new_head(
