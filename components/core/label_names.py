@@ -12,6 +12,7 @@ _NUMBER = re.compile(r"(?:(?<![^\W_])[+-])?\d+(?:\.\d+)?")
 # What labels without names are called: transformers writes LABEL_0.
 _NAMELESS = re.compile(r"(?:label|class)?(\d+)")
 _SHOWN_CHARACTERS = 60
+_SHOWN_ORDER = 10
 
 
 def match_names(names: Sequence[str], wanted: Sequence[str]) -> list[int] | None:
@@ -97,7 +98,9 @@ def _order(names: list[str], wanted: list[str]) -> list[int] | None:
 
 
 def _said(how: str, order: list[int]) -> str:
-    return how if order == list(range(len(order))) else f"{how} and permuted {order}"
+    if order == sorted(order):
+        return how
+    return f"{how} and permuted {order}" if len(order) <= _SHOWN_ORDER else f"{how} and permuted"
 
 
 def _fold(name: str) -> str:

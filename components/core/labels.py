@@ -1,6 +1,7 @@
 """Puts the outputs of a classifier in the order of the data's labels, wherever a classifier comes in."""
 
 import logging
+from dataclasses import dataclass
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
@@ -12,9 +13,22 @@ from compaware.components.core.label_names import order_labels, show_names
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Alignment:
+    """How a classifier's outputs were put in the data's order.
+
+    Attributes:
+        how: For the report.
+        names: The classifier's own names of its labels, in the data's order; empty for regression.
+    """
+
+    how: str
+    names: list[str]
+
+
 def align_labels(
     model: PreTrainedModel, manifest: Manifest, label_order: list[str] | None = None, *, role: str = "teacher"
-) -> str:
+) -> Alignment:
     """Makes output i of a classifier mean label i of the data.
 
     Args:
@@ -24,12 +38,13 @@ def align_labels(
         role: What the model is called in errors: teacher, student or model.
 
     Returns:
-        How the labels were matched, for the report.
+        How the labels were matched.
 
     Raises:
         UserError: The head has another width, or the labels cannot be matched.
     """
     order, how = find_order(model.config, manifest, label_order, role=role)
+    names = [] if manifest.problem_type == "regression" else [str(model.config.id2label[index]) for index in order]
     permute_head(model, order)
     trained_for = model.config.problem_type
     set_labels(model.config, manifest)
@@ -41,7 +56,7 @@ def align_labels(
             model.config.problem_type,
         )
     log.info("labels of the %s: %s", role, how)
-    return how
+    return Alignment(how, names)
 
 
 def find_order(
@@ -105,6 +120,23 @@ def permute_head(model: PreTrainedModel, order: list[int]) -> None:
         head.weight.copy_(head.weight[order])
         if head.bias is not None:
             head.bias.copy_(head.bias[order])
+
+
+def rescale_head(model: PreTrainedModel, slope: float, intercept: float) -> None:
+    """Makes a regression model answer `slope` times what it did, plus `intercept`.
+
+    Raises:
+        UserError: Its head has no bias to add `intercept` to.
+    """
+    _, head = classification_head(model)
+    if head.bias is None:
+        raise UserError(
+            f"the head of the {model.config.model_type} model has no bias, so it cannot be put on the labels' scale: "
+            "scale the labels to the model's numbers, or fine-tune it on these"
+        )
+    with torch.no_grad():
+        head.weight.mul_(slope)
+        head.bias.mul_(slope).add_(intercept)
 
 
 def renew_head(model: PreTrainedModel) -> None:

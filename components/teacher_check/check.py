@@ -17,7 +17,7 @@ from compaware.components.core.errors import UserError
 from compaware.components.core.evaluation import Evaluation, evaluate_folder
 from compaware.components.core.first_token import answer_at_first_token
 from compaware.components.core.ipex import choose_backend
-from compaware.components.core.labels import align_labels
+from compaware.components.core.labels import Alignment, align_labels
 from compaware.components.core.metrics import chance_score, compute_metrics, majority_baseline
 from compaware.components.core.models import (
     load_classifier,
@@ -37,6 +37,7 @@ from compaware.components.core.wordpiece import train_tokenizer
 from compaware.components.core.workspace import Workspace
 from compaware.components.storage import local_source
 from compaware.components.teacher_check.config import TeacherCheckConfig
+from compaware.components.teacher_check.correction import correct_head
 from compaware.components.teacher_check.parts import SoftLabelParts, require_common_storage
 
 log = logging.getLogger(__name__)
@@ -63,19 +64,23 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
     if majority >= 1:
         raise UserError("the validation split has one class alone: no teacher can be told from one that knows nothing")
     set_seed(config.seed)
-    model, tokenizer, how = _load(config, dataset, workspace)
+    model, tokenizer, aligned = _load(config, dataset, workspace)
     fit_tokenizer(tokenizer, model, config.max_length_tokens)
     require_supported(model, tokenizer)
     answer_at_first_token(model)
     trained: Trained | None = None
     evaluation: Evaluation | None = None
-    if how is not None:
+    if aligned is not None:
         evaluation = _measure(model, tokenizer, workspace.output, config)
+        corrected = correct_head(model, evaluation, dataset, aligned, config)
+        if corrected is not None:
+            aligned = corrected
+            evaluation = _measure(model, tokenizer, workspace.output, config)
     shortfall = "the teacher has a new head"
     if evaluation is not None:
         shortfall = find_shortfall(metric, evaluation.logits, labels, majority, config.min_score)
     if evaluation is None or shortfall:
-        _require_permission(config, shortfall)
+        _require_permission(config, shortfall, aligned)
         trained = train(model, tokenizer, dataset, config, workspace, backend=backend)
         evaluation = _measure(model, tokenizer, workspace.output, config)
         shortfall = find_shortfall(metric, evaluation.logits, labels, majority, config.min_score)
@@ -89,7 +94,7 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
     metrics = {f"teacher_{name}": value for name, value in evaluation.metrics.items()}
     metrics |= {"majority_score": majority, "fine_tuned": float(trained is not None), "soft_labels_s": soft_labels_s}
     facts = {
-        "labels": how or "a new head",
+        "labels": aligned.how if aligned else "a new head",
         **classification_facts(dataset.manifest, evaluation.logits, labels),
         "parameters": model.num_parameters(),
         "training": trained.model_dump() if trained else None,
@@ -99,7 +104,7 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
 
 def _load(
     config: TeacherCheckConfig, dataset: PreparedDataset, workspace: Workspace
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, str | None]:
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Alignment | None]:
     """Loads or builds the teacher; the third value says how its labels were matched, None when its head is new."""
     if config.teacher_config is not None:
         if config.tokenizer:
@@ -170,9 +175,11 @@ def find_shortfall(
     return "" if score >= needed else f"the teacher reaches {metric} {score:.4f}, {needed:.4f} is needed ({why})"
 
 
-def _require_permission(config: TeacherCheckConfig, reason: str) -> None:
+def _require_permission(config: TeacherCheckConfig, reason: str, aligned: Alignment | None) -> None:
     if not config.fine_tune_if_needed:
-        raise UserError(f"{reason}: give a fine-tuned teacher, lower min_score, or set fine_tune_if_needed=true")
+        guessed = aligned is not None and aligned.how.startswith("by index")
+        hint = " label_order (its labels were taken by index)," if guessed else ""
+        raise UserError(f"{reason}: give a fine-tuned teacher,{hint} lower min_score, or set fine_tune_if_needed=true")
     log.info("%s: fine-tuning it", reason)
 
 

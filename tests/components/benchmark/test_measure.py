@@ -151,6 +151,20 @@ def test_a_model_for_other_labels_is_refused_in_one_line(dataset: PreparedDatase
         run_alone(dataset, "student", model, tmp_path)
 
 
+def test_answers_are_scored_by_the_names_of_the_labels_in_whatever_order(
+    dataset: PreparedDataset, models: dict[str, Path], tmp_path: Path
+) -> None:
+    renamed = shutil.copytree(models["int8"], tmp_path / "renamed")
+    config = json.loads((renamed / "config.json").read_text(encoding="utf-8"))
+    config["id2label"] = {"0": "POSITIVE", "1": "NEGATIVE"}
+    (renamed / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    summaries = [run_alone(dataset, "int8", folder, tmp_path / folder.name) for folder in (models["int8"], renamed)]
+    one, other = (summary.metrics["int8_accuracy"] for summary in summaries)
+    assert one != 0.5 and other == pytest.approx(1 - one)
+    matrices = [summary.facts["confusion_matrix"]["matrix"] for summary in summaries]
+    assert matrices[1] == [row[::-1] for row in matrices[0]]
+
+
 def test_a_folder_without_a_model_is_refused_in_one_line(dataset: PreparedDataset, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match=r"candidate 'student': .* is not a Model artifact"):

@@ -1,5 +1,6 @@
 """teacher_check: matches labels, judges, fine-tunes where allowed, and writes soft labels once."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,8 @@ from compaware.components.core.config import validate
 from compaware.components.core.dataset import PreparedDataset, load_dataset_folder, write_dataset_folder
 from compaware.components.core.errors import UserError
 from compaware.components.core.evaluation import evaluate_folder
-from compaware.components.core.models import load_classifier
+from compaware.components.core.labels import permute_head, rescale_head
+from compaware.components.core.models import load_classifier, load_tokenizer, save_classifier
 from compaware.components.core.soft_labels import load_soft_labels
 from compaware.components.core.summary import Summary
 from compaware.components.core.workspace import Workspace, run_stage
@@ -81,10 +83,48 @@ def test_min_score_is_a_bar(tmp_path: Path, fine_tuned: Path, data: PreparedData
         check(tmp_path, data, teacher=str(fine_tuned / "model"), min_score=1.5)
 
 
-def test_regression_is_checked_by_correlation(tmp_path: Path) -> None:
+def test_regression_is_checked_by_correlation_and_brought_to_the_labels_scale(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     pairs = make_dataset(tmp_path / "pairs", 512, 96, kind="similarity")
     summary = check(tmp_path, pairs, teacher_config=SMALL_BERT, fine_tune_if_needed=True, epochs=12, learning_rate=5e-3)
     assert summary.metrics["teacher_pearson"] > 0.5 and summary.facts["confusion_matrix"] is None
+    assert summary.facts["labels"] == "a new head"
+    soft = np.concatenate(list(load_soft_labels(tmp_path / "soft", pairs).groups()))
+
+    model = load_classifier(tmp_path / "model")
+    rescale_head(model, 0.2, -3.0)
+    save_classifier(model, load_tokenizer(tmp_path / "model"), tmp_path / "other")
+    scaled = check(tmp_path / "scaled", pairs, teacher=str(tmp_path / "other"))
+    assert "another scale than the labels" in caplog.text and "put on the labels' scale" in scaled.facts["labels"]
+    found = np.concatenate(list(load_soft_labels(tmp_path / "scaled/soft", pairs).groups()))
+    assert np.abs(found - soft).max() < 0.5 < np.abs(0.2 * soft - 3.0 - soft).min()
+
+    rescale_head(model, -1.0, 0.0)
+    save_classifier(model, load_tokenizer(tmp_path / "model"), tmp_path / "turned")
+    with pytest.raises(UserError, match="numbers fall where the labels rise"):
+        check(tmp_path / "refused", pairs, teacher=str(tmp_path / "turned"))
+    turned = check(tmp_path / "round", pairs, teacher=str(tmp_path / "turned"), fine_tune_if_needed=True)
+    assert turned.metrics["fine_tuned"] == 0
+    assert turned.metrics["teacher_pearson"] == pytest.approx(scaled.metrics["teacher_pearson"], abs=1e-4)
+
+
+@pytest.mark.parametrize("names", [["LABEL_0", "LABEL_1"], ["negative", "positive"]])
+def test_a_teacher_whose_answers_are_in_another_order_is_found_out(
+    tmp_path: Path, fine_tuned: Path, data: PreparedDataset, names: list[str]
+) -> None:
+    model = load_classifier(fine_tuned / "model")
+    permute_head(model, [1, 0])
+    model.config.id2label = dict(enumerate(names))
+    save_classifier(model, load_tokenizer(fine_tuned / "model"), tmp_path / "turned")
+    order = names[::-1]
+    with pytest.raises(UserError, match=re.escape(f'with label_order=["{order[0]}", "{order[1]}"]')):
+        check(tmp_path / "refused", data, teacher=str(tmp_path / "turned"))
+    for name, options in (("told", {"label_order": order}), ("allowed", {"fine_tune_if_needed": True})):
+        summary = check(tmp_path / name, data, teacher=str(tmp_path / "turned"), **options)
+        assert summary.metrics["teacher_accuracy"] > 0.9 and summary.metrics["fine_tuned"] == 0
+        logits = np.concatenate(list(load_soft_labels(tmp_path / name / "soft", data).groups()))
+        assert (logits.argmax(-1) == data.labels("train")).mean() > 0.9
 
 
 def test_a_teacher_with_another_number_of_labels_stops_or_gets_a_new_head(

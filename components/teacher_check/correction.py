@@ -1,0 +1,106 @@
+"""Corrects a teacher's head where its answers to validation show another scale or another order than the labels'."""
+
+import json
+import logging
+
+import numpy as np
+from transformers import PreTrainedModel
+
+from compaware.components.core.dataset import PreparedDataset
+from compaware.components.core.errors import UserError
+from compaware.components.core.evaluation import Evaluation
+from compaware.components.core.labels import Alignment, permute_head, rescale_head
+from compaware.components.core.metrics import compute_metrics
+from compaware.components.teacher_check.answers import better_order, better_scale
+from compaware.components.teacher_check.config import TeacherCheckConfig
+
+log = logging.getLogger(__name__)
+# Numbers that are less correlated with the labels say nothing about a scale.
+_LEAST_CORRELATION = 0.1
+# A longer label_order is not for a message of one line.
+_SHOWN_CHARACTERS = 120
+
+
+def correct_head(
+    model: PreTrainedModel,
+    evaluation: Evaluation,
+    dataset: PreparedDataset,
+    aligned: Alignment,
+    config: TeacherCheckConfig,
+) -> Alignment | None:
+    """Corrects the scale of a regression teacher and, where it may be fine-tuned, the order of another's labels.
+
+    Args:
+        model: The teacher, whose head is changed in place.
+        evaluation: Its answers to validation.
+        dataset: The data.
+        aligned: How its labels were matched.
+        config: May allow fine-tuning, and may give an order of labels, which stays.
+
+    Returns:
+        What the outputs are now; None where nothing was changed.
+
+    Raises:
+        UserError: The outputs are in another order, or fall where the labels rise, and fine-tuning is not allowed.
+    """
+    if not np.isfinite(evaluation.logits).all():
+        return None
+    if dataset.manifest.problem_type == "regression":
+        return _correct_scale(model, evaluation, dataset, aligned, config)
+    return _correct_order(model, evaluation, dataset, aligned, config)
+
+
+def _correct_scale(
+    model: PreTrainedModel,
+    evaluation: Evaluation,
+    dataset: PreparedDataset,
+    aligned: Alignment,
+    config: TeacherCheckConfig,
+) -> Alignment | None:
+    line = better_scale(evaluation.logits, dataset.labels("validation"))
+    correlation = evaluation.metrics["pearson"]
+    if line is None or abs(correlation) < _LEAST_CORRELATION:
+        return None
+    if line.slope < 0 and not config.fine_tune_if_needed:
+        raise UserError(
+            f"the teacher's numbers fall where the labels rise (pearson {correlation:.4f}): give a teacher or labels "
+            f"that mean the opposite, or set fine_tune_if_needed=true to go on with {line}"
+        )
+    log.warning(
+        "the teacher's numbers are on another scale than the labels (RMSE %.3g): its head is changed to answer %s "
+        "(RMSE %.3g)",
+        *(line.before, line, line.after),
+    )
+    rescale_head(model, line.slope, line.intercept)
+    return Alignment(f"{aligned.how}, put on the labels' scale: {line}", [])
+
+
+def _correct_order(
+    model: PreTrainedModel,
+    evaluation: Evaluation,
+    dataset: PreparedDataset,
+    aligned: Alignment,
+    config: TeacherCheckConfig,
+) -> Alignment | None:
+    labels, metric = dataset.labels("validation"), dataset.manifest.metric
+    order = better_order(evaluation.logits, labels)
+    if order is None:
+        return None
+    score = evaluation.metrics[metric]
+    better = compute_metrics(metric, evaluation.logits[:, order], labels)[metric]
+    names = [aligned.names[index] for index in order]
+    shown = json.dumps(names, ensure_ascii=False)
+    log.warning(
+        "the teacher's answers (%s %.4f, labels %s) fit label_order=%s better: %.4f",
+        *(metric, score, aligned.how, shown, better),
+    )
+    if config.label_order is not None:
+        return None
+    if not config.fine_tune_if_needed:
+        remedy = shown if len(shown) <= _SHOWN_CHARACTERS else "… as the log shows it"
+        raise UserError(
+            f"the teacher's labels are not in the data's order: {metric} is {score:.4f}, and {better:.4f} with "
+            f"label_order={remedy}: set that, or correct label_names of the data"
+        )
+    permute_head(model, order)
+    return Alignment(f"in the order that validation shows: {shown}", names)
