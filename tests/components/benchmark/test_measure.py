@@ -160,9 +160,9 @@ def test_answers_are_scored_by_the_names_of_the_labels_in_whatever_order(
     (renamed / "config.json").write_text(json.dumps(config), encoding="utf-8")
     summaries = [run_alone(dataset, "int8", folder, tmp_path / folder.name) for folder in (models["int8"], renamed)]
     one, other = (summary.metrics["int8_accuracy"] for summary in summaries)
-    assert one != 0.5 and other == pytest.approx(1 - one)
+    assert other == pytest.approx(1 - one)
     matrices = [summary.facts["confusion_matrix"]["matrix"] for summary in summaries]
-    assert matrices[1] == [row[::-1] for row in matrices[0]]
+    assert matrices[0] != matrices[1] == [row[::-1] for row in matrices[0]]
 
 
 def test_a_folder_without_a_model_is_refused_in_one_line(dataset: PreparedDataset, tmp_path: Path) -> None:
