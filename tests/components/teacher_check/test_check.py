@@ -116,6 +116,7 @@ def test_a_teacher_whose_answers_are_in_another_order_is_found_out(
     model = load_classifier(fine_tuned / "model")
     permute_head(model, [1, 0])
     model.config.id2label = dict(enumerate(names))
+    model.config.label2id = {name: index for index, name in enumerate(names)}
     save_classifier(model, load_tokenizer(fine_tuned / "model"), tmp_path / "turned")
     order = names[::-1]
     with pytest.raises(UserError, match=re.escape(f'with label_order=["{order[0]}", "{order[1]}"]')):
