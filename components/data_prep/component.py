@@ -46,8 +46,7 @@ def data_prep(
         data: Own data: file or folder (CSV, TSV, JSON, JSONL, Parquet, Arrow), URI (file, s3, minio) or hub id.
         hub_config: Configuration of a hub data set.
         hub_revision: Branch, tag or commit of a hub data set.
-        read_options: How files are written, where that is guessed wrong: delimiter, encoding, quoting (double,
-            backslash, none), column_names (of files without a header).
+        read_options: How files are written, where guessed wrong: delimiter, encoding, quoting and column_names.
         text_columns: The one or two columns of text.
         label_column: The column of labels; lists of labels are multi-label data.
         label_names: Class names in index order; for multi-label data without label_column, columns of 0 and 1.
