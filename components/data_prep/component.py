@@ -34,8 +34,10 @@ def data_prep(
     """Turn a task or a data set into Parquet splits with a manifest and a data card.
 
     Training rows whose text is in validation, too, are dropped; limits and a validation split that has to be made are
-    stratified and seeded; class names are in a stable order. Data may be larger than memory: texts stay on disk, which
-    needs room for them uncompressed, and a row takes some 50 bytes of memory.
+    stratified and seeded, with copies of a text on one side and each class of two texts on both; class names are in a
+    stable order. Test rows whose label is withheld (-1 or empty) are left out. Data may be larger than memory: texts
+    stay on disk, which needs room for them uncompressed, and a row takes some 50 bytes of memory, 80 where a validation
+    split is made.
 
     Args:
         dataset: The splits as Parquet and their manifest.
@@ -48,7 +50,7 @@ def data_prep(
         hub_revision: Branch, tag or commit of a hub data set.
         read_options: How files are written, where guessed wrong: delimiter, encoding, quoting and column_names.
         text_columns: The one or two columns of text.
-        label_column: The column of labels; lists of labels are multi-label data.
+        label_column: The column of labels; lists of labels, also as text, and vectors of 0 and 1 are multi-label data.
         label_names: Class names in index order; for multi-label data without label_column, columns of 0 and 1.
         problem_type: classification, multi_label_classification or regression.
         max_train_rows: Keep at most these, stratified.

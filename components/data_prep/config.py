@@ -81,7 +81,9 @@ class DataPrepConfig(ComponentConfig):
         default_factory=list, max_length=2, description="The one or two columns of text; the task's by default."
     )
     label_column: str | None = Field(
-        default=None, description="The column of labels; 'label' by default. A column of lists is multi-label data."
+        default=None,
+        description="The column of labels; 'label' by default. Lists, also written as text, and vectors of 0 and 1 are "
+        "multi-label data.",
     )
     label_names: list[str] | None = Field(
         default=None,
@@ -92,7 +94,7 @@ class DataPrepConfig(ComponentConfig):
     problem_type: Literal["classification", "multi_label_classification", "regression"] | None = Field(
         default=None,
         description="By default the task's; in own data, lists are multi-label, fractions regression and the rest "
-        "classes.",
+        "classes. With multi_label_classification, labels in one text may stand between |, ; or commas.",
     )
     max_train_rows: int | None = Field(default=None, ge=1, description="Keep at most these rows, stratified.")
     max_validation_rows: int | None = Field(default=None, ge=1, description="Keep at most these rows, stratified.")

@@ -1,6 +1,7 @@
 """Data sets of the Hugging Face hub."""
 
 import os
+import pkgutil
 import re
 
 import pyarrow as pa
@@ -25,6 +26,9 @@ def read_hub(hub_id: str, config: str | None, revision: str | None) -> tuple[dic
     """
     import datasets
 
+    if hub_id in (module.name for module in pkgutil.iter_modules(datasets.packaged_modules.__path__)):
+        # The library would read any such files of the working folder.
+        raise UserError(f"'{hub_id}' is a format, not a data set: give a file, a folder or a hub id")
     try:
         found = datasets.load_dataset(hub_id, config, revision=revision)
     # The libraries below raise classes of their own: of httpx, fsspec, pyarrow, and RuntimeError for data set scripts.
@@ -42,6 +46,7 @@ def read_hub(hub_id: str, config: str | None, revision: str | None) -> tuple[dic
 
 def _explain(error: Exception, hub_id: str, revision: str | None) -> str:
     """Says in one line why a data set cannot be had, and what to change."""
+    import datasets
     from datasets.exceptions import DatasetNotFoundError
 
     reason = " ".join(str(error).split())
@@ -68,4 +73,6 @@ def _explain(error: Exception, hub_id: str, revision: str | None) -> str:
         if os.environ.get("HF_HUB_OFFLINE", "0").upper() in ("1", "ON", "YES", "TRUE"):
             remedy = "HF_HUB_OFFLINE is set and it is not in the cache: download it first, or give files"
         return f"'{hub_id}' is no file or folder here, and the hub cannot be reached: {remedy}"
+    if isinstance(error, datasets.exceptions.DatasetGenerationError) and error.__cause__:
+        error, reason = error.__cause__, " ".join(str(error.__cause__).split())
     return f"the data set '{hub_id}' cannot be loaded from the hub: {type(error).__name__}: {reason[:160]}"

@@ -10,6 +10,9 @@ from compaware.components.data_prep.label_notes import fold
 from compaware.components.data_prep.rows import TARGET_RANGES, target_ranges, whole_quotas
 from compaware.components.data_prep.split import Split
 
+# Of rows and texts: half the memory of int64, for data of up to two thousand million rows.
+_INDEX = np.int32
+
 
 @dataclass(frozen=True)
 class _Texts:
@@ -95,17 +98,18 @@ def _find_texts(split: Split) -> _Texts:
         start = stop
         progress.update(stop, "looking for copies of a text")
     _, first_rows, of_row = np.unique(hashes, return_index=True, return_inverse=True)
+    del hashes
     # Hashes are others in each process; the order of first rows is not.
-    order = first_rows.argsort()
-    of_row = order.argsort()[of_row.reshape(-1)]
-    return _Texts(of_row, first_rows[order], np.bincount(of_row))
+    order = first_rows.argsort().astype(_INDEX)
+    of_row = order.argsort().astype(_INDEX)[of_row.reshape(-1)]
+    return _Texts(of_row, first_rows[order].astype(_INDEX), np.bincount(of_row).astype(_INDEX))
 
 
 def _find_classes(of_row: np.ndarray, labels: np.ndarray) -> _Classes:
     rows, classes = np.nonzero(labels) if labels.ndim == 2 else (np.arange(len(labels)), labels)
     texts = int(of_row.max()) + 1
     pairs = np.unique(classes.astype(np.int64) * texts + of_row[rows])
-    found, members = pairs // texts, pairs % texts
+    found, members = (pairs // texts).astype(_INDEX), (pairs % texts).astype(_INDEX)
     count = labels.shape[1] if labels.ndim == 2 else int(labels.max()) + 1
     in_training = np.bincount(found, minlength=count)
     return _Classes(members, found, np.append(0, in_training.cumsum()), in_training, np.zeros_like(in_training))
@@ -116,7 +120,7 @@ def _class_strata(classes: _Classes, texts: int) -> np.ndarray:
 
     By rarest label, a label of few texts is in each part in its proportion; frequent ones are there by themselves.
     """
-    strata = np.full(texts, len(classes.in_training))
+    strata = np.full(texts, len(classes.in_training), _INDEX)
     rarest_last = np.lexsort((-classes.classes, -classes.in_training[classes.classes]))
     strata[classes.texts[rarest_last]] = classes.classes[rarest_last]
     return strata
@@ -139,6 +143,7 @@ def _draw(texts: _Texts, strata: np.ndarray, rows: int, seed: int, *, every_stra
         every_stratum: Draw more where else a stratum that can spare a text would give none.
     """
     names, inverse = np.unique(strata, return_inverse=True)
+    inverse = inverse.astype(_INDEX)
     counts = np.bincount(inverse, texts.sizes).astype(np.int64)
     smallest = np.full(len(names), len(texts.of_row))
     np.minimum.at(smallest, inverse, texts.sizes)
@@ -148,8 +153,10 @@ def _draw(texts: _Texts, strata: np.ndarray, rows: int, seed: int, *, every_stra
     least = np.minimum(most, 1 if rows >= shared else 0)
     quotas = whole_quotas(counts * rows / len(texts.of_row), least, most, rows)
     shuffled = np.random.RandomState(seed).permutation(len(texts.of_row))
-    is_first = texts.first_rows[texts.of_row] == np.arange(len(texts.of_row))
+    is_first = np.zeros(len(texts.of_row), dtype=bool)
+    is_first[texts.first_rows] = True
     drawn = texts.of_row[shuffled[is_first[shuffled]]]
+    del shuffled, is_first
     # Stratum by stratum, each in the order of the shuffle.
     grouped = drawn[np.argsort(inverse[drawn], kind="stable")]
     chosen = np.zeros(len(texts.sizes), dtype=bool)

@@ -71,6 +71,12 @@ def test_without_network_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -> 
     _refused("owner/name", None, None, "HF_HUB_OFFLINE is set and it is not in the cache")
 
 
+def test_the_name_of_a_format_does_not_read_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.csv").write_text("text,label\na,0\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    _refused("csv", None, None, "'csv' is a format, not a data set")
+
+
 @pytest.mark.parametrize("config", [None, "zh"])
 def test_the_configurations_are_named(config: str | None, tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
