@@ -204,6 +204,9 @@ def _parse(
     with pyarrow.csv.open_csv(plain, read_options=reading, parse_options=parsing) as stream:
         names = stream.schema.names
     _check_names(names, file)
+    first = data[:_SAMPLE_BYTES].decode("utf-8-sig", "replace").splitlines()[:1]
+    if given and next(csv.reader(first, delimiter=dialect.delimiter), None) == given:
+        raise UserError(f"the first row of {file} has the names of read_options.column_names: leave these out")
     wrong.clear()
     types = pyarrow.csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, quoted_strings_can_be_null=False

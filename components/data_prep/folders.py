@@ -9,9 +9,10 @@ from typing import Any
 import yaml
 
 from compaware.components.core.errors import UserError
+from compaware.components.data_prep.class_names import class_names_from_features
 from compaware.components.data_prep.formats import COMPRESSED_ENDINGS, ENDINGS, ending_of
 from compaware.components.data_prep.plain import Note
-from compaware.components.data_prep.wording import list_names
+from compaware.components.data_prep.wording import list_names, shorten
 
 # Names that a split goes by in folders and on the hub, the best first.
 SPLIT_NAMES = {
@@ -45,7 +46,7 @@ def find_splits(folder: Path, config: str | None, note: Note) -> Files:
     Raises:
         UserError: There is no training split, a split is there twice, or a shard is missing.
     """
-    files = _saved(folder) or _from_readme(folder, config) or _by_name(folder, config, note)
+    files = _saved(folder, note) or _from_readme(folder, config, note) or _by_name(folder, config, note)
     if not files.get("train"):
         raise _no_training_split(folder)
     for split, found in files.items():
@@ -53,14 +54,14 @@ def find_splits(folder: Path, config: str | None, note: Note) -> Files:
     return files
 
 
-def _saved(folder: Path) -> Files | None:
+def _saved(folder: Path, note: Note) -> Files | None:
     """The files of a data set that `save_to_disk` wrote."""
     if (folder / "state.json").is_file():
         return {"train": _saved_files(folder)}
     if not (folder / "dataset_dict.json").is_file():
         return None
     names = _load(folder / "dataset_dict.json").get("splits", [])
-    return _splits_by_name({name: _saved_files(folder / name) for name in names})
+    return _splits_by_name({name: _saved_files(folder / name) for name in names}, note)
 
 
 def _saved_files(folder: Path) -> list[Path]:
@@ -74,21 +75,35 @@ def _load(file: Path) -> dict[str, Any]:
         raise UserError(f"cannot read {file}, which save_to_disk writes: {error}") from error
 
 
-def _splits_by_name(found: dict[str, list[Path]]) -> Files:
+def _splits_by_name(found: Files, note: Note) -> Files:
     """Puts files under our name of their split."""
     splits = {split: next((name for name in names if found.get(name)), None) for split, names in SPLIT_NAMES.items()}
+    if unused := [name for name in found if name not in splits.values()]:
+        note(f"Splits that are not used: {list_names(unused)}.")
     return {split: found[name] for split, name in splits.items() if name}
 
 
-def _from_readme(folder: Path, config: str | None) -> Files | None:
-    """The files that the front matter of a hub repository's README names."""
-    readme = folder / "README.md"
+def described_class_names(folder: Path, config: str | None) -> dict[str, list[str]]:
+    """The class names of columns that the README of a hub repository tells."""
+    told = _front_matter(folder / "README.md").get("dataset_info")
+    infos = [info for info in (told if isinstance(told, list) else [told]) if isinstance(info, dict)]
+    chosen = [info for info in infos if config is None or info.get("config_name", "default") == config]
+    return class_names_from_features(chosen[0].get("features")) if len(chosen) == 1 else {}
+
+
+def _front_matter(readme: Path) -> dict[str, Any]:
     matter = _FRONT_MATTER.match(readme.read_text(encoding="utf-8", errors="replace")) if readme.is_file() else None
     try:
         facts = yaml.safe_load(matter[1]) if matter else None
     except yaml.YAMLError as error:
-        raise UserError(f"the front matter of {readme} is not YAML: {' '.join(str(error).split())[:120]}") from error
-    configs = facts.get("configs") if isinstance(facts, dict) else None
+        raise UserError(f"the front matter of {readme} is not YAML: {shorten(str(error), 120)}") from error
+    return facts if isinstance(facts, dict) else {}
+
+
+def _from_readme(folder: Path, config: str | None, note: Note) -> Files | None:
+    """The files that the front matter of a hub repository's README names."""
+    readme = folder / "README.md"
+    configs = _front_matter(readme).get("configs")
     configs = [entry for entry in configs or [] if isinstance(entry, dict) and entry.get("data_files")]
     if not configs:
         return None
@@ -101,7 +116,8 @@ def _from_readme(folder: Path, config: str | None) -> Files | None:
     given = chosen[0]["data_files"]
     entries = given if isinstance(given, list) and isinstance(given[0], dict) else [{"split": "train", "path": given}]
     root = folder / str(chosen[0].get("data_dir", ""))
-    return _splits_by_name({str(entry.get("split")): _matching(root, entry.get("path"), readme) for entry in entries})
+    files = {str(entry.get("split")): _matching(root, entry.get("path"), readme) for entry in entries}
+    return _splits_by_name(files, note)
 
 
 def _matching(folder: Path, patterns: Any, readme: Path) -> list[Path]:

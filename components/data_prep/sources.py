@@ -13,6 +13,7 @@ from compaware.components.core.sample import sample_corpus
 from compaware.components.core.tasks import Task
 from compaware.components.data_prep.class_names import class_names_from_schema, merge_class_names
 from compaware.components.data_prep.config import DataPrepConfig
+from compaware.components.data_prep.folders import described_class_names
 from compaware.components.data_prep.plain import Note
 from compaware.components.data_prep.readers import read_files
 from compaware.components.storage import is_uri, local_source
@@ -62,6 +63,8 @@ def read_source(config: DataPrepConfig, task: Task | None, work: Path) -> Source
         names = merge_class_names(
             (f"the {split} split", class_names_from_schema(tables[split].schema)) for split in tables
         )
+        if path.is_dir():
+            names = described_class_names(path, config.hub_config) | names
         return Source(tables, {"kind": "files", "data": data}, names, notes)
     if is_uri(data) or not _HUB_ID.fullmatch(data) or _FILE_ENDING.search(data):
         raise UserError(f"there is no file or folder {data}")

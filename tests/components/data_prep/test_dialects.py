@@ -225,6 +225,11 @@ def test_names_can_be_given_to_a_file_without_header(prepare: Prepare, tmp_path:
         prepare(data=file, read_options={"column_names": names[:2]})
 
 
+def test_names_that_the_file_has_itself_are_not_given_again(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"the first row of .*a\.csv has the names of read_options\.column_names"):
+        _read(_write(tmp_path / "a.csv", "text,label\na,1\n"), column_names=["text", "label"])
+
+
 def test_what_was_guessed_is_on_the_data_card(prepare: Prepare, tmp_path: Path) -> None:
     rows = "".join(f"film, {number};{number % 2}\n" for number in range(40))
     dataset, _ = prepare(data=str(_write(tmp_path / "a.csv", "text;label\n" + rows)))

@@ -110,6 +110,22 @@ def test_a_clone_of_the_hub_follows_its_front_matter(tmp_path: Path) -> None:
         _rows(folder)
 
 
+def test_class_names_in_the_front_matter_of_a_hub_clone_are_those_of_the_ids(prepare: Prepare, tmp_path: Path) -> None:
+    write_csv(tmp_path / "own/data/train.csv", numbered(40, [0, 1]))
+    (tmp_path / "own/README.md").write_text(
+        "---\ndataset_info:\n  features:\n  - name: label\n    dtype:\n      class_label:\n        names:\n"
+        "          '0': positive\n          '1': negative\n---\n",
+        encoding="utf-8",
+    )
+    assert prepare(data=str(tmp_path / "own"))[0].manifest.label_names == ["positive", "negative"]
+
+
+def test_splits_of_other_names_are_noted(tmp_path: Path) -> None:
+    data = Dataset.from_dict({"text": ["a"], "label": [1]})
+    DatasetDict({"train": data, "unsupervised": data}).save_to_disk(tmp_path / "saved")
+    assert _rows(tmp_path / "saved") == ({"train": 1}, ["Splits that are not used: unsupervised."])
+
+
 def test_save_to_disk_is_read_with_its_class_names(prepare: Prepare, tmp_path: Path) -> None:
     features = Features({"text": Value("string"), "label": ClassLabel(names=["no", "yes"])})
     splits = {
