@@ -18,6 +18,8 @@ from compaware.components.data_prep.rows_of_json import BATCH_ROWS, read_json
 ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".ndjson", ".txt", ".arrow", ".feather")
 _USUAL_DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
 _LINES = (".jsonl", ".ndjson")
+_ARROW = (".arrow", ".feather")
+_JSON = (".json", *_LINES)
 _SECONDS_BETWEEN_LINES = 10.0
 # How a file of JSON objects begins.
 _OBJECT = re.compile(rb'(\[\s*)?\{\s*"[^"]*"\s*:')
@@ -47,11 +49,11 @@ def read_batches(file: Path, scratch: Path, options: ReadOptions, note: Note) ->
         raise UserError(f"{file} has an unsupported ending '{ending}': choose from {', '.join(ENDINGS)}")
     with open_plain(file, scratch, options, note) as plain:
         kind = _kind(plain, ending)
-        if kind != ending and {kind, ending} != {".json", ".jsonl"}:
+        if not any(kind in same and ending in same for same in (_ARROW, _JSON, (kind,))):
             note(f"{file.name} was read as {kind[1:]}, which its content is.")
         if kind == ".parquet":
             batches = _read_parquet(plain)
-        elif kind in (".arrow", ".feather"):
+        elif kind in _ARROW:
             batches = _read_arrow(plain)
         elif kind in _USUAL_DELIMITERS:
             batches = read_delimited(plain, file, scratch, options, note, _USUAL_DELIMITERS[kind])
@@ -68,7 +70,7 @@ def _kind(plain: Path, ending: str) -> str:
         return ".parquet"
     if is_binary(plain):
         return ".arrow"
-    if ending in (".parquet", ".arrow", ".feather"):
+    if ending in (".parquet", *_ARROW):
         return ending
     if ending in _USUAL_DELIMITERS:
         return ".json" if _OBJECT.match(head) else ending

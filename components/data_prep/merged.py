@@ -50,7 +50,7 @@ def _is_rows(cell: str, place: int, batch: pa.RecordBatch, delimiter: str, known
     for index, _ in cells:
         if index not in known:
             known[index] = _kind(batch.column(index))
-    judged = [known[index](value) for index, value in cells if known[index] is not None]
+    judged = [kind(value) for index, value in cells if (kind := known[index]) is not None]
     return all(judged) if judged else len(inner) >= _MIN_INNER_ROWS
 
 
