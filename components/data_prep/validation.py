@@ -100,9 +100,9 @@ def _find_texts(split: Split) -> _Texts:
     _, first_rows, of_row = np.unique(hashes, return_index=True, return_inverse=True)
     del hashes
     # Hashes are others in each process; the order of first rows is not.
-    order = first_rows.argsort().astype(_INDEX)
-    of_row = order.argsort().astype(_INDEX)[of_row.reshape(-1)]
-    return _Texts(of_row, first_rows[order].astype(_INDEX), np.bincount(of_row).astype(_INDEX))
+    order = first_rows.argsort()
+    numbered = order.argsort().astype(_INDEX)[of_row.reshape(-1)]
+    return _Texts(numbered, first_rows[order].astype(_INDEX), np.bincount(numbered).astype(_INDEX))
 
 
 def _find_classes(of_row: np.ndarray, labels: np.ndarray) -> _Classes:
