@@ -46,7 +46,7 @@ def closed_pipes_forgiven(ends_with: int | None = None) -> Iterator[None]:
         ends_with: Exit code to end with at once; None to go on with what has to be done.
     """
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (stream and _Forgiving(stream, ends_with) for stream in before)  # type: ignore[assignment]
+    sys.stdout, sys.stderr = (stream and _Forgiving(stream, ends_with) for stream in before)
     try:
         yield
     finally:

@@ -18,8 +18,6 @@ from pydantic.fields import FieldInfo
 from compaware.components.core.errors import UserError
 
 _NULLS = ("null", "~", "Null", "NULL")
-# A text that is one of the others may well be a name, such as a column NULL.
-_NULLS_OF_TEXTS = ("null", "~")
 _TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _INTEGER = re.compile(r"[-+]?\d+(_\d+)*")
 _INTEGER_OF_ANOTHER_BASE = re.compile(r"[-+]?0([xX][\da-fA-F]+|[oO][0-7]+|[bB][01]+)")
@@ -152,7 +150,10 @@ def _typed_scalar(value: Scalar, kind: Any, key: str) -> Any:
     if not text:
         raise UserError(f"'{key}' is empty: write null for none, and put what begins with # in quotes")
     if _is_text(kind):
-        return None if text in _NULLS_OF_TEXTS and _nullable(kind) else text
+        if text == "~" and _nullable(kind):
+            raise UserError(f"'{key}' is ~, which may mean null or a text: write null, or \"~\"")
+        # The other spellings may well be names, such as that of a column NULL.
+        return None if text == "null" and _nullable(kind) else text
     if text in _NULLS and (_nullable(kind) or plain is Any):
         return None
     if plain is bool:
@@ -287,7 +288,7 @@ def _check_text(text: str, key: str) -> None:
 
 
 def _quoting_hint(text: str) -> str:
-    odd = [character for character in "#&*!@%`" if re.search(rf"(^|[\s,\[{{]){re.escape(character)}", text)]
+    odd = [character for character in "#&*!@%`|>" if re.search(rf"(^|[\s,\[{{]){re.escape(character)}", text)]
     return f"; put words that begin with {odd[0]} in quotes" if odd else ""
 
 

@@ -116,13 +116,13 @@ def run(pipeline: str, arguments: dict[str, Any], output: Path, runner: str = "p
 
 def _let_nulls_pass() -> None:
     """Lets kfp.local take a null in a mapping, as a server does: kfp 2.17 itself cannot (kubeflow/pipelines#14373)."""
-    from google.protobuf import struct_pb2
     from kfp.compiler import pipeline_spec_builder
 
     without_nulls = pipeline_spec_builder.to_protobuf_value
+    protobuf = pipeline_spec_builder.struct_pb2
 
-    def to_value(value: Any) -> struct_pb2.Value:
-        return struct_pb2.Value(null_value=struct_pb2.NULL_VALUE) if value is None else without_nulls(value)
+    def to_value(value: Any) -> Any:
+        return protobuf.Value(null_value=protobuf.NULL_VALUE) if value is None else without_nulls(value)
 
     pipeline_spec_builder.to_protobuf_value = to_value
 

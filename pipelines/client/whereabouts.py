@@ -16,6 +16,8 @@ from compaware.pipelines.client import catalog
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _FILE_ENDING = re.compile(r"\.(csv|tsv|txt|jsonl?|ndjson|parquet|arrow|xlsx?|zip|tar|gz|bz2|xz|zst)$", re.IGNORECASE)
+# What stands for a value of the cluster's wherever it is written.
+_EXPANDED = re.compile(r"\$\$|\$\(|\{\{")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|.*\\")
 
 
@@ -31,9 +33,9 @@ def with_local_places(kinds: Mapping[str, Any], arguments: dict[str, Any]) -> di
     """
 
     def bring(key: str, place: str) -> str:
-        is_path = place.startswith(("/", "./", "../", "~", "file://")) or place in (".", "..")
-        path = parse(place) if is_path else None
-        if isinstance(path, Path) and key != catalog.WRITTEN and not path.exists():
+        path = parse(place) if place.startswith("file://") or not is_uri(place) else None
+        may_be_the_hubs = _is_hub_id(place) or key == catalog.WRITTEN
+        if isinstance(path, Path) and not may_be_the_hubs and not path.exists():
             raise UserError(f"'{key}' is {place}: there is no such file or folder")
         return str(path) if place.startswith("~") else place
 
@@ -58,15 +60,16 @@ def require_in_cluster(kinds: Mapping[str, Any], arguments: dict[str, Any], opti
         if path and not any(path == folder or path.startswith(f"{folder}/") for folder in mounted):
             raise UserError(
                 f"'{key}' is {place}, a path of this machine, which pods cannot see: upload it and give its URI "
-                "(s3, minio)" + (", or rename it here if you mean the hub's" if _HUB_ID.fullmatch(place) else "")
+                "(s3, minio)" + (", or rename it here if you mean the hub's" if _is_hub_id(place) else "")
             )
         return place
 
     for name, value in arguments.items():
         _map_places(kinds[name], value, name, look_at)
         for key, text in _texts(value, name):
-            if re.search(r"\$[$(]", text):
-                raise UserError(f"'{key}' holds '$$' or '$(', which Kubernetes would change: leave it out")
+            found = _EXPANDED.search(text)
+            if found:
+                raise UserError(f"'{key}' holds '{found[0]}', which Kubernetes or Argo would change: leave it out")
 
 
 def _path_of_this_machine(place: str, is_written: bool) -> str:
@@ -78,10 +81,13 @@ def _path_of_this_machine(place: str, is_written: bool) -> str:
     path = str(parse(place))
     if is_written or place.startswith(("file://", "~", "./", "../")) or place in (".", "..") or _WINDOWS.match(place):
         return path
-    is_hub_id = _HUB_ID.fullmatch(place) and not _FILE_ENDING.search(place)
-    if Path(path).exists() or (not place.startswith("/") and not is_hub_id):
+    if Path(path).exists() or (not place.startswith("/") and not _is_hub_id(place)):
         return path
     return ""
+
+
+def _is_hub_id(place: str) -> bool:
+    return bool(_HUB_ID.fullmatch(place)) and not _FILE_ENDING.search(place) and not place.startswith((".", "~"))
 
 
 def _map_places(kind: Any, value: Any, key: str, change: Callable[[str, str], str]) -> Any:

@@ -111,8 +111,9 @@ def test_a_null_in_a_mapping_passes_through_a_run_here(monkeypatch: pytest.Monke
         ("teacher={here}", "a path of this machine"),
         ("teacher_tokenizer=./t", "'teacher_tokenizer' is ./t, a path of this machine"),
         ("publish_uri=/models", "'publish_uri' is /models, a path of this machine"),
-        ("label_column=$(HOME)", "which Kubernetes would change"),
+        ("label_column=$(HOME)", "which Kubernetes or Argo would change"),
         ("label_names=[$$, $]", "'label_names.0' holds '$$'"),
+        ("label_column='{{x}}'", "'label_column' holds '{{'"),
     ],
 )
 def test_a_path_of_this_machine_is_not_sent(
@@ -121,8 +122,14 @@ def test_a_path_of_this_machine_is_not_sent(
     (tmp_path / "mine").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError) as caught:
-        load_arguments(SPEC, None, [*DATA, word.format(here=tmp_path)], local=False)
+        load_arguments(SPEC, None, [*DATA, word.replace("{here}", str(tmp_path))], local=False)
     assert says in str(caught.value) and len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("word", ["data=train.csv", "data=reviews/2030/train", "data=file:///nowhere", "teacher=./t"])
+def test_a_path_that_is_not_here_is_said_before_a_run_here(word: str) -> None:
+    with pytest.raises(UserError, match="there is no such file or folder"):
+        load_arguments(SPEC, None, [*DATA, word])
 
 
 def test_a_path_in_a_sweeps_list_is_not_sent(tmp_path: Path) -> None:

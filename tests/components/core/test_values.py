@@ -151,6 +151,7 @@ def test_what_may_mean_two_things_is_refused_in_one_line(word: str, says: str) -
 @pytest.mark.parametrize(
     ("text", "says"),
     [
+        ("optional: ~", "write null, or"),
         ("optional: #label", "put what begins with # in quotes"),
         ("number:", "'number' is empty"),
         ("text: a\ntext: b", "the key 'text' twice"),
