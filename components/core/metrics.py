@@ -28,7 +28,7 @@ def compute_metrics(metric: str, logits: np.ndarray, labels: np.ndarray) -> dict
         found = compute_metrics(metric, np.zeros_like(logits), labels)
         return dict.fromkeys(found, math.nan)
     if metric in ("pearson", "spearman"):
-        found = _correlations(logits.reshape(len(labels)), labels)
+        found = _regression(logits.reshape(len(labels)), labels)
     elif labels.ndim == 2:
         found = _multi_label(logits > 0, labels)
     else:
@@ -109,11 +109,13 @@ def _classification(predicted: np.ndarray, labels: np.ndarray, classes: int, met
     return found
 
 
-def _correlations(predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+def _regression(predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    # Correlations do not see another scale.
+    rmse = float(np.sqrt(np.mean((predicted.astype(np.float64) - labels) ** 2)))
     if np.ptp(predicted) == 0 or np.ptp(labels) == 0:
-        return {"pearson": 0.0, "spearman": 0.0}
+        return {"pearson": 0.0, "spearman": 0.0, "rmse": rmse}
     from scipy.stats import pearsonr, spearmanr
 
     found = {"pearson": pearsonr(predicted, labels).statistic, "spearman": spearmanr(predicted, labels).statistic}
     # Numbers that differ in their last digits alone may have no correlation that can be computed.
-    return {name: float(value) if math.isfinite(value) else 0.0 for name, value in found.items()}
+    return {name: float(value) if math.isfinite(value) else 0.0 for name, value in found.items()} | {"rmse": rmse}

@@ -28,6 +28,8 @@ def test_correlations_of_regression() -> None:
     assert compute_metrics("pearson", labels[:, None] * 2 + 1, labels) == {
         "pearson": pytest.approx(1),
         "spearman": pytest.approx(1),
+        # Off by 1, 2 and 3.
+        "rmse": pytest.approx((14 / 3) ** 0.5),
     }
     assert compute_metrics("pearson", np.zeros((3, 1)), labels)["pearson"] == 0.0
 
