@@ -32,7 +32,8 @@ class UnavailableError(Exception):
 
 def first_line(error: Exception) -> str:
     """The first line of a library's message, cut; with the exception's name where the message alone says little."""
-    line = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    line = " ".join(lines[:2] if lines and lines[0].endswith(":") else lines[:1])
     if not line or isinstance(error, LookupError | AttributeError | TypeError | AssertionError):
         line = f"{type(error).__name__}: {line}".removesuffix(": ")
     return line if len(line) <= 200 else f"{line[:197]}..."

@@ -54,10 +54,8 @@ def load_classifier(source: str | Path, **options: Any) -> PreTrainedModel:
         UserError: There is no such model, its weights are missing, pickled or corrupt, or its code would have to
             come from the hub.
     """
-    config, new_head = (
-        options.pop("config", None) or _load_config(source),
-        options.pop("ignore_mismatched_sizes", False),
-    )
+    config = options.pop("config", None) or _load_config(source)
+    new_head = options.pop("ignore_mismatched_sizes", False)
     _require_classifier(config)
     try:
         model, info = AutoModelForSequenceClassification.from_pretrained(
@@ -191,14 +189,14 @@ def new_classifier(config: dict[str, Any], manifest: Manifest, tokenizer: PreTra
     values = dict(config)
     if "model_type" not in values:
         raise UserError("the model's config has no 'model_type' (for example bert)")
+    family = values.pop("model_type")
+    if family not in list(CONFIG_MAPPING):
+        raise UserError(f"cannot build a model of the unknown model_type '{family}': choose one of {_FAMILIES}")
+    _require_plausible(family, values)
     values.setdefault("vocab_size", len(tokenizer))
     if values["vocab_size"] < len(tokenizer):
         raise UserError(f"vocab_size {values['vocab_size']} is less than the tokenizer's {len(tokenizer)} tokens")
     values.setdefault("pad_token_id", tokenizer.pad_token_id)
-    family = values.pop("model_type")
-    if family not in CONFIG_MAPPING:
-        raise UserError(f"cannot build a model of the unknown model_type '{family}': choose one of {_FAMILIES}")
-    _require_known_keys(family, values)
     try:
         built = AutoConfig.for_model(family, **values)
     except Exception as error:  # What the values of somebody's config make a library raise.
@@ -206,28 +204,33 @@ def new_classifier(config: dict[str, Any], manifest: Manifest, tokenizer: PreTra
     _require_classifier(built)
     set_labels(built, manifest)
     try:
-        layers = getattr(built, _layer_count_name(built), 1)
-        model = AutoModelForSequenceClassification.from_config(built)
+        return AutoModelForSequenceClassification.from_config(built, dtype=torch.float32)
     except Exception as error:
         raise UserError(f"cannot build a model from its config: {first_line(error)}") from error
-    if layers < 1:
-        raise UserError(f"cannot build a model of {layers} layers: {_layer_count_name(built)} must be 1 or more")
-    return model
 
 
-def _require_known_keys(family: str, values: dict[str, Any]) -> None:
-    """A misspelt key would leave its default in place, without a word.
+def _require_plausible(family: str, values: dict[str, Any]) -> None:
+    """Looks at the keys, since a misspelt one would leave its default in place without a word, and at sizes.
 
     Raises:
-        UserError: A key is much like one of the family's. Others may be those of an older library.
+        UserError: A key is much like one of the family's (others may be those of an older library), a size is none, or
+            the model would be quantized.
     """
-    known = {*CONFIG_MAPPING[family]().to_dict(), *CONFIG_MAPPING[family].attribute_map, "num_labels"}
-    for key in sorted(set(values) - known - _OLDER_KEYS):
-        if key.endswith("_token_id"):  # Those of a tokenizer, which some families have no use for.
+    config_class = CONFIG_MAPPING[family]
+    defaults = config_class().to_dict()
+    known = {*defaults, *config_class.attribute_map, "num_labels"}
+    for key, value in values.items():
+        default = defaults.get(config_class.attribute_map.get(key, key))
+        is_size = isinstance(default, int) and default > 0 and not isinstance(default, bool)
+        if is_size and not key.endswith("_token_id") and (type(value) is not int or value < 1):
+            raise UserError(f"'{key}' in the model's config is {value!r}: it must be a whole number above 0")
+        if key == "quantization_config":
+            raise UserError("a model is built in FP32: leave quantization_config out of its config")
+        if key in known or key in _OLDER_KEYS or key.endswith("_token_id"):
             continue
-        close = difflib.get_close_matches(key, known, n=1, cutoff=0.7)
+        close = difflib.get_close_matches(key, known, cutoff=0.7)
         if close:
-            raise UserError(f"a {family} model's config has no key '{key}': did you mean '{close[0]}'?")
+            raise UserError(f"a {family} model's config has no key '{key}': did you mean {' or '.join(close)}?")
         log.warning("a %s model's config has no key '%s' of its own", family, key)
 
 
@@ -249,7 +252,7 @@ def keep_layers(teacher: PreTrainedModel, layers: list[int]) -> PreTrainedModel:
     if getattr(config, "layer_types", None):
         # Local and global attention, by layer.
         config.layer_types = [config.layer_types[layer] for layer in layers]
-    student = AutoModelForSequenceClassification.from_config(config)
+    student = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
     pattern = re.compile(re.escape(name) + r"\.(\d+)\.")
     weights = {}
     for key, value in teacher.state_dict().items():
