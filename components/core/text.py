@@ -9,6 +9,8 @@ import torch
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 _TOKENIZER_BATCH = 1000
+# More than those of all tokens but rare ones.
+_CHARACTERS_OF_A_TOKEN = 50
 
 
 def tokenize(table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length_tokens: int) -> dict[str, list[Any]]:
@@ -29,7 +31,7 @@ def tokenize(table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length_tok
     for batch in table.select([name for name in ("text", "text_pair") if name in table.column_names]).to_batches(
         max_chunksize=_TOKENIZER_BATCH
     ):
-        texts = [column.to_pylist() for column in batch.columns]
+        texts = [_shorten(column.to_pylist(), tokenizer, length) for column in batch.columns]
         encoded = tokenizer(*texts, truncation=True, max_length=length)
         _fill_empty_rows(encoded, tokenizer)
         # Only fast tokenizers tell what they have cut off.
@@ -38,6 +40,21 @@ def tokenize(table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length_tok
         for name, values in [*encoded.items(), ("cut", cut)]:
             columns.setdefault(name, []).extend(values)
     return columns
+
+
+def _shorten(texts: list[str], tokenizer: PreTrainedTokenizerBase, length: int) -> list[str]:
+    """Takes of very long texts the side that is kept, where that has more tokens than are kept.
+
+    Fast tokenizers make parts of all that they cut off, and for a pair of texts every two of these: minutes for a pair
+    of books. (Where an odd number of tokens is kept of a pair, the odd one may be the other text's.)
+    """
+    characters = _CHARACTERS_OF_A_TOKEN * length
+    for row, text in enumerate(texts):
+        if len(text) > characters:
+            side = text[:characters] if tokenizer.truncation_side == "right" else text[-characters:]
+            if len(tokenizer(side, add_special_tokens=False, verbose=False)["input_ids"]) >= 2 * length:
+                texts[row] = side
+    return texts
 
 
 def _fill_empty_rows(encoded: BatchEncoding, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -50,6 +50,33 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
+def load_tokenizer_of(model: str | Path, named: str | None) -> PreTrainedTokenizerBase:
+    """Loads the tokenizer of a model that is trained already.
+
+    Args:
+        model: Its folder or hub id.
+        named: A tokenizer to take in place of the model's own.
+
+    Raises:
+        UserError: As `load_tokenizer`, or the named one gives most tokens other ids than the model's own.
+    """
+    if named is None:
+        return load_tokenizer(model)
+    tokenizer = load_tokenizer(named)
+    try:
+        own = read_tokenizer(model).get_vocab()
+    except UserError:  # Which may be why another one is named.
+        return tokenizer
+    vocabulary = tokenizer.get_vocab()
+    same = sum(own.get(token) == index for token, index in vocabulary.items())
+    if same < len(vocabulary) / 2:
+        raise UserError(
+            f"the tokenizer {named} has another vocabulary than that of {model} ({same} of {len(vocabulary)} tokens "
+            "have the same id): the model would read other words than it was trained on, so leave the tokenizer out"
+        )
+    return tokenizer
+
+
 def tokenizer_fingerprint(folder: Path) -> str:
     """SHA-256 of a saved tokenizer's files."""
     return fingerprint_files(

@@ -122,7 +122,7 @@ def train(
     length, folder = options.max_length_tokens, workspace.work / "tokens"
     rows = tokenize_split(dataset, "train", tokenizer, length, folder, soft_labels)
     validation_rows = tokenize_split(dataset, "validation", tokenizer, length, folder)
-    cut = _count_cut(rows, length)
+    cut = _count_cut(rows, min(length, tokenizer.model_max_length))
     objective, collator = objective or LogitObjective(), Collator(tokenizer)
     first = collator([rows[number] for number in range(min(options.batch_size, len(rows)))])
     found = gather(choose_training_precision(options.precision, model, first, objective))

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from compaware.components.core.errors import UserError
 from compaware.components.data_prep.split import Split
 from compaware.components.storage import local_source
 
@@ -83,12 +82,9 @@ def _count_words(columns: list[list[str]]) -> list[int]:
 
 
 def _token_counter(source: str) -> Counter:
-    from transformers import AutoTokenizer
+    from compaware.components.core.tokenizer import read_tokenizer
 
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"cannot load a tokenizer from {source}: {' '.join(str(error).split())}") from error
+    tokenizer = read_tokenizer(source)
     # The texts are only counted: that one is longer than some model takes is no news here.
     return lambda columns: [len(ids) for ids in tokenizer(*columns, verbose=False)["input_ids"]]
 

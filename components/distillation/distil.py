@@ -24,6 +24,7 @@ from compaware.components.core.pairing import fit_tokenizer
 from compaware.components.core.soft_labels import load_soft_labels
 from compaware.components.core.summary import Summary
 from compaware.components.core.support import require_supported
+from compaware.components.core.tokenizer import load_tokenizer_of
 from compaware.components.core.training import train
 from compaware.components.core.workspace import Workspace
 from compaware.components.distillation.config import DistillationConfig
@@ -97,10 +98,11 @@ def build_student(
     """Loads the student, makes it from the teacher's layers, or builds it fresh; with its tokenizer."""
     if config.student is not None:
         source = local_source(config.student, workspace.work / "downloads")
-        return load_student(source, dataset.manifest), load_tokenizer(config.student_tokenizer or source)
-    tokenizer = load_tokenizer(config.student_tokenizer or config.teacher)
+        return load_student(source, dataset.manifest), load_tokenizer_of(source, config.student_tokenizer)
     if config.student_layers is not None:
+        tokenizer = load_tokenizer_of(config.teacher, config.student_tokenizer)
         return keep_layers(load_classifier(config.teacher), config.student_layers), tokenizer
+    tokenizer = load_tokenizer(config.student_tokenizer or config.teacher)
     return new_classifier(config.student_config or {}, dataset.manifest, tokenizer), tokenizer
 
 

@@ -10,6 +10,7 @@ from compaware.components.core.errors import UserError
 from compaware.components.core.losses import attention_loss, hidden_state_loss
 from compaware.components.core.models import encoder_layers, load_classifier, load_tokenizer
 from compaware.components.core.objectives import LogitObjective
+from compaware.components.core.pairing import input_names, limit_length
 
 
 class TransferObjective:
@@ -43,6 +44,8 @@ class TransferObjective:
         teacher = load_classifier(teacher_folder, attn_implementation="eager").eval().requires_grad_(False)
         if student_tokenizer.get_vocab() != load_tokenizer(teacher_folder).get_vocab():
             raise UserError("hidden_weight and attention_weight need a student with the teacher's tokenizer")
+        # Both read the same rows.
+        limit_length(student_tokenizer, teacher.config)
         if hidden_weight and student.config.hidden_size != teacher.config.hidden_size:
             raise UserError(
                 f"hidden_weight needs equal widths, the student has {student.config.hidden_size} and the teacher "
@@ -52,6 +55,7 @@ class TransferObjective:
             student.set_attn_implementation("eager")
         self._logits = logits
         self._teacher = teacher
+        self._input_names = input_names(teacher)
         self._weights = (hidden_weight, attention_weight)
         self._map = _complete(layer_map, encoder_layers(student)[1], encoder_layers(teacher)[1])
 
@@ -68,7 +72,8 @@ class TransferObjective:
         loss, output = self._logits(model, {**inputs, **wanted}, labels, teacher_logits)
         mask = inputs["attention_mask"]
         with torch.no_grad():
-            seen = self._teacher.to(mask.device)(**inputs, **wanted)
+            known = {name: inputs[name] for name in self._input_names if name in inputs}
+            seen = self._teacher.to(mask.device)(**known, **wanted)
         for student_layer, teacher_layer in self._map.items():
             if hidden_weight:  # hidden_states[0] is the embedding's output.
                 pair = output.hidden_states[student_layer + 1], seen.hidden_states[teacher_layer + 1]

@@ -105,7 +105,7 @@ def _render(template: str, release: Release, entry: Entry, **more: Any) -> str:
         manifest=manifest,
         is_pair=len(manifest.text_columns) > 1,
         onnx_file=ONNX_FILE if release.role == "int8" else None,
-        max_length_tokens=release.config.max_length_tokens,
+        max_length_tokens=release.max_length_tokens,
         storage_uri=storage_uri(
             release.config.publish_uri,
             f"{entry.version}/{_SERVED}" if release.role == "int8" else entry.version,

@@ -47,7 +47,7 @@ def limits(release: Release) -> list[str]:
     """What a user should know before relying on the model."""
     manifest, stage = release.dataset.manifest, release.stage
     said = [
-        f"Inputs are cut at {release.config.max_length_tokens} tokens.",
+        f"Inputs are cut at {release.max_length_tokens} tokens.",
         f"It was measured on {manifest.splits['validation']} validation rows of {manifest.task} and on nothing else; "
         "it has the teacher's biases and those of the data.",
     ]

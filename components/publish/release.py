@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from compaware.components.core.errors import UserError
 from compaware.components.core.runtimes import ONNX_FILE, OPENVINO_FILE, Precision, RuntimeName, int8_runtime
 from compaware.components.core.summary import FILE_NAME as SUMMARY_FILE
 from compaware.components.core.summary import Summary
+from compaware.components.core.tokenizer import load_tokenizer
 from compaware.components.publish.config import PublishConfig
 from compaware.components.storage.uri import parse
 
@@ -87,6 +89,11 @@ class Release:
     def stage(self) -> Summary:
         """The stage that made the model."""
         return self.stages[-1]
+
+    @cached_property
+    def max_length_tokens(self) -> int:
+        """What the model's inputs are cut at: what was asked for, or less where it takes less."""
+        return min(self.config.max_length_tokens, load_tokenizer(self.config.model).model_max_length)
 
     @property
     def measured(self) -> Measured:

@@ -32,6 +32,7 @@ from compaware.components.core.pairing import fit_tokenizer
 from compaware.components.core.soft_labels import SoftLabelsKey, write_soft_labels
 from compaware.components.core.summary import Summary
 from compaware.components.core.support import require_supported
+from compaware.components.core.tokenizer import load_tokenizer_of
 from compaware.components.core.training import Trained, train
 from compaware.components.core.wordpiece import train_tokenizer
 from compaware.components.core.workspace import Workspace
@@ -114,7 +115,7 @@ def _load(
         return new_classifier(config.teacher_config, dataset.manifest, tokenizer), tokenizer, None
     source = local_source(config.teacher or "", workspace.work / "downloads")
     model = load_classifier(source)
-    tokenizer = load_tokenizer(config.tokenizer or source)
+    tokenizer = load_tokenizer_of(source, config.tokenizer)
     if not model.fresh_parameters:
         try:
             return model, tokenizer, align_labels(model, dataset.manifest, config.label_order)

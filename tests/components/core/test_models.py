@@ -17,6 +17,7 @@ from compaware.components.core.models import (
     load_tokenizer,
     new_classifier,
 )
+from compaware.components.core.tokenizer import load_tokenizer_of
 from tests.families.models import classifier, make_family
 from tests.tiny import SMALL_BERT, make_dataset, make_model
 
@@ -122,6 +123,15 @@ def test_an_encoder_without_a_head_gets_one_for_the_data(tmp_path: Path, model_f
         ({"model_type": "vit", "hidden_size": 32}, "no text classifier of a vit model"),
         ({**SMALL_BERT, "vocab_size": 3}, "less than the tokenizer's"),
         ({**SMALL_BERT, "hidden_size": 33}, "cannot build a model"),
+        ({**SMALL_BERT, "hidden_size": "32"}, "'hidden_size' in the model's config is '32': it must be a whole number"),
+        ({**SMALL_BERT, "num_hidden_layers": 0}, "'num_hidden_layers' in the model's config is 0"),
+        ({**SMALL_BERT, "intermediate_size": -64}, "'intermediate_size' in the model's config is -64"),
+        ({**SMALL_BERT, "vocab_size": "many"}, "'vocab_size' in the model's config is 'many'"),
+        ({**SMALL_BERT, "hiden_size": 32}, "no key 'hiden_size': did you mean hidden_size"),
+        ({**SMALL_BERT, "hidden_act": "gelux"}, "gelux"),
+        ({**SMALL_BERT, "layer_norm_eps": "small"}, "'layer_norm_eps' expected float"),
+        ({**SMALL_BERT, "model_type": ["bert"]}, "unknown model_type"),
+        ({**SMALL_BERT, "quantization_config": {"quant_method": "gptq"}}, "leave quantization_config out"),
     ],
 )
 def test_a_bad_fresh_config_is_one_line(tmp_path: Path, model_folder: Path, config: dict, says: str) -> None:
@@ -129,3 +139,22 @@ def test_a_bad_fresh_config_is_one_line(tmp_path: Path, model_folder: Path, conf
     with pytest.raises(UserError, match=says) as caught:
         new_classifier(config, data.manifest, load_tokenizer(model_folder))
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_is_built_in_fp32_whatever_its_config_was_saved_in(tmp_path: Path, model_folder: Path) -> None:
+    data = make_dataset(tmp_path / "more", 8, 8)
+    half = {**SMALL_BERT, "dtype": "float16", "position_embedding_type": "absolute"}
+    assert new_classifier(half, data.manifest, load_tokenizer(model_folder)).dtype == torch.float32
+
+
+def test_a_model_does_not_get_the_tokenizer_of_another(tmp_path: Path, model_folder: Path) -> None:
+    other = make_family("gpt2", tmp_path / "gpt2", make_dataset(tmp_path / "more", 8, 8))
+    assert (
+        load_tokenizer_of(model_folder, None).get_vocab()
+        == load_tokenizer_of(model_folder, str(model_folder)).get_vocab()
+    )
+    with pytest.raises(UserError, match="has another vocabulary than that of"):
+        load_tokenizer_of(model_folder, str(other))
+    for file in model_folder.glob("tokenizer*"):
+        file.unlink()
+    assert len(load_tokenizer_of(model_folder, str(other))) == len(load_tokenizer(other))

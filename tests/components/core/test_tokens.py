@@ -65,6 +65,21 @@ def test_any_script_emoji_and_empty_texts_are_tokenized_and_what_is_cut_is_count
     assert all(2 <= len(ids) <= 8 for ids in columns["input_ids"])
 
 
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_a_pair_of_books_is_cut_as_short_texts_are(tmp_path: Path, side: str) -> None:
+    data = make_dataset(tmp_path / "data", 8, 8, kind="similarity")
+    tokenizer = load_tokenizer(make_model(tmp_path / "model", data))
+    tokenizer.truncation_side = side
+    first, second = "good bad film story " * 50, "the actor was sad " * 50
+    short = pa.table({"text": [first], "text_pair": [second]})
+    blanks = " " * 300_000
+    books = pa.table({"text": [first * 4000, blanks + first], "text_pair": [second * 4000, second + blanks]})
+    expected = tokenizer(first, second, truncation=True, max_length=17)["input_ids"]
+    assert tokenize(short, tokenizer, 17)["input_ids"] == [expected]
+    assert tokenize(books, tokenizer, 17)["input_ids"] == [expected, expected]
+    assert tokenize(books, tokenizer, 17)["cut"] == [True, True]
+
+
 def test_a_batch_is_what_the_tokenizer_itself_makes_of_the_texts(tmp_path: Path) -> None:
     pairs = make_dataset(tmp_path / "data", 20, 8, kind="similarity")
     tokenizer = load_tokenizer(make_model(tmp_path / "model", pairs))
