@@ -73,12 +73,7 @@ def read_columns(
     # The training split decides which labels there are.
     for split in sorted(columns, key=lambda name: name != "train"):
         column = columns[split]
-        if lists and not has_lists(column):
-            raise UserError(
-                f"the labels of the {split} split are {column.type}, not lists: name columns of 0 and 1 by "
-                "label_names, or another label_column"
-            )
-        read = _distinct_in_lists(column) if lists else _distinct(column)
+        read = _distinct_in_lists(column) if has_lists(column) and lists else _distinct(column)
         if split == "test":
             read, kept = read.without(partial(_is_withheld, labels={*map(str, found["train"].values), *known}))
             if not len(read.codes):
@@ -87,6 +82,11 @@ def read_columns(
             if left_out := len(column) - len(kept):
                 rows[split] = kept
                 notes.append(f"{left_out} of {len(column)} test rows have no label and are left out.")
+        if lists and not has_lists(column):
+            raise UserError(
+                f"the labels of the {split} split are {column.type}, not lists: write lists, put | between labels, or "
+                "name columns of 0 and 1 by label_names"
+            )
         wrong = read.find(lambda value: _is_missing(value) or not isinstance(value, str | int | float))
         if wrong:
             row, value = wrong

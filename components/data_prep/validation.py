@@ -160,8 +160,11 @@ def _draw(texts: _Texts, strata: np.ndarray, rows: int, seed: int, *, every_stra
     # Stratum by stratum, each in the order of the shuffle.
     grouped = drawn[np.argsort(inverse[drawn], kind="stable")]
     chosen = np.zeros(len(texts.sizes), dtype=bool)
-    for members, quota in zip(np.split(grouped, np.bincount(inverse).cumsum()[:-1]), quotas.tolist(), strict=True):
-        chosen[_fill(members, texts.sizes, quota)] = True
+    shares = zip(quotas.tolist(), counts.tolist(), strict=True)
+    for members, (quota, count) in zip(np.split(grouped, np.bincount(inverse).cumsum()[:-1]), shares, strict=True):
+        # Its share of the texts, too: a text of many copies that stays would else send all others here.
+        most_texts = -(-len(members) * quota // count)
+        chosen[_fill(members, texts.sizes, quota)[:most_texts]] = True
     return chosen
 
 

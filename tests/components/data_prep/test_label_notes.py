@@ -125,6 +125,7 @@ def test_withheld_rows_of_the_test_split_are_left_out_and_counted(withheld: int 
     assert labels.notes == ["2 of 4 test rows have no label and are left out."]
     assert _encode([0, 1, -1], test=[1, -1]).arrays["test"].tolist() == [2, 0]
     assert _encode(["a", "b"], test=["?", "?"]).notes == ["The test split has no labels and is left out."]
+    assert list(_encode([["a"], ["b"]], test=["", ""]).arrays) == ["train"]
     listed = _encode([["a"], ["b"]], test=[["a", "b"], ["-1"], None, []])
     assert listed.arrays["test"].tolist() == [[1, 1], [0, 0]]
     assert listed.rows["test"].tolist() == [0, 3]

@@ -114,8 +114,11 @@ def test_rare_labels_and_texts_in_conflict_are_on_both_sides_where_that_can_be()
 
 def test_a_text_of_many_copies_does_not_fill_validation() -> None:
     texts = ["yes"] * 500 + [f"text {row}" for row in range(500)]
-    _, validation = _made(texts, [0] * 750 + [1] * 250, 0.1)
-    assert 95 <= validation.num_rows <= 105
+    train, validation = _made(texts, [0] * 750 + [1] * 250, 0.1)
+    assert (validation.labels == 0).sum() == 26 and (validation.labels == 1).sum() == 25
+    # Nor do all others go there, where it stays in training.
+    train, validation = _made(["yes"] * 9000 + [f"text {row}" for row in range(1000)], [0] * 9500 + [1] * 500, 0.1)
+    assert 100 <= validation.num_rows <= 102 and len(_texts(train)) > 890
 
 
 @pytest.mark.parametrize("rows", [2, 3, 10, 15])
