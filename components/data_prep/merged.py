@@ -29,8 +29,12 @@ def find_merged_row(batch: pa.RecordBatch, delimiter: str) -> str | None:
     for place, column in enumerate(batch.columns):
         rows = pc.indices_nonzero(pc.match_substring(column, "\n"))
         several = column.take(rows)
-        expected = pc.multiply(pc.count_substring(several, "\n"), width - 1)
-        suspect = rows.filter(pc.equal(pc.count_substring(several, delimiter), expected))
+        lines, signs = pc.count_substring(several, "\n"), pc.count_substring(several, delimiter)
+        whole = pc.equal(signs, pc.multiply(lines, width - 1))
+        # The closing quote may have a line to itself.
+        before_last = pc.add(pc.multiply(pc.subtract(lines, 1), width - 1), width - 1 - place)
+        alone = pc.and_(pc.ends_with(several, "\n"), pc.equal(signs, before_last))
+        suspect = rows.filter(pc.or_(whole, alone))
         for row in suspect.to_pylist():
             cell = column[row].as_py()
             if _is_rows(cell, place, batch, delimiter, known):
@@ -42,7 +46,11 @@ def find_merged_row(batch: pa.RecordBatch, delimiter: str) -> str | None:
 def _is_rows(cell: str, place: int, batch: pa.RecordBatch, delimiter: str, known: dict[int, _Kind]) -> bool:
     width = batch.num_columns
     first, *inner, last = (line.rstrip("\r").split(delimiter) for line in cell.split("\n"))
-    if len(first) != width - place or len(last) != place + 1 or any(len(line) != width for line in inner):
+    if (
+        len(first) != width - place
+        or len(last) not in (place + 1, last == [""])
+        or any(len(line) != width for line in inner)
+    ):
         return False
     cells = [(place + index, value) for index, value in enumerate(first) if index]
     cells += [(index, value) for line in inner for index, value in enumerate(line) if index != place]

@@ -139,6 +139,13 @@ def test_rows_between_two_stray_quotes_that_close_each_other_are_not_merged(labe
     assert len(_read(file, quoting="double")[1]) == 20
 
 
+def test_a_quote_after_the_last_row_does_not_close_an_earlier_one(tmp_path: Path) -> None:
+    rows = [f"{number % 2},film {number}\n" for number in range(40)]
+    rows[10] = '0,"never again\n'
+    with pytest.raises(UserError, match=r"^line 12 of .* holds whole rows: 0,\"never again"):
+        _read(_write(tmp_path / "train.csv", "label,text\n" + "".join(rows) + '"\n'))
+
+
 def test_texts_of_several_lines_with_commas_are_texts(tmp_path: Path) -> None:
     rows = [[str(number), f"Dear, all\nof {number}, you\nbye", str(number % 2)] for number in range(30)]
     assert _read(_write(tmp_path / "train.csv", _csv(rows)))[1] == rows
