@@ -116,11 +116,11 @@ class IpexPredictor:
 
         from compaware.components.core.first_token import answer_at_first_token
         from compaware.components.core.int8.export import LogitsOnly, example_inputs
-        from compaware.components.core.models import load_classifier
+        from compaware.components.core.models import load_trained
         from compaware.components.core.pairing import input_names
 
         torch.set_num_threads(threads)
-        model = load_classifier(folder).eval()
+        model = load_trained(folder).eval()
         # Decoders would put keys and values away for a next token.
         model.config.use_cache = False
         self.input_names: Sequence[str] = input_names(model)

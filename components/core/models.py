@@ -31,7 +31,7 @@ from compaware.components.core.labels import (
     renew_head,
     set_labels,
 )
-from compaware.components.core.model_config import load_config as _load_config
+from compaware.components.core.model_config import load_config
 from compaware.components.core.tokenizer import load_tokenizer as load_tokenizer
 from compaware.components.core.tokenizer import tokenizer_fingerprint as tokenizer_fingerprint
 
@@ -54,7 +54,7 @@ def load_classifier(source: str | Path, **options: Any) -> PreTrainedModel:
         UserError: There is no such model, its weights are missing, pickled or corrupt, or its code would have to
             come from the hub.
     """
-    config = options.pop("config", None) or _load_config(source)
+    config = options.pop("config", None) or load_config(source)
     new_head = options.pop("ignore_mismatched_sizes", False)
     _require_classifier(config)
     try:
@@ -106,13 +106,28 @@ def _fresh(model: PreTrainedModel, source: str | Path, info: dict[str, Any], new
     return missing
 
 
+def load_trained(source: str | Path) -> PreTrainedModel:
+    """Loads a classifier that has all its weights, its head's as well.
+
+    Raises:
+        UserError: It has not, as an encoder that is not fine-tuned, or as `load_classifier`.
+    """
+    model = load_classifier(source)
+    if model.fresh_parameters:
+        raise UserError(
+            f"{source} is not fine-tuned: it has no weights for {', '.join(model.fresh_parameters)}; "
+            "give a model that was trained for this data"
+        )
+    return model
+
+
 def load_with_new_head(source: str | Path, manifest: Manifest) -> PreTrainedModel:
     """Loads a model whose classification head starts fresh with the data's labels.
 
     Raises:
         UserError: As `load_classifier`.
     """
-    config = _load_config(source)
+    config = load_config(source)
     set_labels(config, manifest)
     model = load_classifier(source, config=config, ignore_mismatched_sizes=True)
     # A head of the same width was loaded, whatever its labels are.
@@ -128,7 +143,7 @@ def load_student(source: str | Path, manifest: Manifest) -> PreTrainedModel:
     Raises:
         UserError: It is a classifier with another number of labels, or as `load_classifier`.
     """
-    config = _load_config(source)
+    config = load_config(source)
     if any("SequenceClassification" in name for name in config.architectures or []):
         check_head(config, manifest, "student")
     if config.num_labels != manifest.num_labels:
@@ -156,9 +171,9 @@ def load_in_order(source: Path, manifest: Manifest, work: Path) -> tuple[PreTrai
         The classifier, and the folder that holds it as it is now, for rank 0.
 
     Raises:
-        UserError: Its labels are not the data's, or as `load_classifier`.
+        UserError: Its labels are not the data's, or as `load_trained`.
     """
-    model = load_classifier(source)
+    model = load_trained(source)
     order, _ = find_order(model.config, manifest, role="model")
     align_labels(model, manifest, role="model")
     if order == sorted(order):

@@ -118,9 +118,9 @@ def convert_fp32(model_folder: str | Path, destination: Path) -> None:
         model_folder: A Model artifact with `model.safetensors`.
         destination: An existing folder, which `open_runtime` then takes in place of the model's.
     """
-    from compaware.components.core.models import load_classifier
+    from compaware.components.core.models import load_trained
 
-    write_fp32_forms(load_classifier(model_folder), destination)
+    write_fp32_forms(load_trained(model_folder), destination)
 
 
 def write_fp32_forms(model: "PreTrainedModel", destination: Path) -> None:
@@ -141,11 +141,11 @@ class TorchPredictor:
     def __init__(self, folder: Path, bf16: bool, threads: int, device: str):
         import torch
 
-        from compaware.components.core.models import load_classifier
+        from compaware.components.core.models import load_trained
         from compaware.components.core.pairing import input_names
 
         torch.set_num_threads(threads)
-        model = load_classifier(folder).eval().to(device)
+        model = load_trained(folder).eval().to(device)
         for parameter in model.parameters() if bf16 else ():  # Not the buffers: rotary frequencies need FP32.
             parameter.data = parameter.data.to(torch.bfloat16)
         self._model = model
@@ -185,9 +185,9 @@ class OpenVinoPredictor:
         import openvino
 
         from compaware.components.core.int8.export import export_program
-        from compaware.components.core.models import load_classifier
+        from compaware.components.core.models import load_trained
 
-        return openvino.convert_model(export_program(load_classifier(folder)))
+        return openvino.convert_model(export_program(load_trained(folder)))
 
     def predict(self, batch: dict[str, np.ndarray]) -> np.ndarray:
         """See `Predictor`."""
@@ -229,10 +229,10 @@ class OnnxPredictor:
 def _exported_onnx(folder: Path) -> bytes:
     from compaware.components.core.int8.export import export_program
     from compaware.components.core.int8.onnx_form import save_onnx
-    from compaware.components.core.models import load_classifier
+    from compaware.components.core.models import load_trained
     from compaware.components.core.pairing import input_names, max_sequence_tokens
 
-    model = load_classifier(folder)
+    model = load_trained(folder)
     with tempfile.TemporaryDirectory() as temporary:
         file = Path(temporary) / "model.onnx"
         save_onnx(export_program(model), input_names(model), max_sequence_tokens(model.config), file)

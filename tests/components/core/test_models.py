@@ -17,6 +17,7 @@ from compaware.components.core.models import (
     load_tokenizer,
     new_classifier,
 )
+from compaware.components.core.runtimes import open_runtime
 from compaware.components.core.tokenizer import load_tokenizer_of
 from tests.families.models import classifier, make_family
 from tests.tiny import SMALL_BERT, make_dataset, make_model
@@ -113,6 +114,8 @@ def test_an_encoder_without_a_head_gets_one_for_the_data(tmp_path: Path, model_f
     student = load_student(model_folder, three.manifest)
     assert student.config.id2label == {0: "negative", 1: "neutral", 2: "positive"}
     assert student.fresh_parameters == ["classifier.bias", "classifier.weight"]
+    with pytest.raises(UserError, match=r"is not fine-tuned: it has no weights for classifier\.bias, "):
+        open_runtime(model_folder)
 
 
 @pytest.mark.parametrize(
