@@ -187,9 +187,9 @@ def learning_curves(name: str, role: Role, metric: str, training: dict[str, Any]
         metric: Primary metric of the data.
         training: `Trained`, as a summary's facts have it.
     """
-    loss = _thinned([(point["step"], point["loss"]) for point in training["history"] if "loss" in point])
+    loss = _thinned([(point["step"], point["loss"]) for point in training["history"] if point.get("loss") is not None])
     key = f"eval_{metric}"
-    scores = [(point["step"], point[key]) for point in training["history"] if key in point]
+    scores = [(point["step"], point[key]) for point in training["history"] if point.get(key) is not None]
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(4.6, 3.6))
         above, below = figure.subplots(2, 1, sharex=True)

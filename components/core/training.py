@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -47,6 +48,7 @@ from compaware.components.core.precision import TrainingPrecision, choose_traini
 from compaware.components.core.progress import Progress
 from compaware.components.core.sampler import LengthBucketSampler
 from compaware.components.core.soft_labels import SoftLabels
+from compaware.components.core.summary import Score
 from compaware.components.core.text import Collator
 from compaware.components.core.tokens import token_lengths, tokenize_split
 from compaware.components.core.vocabulary import only_used_rows
@@ -80,7 +82,7 @@ class Trained(BaseModel):
     backend: Backend
     processes: int
     cut_rows: int
-    history: list[dict[str, float]]
+    history: list[dict[str, Score]]
 
 
 def train(
@@ -113,7 +115,8 @@ def train(
         backend: See `ipex.choose_backend`.
 
     Raises:
-        UserError: A key of `training_arguments` is unknown or one that this project sets itself.
+        UserError: A key of `training_arguments` is unknown or one that this project sets itself, or the training
+            diverged.
     """
     checkpoints = Checkpoints(workspace.work / "checkpoints", workspace.work_uri, workspace.identity)
     build_arguments(options, checkpoints.folder, dataset.manifest.metric, "fp32")  # Mistakes come before long work.
@@ -152,6 +155,7 @@ def train(
             backend=backend,
         )
         result = trainer.train(resume_from_checkpoint=str(newest) if (newest := checkpoints.newest()) else None)
+        _require_scores(trainer.state, dataset.manifest.metric, options.learning_rate)
         _settle_weights(trainer, model)
     return Trained(
         steps=result.global_step,
@@ -178,6 +182,15 @@ def _count_cut(rows: datasets.Dataset, length: int) -> int:
     cut = pc.sum(rows.data.column("cut")).as_py()
     log.info("%d of %d training rows are longer than %d tokens and are cut", cut, len(rows), length)
     return cut
+
+
+def _require_scores(state: TrainerState, metric: str, learning_rate: float) -> None:
+    scores = [entry[f"eval_{metric}"] for entry in state.log_history if f"eval_{metric}" in entry]
+    if scores and all(map(math.isnan, scores)):
+        raise UserError(
+            f"the training diverged: the model's logits for validation are NaN or infinite. Lower learning_rate (now "
+            f"{learning_rate:g}), or check that the model it began from gives numbers"
+        )
 
 
 def _settle_weights(trainer: Trainer, model: torch.nn.Module) -> None:

@@ -1,6 +1,7 @@
 """What a KFP task reports from a finished stage."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ def log_metrics(summary: Summary, artifact: Any) -> None:
     """Logs a stage's metrics to a `dsl.Metrics` artifact.
 
     They are written as a file, too: kfp.local reuses a finished task only where each of its outputs exists on disk.
+    What is NaN is left out: KFP cannot read JSON that holds one.
     """
-    for name, value in summary.metrics.items():
+    metrics = {name: value for name, value in summary.metrics.items() if math.isfinite(value)}
+    for name, value in metrics.items():
         artifact.log_metric(name, value)
-    Path(artifact.path).write_text(json.dumps(summary.metrics, indent=2), encoding="utf-8")
+    Path(artifact.path).write_text(json.dumps(metrics, indent=2), encoding="utf-8")
 
 
 def log_classification(summary: Summary, artifact: Any) -> None:

@@ -38,6 +38,16 @@ def test_training_learns_and_keeps_the_best_weights(tmp_path: Path) -> None:
     assert trained.steps == 5 * 8 and trained.processes == 1
 
 
+def test_a_training_that_diverges_ends_in_one_line(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", 32, 16)
+    folder = make_model(tmp_path / "model", data)
+    model, tokenizer = load_classifier(folder), load_tokenizer(folder)
+    torch.nn.init.constant_(model.classifier.weight, torch.nan)
+    options = TrainingOptions(epochs=2, max_length_tokens=32)
+    with pytest.raises(UserError, match=r"diverged: .* NaN or infinite\. Lower learning_rate \(now 5e-05\)"):
+        train(model, tokenizer, data, options, Workspace(ComponentConfig(output=tmp_path / "out")))
+
+
 def test_training_arguments_pass_through_and_mistakes_are_named(tmp_path: Path) -> None:
     options = TrainingOptions(training_arguments={"weight_decay": 0.3, "lr_scheduler_type": "cosine"})
     arguments = build_arguments(options, tmp_path, "accuracy", "fp32")
