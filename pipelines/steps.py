@@ -155,7 +155,8 @@ PUBLISH = Step(
     cached=False,
 )
 
-PLAN_SWEEP = Step(sweep_plan, same("students", "temperatures"))
+# It reads which branches are to be tried again.
+PLAN_SWEEP = Step(sweep_plan, same("students", "temperatures"), cached=False)
 
 SWEEP_BRANCH = Step(
     sweep_branch,

@@ -34,6 +34,9 @@ def benchmark(
     same batches, so that what disturbs one disturbs all. Speed, memory, size and accuracy come from the same process on
     the same files. The report names the one to serve, and says where a technique brings nothing on this CPU.
 
+    A model that cannot be measured is listed with the reason, and the others are measured; the task fails only where
+    none can be. Where memory does not hold all at once, they are measured in groups with the same reference in each.
+
     Args:
         dataset: Data that data_prep prepared.
         teacher: The teacher; FP32 in torch eager is the reference of all speeds.

@@ -2,7 +2,6 @@
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,27 +9,25 @@ import numpy as np
 
 from compaware.components.benchmark import words
 from compaware.components.benchmark.config import BenchmarkConfig
+from compaware.components.benchmark.groups import available_memory_bytes, memory_needed_bytes, plan_groups
 from compaware.components.benchmark.inputs import Inputs
 from compaware.components.benchmark.phrases import runs_in, title
-from compaware.components.benchmark.pool import Task, Worker
+from compaware.components.benchmark.pool import Task
 from compaware.components.benchmark.report import load_summaries, render_html, render_markdown
-from compaware.components.benchmark.results import FILE_NAME, Batch, Benchmark, Measured, fastest
-from compaware.components.benchmark.statistics import plan_rounds, turns
-from compaware.components.benchmark.tasks import data_order, longest_input, prepare_tasks
+from compaware.components.benchmark.results import FILE_NAME, Batch, Benchmark, Group, Measured, fastest
+from compaware.components.benchmark.rounds import SCORING_BATCH, Figures, logits_file, measure_group, scaled
+from compaware.components.benchmark.tasks import longest_input, prepare_tasks, read_configs
+from compaware.components.benchmark.unmeasured import Losses
 from compaware.components.core import cpu
 from compaware.components.core.artifacts import size_bytes, write_text
 from compaware.components.core.classification import classification_facts
 from compaware.components.core.criterion import Judged
 from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
 from compaware.components.core.errors import UserError
-from compaware.components.core.metrics import compute_metrics, f1_by_label
-from compaware.components.core.progress import Progress
 from compaware.components.core.sparsity.measure import compressed_bytes
 from compaware.components.core.summary import Summary
 from compaware.components.core.workspace import Workspace
 
-_SCORING_BATCH = 32
-_TRIAL_SENTENCES = 8
 log = logging.getLogger(__name__)
 
 
@@ -47,32 +44,41 @@ def run(config: BenchmarkConfig, workspace: Workspace) -> Summary:
 
 
 def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, Summary]]:
-    """Measures all candidates.
+    """Measures all candidates; one that cannot be measured is listed with the reason, and the others are measured.
 
     Args:
         config: What to measure, and how.
         work: Folder for inputs, converted forms and logs.
 
     Returns:
-        The figures, with nothing recommended yet, and the candidates' own summaries by name.
+        The figures, with nothing recommended yet, and the measured candidates' own summaries by name.
 
     Raises:
-        UserError: The split is empty, or a candidate does not fit the data or cannot be measured.
+        UserError: The split is empty, or no candidate can be measured.
     """
     dataset = load_dataset_folder(config.dataset)
     if not dataset.manifest.splits.get(config.split):
         raise UserError(f"split '{config.split}' of {config.dataset} is empty or missing: choose another")
-    summaries = load_summaries({candidate.name: candidate.folder for candidate in config.candidates})
+    losses = Losses()
     threads = config.threads or cpu.threads()
     log.info("%d threads for every runtime, on %s (%s)", threads, cpu.model_name(), ", ".join(cpu.flags()))
-    limit = longest_input(config)
-    tasks = prepare_tasks(config, dataset, limit, work)
+    configs = read_configs(config, dataset, losses)
+    losses.require_any(bool(configs))
+    limit = longest_input(config, configs)
+    tasks = prepare_tasks(config, list(configs), dataset, limit, work, losses)
+    losses.require_any(bool(tasks))
+    candidates, groups = _measure(tasks, threads, limit, dataset, config, work, losses)
+    losses.require_any(bool(candidates))
+    names = {item.name for item in candidates}
+    summaries = load_summaries({item.name: item.folder for item in config.candidates if item.name in names})
     settings = config.model_dump(mode="json", include={"rounds", "time_budget_s", "padded", "seed"})
     benchmark = Benchmark(
         machine=cpu.machine_facts() | {"threads": threads},
         data=_data_facts(dataset, config, Inputs.load(tasks[0].inputs)),
         settings=settings | {"max_length_tokens": limit},
-        candidates=_measure(tasks, threads, limit, dataset, config, work),
+        candidates=candidates,
+        unmeasured=losses.items,
+        groups=groups,
     )
     benchmark.fill_ratios()
     benchmark.fill_criteria({name: found for name, summary in summaries.items() if (found := Judged.of(summary))})
@@ -80,38 +86,69 @@ def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, S
 
 
 def _measure(
-    tasks: list[Task], threads: int, limit: int, dataset: PreparedDataset, config: BenchmarkConfig, work: Path
-) -> list[Measured]:
-    with ExitStack() as stack:
-        workers = [stack.enter_context(Worker(task, threads, work / f"{task.id}.log")) for task in tasks]
-        log.info("starting %d processes: %s", len(tasks), ", ".join(task.id for task in tasks))
-        for worker in workers:
-            worker.start_loading(limit if config.padded else None)
-        for worker in workers:
-            worker.receive()
-        scores = [_score(worker, dataset, config.split, work) for worker in workers]
-        rows = dataset.manifest.splits[config.split]
-        timed = {size: _time(workers, size, rows, config) for size in config.batch_sizes}
-        memory = [int(worker.ask(memory=True)["peak_bytes"]) for worker in workers]
-    deflated = _deflate(tasks)
-    return [
-        Measured(
-            id=task.id,
-            name=task.candidate.name,
-            role=task.candidate.role,
-            precision=task.precision,
-            runtime=task.runtime,
-            metric_name=dataset.manifest.metric,
-            metric=scores[place][0],
-            f1_by_label=scores[place][1],
-            size_bytes=sum(size_bytes(file) for file in task.files),
-            compressed_bytes=sum(deflated[file] for file in task.files),
-            peak_memory_bytes=memory[place],
-            batches={size: batches[place] for size, batches in timed.items()},
-            path=str(task.candidate.folder),
-        )
-        for place, task in enumerate(tasks)
-    ]
+    tasks: list[Task],
+    threads: int,
+    limit: int,
+    dataset: PreparedDataset,
+    config: BenchmarkConfig,
+    work: Path,
+    losses: Losses,
+) -> tuple[list[Measured], list[Group]]:
+    """Measures all tasks, in as many groups as memory asks for."""
+    # The reference of all speeds, where it can be measured, is in each group.
+    ordered = sorted(tasks, key=_reference_rank)
+    rows = max(SCORING_BATCH, *config.batch_sizes)
+    needed = [memory_needed_bytes(task, rows, limit) for task in ordered]
+    plan = plan_groups(needed, available_memory_bytes())
+    if len(plan) > 1:
+        log.info("memory does not hold all %d processes at once: %d groups", len(tasks), len(plan))
+    figures: dict[Task, Figures] = {}
+    groups: list[Group] = []
+    for places in plan:
+        budget_s = config.time_budget_s * len(places) / sum(map(len, plan))
+        chosen = [ordered[place] for place in places]
+        found = measure_group(chosen, dataset, config, threads, limit, budget_s, work, losses)
+        reference = next(iter(figures), None)
+        scales = {} if reference is None else _scales(figures[reference], found.get(reference))
+        groups.append(Group(candidates=[task.id for task in found], scales=scales))
+        figures |= {task: scaled(item, scales) for task, item in found.items() if task is not reference}
+    deflated = _deflate(list(figures))
+    return [_measured(task, figures[task], dataset, deflated) for task in tasks if task in figures], groups
+
+
+def _reference_rank(task: Task) -> tuple[bool, bool]:
+    """Teacher in FP32, torch eager, first; then the student so; then all others in their order."""
+    is_plain = (task.runtime, task.precision) == ("torch", "fp32")
+    return not (is_plain and task.candidate.role == "teacher"), not (is_plain and task.candidate.role == "student")
+
+
+def _scales(first: Figures, again: Figures | None) -> dict[int, float]:
+    """By batch size, how much faster the reference was in the first group than in this one; empty if it failed here."""
+    if again is None:
+        return {}
+    return {size: _median(rounds) / _median(again.seconds[size]) for size, rounds in first.seconds.items()}
+
+
+def _median(rounds: list[list[float]]) -> float:
+    return float(np.median([second for calls in rounds for second in calls]))
+
+
+def _measured(task: Task, figures: Figures, dataset: PreparedDataset, deflated: dict[Path, int]) -> Measured:
+    return Measured(
+        id=task.id,
+        name=task.candidate.name,
+        role=task.candidate.role,
+        precision=task.precision,
+        runtime=task.runtime,
+        metric_name=dataset.manifest.metric,
+        metric=figures.metric,
+        f1_by_label=figures.f1_by_label,
+        size_bytes=sum(size_bytes(file) for file in task.files),
+        compressed_bytes=sum(deflated[file] for file in task.files),
+        peak_memory_bytes=figures.peak_memory_bytes,
+        batches={size: Batch.from_rounds(rounds, size) for size, rounds in figures.seconds.items()},
+        path=str(task.candidate.folder),
+    )
 
 
 def _deflate(tasks: list[Task]) -> dict[Path, int]:
@@ -123,47 +160,6 @@ def _deflate(tasks: list[Task]) -> dict[Path, int]:
             sizes[file] = size
             log.info("deflated %d of %d files: %s", len(sizes), len(files), file.name)
     return sizes
-
-
-def _score(worker: Worker, dataset: PreparedDataset, split: str, work: Path) -> tuple[float, dict[str, float]]:
-    """The primary metric over the whole split, and F1 by label of multi-label data, from the worker's own logits."""
-    file = _logits_file(work, worker.task.id)
-    worker.ask(score=str(file), batch_size=_SCORING_BATCH)
-    logits = np.load(file)[:, data_order(worker.task.candidate, dataset)]
-    np.save(file, logits)
-    manifest, labels = dataset.manifest, dataset.labels(split)
-    found = compute_metrics(manifest.metric, logits, labels)[manifest.metric]
-    log.info("%s: %s %.4f", worker.task.id, manifest.metric, found)
-    by_label = f1_by_label(logits, labels) if labels.ndim == 2 else []
-    return found, dict(zip(manifest.label_names, by_label, strict=False))
-
-
-def _logits_file(work: Path, identifier: str) -> Path:
-    return work / f"{identifier}.npy"
-
-
-def _time(workers: list[Worker], batch_size: int, rows: int, config: BenchmarkConfig) -> list[Batch]:
-    """All rounds of one batch size; one `Batch` for each worker."""
-    generator = np.random.default_rng([config.seed, batch_size])
-    # Whole batches only; a split smaller than one batch is repeated to fill it.
-    count = max(1, rows // batch_size)
-    batches = np.resize(generator.permutation(rows), (count, batch_size)).tolist()
-    # A few sentences of different lengths, to see how long a call takes; scoring has warmed the workers up already.
-    warm = [worker.ask(time=batches[: max(1, _TRIAL_SENTENCES // batch_size)])["seconds"] for worker in workers]
-    rounds, calls = plan_rounds(
-        [float(np.median(seconds)) for seconds in warm],
-        config.time_budget_s / len(config.batch_sizes),
-        config.rounds,
-        count,
-    )
-    seconds: list[list[list[float]]] = [[] for _ in workers]
-    progress = Progress("round", rounds)
-    for number, order in enumerate(turns(len(workers), rounds, config.seed)):
-        chosen = [batches[(number * calls + call) % count] for call in range(calls)]
-        for place in order:
-            seconds[place].append(workers[place].ask(time=chosen)["seconds"])
-        progress.update(number + 1, f"batch size {batch_size}", batch_size * calls * len(workers))
-    return [Batch.from_rounds(found, batch_size) for found in seconds]
 
 
 def _data_facts(dataset: PreparedDataset, config: BenchmarkConfig, inputs: Inputs) -> dict[str, object]:
@@ -182,7 +178,7 @@ def _facts(benchmark: Benchmark, config: BenchmarkConfig, work: Path) -> dict[st
     """The headline, and what the model to serve gets right and wrong."""
     assert benchmark.recommended is not None
     dataset = load_dataset_folder(config.dataset)
-    logits = np.load(_logits_file(work, benchmark.recommended.id))
+    logits = np.load(logits_file(work, benchmark.recommended.id))
     classified = classification_facts(dataset.manifest, logits, dataset.labels(config.split))
     return {"headline": words.headline(benchmark), **classified}
 
@@ -192,7 +188,7 @@ def flat_metrics(benchmark: Benchmark) -> dict[str, float]:
 
     The machine has no say: BF16, which not every CPU has, shows in the best of a model alone.
     """
-    found: dict[str, float] = {}
+    found: dict[str, float] = {"unmeasured": len(benchmark.unmeasured)}
     for item in benchmark.candidates:
         found.setdefault(f"{item.name}_{item.metric_name}", item.metric)
         if "bf16" in item.precision:

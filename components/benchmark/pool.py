@@ -116,7 +116,7 @@ class Worker:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise UserError(f"{self.task.id} cannot be measured: its process ended, {self._reason()}")
+            raise UserError(f"the process of {self.task.id} ended, {self._reason()}")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise UserError(answer["error"])
@@ -143,6 +143,6 @@ class Worker:
     def _reason(self) -> str:
         code = self._process.wait()
         if code < 0:
-            return f"killed by signal {-code} (9 mostly means: not enough memory; measure fewer candidates at once)"
+            return f"killed by signal {-code} (9 mostly means: not enough memory)"
         lines = [line.strip() for line in self._log.read_text(encoding="utf-8").splitlines() if line.strip()]
         return f"{lines[-1] if lines else 'without a word'} (exit code {code})"

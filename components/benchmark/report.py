@@ -131,7 +131,7 @@ def render_markdown(benchmark: Benchmark, summaries: dict[str, Summary]) -> str:
 
 
 def _parts(benchmark: Benchmark, summaries: dict[str, Summary]) -> Parts:
-    facts = [*_label_table(benchmark), *_fact_tables(benchmark, summaries)]
+    facts = [*unmeasured_table(benchmark), *_label_table(benchmark), *_fact_tables(benchmark, summaries)]
     return Parts(headline(benchmark), _overview(benchmark), facts, _galleries(benchmark, summaries))
 
 
@@ -254,6 +254,13 @@ def _speed(benchmark: Benchmark, size: int) -> Table:
     )
 
 
+def unmeasured_table(benchmark: Benchmark) -> Iterable[Table]:
+    """The candidates that could not be measured, where there are any."""
+    if benchmark.unmeasured:
+        rows = [[title(item.name), item.runtime or "all", item.reason] for item in benchmark.unmeasured]
+        yield Table("Not measured", ["candidate", "runtime", "why"], rows, [], text_columns=3)
+
+
 def _label_table(benchmark: Benchmark) -> Iterable[Table]:
     """F1 of each label of multi-label data, of each model in its first runtime."""
     models = list({item.name: item for item in reversed(benchmark.candidates)}.values())[::-1]
@@ -312,11 +319,27 @@ def _method(benchmark: Benchmark) -> list[str]:
         f"Up to {settings['rounds']} rounds within {settings['time_budget_s']:.0f} s, never fewer than 3. In each, all "
         f"take turns on the same batches, in an order drawn anew (seed {settings['seed']}). Each turn begins with a "
         "call that is not timed.",
+        *_groups(benchmark),
         "A call is one forward pass from token ids to logits; tokenization and padding are done before.",
         "The metric is computed over the whole split from the logits of the same process on the same files.",
         "Size is that of the files that the runtime reads; deflated, the same after deflate. Peak memory is that of "
         "the whole process, libraries included.",
     ]
+
+
+def _groups(benchmark: Benchmark) -> list[str]:
+    if len(benchmark.groups) < 2:
+        return []
+    scales = [scale for group in benchmark.groups[1:] for scale in group.scales.values()]
+    said = (
+        f"Memory did not hold all at once: they took turns in {len(benchmark.groups)} groups, with "
+        f"{benchmark.groups[0].candidates[0]} in each."
+    )
+    if scales:
+        said += f" Times of the later groups are scaled by its own ({min(scales):.2f} to {max(scales):.2f})."
+    if any(not group.scales for group in benchmark.groups[1:]):
+        said += " Where it failed they are not: compare those times with care."
+    return [said]
 
 
 def _cell(column: str, value: Any) -> str:

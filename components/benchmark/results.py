@@ -57,8 +57,9 @@ class Batch(BaseModel):
         )
 
     def speed_over(self, other: "Batch") -> Ratio:
-        """How many times faster this is than `other`, which took turns with it."""
-        return ratio(other.round_ms, self.round_ms)
+        """How many times faster this is than `other`, which took turns with it, or with the same reference."""
+        rounds = min(len(self.round_ms), len(other.round_ms))
+        return ratio(other.round_ms[:rounds], self.round_ms[:rounds])
 
 
 class Measured(BaseModel):
@@ -95,6 +96,37 @@ class Measured(BaseModel):
     path: str
 
 
+class Unmeasured(BaseModel):
+    """A candidate that could not be measured.
+
+    Attributes:
+        name: The candidate's.
+        role: teacher, student, int8 or sparse.
+        runtime: The runtime that it could not be measured in; empty for all of them.
+        precision: Its precision there.
+        reason: Why, in one line.
+    """
+
+    name: str
+    role: Role
+    runtime: str = ""
+    precision: str = ""
+    reason: str
+
+
+class Group(BaseModel):
+    """Candidates that took turns with one another.
+
+    Attributes:
+        candidates: Their ids; the first is the reference, which is in every group.
+        scales: By batch size, what the times were multiplied by so that the reference's median is that of the first
+            group; empty in the first, and where the reference failed.
+    """
+
+    candidates: list[str]
+    scales: dict[int, float]
+
+
 class Recommended(BaseModel):
     """What to serve.
 
@@ -116,6 +148,8 @@ class Benchmark(BaseModel):
         settings: How it was measured.
         criteria: By name of a candidate, what its primary metric may lose against the dense FP32 model; see
             `fill_criteria`.
+        unmeasured: Candidates that could not be measured, in all or in some of their runtimes.
+        groups: Which were measured at the same time; one group where memory held them all.
         candidates: Every candidate in every runtime.
         recommended: What to serve; set by `words.recommend`.
         words: What the figures say; set by `words.sentences`.
@@ -126,6 +160,8 @@ class Benchmark(BaseModel):
     settings: dict[str, Any]
     candidates: list[Measured]
     criteria: dict[str, Criterion] = {}
+    unmeasured: list[Unmeasured] = []
+    groups: list[Group] = []
     recommended: Recommended | None = None
     words: list[str] = []
 
@@ -148,8 +184,12 @@ class Benchmark(BaseModel):
         return next(found, None)
 
     def dense(self) -> list[Measured]:
-        """The dense FP32 model that small ones are judged against, in all its runtimes: student, or else teacher."""
-        models = self.of("student") or self.of("teacher")
+        """The dense FP32 model that small ones are judged against, in all its runtimes: student, or else teacher.
+
+        The teacher does not stand in for a student that could not be measured.
+        """
+        roles = [item.role for item in self.candidates] + [item.role for item in self.unmeasured]
+        models = self.of("student" if "student" in roles else "teacher")
         return [item for item in models if item.name == models[0].name and item.precision == "fp32"]
 
     def keeps(self, item: Measured) -> bool:

@@ -1,6 +1,7 @@
 """What there is to measure: each candidate in each runtime that can serve it on this CPU, with its files ready."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,66 +10,97 @@ from transformers import AutoConfig, PreTrainedConfig
 from compaware.components.benchmark.config import BenchmarkConfig, Candidate
 from compaware.components.benchmark.inputs import Inputs
 from compaware.components.benchmark.pool import Task
+from compaware.components.benchmark.unmeasured import Losses
 from compaware.components.core import ipex, runtimes
+from compaware.components.core.criterion import Judged
 from compaware.components.core.dataset import PreparedDataset
 from compaware.components.core.errors import UserError
 from compaware.components.core.labels import find_order
 from compaware.components.core.models import load_tokenizer
 from compaware.components.core.pairing import max_sequence_tokens
 from compaware.components.core.runtimes import Precision, RuntimeName
+from compaware.components.core.summary import FILE_NAME as SUMMARY_FILE
+from compaware.components.core.summary import Summary
 from compaware.components.core.text import tokenize
 
 # Training sentences that a runtime which quantizes by itself takes its ranges from.
 _CALIBRATION_ROWS = 256
+Pair = tuple[RuntimeName, Precision]
 log = logging.getLogger(__name__)
 
 
-def longest_input(config: BenchmarkConfig) -> int:
+def read_configs(
+    config: BenchmarkConfig, dataset: PreparedDataset, losses: Losses
+) -> dict[Candidate, PreTrainedConfig]:
+    """Model configurations of the candidates that fit the data; the others go to `losses`."""
+    configs = {}
+    for candidate in config.candidates:
+        with losses.listing(candidate):
+            found = _model_config(candidate)
+            if found.num_labels != dataset.manifest.num_labels:
+                raise UserError(
+                    f"candidate '{candidate.name}' has {found.num_labels} outputs, the data wants "
+                    f"{dataset.manifest.num_labels}: measure models that were made for this data"
+                )
+            data_order(candidate, dataset)
+            if (candidate.folder / SUMMARY_FILE).is_file():
+                Judged.of(Summary.load(candidate.folder))  # One that is damaged is found before anything is measured.
+            configs[candidate] = found
+    return configs
+
+
+def longest_input(config: BenchmarkConfig, configs: Mapping[Candidate, PreTrainedConfig]) -> int:
     """Tokens that sentences are cut at: as asked, or fewer where a candidate takes no more, the same for all."""
-    limits = [max_sequence_tokens(_model_config(candidate)) for candidate in config.candidates]
-    return min(config.max_length_tokens, *limits)
+    return min(config.max_length_tokens, *map(max_sequence_tokens, configs.values()))
 
 
-def prepare_tasks(config: BenchmarkConfig, dataset: PreparedDataset, max_length_tokens: int, work: Path) -> list[Task]:
+def prepare_tasks(
+    config: BenchmarkConfig,
+    candidates: Sequence[Candidate],
+    dataset: PreparedDataset,
+    max_length_tokens: int,
+    work: Path,
+    losses: Losses,
+) -> list[Task]:
     """Tokenizes the split with each candidate's tokenizer and converts FP32 weights for the runtimes that want it.
 
     Args:
         config: The benchmark's.
+        candidates: Those that fit the data.
         dataset: The data.
         max_length_tokens: Longer sentences are cut.
         work: Folder for inputs and converted forms.
-
-    Raises:
-        UserError: A candidate has another number of labels than the data, or cannot run as asked.
+        losses: Gets what cannot run as asked.
     """
-    for candidate in config.candidates:
-        outputs = _model_config(candidate).num_labels
-        if outputs != dataset.manifest.num_labels:
-            raise UserError(
-                f"candidate '{candidate.name}' has {outputs} outputs, the data wants {dataset.manifest.num_labels}: "
-                "measure models that were made for this data"
-            )
-        data_order(candidate, dataset)
     tasks = []
-    for candidate in config.candidates:
-        pairs = _pairs(candidate)
-        folder = work / candidate.name
-        folder.mkdir(parents=True, exist_ok=True)
-        _save_inputs(candidate, dataset.split(config.split), max_length_tokens, folder / "inputs.npz")
-        if any(_is_converted(runtime, precision) for runtime, precision in pairs):
-            log.info("converting %s for OpenVINO and onnxruntime", candidate.name)
-            runtimes.convert_fp32(candidate.folder, folder)
-        calibration = folder / "calibration.npz"
-        if ("ipex", "int8") in pairs:
-            rows = next(dataset.groups("train")).slice(0, _CALIBRATION_ROWS)
-            _save_inputs(candidate, rows, max_length_tokens, calibration)
-        for runtime, precision in pairs:
-            converted = _is_converted(runtime, precision)
-            serving = folder if converted else candidate.folder
-            files = _files(serving, runtime, precision)
-            ranges = calibration if (runtime, precision) == ("ipex", "int8") else None
-            tasks.append(Task(candidate, runtime, precision, serving, files, folder / "inputs.npz", ranges))
+    for candidate in candidates:
+        with losses.listing(candidate):
+            pairs = _pairs(candidate)
+            folder = work / candidate.name
+            folder.mkdir(parents=True, exist_ok=True)
+            _save_inputs(candidate, dataset.split(config.split), max_length_tokens, folder / "inputs.npz")
+            calibration = folder / "calibration.npz"
+            if ("ipex", "int8") in pairs:
+                rows = next(dataset.groups("train")).slice(0, _CALIBRATION_ROWS)
+                _save_inputs(candidate, rows, max_length_tokens, calibration)
+            for runtime, precision in _convert(candidate, pairs, folder, losses):
+                serving = folder if _is_converted(runtime, precision) else candidate.folder
+                files = _files(serving, runtime, precision)
+                ranges = calibration if (runtime, precision) == ("ipex", "int8") else None
+                tasks.append(Task(candidate, runtime, precision, serving, files, folder / "inputs.npz", ranges))
     return tasks
+
+
+def _convert(candidate: Candidate, pairs: list[Pair], folder: Path, losses: Losses) -> list[Pair]:
+    """Converts FP32 weights where a runtime wants it; returns the pairs that can be measured then."""
+    wanting = [pair for pair in pairs if _is_converted(*pair)]
+    if not wanting:
+        return pairs
+    log.info("converting %s for OpenVINO and onnxruntime", candidate.name)
+    with losses.listing(candidate, " and ".join(dict.fromkeys(runtime for runtime, _ in wanting)), "fp32"):
+        runtimes.convert_fp32(candidate.folder, folder)
+        return pairs
+    return [pair for pair in pairs if pair not in wanting]
 
 
 def data_order(candidate: Candidate, dataset: PreparedDataset) -> list[int]:
@@ -80,7 +112,7 @@ def data_order(candidate: Candidate, dataset: PreparedDataset) -> list[int]:
     return find_order(_model_config(candidate), dataset.manifest, role=f"candidate {candidate.name}")[0]
 
 
-def _pairs(candidate: Candidate) -> list[tuple[RuntimeName, Precision]]:
+def _pairs(candidate: Candidate) -> list[Pair]:
     if "ipex" in (candidate.runtimes or ()):
         ipex.require()
     found = runtimes.available(candidate.folder)

@@ -58,12 +58,25 @@ def sentences(benchmark: Benchmark) -> list[str]:
     """Everything a reader should know before using the figures, the most useful first."""
     return [
         _serving(benchmark),
+        *unmeasured(benchmark),
         *_int8_speed(benchmark),
         *_int8_accuracy(benchmark),
         *_int8_size(benchmark),
         *_sparse(benchmark),
         *_teacher(benchmark),
         *caveats(benchmark),
+    ]
+
+
+def unmeasured(benchmark: Benchmark) -> list[str]:
+    """What could not be measured, and why."""
+    runtimes: dict[tuple[str, str], list[str]] = {}
+    for item in benchmark.unmeasured:
+        runtimes.setdefault((item.name, item.reason), []).append(item.runtime)
+    return [
+        f"{sentence(title(name))}{f' in {listed(dict.fromkeys(where))}' if all(where) else ''} could not be measured: "
+        f"{reason.rstrip('.')}."
+        for (name, reason), where in runtimes.items()
     ]
 
 

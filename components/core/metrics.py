@@ -54,9 +54,8 @@ def majority_baseline(metric: str, labels: np.ndarray, num_labels: int) -> float
         counts = np.bincount(labels.astype(int), minlength=num_labels)
         if metric == "f1_macro":
             return 1 / np.count_nonzero(counts)
-        answers = [
-            np.eye(num_labels)[place] for place in ({counts.argmax(), 1} if metric == "f1" else [counts.argmax()])
-        ]
+        classes = [int(counts.argmax())] + ([1] if metric == "f1" else [])
+        answers = [np.eye(num_labels)[place] for place in classes]
     return max(compute_metrics(metric, np.tile(answer, (len(labels), 1)), labels)[metric] for answer in answers)
 
 
@@ -71,7 +70,7 @@ def chance_score(metric: str, logits: np.ndarray, labels: np.ndarray) -> float:
         return -math.inf
     generator = np.random.default_rng(0)
     scores = [compute_metrics(metric, generator.permutation(logits), labels)[metric] for _ in range(_RANDOM_ORDERS)]
-    return float(max(*scores, np.mean(scores) + 4 * np.std(scores)))
+    return max(*scores, float(np.mean(scores) + 4 * np.std(scores)))
 
 
 def f1_by_label(logits: np.ndarray, labels: np.ndarray) -> list[float]:

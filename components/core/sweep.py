@@ -49,6 +49,8 @@ class Branch(BaseModel):
         name: Begins the names of its members.
         temperature: Of its distillation, and of the trainings that follow.
         choice: The student.
+        attempt: How many earlier tries failed for reasons that another one may mend; see `core.retries`.
+        attempts: The place where that is noted; None for nowhere.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -56,6 +58,8 @@ class Branch(BaseModel):
     name: str = Field(pattern=NAME)
     temperature: float = Field(gt=0)
     choice: StudentChoice
+    attempt: int = Field(default=0, ge=0)
+    attempts: str | None = None
 
     def member_name(self, sparsity: float, precision: str) -> str:
         """Name of a member, such as `layers_0_5_t2_s80_int8`."""

@@ -4,7 +4,7 @@ from compaware.components.launch.errors import JobError, UnansweredError
 from compaware.components.launch.launcher import run_job
 from compaware.components.launch.options import JobOptions
 from compaware.components.launch.outputs import log_classification, log_metrics
-from compaware.components.launch.run import attempt_component, places_for, run_component
+from compaware.components.launch.run import attempt_component, places_for, run_component, shared_attempts
 
 __all__ = [
     "JobError",
@@ -16,4 +16,5 @@ __all__ = [
     "places_for",
     "run_component",
     "run_job",
+    "shared_attempts",
 ]

@@ -92,6 +92,19 @@ def places_for(options: dict[str, Any], artifacts: dict[str, Any]) -> dict[str, 
     return {name: _place(artifact, here) for name, artifact in artifacts.items()}
 
 
+def shared_attempts(uri: str, run_id: str) -> str | None:
+    """Where the branches of a sweep note their tries, for all runs of a pipeline: see `core.retries`.
+
+    Args:
+        uri: Of an artifact of this run.
+        run_id: The run's.
+    """
+    if WORK_ROOT_VARIABLE in os.environ:
+        return str(Path(os.environ[WORK_ROOT_VARIABLE]) / "sweep-attempts")
+    before, found, _ = uri.partition(f"/{run_id}/")
+    return f"{before}/sweep-attempts" if found and run_id else None
+
+
 def _job_options(options: dict[str, Any] | None) -> JobOptions:
     return validate(JobOptions, _given(options or {"launcher": "torchrun"}))
 

@@ -32,8 +32,8 @@ def sweep_benchmark(
 
     They are measured as benchmark measures, in one pod and taking turns; each member in OpenVINO and onnxruntime, of
     which its faster one counts. The report shows the Pareto fronts of accuracy against latency and against size, and
-    the members that could not be made, with their reasons. Of the members that meet all limits, the fastest is
-    recommended where an accuracy is asked for, else the most accurate; without any limit, the fastest within a point
+    the members that could not be made or measured, with their reasons. Of the members that meet all limits, the fastest
+    is recommended where an accuracy is asked for, else the most accurate; without any limit, the fastest within a point
     of the most accurate. Where none meets them, the report says which is nearest.
 
     Args:

@@ -4,13 +4,13 @@ import logging
 
 from compaware.components.benchmark.config import BenchmarkConfig, Candidate, MeasuringOptions
 from compaware.components.benchmark.measure import measure, print_figures
-from compaware.components.benchmark.results import FILE_NAME, Benchmark, Measured, Recommended
+from compaware.components.benchmark.results import FILE_NAME, Benchmark, Recommended, fastest
 from compaware.components.core.artifacts import write_text
 from compaware.components.core.summary import Summary
 from compaware.components.core.sweep import Member
 from compaware.components.core.workspace import Workspace
 from compaware.components.sweep_benchmark.config import SweepBenchmarkConfig
-from compaware.components.sweep_benchmark.members import read_members
+from compaware.components.sweep_benchmark.members import mark_unmeasured, read_members
 from compaware.components.sweep_benchmark.pareto import Constraint, Standing, pareto_front, recommend
 from compaware.components.sweep_benchmark.report import render
 from compaware.components.sweep_benchmark.verdict import SWEEP_FILE, Sweep
@@ -23,7 +23,7 @@ def run(config: SweepBenchmarkConfig, workspace: Workspace) -> Summary:
     """Measures and reports; where no member meets the constraint, the report names the nearest.
 
     Raises:
-        UserError: No member of the sweep could be made, or one cannot be measured.
+        UserError: No member of the sweep could be made, or none could be measured.
     """
     members, candidates = read_members(config.branches)
     for member in members:
@@ -37,6 +37,7 @@ def run(config: SweepBenchmarkConfig, workspace: Workspace) -> Summary:
         **config.model_dump(include=set(MeasuringOptions.model_fields)),
     )
     benchmark, _ = measure(measuring, workspace.work)
+    members = mark_unmeasured(members, benchmark)
     sweep = judge(benchmark, members, Constraint(**config.model_dump(include=set(Constraint.model_fields))))
     if sweep.is_met:
         benchmark.recommended = Recommended(
@@ -68,7 +69,7 @@ def judge(benchmark: Benchmark, members: list[Member], constraint: Constraint) -
 def _standing(benchmark: Benchmark, name: str) -> Standing:
     size = benchmark.batch_sizes[0]
     forms = [item for item in benchmark.candidates if item.name == name]
-    best: Measured = min(forms, key=lambda item: item.batches[size].p50_ms)
+    best = fastest(forms, size)
     return Standing(
         id=best.id,
         name=name,

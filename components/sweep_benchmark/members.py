@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from compaware.components.benchmark.config import Candidate, Runtime
+from compaware.components.benchmark.results import Benchmark
 from compaware.components.core.errors import UserError
 from compaware.components.core.summary import Summary
 from compaware.components.core.sweep import Member
@@ -35,3 +36,24 @@ def read_members(branches: Sequence[Path]) -> tuple[list[Member], list[Candidate
     if not candidates:
         raise UserError(f"no member of the sweep could be made; {members[0].name} failed in {members[0].failure}")
     return members, candidates
+
+
+def mark_unmeasured(members: Sequence[Member], benchmark: Benchmark) -> list[Member]:
+    """The members, with the reason as their failure where they were made and could not be measured.
+
+    Raises:
+        UserError: None was measured.
+    """
+    measured = {item.name for item in benchmark.candidates}
+    reasons = {item.name: item.reason for item in benchmark.unmeasured}
+    marked = [
+        member if member.failure or member.name in measured else _failed(member, f"benchmark: {reasons[member.name]}")
+        for member in members
+    ]
+    if all(member.failure for member in marked):
+        raise UserError(f"no member of the sweep could be measured; {marked[0].name} failed in {marked[0].failure}")
+    return marked
+
+
+def _failed(member: Member, failure: str) -> Member:
+    return member.model_copy(update={"failure": failure})

@@ -5,7 +5,7 @@ from dataclasses import replace
 from compaware.components.benchmark import charts
 from compaware.components.benchmark.charts import Point
 from compaware.components.benchmark.phrases import runs_in, title
-from compaware.components.benchmark.report import Card, Parts, Table, cards, render_page, render_text
+from compaware.components.benchmark.report import Card, Parts, Table, cards, render_page, render_text, unmeasured_table
 from compaware.components.benchmark.results import Benchmark, fastest
 from compaware.components.sweep_benchmark.verdict import Sweep
 
@@ -13,7 +13,7 @@ from compaware.components.sweep_benchmark.verdict import Sweep
 def render(benchmark: Benchmark, sweep: Sweep, headline: str) -> tuple[str, str]:
     """The report as a self-contained page, and as Markdown."""
     failed = [_failed(sweep)] if sweep.failed else []
-    parts = Parts(headline, _members(benchmark, sweep), failed, [])
+    parts = Parts(headline, _members(benchmark, sweep), [*failed, *unmeasured_table(benchmark)], [])
     page = render_page(benchmark, _drawings(benchmark, sweep), _cards(benchmark, sweep), parts)
     return page, render_text(benchmark, parts)
 
@@ -21,9 +21,12 @@ def render(benchmark: Benchmark, sweep: Sweep, headline: str) -> tuple[str, str]
 def _drawings(benchmark: Benchmark, sweep: Sweep) -> list[str]:
     """Accuracy against latency and against size, each with its front; the teacher for comparison."""
     size = benchmark.batch_sizes[0]
-    teacher = fastest(benchmark.of("teacher"), size)
-    by_latency: list[Point] = [(teacher.batches[size].p50_ms, teacher.metric, teacher)]
-    by_size: list[Point] = [(teacher.size_bytes / 1e6, teacher.metric, teacher)]
+    by_latency: list[Point] = []
+    by_size: list[Point] = []
+    if benchmark.of("teacher"):
+        teacher = fastest(benchmark.of("teacher"), size)
+        by_latency.append((teacher.batches[size].p50_ms, teacher.metric, teacher))
+        by_size.append((teacher.size_bytes / 1e6, teacher.metric, teacher))
     latency_front, size_front = [], []
     for item in sweep.standings:
         measured = benchmark.by_id(item.id)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from compaware.components.core.errors import UnavailableError, UserError
+from compaware.components.core.retries import note_attempt
 from compaware.components.core.summary import Summary
 from compaware.components.core.sweep import Member
 from compaware.components.core.workspace import Workspace
@@ -28,11 +29,13 @@ class Made:
     Attributes:
         place: Folder or URI of its model.
         failure: Why there is none; empty where there is.
+        again: Whether it failed for a reason that another try may mend: memory, preemption, a cluster that is full.
         metrics: What it measured.
     """
 
     place: str
     failure: str = ""
+    again: bool = False
     metrics: dict[str, float] = field(default_factory=dict)
 
 
@@ -44,6 +47,7 @@ def run(config: SweepBranchConfig, workspace: Workspace) -> Summary:
     """
     root = config.models_uri or str(workspace.work / "models")
     members: list[Member] = []
+    again = False
     student = _distil(config, f"{root}/{config.branch.member_name(0, _FP32)}")
     for sparsity in config.target_sparsities:
         name = config.branch.member_name(sparsity, _FP32)
@@ -52,9 +56,13 @@ def run(config: SweepBranchConfig, workspace: Workspace) -> Summary:
             name = config.branch.member_name(sparsity, precision)
             made = plain if precision == _FP32 else _quantize(config, plain, f"{root}/{name}")
             members.append(_member(config, name, sparsity, precision, made))
+            again = again or made.again
             if not made.failure and not config.models_uri:
                 # Hard links: a run that is killed now finds the finished stages in the work folder.
                 shutil.copytree(made.place, workspace.output / name, copy_function=os.link)
+    if again and config.branch.attempts:
+        note_attempt(config.branch.attempts, config.branch.attempt + 1)
+        log.warning("the next run tries this branch again: members failed, and not by their options")
     counts = {
         "members": float(len(members)),
         "failed_members": float(sum(bool(member.failure) for member in members)),
@@ -113,7 +121,7 @@ def _attempt(
         raise UnavailableError(str(error)) from error
     except (UserError, JobError) as error:
         log.warning("%s failed, and with it what is made of it: %s", name, error)
-        return Made(place, failure=f"{component}: {error}")
+        return Made(place, failure=f"{component}: {error}", again=not isinstance(error, UserError))
     return Made(place, metrics=summary.metrics)
 
 

@@ -49,7 +49,8 @@ def sweep_branch(
     The student is trained once; its sparse forms are made of it, and the INT8 files of each. Every stage is the
     component of that name, in a job of its own. A stage that fails is listed with its reason, and so is what would
     have been made of its model; the task goes on with the rest and succeeds. It fails only where the cluster does not
-    answer.
+    answer. Where a stage failed, and not by its options (no memory, preempted, no node for it), the next run of the
+    pipeline tries the branch again.
 
     Args:
         dataset: Data that data_prep prepared.
@@ -57,7 +58,7 @@ def sweep_branch(
         soft_labels: Its logits for the training split.
         models: A folder for each member, and summary.json, which lists all members with what became of them.
         metrics: How many members there are, and how many of them failed.
-        branch: Name, temperature and student (choice), as sweep_plan writes them.
+        branch: Name, temperature, student (choice) and number of the try, as sweep_plan writes them.
         target_sparsities: Fractions of zeros to try, such as 0.8; 0 is the dense student.
         precisions: Precisions to try, fp32 and int8.
         alpha: Weight of the soft labels in all trainings, 0 to 1.

@@ -7,7 +7,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from compaware.components.core.config import ComponentConfig
 from compaware.components.core.options import TrainingOptions
 from compaware.components.core.sparsity.patterns import parse_pattern, resolve_sparsity
-from compaware.components.core.sweep import Branch
+from compaware.components.core.sweep import Branch, number
 
 
 class SweepBranchConfig(ComponentConfig, TrainingOptions):
@@ -60,7 +60,8 @@ class SweepBranchConfig(ComponentConfig, TrainingOptions):
     @field_validator("target_sparsities", "precisions")
     @classmethod
     def _differ(cls, values: list[Any]) -> list[Any]:
-        if len(set(values)) < len(values):
+        # As names of members have them: 0.8 and 0.80000001 are one.
+        if len({number(100 * value) if isinstance(value, float) else value for value in values}) < len(values):
             raise ValueError("each may be named only once")
         return values
 

@@ -19,6 +19,10 @@ class SweepPlanConfig(ComponentConfig):
         default=[2.0], min_length=1, description="Temperatures that each student is trained at."
     )
 
+    attempts: str | None = Field(
+        default=None, description="Folder or URI where branches note that they are to be tried again by the next run."
+    )
+
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
         names = [branch.name for branch in self.branches]

@@ -2,8 +2,11 @@
 
 import logging
 
+from compaware.components.core.retries import read_attempt
 from compaware.components.core.summary import Summary
+from compaware.components.core.sweep import Branch
 from compaware.components.core.workspace import Workspace
+from compaware.components.storage.manifest import short_hash
 from compaware.components.sweep_plan.config import SweepPlanConfig
 
 log = logging.getLogger(__name__)
@@ -11,8 +14,19 @@ log = logging.getLogger(__name__)
 
 def run(config: SweepPlanConfig, workspace: Workspace) -> Summary:
     """Names the students that are trained; the configuration was checked already."""
-    branches = config.branches
+    branches = [_tried(branch, config.attempts) for branch in config.branches]
     log.info("%d students to train: %s", len(branches), ", ".join(branch.name for branch in branches))
     # KFP cannot pass on null.
     facts = {"branches": [branch.model_dump(mode="json", exclude_none=True) for branch in branches]}
     return Summary.create("sweep_plan", config, {"branches": len(branches)}, facts)
+
+
+def _tried(branch: Branch, attempts: str | None) -> Branch:
+    """The branch with the number of its tries."""
+    if attempts is None:
+        return branch
+    place = f"{attempts.rstrip('/')}/{branch.name}-{short_hash(branch.model_dump_json())}"
+    attempt = read_attempt(place)
+    if attempt:
+        log.info("%s is tried again: a member of it failed, and not by its options", branch.name)
+    return branch.model_copy(update={"attempt": attempt, "attempts": place})

@@ -3,7 +3,7 @@
 from kfp import dsl
 
 from compaware.pipelines.definition import Arguments, compression_pipeline
-from compaware.pipelines.steps import CHECK_TEACHER, PLAN_SWEEP, PREPARE_DATA, SWEEP_BENCHMARK, SWEEP_BRANCH
+from compaware.pipelines.steps import CHECK_TEACHER, PLAN_SWEEP, PREPARE_DATA, RUN_ID, SWEEP_BENCHMARK, SWEEP_BRANCH
 
 # Branches at the same time; KFP fixes it when a pipeline is compiled.
 _PARALLEL_BRANCHES = 4
@@ -14,7 +14,7 @@ _PARALLEL_BRANCHES = 4
 @compression_pipeline(PLAN_SWEEP, PREPARE_DATA, SWEEP_BRANCH, CHECK_TEACHER, SWEEP_BENCHMARK)
 def compression_sweep(arguments: Arguments) -> None:
     """Try students, temperatures, sparsities and precisions; name the best within limits of speed and accuracy."""
-    plan = PLAN_SWEEP(arguments)
+    plan = PLAN_SWEEP(arguments, run_id=RUN_ID)
     dataset = PREPARE_DATA(arguments).outputs["dataset"]
     checked = CHECK_TEACHER(arguments, dataset=dataset)
     teacher = checked.outputs["model"]

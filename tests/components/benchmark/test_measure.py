@@ -11,6 +11,7 @@ import pytest
 
 from compaware.components.benchmark import measure
 from compaware.components.benchmark.config import BenchmarkConfig
+from compaware.components.benchmark.pool import Worker
 from compaware.components.benchmark.results import FILE_NAME, Benchmark
 from compaware.components.core.criterion import Criterion
 from compaware.components.core.dataset import PreparedDataset
@@ -186,6 +187,53 @@ def test_a_corrupt_file_ends_in_one_line(dataset: PreparedDataset, models: dict[
     (broken / "model_quantized.onnx").write_bytes(b"not a model")
     with pytest.raises(UserError, match="onnxruntime cannot load"):
         run_alone(dataset, "int8", broken, tmp_path)
+
+
+def test_candidates_that_cannot_be_measured_are_listed_and_the_others_take_turns_in_groups_that_fit_memory(
+    dataset: PreparedDataset, models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "broken"
+    shutil.copytree(models["int8"], broken)
+    (broken / "model_quantized.onnx").write_bytes(b"not a model")
+    other = make_model(tmp_path / "other", make_dataset(tmp_path / "o", 9, 9, kind="three_class"))
+    candidates = [
+        {"name": name, "role": role, "folder": folder, "runtimes": ["onnxruntime"]}
+        for name, role, folder in (
+            ("int8", "int8", models["int8"]),
+            ("second", "int8", models["int8"]),
+            ("killed", "int8", models["int8"]),
+            ("broken", "int8", broken),
+            ("gone", "int8", tmp_path / "gone"),
+            ("other", "sparse", other),
+        )
+    ]
+    ask = Worker.ask
+
+    def kill_one(worker: Worker, **request: object) -> dict[str, object]:
+        if worker.task.candidate.name == "killed" and "time" in request:
+            worker._process.kill()
+        return ask(worker, **request)
+
+    monkeypatch.setattr(Worker, "ask", kill_one)
+    monkeypatch.setattr(measure, "available_memory_bytes", lambda: 0.0)
+    options = {"batch_sizes": [4], "rounds": 3, "time_budget_s": 0.2, "threads": 1, "max_length_tokens": 32}
+    config = BenchmarkConfig.model_validate(
+        {"output": tmp_path / "results", "dataset": dataset.path, "candidates": candidates, **options}
+    )
+    run = tmp_path / "results", run_stage(config, lambda workspace: measure.run(config, workspace))
+    found = results(run)
+    assert [item.id for item in found.candidates] == ["int8_onnxruntime", "second_onnxruntime"]
+    reasons = {item.name: item.reason for item in found.unmeasured}
+    assert reasons.keys() == {"killed", "broken", "gone", "other"} and run[1].metrics["unmeasured"] == 4
+    assert "killed by signal 9" in reasons["killed"] and "onnxruntime cannot load" in reasons["broken"]
+    assert "is not a Model artifact" in reasons["gone"] and "has 3 outputs" in reasons["other"]
+    for name in ("report.html", "report.md"):
+        text = (run[0] / name).read_text(encoding="utf-8")
+        assert "Not measured" in text and "killed by signal 9" in text and "has 3 outputs" in text
+    assert [group.candidates for group in found.groups] == [["int8_onnxruntime", "second_onnxruntime"]] + 2 * [
+        ["int8_onnxruntime"]
+    ]
+    assert all(group.scales.keys() == {4} for group in found.groups[1:])
 
 
 def run_alone(

@@ -4,9 +4,11 @@ import re
 
 import pytest
 
-from compaware.components.benchmark.results import Benchmark
+from compaware.components.benchmark.results import Benchmark, Unmeasured
+from compaware.components.core.errors import UserError
 from compaware.components.core.sweep import Member
 from compaware.components.sweep_benchmark.judge import judge
+from compaware.components.sweep_benchmark.members import mark_unmeasured
 from compaware.components.sweep_benchmark.pareto import Constraint
 from compaware.components.sweep_benchmark.report import render
 from compaware.components.sweep_benchmark.words import headline, sentences
@@ -74,6 +76,20 @@ def test_the_report_names_the_member_to_serve_and_lists_what_failed(figures: Ben
     drawings = page[page.index("<figure>") : page.rindex("</figure>")]
     assert not re.search(r"#[0-9a-fA-F]{6}\b", re.sub(r'(href="|url\(|id=")#?[^")]*', "", drawings))
     assert re.search(r"\*\*three t2 INT8\*\* \(serve\)", text)
+
+
+def test_a_member_that_could_not_be_measured_is_listed_with_those_that_failed(figures: Benchmark):
+    lost = Unmeasured(name="broken_t2", role="student", reason="killed by signal 9")
+    with_lost = figures.model_copy(update={"unmeasured": [lost]})
+    members = mark_unmeasured([*MEMBERS, member("broken_t2")], with_lost)
+    assert {item.name: item.failure for item in members if item.failure} == {
+        "lost_t2": WHY,
+        "broken_t2": "benchmark: killed by signal 9",
+    }
+    sweep = judge(with_lost, members, Constraint())
+    assert "broken t2" in render(with_lost, sweep, headline(with_lost, sweep))[1]
+    with pytest.raises(UserError, match="no member of the sweep could be measured; broken_t2 failed in benchmark"):
+        mark_unmeasured([member("broken_t2")], with_lost)
 
 
 def test_where_no_member_meets_the_limits_the_nearest_is_named_and_none_is_to_serve(figures: Benchmark):

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from compaware.components.core import identity
 from compaware.components.core.config import validate
-from compaware.components.core.errors import UnavailableError
+from compaware.components.core.errors import UnavailableError, UserError
+from compaware.components.core.retries import read_attempt
 from compaware.components.core.summary import Summary
 from compaware.components.core.workspace import run_stage
 from compaware.components.launch import JobError, UnansweredError
@@ -40,6 +42,8 @@ def run(
 ) -> tuple[Trainings, Summary]:
     trainings = Trainings(failing or {})
     monkeypatch.setattr(branch, "attempt_component", trainings)
+    # There is nothing at the inputs' URIs.
+    monkeypatch.setattr(identity, "content_of", str)
     asked = {"output": str(tmp_path / "models"), **INPUTS, "branch": BRANCH, "target_sparsities": [0, 0.5], **values}
     config = validate(SweepBranchConfig, asked)
     return trainings, run_stage(config, lambda workspace: branch.run(config, workspace))
@@ -70,6 +74,15 @@ def test_a_failed_stage_takes_with_it_only_what_is_made_of_it(monkeypatch, tmp_p
     assert failures(summary) == {"small_t2": "", "small_t2_int8": "", "small_t2_s50": why, "small_t2_s50_int8": why}
     assert summary.metrics == {"members": 4, "failed_members": 2}
     assert {file.name for file in (tmp_path / "models").iterdir()} == {"small_t2", "small_t2_int8", "summary.json"}
+
+
+@pytest.mark.parametrize(
+    ("failing", "attempt"), [(JobError("OOMKilled"), 3), (UserError("student_layers [7] are not there"), None)]
+)
+def test_a_failure_that_another_try_may_mend_is_tried_again_by_the_next_run(monkeypatch, tmp_path, failing, attempt):
+    place = str(tmp_path / "attempts")
+    run(monkeypatch, tmp_path, {"small_t2": failing}, branch={**BRANCH, "attempt": 2, "attempts": place})
+    assert read_attempt(place) == (attempt or 0)
 
 
 def test_what_is_not_asked_for_is_not_delivered(monkeypatch, tmp_path):

@@ -4,7 +4,11 @@ import pytest
 
 from compaware.components.core.config import validate
 from compaware.components.core.errors import UserError
+from compaware.components.core.retries import note_attempt
+from compaware.components.core.workspace import run_stage
+from compaware.components.launch import shared_attempts
 from compaware.components.sweep_plan.config import SweepPlanConfig
+from compaware.components.sweep_plan.plan import run
 
 
 def plan(**values: object) -> SweepPlanConfig:
@@ -20,6 +24,35 @@ def test_each_student_is_trained_at_each_temperature_under_a_name_of_its_own():
     ]
     assert branches[0].member_name(0.8, "int8") == "layers_0_5_t1_s80_int8"
     assert branches[0].member_name(0, "fp32") == "layers_0_5_t1"
+
+
+def test_only_a_branch_that_is_to_be_tried_again_changes_from_run_to_run(tmp_path):
+    students = [{"student_layers": [0]}, {"student_layers": [1]}]
+    runs = iter(range(9))
+
+    def branches() -> list[dict]:
+        values = {"students": students, "attempts": str(tmp_path / "attempts"), "output": tmp_path / str(next(runs))}
+        config = validate(SweepPlanConfig, values)
+        return run_stage(config, lambda workspace: run(config, workspace)).facts["branches"]
+
+    first = branches()
+    assert branches() == first and [branch["attempt"] for branch in first] == [0, 0]
+    note_attempt(first[1]["attempts"], 1)
+    again = branches()
+    assert again[0] == first[0] and again[1] == {**first[1], "attempt": 1}
+
+
+@pytest.mark.parametrize(
+    ("uri", "run_id", "place"),
+    [
+        ("minio://mlpipeline/v2/artifacts/sweep/r-1/sweep-plan/u/plan", "r-1", "minio://mlpipeline/v2/artifacts/sweep"),
+        ("minio://mlpipeline/v2/artifacts/sweep/r-1/sweep-plan/u/plan", "r-2", None),
+        ("minio://mlpipeline/v2/artifacts/sweep/r-1/sweep-plan/u/plan", "", None),
+    ],
+)
+def test_tries_are_noted_where_all_runs_of_a_pipeline_find_them(monkeypatch, uri, run_id, place):
+    monkeypatch.delenv("COMPAWARE_WORK_ROOT", raising=False)
+    assert shared_attempts(uri, run_id) == (f"{place}/sweep-attempts" if place else None)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,73 @@
+"""Which candidates are measured at the same time: as many as memory holds, all of them where it can.
+
+Each group has the same reference in it. Groups are measured one after another, minutes apart, so the times of the later
+ones are scaled by what the reference took in them: what is compared is compared against the reference.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from compaware.components.benchmark.pool import Task
+from compaware.components.core.artifacts import size_bytes
+
+# What a worker holds: its libraries, the file and copies of the weights, and activations.
+_LIBRARIES = {"torch": 520_000_000, "ipex": 800_000_000, "openvino": 150_000_000, "onnxruntime": 100_000_000}
+_WEIGHT_COPIES = 2.5
+_BYTES_PER_TOKEN = 25_000
+# The rest is for the benchmark's own process and what the system needs.
+_USABLE = 0.9
+_NO_LIMIT = 1 << 60
+
+
+def plan_groups(needed_bytes: Sequence[int], available_bytes: float) -> list[list[int]]:
+    """Divides tasks into groups that fit memory; the first task is the reference, which is in each of them.
+
+    Args:
+        needed_bytes: Memory that each task needs.
+        available_bytes: What there is.
+
+    Returns:
+        Places of the tasks of each group. A task that does not even fit beside the reference alone is tried so.
+    """
+    groups = [[0]]
+    used = needed_bytes[0]
+    for place, needed in enumerate(needed_bytes[1:], start=1):
+        if len(groups[-1]) > 1 and used + needed > available_bytes:
+            groups.append([0])
+            used = needed_bytes[0]
+        groups[-1].append(place)
+        used += needed
+    return groups
+
+
+def memory_needed_bytes(task: Task, batch_size: int, length_tokens: int) -> int:
+    """An estimate of the memory that a task's worker takes at most.
+
+    Args:
+        task: The task, its files ready.
+        batch_size: Rows in its largest batch.
+        length_tokens: Tokens in its longest row.
+    """
+    weights = sum(size_bytes(file) for file in task.files)
+    return _LIBRARIES[task.runtime] + int(_WEIGHT_COPIES * weights) + batch_size * length_tokens * _BYTES_PER_TOKEN
+
+
+def available_memory_bytes(cgroup: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc/meminfo")) -> float:
+    """Memory that workers may take: what the machine has left, or the container's limit leaves (cgroup v2 or v1)."""
+    lines = meminfo.read_text(encoding="ascii").splitlines()
+    left = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), _NO_LIMIT)
+    for limit, usage, cached in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        try:
+            allowed = (cgroup / limit).read_text(encoding="ascii").strip()
+            used = int((cgroup / usage).read_text(encoding="ascii"))
+            statistics = (cgroup / usage).with_name("memory.stat").read_text(encoding="ascii").split()
+        except (OSError, ValueError):
+            continue
+        # Cached files are counted as used, and given back when they are in the way.
+        reclaimable = int(statistics[statistics.index(cached) + 1]) if cached in statistics else 0
+        if allowed != "max":
+            left = min(left, int(allowed) - used + reclaimable)
+    return _USABLE * left

@@ -1,0 +1,145 @@
+"""One group of candidates: their processes start, score the split, take turns on the same batches, and end."""
+
+import logging
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from compaware.components.benchmark.config import BenchmarkConfig
+from compaware.components.benchmark.pool import Task, Worker
+from compaware.components.benchmark.statistics import plan_rounds, turns
+from compaware.components.benchmark.tasks import data_order
+from compaware.components.benchmark.unmeasured import Losses
+from compaware.components.core.dataset import PreparedDataset
+from compaware.components.core.errors import UserError
+from compaware.components.core.metrics import compute_metrics, f1_by_label
+from compaware.components.core.progress import Progress
+
+SCORING_BATCH = 32
+_TRIAL_SENTENCES = 8
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one worker measured.
+
+    Attributes:
+        metric: The primary metric over the whole split.
+        f1_by_label: Of multi-label data.
+        peak_memory_bytes: Highest resident memory of the process.
+        seconds: By batch size, the time of each call in each round.
+    """
+
+    metric: float
+    f1_by_label: dict[str, float]
+    peak_memory_bytes: int
+    seconds: dict[int, list[list[float]]]
+
+
+def scaled(figures: Figures, scales: dict[int, float]) -> Figures:
+    """The same figures with the times of each batch size multiplied by its scale, 1 where it has none."""
+    seconds = {
+        size: [[second * scales.get(size, 1.0) for second in calls] for calls in rounds]
+        for size, rounds in figures.seconds.items()
+    }
+    return replace(figures, seconds=seconds)
+
+
+def measure_group(
+    tasks: list[Task],
+    dataset: PreparedDataset,
+    config: BenchmarkConfig,
+    threads: int,
+    limit: int,
+    budget_s: float,
+    work: Path,
+    losses: Losses,
+) -> dict[Task, Figures]:
+    """Measures some candidates side by side.
+
+    Args:
+        tasks: What to measure.
+        dataset: The data.
+        config: The benchmark's.
+        threads: Of every runtime.
+        limit: Tokens that a row has at most.
+        budget_s: Seconds for all timed rounds.
+        work: Folder for logits and logs.
+        losses: Gets those that fail.
+
+    Returns:
+        The figures of the others.
+    """
+    with ExitStack() as stack:
+        workers = [stack.enter_context(Worker(task, threads, work / f"{task.id}.log")) for task in tasks]
+        log.info("starting %d processes: %s", len(tasks), ", ".join(task.id for task in tasks))
+        for worker in workers:
+            worker.start_loading(limit if config.padded else None)
+        loaded = losses.ask(workers, Worker.receive)
+        scores = losses.ask(loaded, lambda worker: _score(worker, dataset, config.split, work))
+        rows, left, timed = dataset.manifest.splits[config.split], list(scores), {}
+        for size in config.batch_sizes:
+            timed[size] = _time(left, size, rows, config, budget_s / len(config.batch_sizes), losses)
+            left = list(timed[size])
+        memory = losses.ask(left, lambda worker: int(worker.ask(memory=True)["peak_bytes"]))
+    return {
+        worker.task: Figures(*scores[worker], peak, {size: found[worker] for size, found in timed.items()})
+        for worker, peak in memory.items()
+    }
+
+
+def _score(worker: Worker, dataset: PreparedDataset, split: str, work: Path) -> tuple[float, dict[str, float]]:
+    """The primary metric over the whole split, and F1 by label of multi-label data, from the worker's own logits."""
+    file = logits_file(work, worker.task.id)
+    worker.ask(score=str(file), batch_size=SCORING_BATCH)
+    logits = np.load(file)[:, data_order(worker.task.candidate, dataset)]
+    np.save(file, logits)
+    if not np.isfinite(logits).all():
+        raise UserError(f"some of its logits for {split} are NaN or infinite: make or train this model again")
+    manifest, labels = dataset.manifest, dataset.labels(split)
+    found = compute_metrics(manifest.metric, logits, labels)[manifest.metric]
+    log.info("%s: %s %.4f", worker.task.id, manifest.metric, found)
+    by_label = f1_by_label(logits, labels) if labels.ndim == 2 else []
+    return found, dict(zip(manifest.label_names, by_label, strict=False))
+
+
+def logits_file(work: Path, identifier: str) -> Path:
+    """Where a candidate's logits for the split are kept."""
+    return work / f"{identifier}.npy"
+
+
+def _time(
+    workers: list[Worker], batch_size: int, rows: int, config: BenchmarkConfig, budget_s: float, losses: Losses
+) -> dict[Worker, list[list[float]]]:
+    """All rounds of one batch size: the seconds of each call of each round."""
+    generator = np.random.default_rng([config.seed, batch_size])
+    # Whole batches only; a split smaller than one batch is repeated to fill it.
+    count = max(1, rows // batch_size)
+    batches = np.resize(generator.permutation(rows), (count, batch_size)).tolist()
+    # A few sentences of different lengths, to see how long a call takes; scoring has warmed the workers up already.
+    trial = batches[: max(1, _TRIAL_SENTENCES // batch_size)]
+    warm = losses.ask(workers, partial(_call, batches=trial))
+    seconds: dict[Worker, list[list[float]]] = {worker: [] for worker in warm}
+    if not seconds:
+        return {}
+    calls_s = [float(np.median(found)) for found in warm.values()]
+    rounds, calls = plan_rounds(calls_s, budget_s, config.rounds, count)
+    progress = Progress("round", rounds)
+    for number, order in enumerate(turns(len(warm), rounds, config.seed)):
+        chosen = [batches[(number * calls + call) % count] for call in range(calls)]
+        everyone = list(warm)
+        turn = [everyone[place] for place in order if everyone[place] in seconds]
+        answers = losses.ask(turn, partial(_call, batches=chosen))
+        seconds = {worker: [*found, answers[worker]] for worker, found in seconds.items() if worker in answers}
+        progress.update(number + 1, f"batch size {batch_size}", batch_size * calls * len(seconds))
+    return seconds
+
+
+def _call(worker: Worker, batches: list[list[int]]) -> list[float]:
+    """Has a worker run each batch once; the seconds of each."""
+    seconds: list[float] = worker.ask(time=batches)["seconds"]
+    return seconds
