@@ -187,45 +187,34 @@ def _parse(
     plain: Path, data: mmap.mmap, file: Path, dialect: _Dialect, options: ReadOptions, note: Note
 ) -> Iterator[pa.RecordBatch]:
     quotes = dialect.quoting != "none"
-    wrong: list[tuple[int, int, str]] = []
-
-    def keep(row: pa.csv.InvalidRow) -> str:
-        wrong.append((row.expected_columns, row.actual_columns, row.text if not wrong else ""))
-        return "skip"
-
+    # Rows of another width end the reading; a handler for them, called in threads of Arrow's, can abort the process.
     parsing = pyarrow.csv.ParseOptions(
-        delimiter=dialect.delimiter,
-        quote_char='"' if quotes else False,
-        newlines_in_values=quotes,
-        invalid_row_handler=keep,
+        delimiter=dialect.delimiter, quote_char='"' if quotes else False, newlines_in_values=quotes
     )
     given = options.column_names
     reading = pyarrow.csv.ReadOptions(block_size=_BLOCK_BYTES, skip_rows=dialect.skip_rows, column_names=given)
-    with pyarrow.csv.open_csv(plain, read_options=reading, parse_options=parsing) as stream:
-        names = stream.schema.names
-    _check_names(names, file)
-    first = data[:_SAMPLE_BYTES].decode("utf-8-sig", "replace").splitlines()[:1]
-    if given and next(csv.reader(first, delimiter=dialect.delimiter), None) == given:
+    first = next((cells for _, cells in _rows(plain, dialect, "strict")), [])
+    if given == first:
         raise UserError(f"the first row of {file} has the names of read_options.column_names: leave these out")
-    wrong.clear()
+    names = given or first
+    _check_names(names, file)
     types = pyarrow.csv.ConvertOptions(
         column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, quoted_strings_can_be_null=False
     )
     named = [index for index, name in enumerate(names) if name]
     nameless = [index for index, name in enumerate(names) if not name]
     unused = 0
-    with pyarrow.csv.open_csv(plain, read_options=reading, parse_options=parsing, convert_options=types) as stream:
-        for batch in stream:
-            if quotes and options.quoting is None and (found := find_merged_row(batch, dialect.delimiter)):
-                line = _line_of(data, found)
-                raise UserError(
-                    f"line {line} of {file}: the text from this quote to the next holds whole rows: "
-                    f"{shorten(found, 50)} - remove the quote, or set read_options='{{quoting: double}}' if it is right"
-                )
-            unused += _rows_with_content([batch.column(index) for index in nameless])
-            yield batch.select(named)
-    if wrong:
-        raise _ragged(wrong, data, file, dialect, names)
+    try:
+        with pyarrow.csv.open_csv(plain, read_options=reading, parse_options=parsing, convert_options=types) as stream:
+            for batch in stream:
+                if quotes and options.quoting is None and (found := find_merged_row(batch, dialect.delimiter)):
+                    raise _merged(found, data, file)
+                unused += _rows_with_content([batch.column(index) for index in nameless])
+                yield batch.select(named)
+    except pa.ArrowInvalid as error:
+        if "columns, got" in str(error) and (ragged := _ragged(plain, file, dialect, names)):
+            raise ragged from error
+        raise
     if unused:
         note(f"{unused} rows of {file.name} have content in columns without a name, which are left out.")
 
@@ -249,21 +238,50 @@ def _rows_with_content(columns: list[pa.Array]) -> int:
     return pc.sum(filled).as_py() or 0
 
 
-def _ragged(
-    wrong: list[tuple[int, int, str]], data: mmap.mmap, file: Path, dialect: _Dialect, names: list[str]
-) -> UserError:
-    expected, cells, text = wrong[0]
-    line = _line_of(data, text)
-    others = f"; so it is with {len(wrong)} rows in all" if len(wrong) > 1 else ""
+def _rows(plain: Path, dialect: _Dialect, errors: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows as Python reads them, with the line at which each begins: slower by far, for one row or in an error."""
+    csv.field_size_limit(_BLOCK_BYTES)
+    quoting = csv.QUOTE_NONE if dialect.quoting == "none" else csv.QUOTE_MINIMAL
+    with plain.open(encoding="utf-8-sig", errors=errors, newline="") as stream:
+        for _ in range(dialect.skip_rows):
+            stream.readline()
+        reader = csv.reader(stream, delimiter=dialect.delimiter, quoting=quoting)
+        begin = 1 + dialect.skip_rows
+        for cells in reader:
+            if cells:
+                yield begin, cells
+            begin = 1 + dialect.skip_rows + reader.line_num
+
+
+def _ragged(plain: Path, file: Path, dialect: _Dialect, names: list[str]) -> UserError | None:
+    wrong = 0
+    line, cells = 0, [""]
+    for begin, row in _rows(plain, dialect, "replace"):
+        if len(row) != len(names):
+            wrong += 1
+            if wrong == 1:
+                line, cells = begin, row
+    if not wrong:
+        return None
+    others = f"; so it is with {wrong} rows in all" if wrong > 1 else ""
+    text = dialect.delimiter.join(cells)
     remedy = "complete or remove such rows"
     if dialect.quoting == "none" and f"\\{dialect.delimiter}" in text:
         remedy = "set read_options='{quoting: backslash}' if backslashes escape"
-    elif expected == 1:
+    elif len(names) == 1:
         remedy = "is the delimiter another one (read_options.delimiter)?"
     header = shorten(", ".join(names), 50)
     return UserError(
-        f"line {line} of {file} has {cells} cells, and the header {expected} ({header}){others}: "
+        f"line {line} of {file} has {len(cells)} cells, and the header {len(names)} ({header}){others}: "
         f"{shorten(text, 60)} - {remedy}"
+    )
+
+
+def _merged(row: str, data: mmap.mmap, file: Path) -> UserError:
+    line = _line_of(data, row)
+    return UserError(
+        f"line {line} of {file}: the text from this quote to the next holds whole rows: {shorten(row, 50)} "
+        "- remove the quote, or set read_options='{quoting: double}' if it is right"
     )
 
 

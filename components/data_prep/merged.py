@@ -46,11 +46,9 @@ def find_merged_row(batch: pa.RecordBatch, delimiter: str) -> str | None:
 def _is_rows(cell: str, place: int, batch: pa.RecordBatch, delimiter: str, known: dict[int, _Kind]) -> bool:
     width = batch.num_columns
     first, *inner, last = (line.rstrip("\r").split(delimiter) for line in cell.split("\n"))
-    if (
-        len(first) != width - place
-        or len(last) not in (place + 1, last == [""])
-        or any(len(line) != width for line in inner)
-    ):
+    if len(first) != width - place or any(len(line) != width for line in inner):
+        return False
+    if len(last) != place + 1 and last != [""]:
         return False
     cells = [(place + index, value) for index, value in enumerate(first) if index]
     cells += [(index, value) for line in inner for index, value in enumerate(line) if index != place]
