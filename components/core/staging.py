@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, get_args
 
+from pydantic import BaseModel
+
 from compaware.components.core.artifacts import remove
 from compaware.components.core.config import ComponentConfig, ConfigType
 from compaware.components.core.distributed import broadcast, is_main
@@ -27,39 +29,31 @@ class Staging:
 
     Attributes:
         values: The configuration with local paths in the place of URIs.
-        inputs: Key to URI.
+        inputs: The URI that each of those paths stands for.
         outputs: Key to URI; `output` and the keys that end so.
         cache: Folder that inputs are downloaded to; shared by the processes of a node.
     """
 
     values: dict[str, Any]
-    inputs: dict[str, str]
+    inputs: dict[Path, str]
     outputs: dict[str, str]
     cache: Path
 
     @classmethod
     def plan(cls, config_class: type[ComponentConfig], values: dict[str, Any]) -> Self:
-        """Finds the URIs among a configuration's paths; nothing is read yet.
+        """Finds the URIs among a configuration's paths, in lists and parts, too; nothing is read yet.
 
         Raises:
             UserError: A URI is of an unknown kind or not whole.
         """
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "compaware"
-        uris = {key: str(values[key]) for key in _path_keys(config_class) if is_uri(str(values.get(key)))}
-        for key, uri in uris.items():
-            try:
-                parse(uri)
-            except UserError as error:
-                raise UserError(f"'{key}': {error}") from error
-        local = {key: str(root / "runs" / short_hash(uri)) for key, uri in uris.items()}
-        for key, uri in uris.items():
-            remember(Path(local[key]), uri)
-        return cls(
-            {**values, **local},
-            {key: uri for key, uri in uris.items() if not key.endswith("output")},
-            {key: uri for key, uri in uris.items() if key.endswith("output")},
-            root / "artifacts",
-        )
+        found: dict[Path, str] = {}
+        local = _localize(config_class, values, "", root / "runs", found)
+        outputs = {key: values[key] for key in values if key.endswith("output") and local[key] != values[key]}
+        for path, uri in found.items():
+            remember(path, uri)
+        inputs = {path: uri for path, uri in found.items() if uri not in outputs.values()}
+        return cls(local, inputs, outputs, root / "artifacts")
 
     def bring(self, config: ConfigType) -> ConfigType:
         """Downloads the inputs.
@@ -73,8 +67,7 @@ class Staging:
         Raises:
             UserError: An input is not there, is corrupt, or cannot be reached.
         """
-        found = {key: fetch(uri, self.cache) for key, uri in self.inputs.items()}
-        return config.model_copy(update=found)
+        return _replace(config, {path: fetch(uri, self.cache) for path, uri in self.inputs.items()})
 
     def finished(self, config: ComponentConfig) -> Summary | None:
         """The summary of a run that has sent its output already (all ranks get it).
@@ -127,6 +120,32 @@ def sent_summary(uri: str, *, by_another: bool = False) -> Summary:
     return Summary.model_validate_json(read_text(uri, FILE_NAME, was_reached=by_another))
 
 
-def _path_keys(config_class: type[ComponentConfig]) -> list[str]:
-    fields = config_class.model_fields.items()
-    return [key for key, field in fields if Path in (field.annotation, *get_args(field.annotation))]
+def _localize(kind: Any, value: Any, key: str, folder: Path, found: dict[Path, str]) -> Any:
+    """Puts a path below `folder` in the place of each URI that `kind` takes for a path, and notes it in `found`."""
+    if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, BaseModel):
+        kinds = {name: field.annotation for name, field in kind.model_fields.items()}
+        return {name: _localize(kinds.get(name), item, name, folder, found) for name, item in value.items()}
+    if isinstance(value, list) and get_args(kind):
+        return [_localize(get_args(kind)[0], item, key, folder, found) for item in value]
+    if isinstance(value, str) and is_uri(value) and Path in (kind, *get_args(kind)):
+        try:
+            parse(value)
+        except UserError as error:
+            raise UserError(f"'{key}': {error}") from error
+        path = folder / short_hash(value)
+        found[path] = value
+        return str(path)
+    return value
+
+
+def _replace(value: Any, paths: dict[Path, Path]) -> Any:
+    """The same value with other paths in it."""
+    if isinstance(value, Path):
+        return paths.get(value, value)
+    if isinstance(value, tuple):
+        return tuple(_replace(item, paths) for item in value)
+    if isinstance(value, BaseModel):
+        return value.model_copy(
+            update={name: _replace(getattr(value, name), paths) for name in type(value).model_fields}
+        )
+    return value

@@ -1,0 +1,152 @@
+"""Each component as its pod runs it: a fresh interpreter under torchrun, all that it reads and writes behind URIs."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import pytest
+from minio import Minio
+from pyarrow import csv
+
+from compaware.components.storage import fetch, find, upload
+from tests.components.storage.conftest import KEYS, s3_server
+from tests.tiny import SMALL_BERT, sentiment_rows
+
+TRAINED = {"epochs": 1, "batch_size": 16, "max_length_tokens": 16, "checkpoint_minutes": 0, "precision": "fp32"}
+
+
+@dataclass
+class Pods:
+    """A store, and what pods do with it.
+
+    Attributes:
+        root: For whatever is not in the store.
+        bucket: URI of a bucket.
+        environment: Variables of all pods.
+        count: Pods so far; each has a disk of its own.
+    """
+
+    root: Path
+    bucket: str
+    environment: dict[str, str]
+    count: int = field(default=0)
+
+    def start(self, component: str, config: dict[str, Any], processes: int | None = None) -> "subprocess.Popen[str]":
+        """Starts a pod on an empty disk: that of a job where `processes` are given, else that of a task."""
+        self.count += 1
+        disk = self.root / f"pod-{self.count}"
+        disk.mkdir()
+        variables = {
+            "COMPAWARE_CONFIG": json.dumps({"existing_output": "resume", **config}),
+            "PET_NPROC_PER_NODE": str(processes),
+            "HOME": str(disk),
+            "XDG_CACHE_HOME": str(disk / "cache"),
+        }
+        worker = "compaware.components.launch.worker"
+        return subprocess.Popen(
+            [sys.executable, "-m", *([worker, component] if processes else [f"compaware.components.{component}"])],
+            env={**os.environ, **self.environment, **variables},
+            cwd=disk,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def run(self, component: str, config: dict[str, Any], processes: int | None = None) -> str:
+        """Runs a pod to its end; gives its log."""
+        pod = self.start(component, config, processes)
+        log, _ = pod.communicate(timeout=300)
+        assert pod.returncode == 0, log
+        assert "Traceback" not in log
+        assert f"{component} finished: {config['output']}" in log
+        assert list((self.root / f"pod-{self.count}").glob("cache/compaware/runs/*")) == []
+        return log
+
+    def kill(self, component: str, config: dict[str, Any], processes: int) -> None:
+        """Runs a pod until its second checkpoint is in the store, and kills it without a warning."""
+        checkpoints = 0
+        with self.start(component, config, processes) as pod:
+            assert pod.stdout is not None
+            for line in pod.stdout:
+                checkpoints += line.rstrip().endswith(" s") and "uploaded" in line and "checkpoints.json" in line
+                if checkpoints == 2:
+                    break
+            # torchrun gives each rank a session of its own.
+            for process in [*psutil.Process(pod.pid).children(recursive=True), pod]:
+                process.kill()
+        assert checkpoints == 2
+
+
+@pytest.fixture(scope="module")
+def pods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]:
+    with s3_server() as host:
+        Minio(host, *KEYS, secure=False).make_bucket("bucket")
+        variables = {
+            "S3_ENDPOINT": f"http://{host}",
+            "AWS_ACCESS_KEY_ID": KEYS[0],
+            "AWS_SECRET_ACCESS_KEY": KEYS[1],
+            "OMP_NUM_THREADS": "1",
+        }
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in variables.items():
+                patch.setenv(name, value)
+            yield Pods(tmp_path_factory.mktemp("pods"), "s3://bucket", variables)
+
+
+def test_every_component_works_in_its_pod_and_trainings_outlive_theirs(pods: Pods) -> None:
+    bucket, disk = pods.bucket, pods.root / "claim"
+    data, teacher, soft = f"{bucket}/data", f"{bucket}/teacher", f"{bucket}/soft"
+    student, sparse, int8 = f"{bucket}/student", f"file://{disk}/sparse", f"{bucket}/int8"
+    results = f"{bucket}/results"
+
+    for name, rows in (("train", 192), ("validation", 48)):
+        csv.write_csv(pa.table(sentiment_rows(rows, rows)), pods.root / f"{name}.csv")
+        upload(pods.root / f"{name}.csv", f"{bucket}/reviews/{name}.csv")
+    pods.run("data_prep", {"output": data, "data": f"{bucket}/reviews"})
+
+    teaching = {"teacher_config": SMALL_BERT, "fine_tune_if_needed": True, "soft_labels_output": soft}
+    teaching |= {"output": teacher, "dataset": data, **TRAINED, "epochs": 3, "learning_rate": 0.01}
+    distilling = {"output": student, "dataset": data, "teacher": teacher, "soft_labels": soft, "student_layers": [0]}
+    for component, config, processes in (
+        ("teacher_check", teaching, 2),
+        ("distillation", {**distilling, **TRAINED}, 1),
+    ):
+        config["work_uri"] = f"{config['output']}.work"
+        pods.kill(component, config, processes)
+        log = pods.run(component, config, processes)
+        assert "resuming from checkpoint-" in log, log
+        assert find(config["work_uri"], "checkpoints.json") == []
+    shared = {"dataset": data, "model": student, **TRAINED}
+    pruning = {"output": sparse, "target_sparsity": 0.5, "soft_labels": soft, "work_uri": f"{sparse}.work"}
+    pods.run("sparsity_aware_training", {**shared, **pruning}, 1)
+    quantizing = {"output": int8, "mode": "qat", "max_metric_loss": 0.9, "work_uri": f"{int8}.work"}
+    pods.run("quantization_aware_training", {**shared, **quantizing}, 1)
+
+    roles = {"teacher": teacher, "student": student, "sparse": sparse, "int8": int8}
+    candidates = [{"name": role, "role": role, "folder": uri} for role, uri in roles.items()]
+    runtimes = {"teacher": ["torch"], "student": ["torch"], "sparse": ["torch"], "int8": ["onnxruntime"]}
+    candidates = [{**one, "runtimes": runtimes[one["role"]]} for one in candidates]
+    measuring = {"batch_sizes": [1], "rounds": 3, "time_budget_s": 1, "threads": 1, "max_length_tokens": 16}
+    pods.run("benchmark", {"output": results, "dataset": data, "candidates": candidates, **measuring})
+    pods.run("accuracy_gate", {"output": f"{bucket}/gate", "quantized": int8, "on_failure": "warn"})
+    changes = f"{bucket}/changes"
+    prefix = f"file://{disk}/published"
+    pods.run("change_check", {"output": changes, "publish_uri": prefix})
+    published = {"dataset": data, "teacher": teacher, "model": int8, "results": results, "changes": changes}
+    pods.run("publish", {"output": f"{bucket}/record", "publish_uri": prefix, "version": "one", **published})
+    assert (disk / "published/one/model_quantized.onnx").is_file()
+
+    kinds = set()
+    for path in disk.rglob("*"):
+        kinds.add(path.suffix)
+        assert stat.S_IMODE(path.stat().st_mode) == (0o755 if path.is_dir() else 0o644), path
+    assert kinds >= {".safetensors", ".onnx", ".bin", ".json", ".md", ".html"}
+    assert (fetch(teacher, pods.root / "downloads") / "model.safetensors").is_file()
