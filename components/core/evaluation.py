@@ -8,9 +8,11 @@ import atexit
 import itertools
 import multiprocessing
 import os
+import pickle
 import signal
 import threading
 import time
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import forkserver
@@ -94,7 +96,8 @@ def evaluate_folder(
 
     Raises:
         UserError: The model or the data cannot be read, or the runtime does not run the model.
-        RuntimeError: The process failed; its output has been shown.
+        Exception: What else was raised in the process.
+        RuntimeError: The process was killed.
     """
     request = {
         "model_folder": model_folder,
@@ -171,11 +174,23 @@ def _serve(requests: Connection, parents: Connection) -> None:
 def _answer(requests: Connection, number: int, request: dict[str, Any]) -> None:
     """The process that evaluates."""
     try:
-        answer: Evaluation | UserError = _evaluate(**request)
+        answer: Evaluation | Exception = _evaluate(**request)
     except UserError as error:
         answer = error
+    except Exception as error:
+        answer = _to_be_sent(error)
     with suppress(BrokenPipeError):  # The parent was ended meanwhile.
         requests.send((number, answer))
+
+
+def _to_be_sent(error: Exception) -> Exception:
+    """The same exception, or where it cannot be pickled one that says the same; its trace here is a note on it."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        error = RuntimeError(f"{type(error).__name__}: {error}").with_traceback(error.__traceback__)
+    error.add_note("".join(traceback.format_exception(error)))
+    return error
 
 
 def _evaluate(

@@ -55,11 +55,15 @@ def test_a_mistake_is_told_in_one_line_by_the_parent(tmp_path: Path) -> None:
         evaluate_folder(tmp_path / "missing", data.path)
 
 
-def test_an_evaluation_that_breaks_is_an_error_and_the_next_one_works(tmp_path: Path) -> None:
+def test_an_evaluation_that_breaks_is_an_error_and_the_next_one_works(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     data = make_dataset(tmp_path / "data", train_rows=8, validation_rows=8)
     folder = make_model(tmp_path / "model", data)
-    with pytest.raises(RuntimeError, match="ended with exit code 1"):
+    with pytest.raises(ValueError, match="zero") as raised:
         evaluate_folder(folder, data.path, batch_size=0)
+    assert "in _evaluate" in raised.value.__notes__[0]
+    assert "Traceback" not in capfd.readouterr().err
     assert len(evaluate_folder(folder, data.path).logits) == 8
 
 
