@@ -1,4 +1,7 @@
-"""Each component as its pod runs it: a fresh interpreter under torchrun, all that it reads and writes behind URIs."""
+"""Trainings as their pods run them: a fresh interpreter under torchrun, all that is read and written behind URIs.
+
+The other components run in interpreters of their own under tests/pipelines.
+"""
 
 import json
 import os
@@ -101,11 +104,10 @@ def pods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]:
             yield Pods(tmp_path_factory.mktemp("pods"), "s3://bucket", variables)
 
 
-def test_every_component_works_in_its_pod_and_trainings_outlive_theirs(pods: Pods) -> None:
+def test_trainings_work_in_their_pods_and_outlive_them(pods: Pods) -> None:
     bucket, disk = pods.bucket, pods.root / "claim"
     data, teacher, soft = f"{bucket}/data", f"{bucket}/teacher", f"{bucket}/soft"
-    student, sparse, int8 = f"{bucket}/student", f"file://{disk}/sparse", f"{bucket}/int8"
-    results = f"{bucket}/results"
+    student, sparse, int8 = f"{bucket}/student", f"file://{disk}/sparse", f"file://{disk}/int8"
 
     for name, rows in (("train", 192), ("validation", 48)):
         csv.write_csv(pa.table(sentiment_rows(rows, rows)), pods.root / f"{name}.csv")
@@ -130,23 +132,9 @@ def test_every_component_works_in_its_pod_and_trainings_outlive_theirs(pods: Pod
     quantizing = {"output": int8, "mode": "qat", "max_metric_loss": 0.9, "work_uri": f"{int8}.work"}
     pods.run("quantization_aware_training", {**shared, **quantizing}, 1)
 
-    roles = {"teacher": teacher, "student": student, "sparse": sparse, "int8": int8}
-    candidates = [{"name": role, "role": role, "folder": uri} for role, uri in roles.items()]
-    runtimes = {"teacher": ["torch"], "student": ["torch"], "sparse": ["torch"], "int8": ["onnxruntime"]}
-    candidates = [{**one, "runtimes": runtimes[one["role"]]} for one in candidates]
-    measuring = {"batch_sizes": [1], "rounds": 3, "time_budget_s": 1, "threads": 1, "max_length_tokens": 16}
-    pods.run("benchmark", {"output": results, "dataset": data, "candidates": candidates, **measuring})
-    pods.run("accuracy_gate", {"output": f"{bucket}/gate", "quantized": int8, "on_failure": "warn"})
-    changes = f"{bucket}/changes"
-    prefix = f"file://{disk}/published"
-    pods.run("change_check", {"output": changes, "publish_uri": prefix})
-    published = {"dataset": data, "teacher": teacher, "model": int8, "results": results, "changes": changes}
-    pods.run("publish", {"output": f"{bucket}/record", "publish_uri": prefix, "version": "one", **published})
-    assert (disk / "published/one/model_quantized.onnx").is_file()
-
     kinds = set()
     for path in disk.rglob("*"):
         kinds.add(path.suffix)
         assert stat.S_IMODE(path.stat().st_mode) == (0o755 if path.is_dir() else 0o644), path
-    assert kinds >= {".safetensors", ".onnx", ".bin", ".json", ".md", ".html"}
+    assert kinds >= {".safetensors", ".onnx", ".xml", ".bin", ".json"}
     assert (fetch(teacher, pods.root / "downloads") / "model.safetensors").is_file()

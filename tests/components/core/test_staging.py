@@ -1,0 +1,107 @@
+"""Inputs and outputs behind URIs: named as they were given, and not kept here."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from compaware.components.core.config import ComponentConfig, validate
+from compaware.components.core.errors import UserError
+from compaware.components.core.staging import Staging
+from compaware.components.core.summary import Summary
+from compaware.components.core.workspace import Workspace, run_stage
+from compaware.components.storage import delete, upload, with_uris
+
+
+class Candidate(BaseModel):
+    """A part of a configuration."""
+
+    name: str
+    folder: Path
+
+
+class StageConfig(ComponentConfig):
+    """A stage with paths at every depth."""
+
+    dataset: Path
+    branches: tuple[Path, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    teacher: str = ""
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    (tmp_path / "rows").write_text("good film")
+    uri = f"file://{tmp_path}/data"
+    upload(tmp_path / "rows", f"{uri}/rows")
+    return uri
+
+
+def run(values: dict[str, object]) -> Summary | None:
+    """As the entry point does it; None where nothing was to be done."""
+    staging = Staging.plan(StageConfig, values)
+    config = staging.bring(validate(StageConfig, staging.values))
+    if staging.finished(config):
+        return None
+
+    def work(workspace: Workspace) -> Summary:
+        (workspace.output / "model").write_text((config.dataset / "rows").read_text())
+        return Summary.create("stage", config, {})
+
+    summary = run_stage(config, work)
+    staging.send(config)
+    return summary
+
+
+def test_a_uri_output_that_its_owner_emptied_can_be_used_again(tmp_path: Path, data: str, cache: Path) -> None:
+    output = f"file://{tmp_path}/out"
+    assert run({"output": output, "dataset": data})
+    assert list((cache / "compaware/runs").iterdir()) == []
+    with pytest.raises(UserError, match=rf"^{output} is not empty: choose another output"):
+        run({"output": output, "dataset": data})
+    assert run({"output": output, "dataset": data, "existing_output": "resume"}) is None
+    delete(output)
+    assert run({"output": output, "dataset": data})
+
+
+def test_what_else_is_at_a_uri_output_is_not_replaced(tmp_path: Path, data: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/thesis.txt").write_text("precious")
+    with pytest.raises(UserError, match="out is not empty"):
+        run({"output": f"file://{tmp_path}/out", "dataset": data})
+    assert (tmp_path / "out/thesis.txt").read_text() == "precious"
+
+
+def test_data_changed_at_its_uri_is_noticed(tmp_path: Path, data: str) -> None:
+    values = {"output": f"file://{tmp_path}/out", "dataset": data, "existing_output": "resume"}
+    run(values)
+    (tmp_path / "data/rows").write_text("poor film")
+    with pytest.raises(UserError, match="out was made with other settings or inputs"):
+        run(values)
+
+
+def test_uris_in_lists_and_parts_are_brought_and_names_of_the_hub_are_not(tmp_path: Path, data: str) -> None:
+    values = {
+        "output": str(tmp_path / "out"),
+        "dataset": data,
+        "branches": [data, "here"],
+        "candidates": [{"name": "int8", "folder": data}],
+        "teacher": data,
+    }
+    staging = Staging.plan(StageConfig, values)
+    config = staging.bring(validate(StageConfig, staging.values))
+    here = tmp_path / "data"
+    assert (config.dataset, config.branches, config.candidates[0].folder) == (here, (here, Path("here")), here)
+    assert (config.output, config.teacher) == (tmp_path / "out", data)
+
+
+def test_an_error_names_the_uri_and_not_the_cache(tmp_path: Path, data: str, cache: Path) -> None:
+    staging = Staging.plan(StageConfig, {"output": "s3://bucket/out", "dataset": data})
+    assert str(staging.values["output"]).startswith(str(cache))
+    assert with_uris(f"{staging.values['output']}/model is too large") == "s3://bucket/out/model is too large"
