@@ -60,6 +60,7 @@ class Pods:
             cwd=disk,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            umask=0o022,
             text=True,
         )
 
