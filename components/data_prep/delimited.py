@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -241,7 +242,7 @@ def _rows_with_content(columns: list[pa.Array]) -> int:
 def _rows(plain: Path, dialect: _Dialect, errors: str) -> Iterator[tuple[int, list[str]]]:
     """The rows as Python reads them, with the line at which each begins: slower by far, for one row or in an error."""
     csv.field_size_limit(_BLOCK_BYTES)
-    quoting = csv.QUOTE_NONE if dialect.quoting == "none" else csv.QUOTE_MINIMAL
+    quoting: Literal[0, 3] = csv.QUOTE_NONE if dialect.quoting == "none" else csv.QUOTE_MINIMAL
     with plain.open(encoding="utf-8-sig", errors=errors, newline="") as stream:
         for _ in range(dialect.skip_rows):
             stream.readline()
