@@ -29,7 +29,7 @@ def sweep_plan(
     Returns:
         One mapping for each student at each temperature.
     """
-    from compaware.components.launch import run_component, shared_attempts
+    from compaware.components.launch import run_component
 
     summary = run_component(
         "sweep_plan",
@@ -37,7 +37,8 @@ def sweep_plan(
             "output": plan.path,
             "students": students,
             "temperatures": temperatures,
-            "attempts": shared_attempts(plan.uri, run_id),
+            "run_id": run_id,
+            "plan_uri": plan.uri,
         },
     )
     return summary.facts["branches"]

@@ -19,8 +19,10 @@ class SweepPlanConfig(ComponentConfig):
         default=[2.0], min_length=1, description="Temperatures that each student is trained at."
     )
 
-    attempts: str | None = Field(
-        default=None, description="Folder or URI where branches note that they are to be tried again by the next run."
+    run_id: str = Field(default="", description="Id of the pipeline's run.")
+    plan_uri: str = Field(
+        default="",
+        description="URI of the plan: branches of all runs note their tries below what precedes the run's id in it.",
     )
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ from compaware.components.core.retries import read_attempt
 from compaware.components.core.summary import Summary
 from compaware.components.core.sweep import Branch
 from compaware.components.core.workspace import Workspace
+from compaware.components.launch import shared_attempts
 from compaware.components.storage.manifest import short_hash
 from compaware.components.sweep_plan.config import SweepPlanConfig
 
@@ -14,7 +15,8 @@ log = logging.getLogger(__name__)
 
 def run(config: SweepPlanConfig, workspace: Workspace) -> Summary:
     """Names the students that are trained; the configuration was checked already."""
-    branches = [_tried(branch, config.attempts) for branch in config.branches]
+    attempts = shared_attempts(config.plan_uri, config.run_id)
+    branches = [_tried(branch, attempts) for branch in config.branches]
     log.info("%d students to train: %s", len(branches), ", ".join(branch.name for branch in branches))
     # KFP cannot pass on null.
     facts = {"branches": [branch.model_dump(mode="json", exclude_none=True) for branch in branches]}

@@ -26,12 +26,15 @@ def test_each_student_is_trained_at_each_temperature_under_a_name_of_its_own():
     assert branches[0].member_name(0, "fp32") == "layers_0_5_t1"
 
 
-def test_only_a_branch_that_is_to_be_tried_again_changes_from_run_to_run(tmp_path):
+def test_only_a_branch_that_is_to_be_tried_again_changes_from_run_to_run(monkeypatch, tmp_path):
+    monkeypatch.delenv("COMPAWARE_WORK_ROOT", raising=False)
     students = [{"student_layers": [0]}, {"student_layers": [1]}]
     runs = iter(range(9))
 
     def branches() -> list[dict]:
-        values = {"students": students, "attempts": str(tmp_path / "attempts"), "output": tmp_path / str(next(runs))}
+        run_id = f"run-{next(runs)}"
+        places = {"output": tmp_path / run_id, "plan_uri": f"{tmp_path}/sweep/{run_id}/plan", "run_id": run_id}
+        values = {"students": students, **places}
         config = validate(SweepPlanConfig, values)
         return run_stage(config, lambda workspace: run(config, workspace)).facts["branches"]
 
