@@ -30,7 +30,7 @@ IMAGES = {images.DATA, images.TRAINER, images.BENCHMARK, images.LAUNCHER}
 NO_SERVER = "no Kubeflow Pipelines server answers"
 
 
-class ReadError(Exception):
+class ReadError(BaseException):
     """Not an error: the program has read its arguments, and would begin."""
 
 
