@@ -91,18 +91,16 @@ def _ptq(inputs: Inputs, baseline: Evaluation, criterion: Criterion, folder: Pat
     log.info("PTQ: calibrating on %d sentences", inputs.config.calibration_rows)
     started = time.monotonic()
     metric, labels = criterion.metric_name, inputs.simulated_labels()
-    answers: list[tuple[float, np.ndarray]] = []
+    answers: list[np.ndarray] = []
 
     def score(graph: torch.fx.GraphModule) -> float:
-        logits = inputs.simulate(simulation_of(graph))
-        answers.append((compute_metrics(metric, logits, labels)[metric], logits))
-        return answers[-1][0]
+        answers.append(inputs.simulate(simulation_of(graph)))
+        return compute_metrics(metric, answers[-1], labels)[metric]
 
     before = compute_metrics(metric, baseline.logits[inputs.simulated_rows], labels)[metric]
-    allowed = criterion.against(before).allowed_loss
-    tuned = quantize_after_training(inputs.model, inputs.calibration_batches(), score, before, allowed)
-    logits = next(logits for value, logits in answers if value == tuned.score)
-    simulated = Simulated(rows=inputs.simulated_rows, logits=logits)
+    passes = criterion.against(before).passes
+    tuned = quantize_after_training(inputs.model, inputs.calibration_batches(), score, passes)
+    simulated = Simulated(rows=inputs.simulated_rows, logits=answers[tuned.chosen])
     return save_candidate("PTQ", tuned.graph, simulated, started, inputs, folder, tuned.trials)
 
 

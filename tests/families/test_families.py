@@ -96,7 +96,9 @@ class Stages:
         require_supported(model)
         batches = _batches(folder, input_names(model), self._data)
         inputs = [batch for batch, _ in batches]
-        tuned = quantize_after_training(model, inputs, lambda graph: _accuracy(graph, batches), 1.0, allowed_loss=0.3)
+        tuned = quantize_after_training(
+            model, inputs, lambda graph: _accuracy(graph, batches), lambda score: score > LEARNT
+        )
         assert tuned.score > LEARNT
         trained = FakeQuantizedClassifier(model)
         _train_a_little(trained, batches)
