@@ -61,7 +61,7 @@ class Evaluation:
     Attributes:
         metrics: The data's primary metric first, then its companions.
         logits: float32, (rows, labels), in the split's row order.
-        seconds: Time of the predictions alone, without loading and tokenizing.
+        seconds: Time of the predictions alone, without loading, tokenizing and warming up.
         device: `cpu`, or `cuda` for a PyTorch model where there is a GPU.
     """
 
@@ -81,6 +81,7 @@ def evaluate_folder(
     max_length_tokens: int = 128,
     batch_size: int = 32,
     threads: int | None = None,
+    warm: bool = False,
 ) -> Evaluation:
     """Evaluates a model folder in a new process.
 
@@ -93,6 +94,8 @@ def evaluate_folder(
         max_length_tokens: Longer inputs are cut.
         batch_size: Rows in a batch; batches hold rows of similar length, of one row group.
         threads: Threads of the runtime.
+        warm: Whether each shape of batch is predicted once before it is timed: runtimes prepare for a shape when they
+            first see it.
 
     Raises:
         UserError: The model or the data cannot be read, or the runtime does not run the model.
@@ -108,6 +111,7 @@ def evaluate_folder(
         "max_length_tokens": max_length_tokens,
         "batch_size": batch_size,
         "threads": threads,
+        "warm": warm,
     }
     with _one_request:
         if _server is None:
@@ -202,6 +206,7 @@ def _evaluate(
     max_length_tokens: int,
     batch_size: int,
     threads: int | None,
+    warm: bool,
 ) -> Evaluation:
     from transformers import AutoConfig
 
@@ -222,8 +227,12 @@ def _evaluate(
     progress = Progress("row", len(labels))
     logits: np.ndarray | None = None
     group_start, done, seconds = 0, 0, 0.0
+    shapes: set[tuple[int, ...]] = set()
     for table in dataset.groups(split):
         for indices, batch in table_batches(table, tokenizer, predictor.input_names, max_length_tokens, batch_size):
+            if warm and batch["input_ids"].shape not in shapes:
+                shapes.add(batch["input_ids"].shape)
+                predictor.predict(batch)
             started = time.perf_counter()
             answer = predictor.predict(batch)
             seconds += time.perf_counter() - started

@@ -14,6 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from compaware.components.core import evaluation, runtimes
 from compaware.components.core.errors import UserError
 from compaware.components.core.evaluation import evaluate_folder
 from compaware.components.core.metrics import compute_metrics
@@ -44,6 +45,35 @@ def test_logits_come_in_row_order_with_the_data_s_metrics(
     assert next(iter(found.metrics)) == data.manifest.metric
     assert found.seconds > 0
     assert os.environ["WORLD_SIZE"] == "2"
+
+
+class SlowAtFirst:
+    """A model in a runtime that takes 100 s for the first batch of each shape and 1 s for any other."""
+
+    input_names = ("input_ids", "attention_mask")
+
+    def __init__(self) -> None:
+        self.clock, self.seen = 0.0, set[tuple[int, ...]]()
+
+    def predict(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+        shape = batch["input_ids"].shape
+        self.clock += 1 if shape in self.seen else 100
+        self.seen.add(shape)
+        return np.zeros((shape[0], 2), np.float32)
+
+
+@pytest.mark.parametrize(("warm", "seconds"), [(True, {1}), (False, {1, 100})])
+def test_a_warm_evaluation_times_no_shape_that_the_runtime_sees_for_the_first_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, warm: bool, seconds: set[int]
+) -> None:
+    data = make_dataset(tmp_path / "data", train_rows=8, validation_rows=50)
+    model, times = SlowAtFirst(), [0.0]
+    monkeypatch.setattr(runtimes, "open_runtime", lambda *_, **__: model)
+    monkeypatch.setattr(evaluation.time, "perf_counter", lambda: times.append(model.clock) or model.clock)
+    folder = make_model(tmp_path / "model", data)
+    found = evaluation._evaluate(folder, data.path, "validation", "torch", "fp32", 16, 4, 1, warm)
+    assert set(np.diff(times[1:])[::2]) == seconds
+    assert found.seconds == sum(np.diff(times[1:])[::2])
 
 
 def test_a_mistake_is_told_in_one_line_by_the_parent(tmp_path: Path) -> None:
