@@ -19,6 +19,7 @@ from compaware.components.core.metrics import decisions
 from compaware.components.core.pairing import max_sequence_tokens
 from compaware.components.core.runtimes import ONNX_FILE, OPENVINO_FILE, RuntimeName
 from compaware.components.core.summary import Score
+from compaware.components.core.training import Trained
 from compaware.components.quantization_aware_training.inputs import Inputs
 
 RUNTIMES: tuple[RuntimeName, ...] = ("openvino", "onnxruntime")
@@ -34,15 +35,17 @@ class Served(BaseModel):
 
     Attributes:
         metrics: Validation metrics.
-        seconds: Time of the predictions.
+        seconds: Time of the predictions, warm.
         size_bytes: Size of what this runtime loads.
         agreement: With the simulated INT8 graph: part of equal decisions, or Pearson's r for regression.
+        mixed_precision: See `core.int8.statistics`.
     """
 
     metrics: dict[str, Score]
     seconds: float
     size_bytes: int
     agreement: float
+    mixed_precision: list[dict[str, Any]]
 
 
 class Candidate(BaseModel):
@@ -52,15 +55,15 @@ class Candidate(BaseModel):
         name: How it was made.
         made_in_s: Seconds that making it took.
         served: By runtime.
-        mixed_precision: See `core.int8.statistics`.
         trials: Settings that post-training quantization tried.
+        trained: The training that made it, if any.
     """
 
     name: Literal["PTQ", "QAT"]
     made_in_s: float
     served: dict[str, Served]
-    mixed_precision: list[dict[str, Any]]
     trials: int = 0
+    trained: Trained | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ def save_candidate(
     inputs: Inputs,
     folder: Path,
     trials: int = 0,
+    trained: Trained | None = None,
 ) -> Candidate:
     """Writes an INT8 model's public files and measures each in a new process.
 
@@ -100,7 +104,7 @@ def save_candidate(
         started: `time.monotonic()` when making it began.
         inputs: Model configuration, tokenizer, data and options.
         folder: Appears when all is done.
-        trials: See `Candidate`.
+        trials: See `Candidate`, as for `trained`.
     """
     staged = folder.with_name(folder.name + "-unfinished")
     remove(staged)
@@ -112,9 +116,9 @@ def save_candidate(
     candidate = Candidate(
         name=name,
         made_in_s=made_in_s,
-        served={runtime: _measure(staged, runtime, simulated, inputs) for runtime in RUNTIMES},
-        mixed_precision=mixed_precision(graph),
+        served={runtime: _measure(staged, runtime, graph, simulated, inputs) for runtime in RUNTIMES},
         trials=trials,
+        trained=trained,
     )
     write_text(staged / _MEASURED, candidate.model_dump_json())
     put_in_place(staged, folder)
@@ -126,14 +130,17 @@ def deliver(folder: Path, output: Path) -> None:
     shutil.copytree(folder, output, ignore=shutil.ignore_patterns(_MEASURED), dirs_exist_ok=True)
 
 
-def _measure(folder: Path, runtime: RuntimeName, simulated: Simulated, inputs: Inputs) -> Served:
-    length = inputs.config.max_length_tokens
-    found = evaluate_folder(folder, inputs.config.dataset, runtime=runtime, precision="int8", max_length_tokens=length)
+def _measure(
+    folder: Path, runtime: RuntimeName, graph: torch.fx.GraphModule, simulated: Simulated, inputs: Inputs
+) -> Served:
+    form: dict[str, Any] = {"runtime": runtime, "precision": "int8", "warm": True}
+    found = evaluate_folder(folder, inputs.config.dataset, max_length_tokens=inputs.config.max_length_tokens, **form)
     return Served(
         metrics=found.metrics,
         seconds=found.seconds,
         size_bytes=sum(size_bytes(folder / name) for name in _FILES[runtime]),
         agreement=agreement(found.logits[simulated.rows], simulated.logits, inputs.dataset.manifest.problem_type),
+        mixed_precision=mixed_precision(graph, folder, runtime),
     )
 
 

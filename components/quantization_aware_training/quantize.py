@@ -24,7 +24,7 @@ from compaware.components.core.objectives import LogitObjective
 from compaware.components.core.runtimes import RuntimeName, int8_runtime
 from compaware.components.core.sparsity.masks import MaskLock, masks_of_zeros, zero_fraction
 from compaware.components.core.summary import Summary
-from compaware.components.core.training import Trained, train
+from compaware.components.core.training import train
 from compaware.components.core.workspace import Workspace
 from compaware.components.quantization_aware_training.candidate import (
     Candidate,
@@ -35,7 +35,12 @@ from compaware.components.quantization_aware_training.candidate import (
 )
 from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
 from compaware.components.quantization_aware_training.inputs import Inputs
-from compaware.components.quantization_aware_training.tables import statistics_table, tune_result_table, tune_results
+from compaware.components.quantization_aware_training.tables import (
+    statistics_markdown,
+    statistics_table,
+    tune_result_table,
+    tune_results,
+)
 
 _WEIGHTS = "model.safetensors"
 log = logging.getLogger(__name__)
@@ -56,7 +61,7 @@ def run(config: QuantizationAwareTrainingConfig, workspace: Workspace) -> Summar
     torch.set_num_threads(cpu.threads(local_world_size()))
     metric = inputs.dataset.manifest.metric
     baseline = broadcast(
-        evaluate_folder(inputs.folder, config.dataset, max_length_tokens=config.max_length_tokens)
+        evaluate_folder(inputs.folder, config.dataset, max_length_tokens=config.max_length_tokens, warm=True)
         if is_main()
         else None
     )
@@ -69,18 +74,16 @@ def run(config: QuantizationAwareTrainingConfig, workspace: Workspace) -> Summar
     ptq = broadcast(_ptq(inputs, baseline, criterion, workspace.work / "ptq") if is_main() else None)
     assert ptq is not None
     candidates = [ptq]
-    trained: Trained | None = None
     passed = criterion.passes(ptq.served[runtime].metrics[metric])
     log.info("PTQ %s the criterion", "meets" if passed else "misses")
     if config.mode == "qat" or (config.mode == "auto" and not passed):
-        qat, trained = _qat(inputs, workspace)
-        candidates.append(qat)
+        candidates.append(_qat(inputs, workspace))
     chosen = candidates[-1]
     if config.mode == "auto":
         chosen = max(candidates, key=lambda candidate: rank(candidate.served[runtime].metrics[metric]))
     if is_main():
         deliver(workspace.work / chosen.name.lower(), workspace.output)
-    return _summarise(inputs, baseline, criterion, candidates, chosen, runtime, reason, trained)
+    return _summarise(inputs, baseline, criterion, candidates, chosen, runtime, reason)
 
 
 def _ptq(inputs: Inputs, baseline: Evaluation, criterion: Criterion, folder: Path) -> Candidate:
@@ -104,9 +107,12 @@ def _ptq(inputs: Inputs, baseline: Evaluation, criterion: Criterion, folder: Pat
     return save_candidate("PTQ", tuned.graph, simulated, started, inputs, folder, tuned.trials)
 
 
-def _qat(inputs: Inputs, workspace: Workspace) -> tuple[Candidate, Trained]:
-    """Trains with fake quantization, on all ranks, and makes the candidate on rank 0."""
-    config = inputs.config
+def _qat(inputs: Inputs, workspace: Workspace) -> Candidate:
+    """Trains with fake quantization, on all ranks, and makes the candidate on rank 0, or finds the finished one."""
+    config, folder = inputs.config, workspace.work / "qat"
+    finished = broadcast(load_candidate(folder) if is_main() else None)
+    if finished:
+        return finished
     started = time.monotonic()
     set_seed(config.seed)
     model = FakeQuantizedClassifier(inputs.model)
@@ -134,10 +140,10 @@ def _qat(inputs: Inputs, workspace: Workspace) -> tuple[Candidate, Trained]:
         model.to("cpu").eval()
         simulated = Simulated(rows=inputs.simulated_rows, logits=inputs.simulate(model.graph))
         graph = convert_graph(model.graph)
-        candidate = save_candidate("QAT", graph, simulated, started, inputs, workspace.work / "qat")
+        candidate = save_candidate("QAT", graph, simulated, started, inputs, folder, trained=trained)
     candidate = broadcast(candidate)
     assert candidate is not None
-    return candidate, trained
+    return candidate
 
 
 def _summarise(
@@ -148,18 +154,19 @@ def _summarise(
     chosen: Candidate,
     runtime: RuntimeName,
     reason: str,
-    trained: Trained | None,
 ) -> Summary:
     served = chosen.served[runtime]
+    trained = candidates[-1].trained
     judged = Judged(
         **criterion.model_dump(), measured=served.metrics[criterion.metric_name], runtime=runtime, runtime_reason=reason
     )
     passed = judged.passed
     baseline_bytes = size_bytes(inputs.folder / _WEIGHTS)
     results = tune_results(baseline, baseline_bytes, candidates, criterion, runtime)
-    statistics = statistics_table(chosen.mixed_precision)
+    statistics = {name: statistics_table(chosen.served[name].mixed_precision) for name in chosen.served}
     tune_table = tune_result_table(results, criterion.metric_name)
-    log.info("Mixed Precision Statistics (%s)\n%s", chosen.name, statistics)
+    for name, table in statistics.items():
+        log.info("Mixed Precision Statistics (%s, as %s computes it)\n%s", chosen.name, name, table)
     log.info("Tune Result\n%s", tune_table)
     say = log.info if passed else log.error
     say("accuracy criterion %s in %s: %s", "met" if passed else "MISSED", runtime, judged.describe(judged.measured))
@@ -175,9 +182,9 @@ def _summarise(
     facts = {
         FACT: judged.model_dump(mode="json"),
         "chosen": chosen.name,
-        "mixed_precision": chosen.mixed_precision,
+        "mixed_precision": served.mixed_precision,
         "tune_results": results,
-        "statistics_markdown": f"## Mixed Precision Statistics\n\n{statistics}\n\n## Tune Result\n\n{tune_table}\n",
+        "statistics_markdown": statistics_markdown(statistics, tune_table),
         "training": trained.model_dump() if trained else None,
     }
     return Summary.create("quantization_aware_training", inputs.config, metrics, facts)

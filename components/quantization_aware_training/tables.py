@@ -26,7 +26,7 @@ def tune_results(
 ) -> list[dict[str, Any]]:
     """Baseline, PTQ and QAT side by side, each INT8 model in both runtimes, the chosen one first.
 
-    `duration_s` is the time of predicting the validation split, in the same order and batches for all.
+    `duration_s` is the time of predicting the validation split, warm, in the same order and batches for all.
     """
     name = criterion.metric_name
     rows: list[dict[str, Any]] = [
@@ -64,3 +64,9 @@ def tune_result_table(rows: list[dict[str, Any]], metric_name: str) -> str:
     """The tune result as Markdown."""
     titles = {**_RESULT_COLUMNS, "metric": metric_name}
     return markdown_table(rows, titles.keys(), titles.values())
+
+
+def statistics_markdown(statistics: dict[str, str], tune_result: str) -> str:
+    """The component's Markdown: the statistics of each runtime, and the tune result."""
+    parts = [f"## Mixed Precision Statistics: {runtime}\n\n{table}" for runtime, table in statistics.items()]
+    return "\n\n".join([*parts, "## Tune Result", f"{tune_result}\n"])

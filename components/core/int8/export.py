@@ -4,6 +4,7 @@ import copy
 
 import torch
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from compaware.components.core.first_token import answer_at_first_token
 from compaware.components.core.pairing import input_names, max_sequence_tokens
@@ -58,6 +59,7 @@ def export_program(model: PreTrainedModel) -> torch.export.ExportedProgram:
     """
     names = input_names(model)
     copied = copy.deepcopy(model).float().eval()
+    _use_linear_layers(copied)
     # Decoders would put keys and values away for a next token, which a classifier has no use for.
     copied.config.use_cache = False
     # Those models are known to have no mask but the padding's.
@@ -65,6 +67,17 @@ def export_program(model: PreTrainedModel) -> torch.export.ExportedProgram:
     wrapper = LogitsOnly(copied, bidirectional)
     shapes = dynamic_shapes(names, max_sequence_tokens(model.config))
     return torch.export.export(wrapper, (), kwargs=example_inputs(names), dynamic_shapes=shapes)
+
+
+def _use_linear_layers(model: PreTrainedModel) -> None:
+    """Replaces Conv1D, the linear layer of GPT-2 with its weights the other way round, which nothing quantizes."""
+    for module in list(model.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, Conv1D):
+                linear = torch.nn.Linear(child.nx, child.nf, device="meta")
+                linear.weight = torch.nn.Parameter(child.weight.detach().T.contiguous())
+                linear.bias = child.bias
+                setattr(module, name, linear)
 
 
 def export_classifier(model: PreTrainedModel) -> torch.fx.GraphModule:

@@ -45,9 +45,10 @@ def onnx_program(
 
 def save_onnx(program: torch.export.ExportedProgram, names: Sequence[str], max_tokens: int, file: Path) -> None:
     """Writes a graph, FP32 or with quantize and dequantize nodes, as onnxruntime runs it fastest."""
-    kinds: list[type[pattern.RewriteRuleClassBase]] = [_RowsOfBytes, _SumThenNormalize, _HeadsInside]
-    kinds += [_ProductWithBias, _GemmWithBias]
-    model = rewrite(onnx_program(program, names, max_tokens).model, [kind.rule() for kind in kinds])
+    rules = [kind.rule() for kind in (_RowsOfBytes, _SumThenNormalize, _HeadsInside)]
+    # Layers that share their weights (ALBERT's) share what dequantizes them, which goes when the last is rewritten.
+    rules += [kind.rule(remove_nodes=False) for kind in (_ProductWithBias, _GemmWithBias)]
+    model = rewrite(onnx_program(program, names, max_tokens).model, rules)
     if any(node.domain == _ONNXRUNTIME for node in model.graph):
         model.opset_imports[_ONNXRUNTIME] = 1
     ClearMetadataAndDocStringPass()(model)  # Stack traces of the export, larger than the weights of a small model.
@@ -153,8 +154,8 @@ class _ProductWithBias(pattern.RewriteRuleClassBase):
         assert node is not None and weight.const_value is not None
         bytes_in, x_scale, x_zero_point = node.inputs
         columns = np.ascontiguousarray(weight.const_value.numpy().T)
-        by_column = op.initializer(onnx_ir.tensor(columns), name=f"{weight.name}_by_column")
-        zero = op.initializer(onnx_ir.tensor(np.zeros((), columns.dtype)), name=f"{weight.name}_zero")
+        by_column = _constant(op, columns, f"{weight.name}_by_column", weight.graph)
+        zero = _constant(op, np.zeros((), columns.dtype), f"{weight.name}_zero", weight.graph)
         inputs = (bytes_in, by_column, x_scale, scale, x_zero_point, zero, bias)
         return op.MatMulIntegerToFloat(*inputs, _domain=_ONNXRUNTIME, _version=1)
 
@@ -166,6 +167,12 @@ class _GemmWithBias(_ProductWithBias):
         """What is looked for: `torch.nn.functional.linear` over two axes."""
         weights = op.DequantizeLinear(weight, scale, zero_point, axis=0)
         return op.Gemm(x, weights, bias, transB=1, alpha=1.0, beta=1.0, _allow_other_attributes=True)
+
+
+def _constant(op: Any, array: np.ndarray, name: str, graph: onnx_ir.Graph | None) -> onnx_ir.Value:
+    """The graph's constant of this name, which is made where there is none."""
+    existing = graph.initializers.get(name) if graph else None
+    return existing or op.initializer(onnx_ir.tensor(array), name=name)
 
 
 def _is_dequantized(value: onnx_ir.Value) -> bool:

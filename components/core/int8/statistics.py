@@ -1,55 +1,122 @@
-"""Mixed-precision statistics: how many operators of each type compute in INT8, counted from the converted graph."""
+"""Mixed-precision statistics: in which precision a runtime computes the operators of a model.
 
-from collections.abc import Callable, Iterable
+What a file says is not always what is computed: onnxruntime turns small tables into FP32 when it loads them, OpenVINO
+all tables, and a product that a runtime cannot fuse is computed in FP32 with its weights dequantized at every call. So
+the graphs that the runtimes have made for themselves are counted.
+"""
+
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+import onnx_ir
 import torch
 
+from compaware.components.core.runtimes import ONNX_FILE, OPENVINO_FILE, RuntimeName
+
 _ATEN = torch.ops.aten
-# Operator → its name in the table, and which arguments must be INT8 for it to compute in INT8.
-_COUNTED: dict[Callable[..., Any], tuple[str, tuple[int, ...]]] = {
-    _ATEN.embedding.default: ("Embedding", (0,)),
-    _ATEN.linear.default: ("Linear", (0, 1)),
-    _ATEN.matmul.default: ("MatMul", (0, 1)),
-    _ATEN.scaled_dot_product_attention.default: ("Attention", (0, 1, 2)),
-    _ATEN.layer_norm.default: ("LayerNorm", (0,)),
-    _ATEN.softmax.int: ("Softmax", (0,)),
-    _ATEN.gelu.default: ("GELU", (0,)),
-    _ATEN.relu.default: ("ReLU", (0,)),
-    _ATEN.tanh.default: ("Tanh", (0,)),
+_KINDS: dict[Any, str] = {
+    _ATEN.embedding.default: "Embedding",
+    _ATEN.linear.default: "Linear",
+    _ATEN.matmul.default: "MatMul",
+    _ATEN.bmm.default: "MatMul",
+    _ATEN.scaled_dot_product_attention.default: "Attention",
+    _ATEN.layer_norm.default: "LayerNorm",
+    _ATEN.rms_norm.default: "RMSNorm",
+    _ATEN.softmax.int: "Softmax",
+    _ATEN.gelu.default: "GELU",
+    _ATEN.silu.default: "SiLU",
+    _ATEN.relu.default: "ReLU",
+    _ATEN.tanh.default: "Tanh",
+    _ATEN.sigmoid.default: "Sigmoid",
 }
-_DEQUANTIZE = {
-    torch.ops.quantized_decomposed.dequantize_per_tensor.default,
-    torch.ops.quantized_decomposed.dequantize_per_tensor.tensor,
-    torch.ops.quantized_decomposed.dequantize_per_channel.default,
+# Modules of transformers that are written as several operators: an operator that they have once.
+_MARKS: dict[Any, str] = {_ATEN.rsqrt.default: "RMSNorm", _ATEN.tanh.default: "GELU", _ATEN.sigmoid.default: "GELU"}
+# onnxruntime's products of bytes: the number of the input that is the weight of a linear layer.
+_INT8_PRODUCTS = {
+    "MatMulIntegerToFloat": 1,
+    "MatMulInteger": 1,
+    "DynamicQuantizeMatMul": 1,
+    "QGemm": 3,
+    "QLinearMatMul": 3,
 }
+_OPENVINO_KINDS = {"FullyConnected": "Linear", "MatMul": "MatMul", "Gather": "Embedding"}
 COLUMNS = ("op_type", "total", "int8", "bf16", "fp32")
 
 
-def mixed_precision(graph: torch.fx.GraphModule) -> list[dict[str, Any]]:
-    """Counts a converted graph's operators by type and precision.
+def mixed_precision(graph: torch.fx.GraphModule, folder: Path, runtime: RuntimeName) -> list[dict[str, Any]]:
+    """Counts a model's operators by type and by the precision that a runtime computes them in.
 
-    An operator computes in INT8 when all its tensor operands are dequantized right before it: that is the pattern that
-    runtimes fuse into one INT8 kernel. BF16 is read from the operator's own result type.
+    Args:
+        graph: The exported graph, converted to INT8 or not.
+        folder: With the graph's served forms.
+        runtime: `onnxruntime` or `openvino`. Both compute in FP32 what is not in INT8, or once when
+            they load the file.
 
     Returns:
-        One row a type, with the keys `COLUMNS`, in the order of `_COUNTED`.
+        One row a type, with the keys `COLUMNS`, in the order of `_KINDS`.
     """
-    rows = {name: dict.fromkeys(COLUMNS[1:], 0) for name, _ in _COUNTED.values()}
-    for node in graph.graph.nodes:
-        if node.op == "call_function" and node.target in _COUNTED:
-            name, operands = _COUNTED[node.target]
-            rows[name]["total"] += 1
-            rows[name][_precision(node, operands)] += 1
-    return [{"op_type": name, **counts} for name, counts in rows.items() if counts["total"]]
+    totals = Counter(kind for node in graph.graph.nodes if (kind := _kind(node)))
+    in_int8 = _int8_in_onnxruntime(folder) if runtime == "onnxruntime" else _int8_in_openvino(folder)
+    rows = []
+    for kind in dict.fromkeys(_KINDS.values()):
+        if total := totals[kind]:
+            int8 = min(in_int8[kind], total)
+            rows.append({"op_type": kind, "total": total, "int8": int8, "bf16": 0, "fp32": total - int8})
+    return rows
 
 
-def _precision(node: torch.fx.Node, operands: tuple[int, ...]) -> str:
-    sources = [node.args[index] for index in operands]
-    if all(isinstance(source, torch.fx.Node) and source.target in _DEQUANTIZE for source in sources):
-        return "int8"
-    value = node.meta.get("val")
-    return "bf16" if isinstance(value, torch.Tensor) and value.dtype == torch.bfloat16 else "fp32"
+def _kind(node: torch.fx.Node) -> str | None:
+    """The type of an operator, or of the module that it marks; None for what is not counted."""
+    if node.op != "call_function":
+        return None
+    modules = node.meta.get("nn_module_stack") or {}
+    module = str([*modules.values()][-1][1]).rpartition(".")[2] if modules else ""
+    mark = _MARKS.get(node.target)
+    if mark and mark.lower() in module.lower():
+        return mark
+    return _KINDS.get(node.target)
+
+
+def _int8_in_onnxruntime(folder: Path) -> Counter[str]:
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as temporary:
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = f"{temporary}/optimized.onnx"
+        options.log_severity_level = 3
+        onnxruntime.InferenceSession(str(folder / ONNX_FILE), options, providers=["CPUExecutionProvider"])
+        nodes = list(onnx_ir.load(options.optimized_model_filepath).graph)
+    found = Counter[str]()
+    for node in nodes:
+        if node.op_type in _INT8_PRODUCTS:
+            weight = node.inputs[_INT8_PRODUCTS[node.op_type]]
+            found["Linear" if weight is not None and weight.const_value is not None else "MatMul"] += 1
+        elif node.op_type == "Gather" and node.inputs[0] is not None:
+            found["Embedding"] += node.inputs[0].dtype == onnx_ir.DataType.INT8
+    return found
+
+
+def _int8_in_openvino(folder: Path) -> Counter[str]:
+    import openvino
+
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = openvino.Core().compile_model(str(folder / OPENVINO_FILE), "CPU", settings)
+    found: dict[str, set[str]] = {kind: set() for kind in _OPENVINO_KINDS.values()}
+    for node in compiled.get_runtime_model().get_ordered_ops():
+        facts = {name: node.get_rt_info()[name].astype(str) for name in ("layerType", "runtimePrecision")}
+        kind = _OPENVINO_KINDS.get(facts["layerType"])
+        if kind is None or facts["runtimePrecision"] not in ("i8", "u8"):
+            continue
+        # Names of what was fused, `linear_3/aten.linear.default/MatMul` for one; a layer may become two nodes.
+        names = node.get_rt_info()["originalLayersNames"].astype(str)
+        operator = re.search(r"(\w+)/aten\.(linear|embedding)\.", names)
+        if operator or kind != "Embedding":
+            found[kind].add(operator[1] if operator else names)
+    return Counter({kind: len(names) for kind, names in found.items()})
 
 
 def markdown_table(rows: Iterable[dict[str, Any]], columns: Iterable[str], titles: Iterable[str]) -> str:

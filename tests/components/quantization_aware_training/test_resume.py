@@ -1,0 +1,98 @@
+"""A run that is killed again and again ends as one that is left alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import TrainerCallback, set_seed
+
+from compaware.components.core.config import ComponentConfig
+from compaware.components.core.dataset import PreparedDataset
+from compaware.components.core.int8.convert import convert_graph
+from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier, FreezeObservers
+from compaware.components.core.int8.ptq import run_graph
+from compaware.components.core.models import load_classifier, load_tokenizer
+from compaware.components.core.options import TrainingOptions
+from compaware.components.core.training import train
+from compaware.components.core.workspace import Workspace
+from compaware.components.quantization_aware_training import quantize as stage
+from tests.components.quantization_aware_training.conftest import quantize
+from tests.tiny import make_dataset, make_model
+
+# 16 steps, 8 an epoch; ranges stand still from step 12 on. Checkpoints lie within epochs.
+EVERY_3 = {"save_strategy": "steps", "save_steps": 3, "eval_strategy": "steps", "eval_steps": 3}
+OPTIONS = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "max_length_tokens": 16}
+
+
+class KilledError(Exception):
+    """What ends a run in the middle."""
+
+
+class KillAt(TrainerCallback):
+    """Ends the run at the beginning of a step."""
+
+    def __init__(self, step: int):
+        self.step = step
+
+    def on_step_begin(self, args, state, control, **kwargs) -> None:
+        if state.global_step == self.step:
+            raise KilledError
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, PreparedDataset]:
+    folder = tmp_path_factory.mktemp("tiny")
+    data = make_dataset(folder / "data", 64, 48)
+    return make_model(folder / "model", data, num_hidden_layers=1), data
+
+
+def qat(tiny: tuple[Path, PreparedDataset], work: Path, kill_at: int | None = None) -> FakeQuantizedClassifier:
+    source, data = tiny
+    set_seed(42)
+    model = FakeQuantizedClassifier(load_classifier(source))
+    callbacks: list[TrainerCallback] = [FreezeObservers(model, 0.25)]
+    if kill_at is not None:
+        callbacks.append(KillAt(kill_at))
+    options = TrainingOptions(training_arguments=EVERY_3, precision="fp32", **OPTIONS)
+    workspace = Workspace(ComponentConfig(output=work))
+    train(model, load_tokenizer(source), data, options, workspace, callbacks=callbacks)
+    return model.eval()
+
+
+def test_a_training_killed_before_and_after_ranges_freeze_ends_as_one_left_alone(
+    tiny: tuple[Path, PreparedDataset], tmp_path: Path
+) -> None:
+    whole = qat(tiny, tmp_path / "whole")
+    for step in (5, 11, 14):
+        with pytest.raises(KilledError):
+            qat(tiny, tmp_path / "killed", kill_at=step)
+    qat(tiny, tmp_path / "killed")
+    # Killed while the trained graph was converted: the training is found finished.
+    resumed = qat(tiny, tmp_path / "killed")
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, resumed.state_dict()[name]), name
+    ids = np.random.default_rng(0).integers(5, 40, (16, 12))
+    inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+    answers = [run_graph(convert_graph(model.graph), inputs) for model in (whole, resumed)]
+    np.testing.assert_array_equal(*answers)
+
+
+def test_candidates_that_are_finished_are_not_made_again(
+    tiny: tuple[Path, PreparedDataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*_: object, **__: object) -> None:
+        raise KilledError
+
+    options = {**OPTIONS, "epochs": 1, "mode": "qat", "calibration_rows": 16, "existing_output": "resume"}
+    for place in ("FakeQuantizedClassifier", "deliver"):
+        with monkeypatch.context() as patches:
+            patches.setattr(stage, place, kill)
+            with pytest.raises(KilledError):
+                quantize(tmp_path / "out", *tiny, **options)
+        monkeypatch.setattr(stage, "quantize_after_training", kill)
+    monkeypatch.setattr(stage, "FakeQuantizedClassifier", kill)
+    facts = quantize(tmp_path / "out", *tiny, **options).summary.facts
+    assert [row["candidate"] for row in facts["tune_results"]] == ["Baseline FP32", *["PTQ"] * 2, *["QAT"] * 2]
+    assert facts["training"]["steps"] == 8
+    assert "openvino" in facts["statistics_markdown"] and "onnxruntime" in facts["statistics_markdown"]
