@@ -130,6 +130,8 @@ def _is_converted(runtime: RuntimeName, precision: Precision) -> bool:
 
 def _model_config(candidate: Candidate) -> PreTrainedConfig:
     try:
+        if not candidate.folder.is_dir():
+            raise OSError("no folder, and no name on the hub either")
         return AutoConfig.from_pretrained(candidate.folder)
     except (OSError, ValueError) as error:
         raise UserError(f"candidate '{candidate.name}': {candidate.folder} is not a Model artifact") from error
