@@ -159,7 +159,7 @@ def find_shortfall(
         logits: The teacher's answers to validation.
         labels: The true ones.
         majority: See `majority_baseline`.
-        min_score: What the user asks for besides.
+        min_score: What the user asks for instead of more than chance.
     """
     score = compute_metrics(metric, logits, labels)[metric]
     if math.isnan(score):
@@ -170,9 +170,11 @@ def find_shortfall(
     bars.append(
         (min(1.0, chance + 1e-9), f"its answers, dealt out at random, reach {chance:.4f} on {len(labels)} rows")
     )
-    if min_score is not None:
-        bars.append((min_score, "min_score"))
     needed, why = max(bars)
+    if min_score is not None:
+        if min_score <= score < needed:
+            log.warning("the teacher reaches %s %.4f, as min_score allows, but %s", metric, score, why)
+        needed, why = min_score, "min_score"
     return "" if score >= needed else f"the teacher reaches {metric} {score:.4f}, {needed:.4f} is needed ({why})"
 
 
@@ -180,7 +182,7 @@ def _require_permission(config: TeacherCheckConfig, reason: str, aligned: Alignm
     if not config.fine_tune_if_needed:
         guessed = aligned is not None and aligned.how.startswith("by index")
         hint = " label_order (its labels were taken by index)," if guessed else ""
-        raise UserError(f"{reason}: give a fine-tuned teacher,{hint} lower min_score, or set fine_tune_if_needed=true")
+        raise UserError(f"{reason}: give a fine-tuned teacher,{hint} a lower min_score, or fine_tune_if_needed=true")
     log.info("%s: fine-tuning it", reason)
 
 

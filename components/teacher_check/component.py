@@ -53,7 +53,7 @@ def teacher_check(
         teacher_config: In place of `teacher`, a transformers configuration to train from scratch.
         tokenizer: Hub id or folder; by default the teacher's own, or one trained on the data.
         label_order: The teacher's label names in the order of the data's, where names do not match.
-        min_score: Least validation score (primary metric) of a teacher that is good enough.
+        min_score: Least validation score that is enough; by default, clearly more than answers that ignore the text.
         fine_tune_if_needed: Fine-tune a teacher that falls short.
         epochs: Passes over the training split, if it is fine-tuned.
         learning_rate: Peak learning rate of that.

@@ -33,7 +33,9 @@ class TeacherCheckConfig(ComponentConfig, TrainingOptions, BackendOptions):
         description="The teacher's label names in the order of the data's labels, where the names do not match.",
     )
     min_score: float | None = Field(
-        default=None, description="Least validation score (primary metric) of a teacher that is good enough."
+        default=None,
+        description="Least validation score (primary metric) that is enough; by default, clearly more than answers "
+        "that ignore the text.",
     )
     fine_tune_if_needed: bool = Field(
         default=False, description="Fine-tune a teacher that falls short, instead of stopping."

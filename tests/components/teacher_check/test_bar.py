@@ -59,3 +59,17 @@ def test_few_rows_ask_for_more_than_chance_and_the_line_says_so() -> None:
     answers[:16] = 1 - answers[:16]
     line = find_shortfall("accuracy", as_logits(answers, 2), labels, 0.5, None)
     assert line.startswith("the teacher reaches accuracy 0.6000, 0.") and "dealt out at random" in line and "40" in line
+
+
+def test_a_good_teacher_passes_on_few_rows_and_any_teacher_where_the_user_says_what_is_enough(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    labels = np.arange(20) % 2
+    good, poor = labels.copy(), labels.copy()
+    good[:2] = 1 - good[:2]
+    poor[:10] = 1 - poor[:10]
+    assert passes("accuracy", 2, good, labels)
+    assert not passes("accuracy", 2, poor, labels)
+    assert not find_shortfall("accuracy", as_logits(poor, 2), labels, 0.5, 0.4)
+    assert "as min_score allows, but" in caplog.text
+    assert "0.6000 is needed (min_score)" in find_shortfall("accuracy", as_logits(poor, 2), labels, 0.5, 0.6)

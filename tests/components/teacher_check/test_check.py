@@ -60,7 +60,7 @@ def test_a_good_teacher_passes_untouched(tmp_path: Path, fine_tuned: Path, data:
 
 def test_an_untrained_teacher_stops_with_what_to_do(tmp_path: Path, data: PreparedDataset) -> None:
     make_model(tmp_path / "fresh", data)
-    with pytest.raises(UserError, match="give a fine-tuned teacher, lower min_score, or set fine_tune_if_needed"):
+    with pytest.raises(UserError, match="give a fine-tuned teacher, a lower min_score, or fine_tune_if_needed"):
         check(tmp_path, data, teacher=str(tmp_path / "fresh"))
     assert not (tmp_path / "model").exists() and not (tmp_path / "soft").exists()
 
