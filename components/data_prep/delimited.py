@@ -137,7 +137,8 @@ def _guess_delimiter(sample: str, usual: str, *, whole: bool) -> str:
 def _guess_quoting(data: mmap.mmap, delimiter: str, file: Path) -> str:
     """Finds what the quotes mean: `double`, `backslash` or `none`.
 
-    In tab-separated files, GLUE's among them, quotes are text unless all of them are what a program would write.
+    In tab-separated files, GLUE's among them, quotes are text unless all of them are what a program would write, or
+    the header's cells are enclosed.
 
     Raises:
         UserError: A quote in a file with another delimiter does not fit.
@@ -151,7 +152,7 @@ def _guess_quoting(data: mmap.mmap, delimiter: str, file: Path) -> str:
         (double.broken is not None and backslash.escaped) or 0 < double.inside == double.inside_escaped
     ):
         return "backslash"
-    if tabs:
+    if tabs and not _encloses_header(data, delimiter):
         return "double" if double.broken is None and _by_program(double, data) else "none"
     if double.broken is not None:
         raise _stray_quote(data, double.broken, file)
@@ -173,6 +174,12 @@ def _by_program(quotes: Quotes, data: mmap.mmap) -> bool:
         and not quotes.inside
         and (quotes.with_reason == quotes.enclosed or quotes.enclosed >= max(rows, 2))
     )
+
+
+def _encloses_header(data: mmap.mmap, delimiter: str) -> bool:
+    data.seek(0)
+    names = data.readline().decode("utf-8-sig", "replace").strip("\r\n").split(delimiter)
+    return all(len(name) > 2 and name[0] == name[-1] == '"' for name in names)
 
 
 def _stray_quote(data: mmap.mmap, place: int, file: Path) -> UserError:

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
 
 import numpy as np
 
@@ -69,7 +70,7 @@ def note_names(names: list[str], train: np.ndarray) -> list[str]:
 
 
 def _alike(names: list[str]) -> list[str]:
-    spellings: dict[str, list[str]] = {}
+    spellings: dict[str | Decimal, list[str]] = {}
     for name in names:
         spellings.setdefault(_key(name), []).append(name)
     groups = [found for found in spellings.values() if len(found) > 1]
@@ -96,20 +97,24 @@ def _numbers(names: list[str]) -> list[str]:
     ]
 
 
-def _key(name: str) -> str:
+def _key(name: str) -> str | Decimal:
     """Equal for names that are spelled alike; signs of one's own ("C", "C++", "-1") keep names apart."""
     try:
-        return str(float(name))
-    except ValueError:
-        joined = re.sub(r"(?<=\w)[-_\s]+(?=\w)", "", unicodedata.normalize("NFKC", name).casefold())
-        return "".join(letter for letter in joined if not letter.isspace() and unicodedata.category(letter) != "Cf")
+        # A float would not tell identifiers of 17 digits apart.
+        number = Decimal(name)
+    except InvalidOperation:
+        number = Decimal("nan")
+    if number.is_finite():
+        return number
+    joined = re.sub(r"(?<=\w)[-_\s]+(?=\w)", "", unicodedata.normalize("NFKC", name).casefold())
+    return "".join(letter for letter in joined if not letter.isspace() and unicodedata.category(letter) != "Cf")
 
 
 def _look_like_lists(names: list[str]) -> list[str]:
     """A note where some labels are several in one text."""
     remedy = "for several labels a row, set problem_type=multi_label_classification."
     listed = [name for name in names if BRACKETS.fullmatch(name)]
-    if listed:
+    if len(listed) == len(names) or any(separator in name for name in listed for separator in SEPARATORS):
         return [f"{_count(listed)} like lists ({shown(listed)}) but are taken as single classes: {remedy}"]
     for separator in SEPARATORS:
         parts = {name: [part.strip() for part in name.split(separator)] for name in names}

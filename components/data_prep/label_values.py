@@ -16,6 +16,8 @@ from compaware.components.data_prep.listed import has_lists
 
 # Test splits are published with this in place of labels.
 _WITHHELD = ("-1", "-1.0", -1)
+# What stands in a column of numbers where there is none, folded.
+_NO_NUMBER = LOOKS_MISSING | {"inf", "+inf", "-inf", "infinity", "-infinity"}
 # A label as read: parsed to a number where the whole column is numbers.
 Value = str | int | float
 
@@ -112,12 +114,12 @@ def _is_withheld(value: Any, labels: set[str]) -> bool:
 
 
 def _check_gaps(found: dict[str, Column]) -> None:
-    """Refuses a word for a missing value ("n/a") where all other labels are numbers, some with a fraction."""
+    """Refuses a word for a missing value ("n/a"), or infinity, where all other labels are numbers with fractions."""
     values = [value for column in found.values() for value in column.values]
     numbers = [number for value in values if (number := as_float(value)) is not None]
     if not numbers or all(map(float.is_integer, numbers)):
         return
-    if all(as_float(value) is not None or fold(str(value)) in LOOKS_MISSING for value in values):
+    if all(as_float(value) is not None or fold(str(value)) in _NO_NUMBER for value in values):
         for split, column in found.items():
             if gap := column.find(lambda value: as_float(value) is None):
                 raise UserError(
@@ -134,7 +136,9 @@ def _distinct_in_lists(column: pa.ChunkedArray) -> Column:
     missing = np.flatnonzero(column.is_null().to_numpy())
     values = [*inside.values, None] if len(missing) else inside.values
     codes = np.append(inside.codes, np.full(len(missing), len(values) - 1, inside.codes.dtype))
-    return Column(values, codes, np.append(pc.list_parent_indices(lists).to_numpy(), missing), len(column))
+    # Entries that lie under a missing list are not among those that list_flatten gives.
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy()
+    return Column(values, codes, np.append(np.repeat(np.arange(len(column)), lengths), missing), len(column))
 
 
 def _distinct(column: pa.ChunkedArray) -> Column:

@@ -109,7 +109,7 @@ def _texts(column: pa.ChunkedArray) -> list[str] | None:
 
 def _parse(text: str) -> list[str] | None:
     """The labels of a list, tuple or set as Python, JSON or numpy write it; None where it is none."""
-    if not BRACKETS.fullmatch(text):
+    if not BRACKETS.fullmatch(text) and text.strip() != "set()":
         return None
     # numpy puts no commas; Python would join the texts.
     written = re.sub(r"""(?<=['"])\s+(?=['"])""", ", ", text)

@@ -117,12 +117,13 @@ def test_quotes_in_tsv_enclose_cells_where_a_program_put_them(content: str, tmp_
         ('label,text\n1,a\n1,"so good\n0,b\n1,c\n', 3),
         ('text,label\n"two\nlines",1\nb,0\n"never again,0\nc,1\n"once more,1\n', 5),
         ('text,label\na,1\n"must see" film,0\nb,1\n', 3),
+        ('"text"\t"label"\n"a"\t"1"\n"an open quote\t"1"\n"b"\t"0"\n', 3),
     ],
 )
 def test_a_stray_quote_is_named_by_its_line(content: str, line: int, tmp_path: Path) -> None:
-    file = _write(tmp_path / "train.csv", content)
+    file = _write(tmp_path / ("train.tsv" if "\t" in content else "train.csv"), content)
     with pytest.raises(
-        UserError, match=rf"^line {line} of .*train\.csv: the quote before a cell is not closed"
+        UserError, match=rf"^line {line} of .*train\.[ct]sv: the quote before a cell is not closed"
     ) as caught:
         _read(file)
     assert len(str(caught.value)) - len(str(file)) < 250

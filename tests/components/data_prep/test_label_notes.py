@@ -44,7 +44,16 @@ def test_names_that_may_not_be_what_they_seem_get_a_note(names: list[str], said:
 
 @pytest.mark.parametrize(
     "names",
-    [["C", "C++", "C#"], ["+1", "-1", "0"], ["Business, Economy", "Sports"], ["A/B", "C"], ["👍", "👎"], ["是", "否"]],
+    [
+        ["C", "C++", "C#"],
+        ["+1", "-1", "0"],
+        ["Business, Economy", "Sports"],
+        ["A/B", "C"],
+        ["👍", "👎"],
+        ["是", "否"],
+        ["(other)", "news"],
+        ["10000000000000000000000001", "10000000000000000000000002"],
+    ],
 )
 def test_names_that_are_only_near_each_other_get_none(names: list[str]) -> None:
     assert _encode(names * 5).notes == []
@@ -66,6 +75,7 @@ def test_names_that_the_user_gave_get_none() -> None:
         ['["joy", "anger"]', '["joy"]', "[]"],
         ["['joy'\n 'anger']", "['joy']", "[]"],
         ["('joy', 'anger')", "('joy',)", "()"],
+        ["{'joy', 'anger'}", "{'joy'}", "set()"],
     ],
 )
 def test_lists_written_as_text_are_lists(cells: list[str]) -> None:
@@ -104,6 +114,7 @@ def test_vectors_of_zeros_and_ones_are_no_lists_of_indices(rows: list[Any], name
         ([f"${row}.50" for row in range(30)], "30 different labels.*write plain numbers for regression"),
         ([f"{row},5" for row in range(30)], r"decimal commas: write them with points \(1.5, not 1,5\)"),
         (["0.5", "1.25", "n/a"], "row 3 of the train split has the label 'n/a' where others are numbers"),
+        ([0.5 + row if row else -np.inf for row in range(30)], "row 1 of the train split has the label '-inf' where"),
         ([[0.2, 0.8], [0.9, 0.1]], "the lists hold fractions"),
     ],
 )
@@ -135,7 +146,7 @@ def test_withheld_rows_of_a_table_with_a_column_for_each_label(prepare: Prepare,
     header = ("text", "toxic", "insult")
     rows = [(f"row {index}", index % 2, int(index % 3 == 0)) for index in range(40)]
     write_csv(tmp_path / "own/train.csv", rows, header)
-    write_csv(tmp_path / "own/test.csv", [("one", 1, 0), ("two", -1, -1), ("three", 0, 1), ("four", "", "")], header)
+    write_csv(tmp_path / "own/test.csv", [("one", 1, 0), ("two", -1, -1), ("three", 0, 1), ("four", 1, "")], header)
     options = {"problem_type": "multi_label_classification", "label_names": ["toxic", "insult"]}
     dataset, _ = prepare(data=str(tmp_path / "own"), **options)
     assert dataset.split("test").to_pylist() == [

@@ -177,7 +177,7 @@ def test_a_test_split_without_labels_is_left_out_with_a_note(withheld: int | Non
         ([Decimal(1)], [Decimal(1)], {}, "row 1 of the train split has a Decimal as its label"),
         (["a", "x"], ["a"], {"label_names": ["a", "b"]}, "label 'x', which is none of 'a', 'b'"),
         (["1.5", "high"], ["1"], {"problem_type": "regression"}, "row 2 .* 'high': regression needs numbers"),
-        (["1.5", "inf"], ["1"], {"problem_type": "regression"}, "'inf': regression needs numbers"),
+        (["1.5", "inf"], ["1"], {"problem_type": "regression"}, "row 2 .* 'inf' where others are numbers"),
         ([1.5, 2.5], [1.5], {"problem_type": "classification"}, "the labels are fractions"),
         ([1.5, 2.5], [1.5], {"problem_type": "regression", "label_names": ["a", "b"]}, "leave it out for regression"),
     ],
