@@ -20,6 +20,8 @@ _DEFAULT_LABEL = "label"
 # Columns in which pandas keeps its row numbers.
 _INDEX = re.compile(r"Unnamed: \d+|__index_level_\d+__")
 _ROWS_LOOKED_AT = 1000
+# Of a longer path, a message shows the end.
+_PATH_CHARACTERS = 80
 
 
 @dataclass(frozen=True)
@@ -142,17 +144,20 @@ def _text(table: pa.Table, name: str, split: str) -> pa.ChunkedArray:
     if column.null_count:
         row = pc.index(column.is_null(), True).as_py()
         others = f" (as {column.null_count} rows in all)" if column.null_count > 1 else ""
-        raise UserError(f"{_row(table, split, row)} has no text in '{name}'{others}: fill it in or leave the row out")
+        raise UserError(
+            f"{name_row(table, split, row)} has no text in '{name}'{others}: fill it in or leave the row out"
+        )
     return column
 
 
-def _row(table: pa.Table, split: str, row: int) -> str:
-    """A row by its number in the split and, where the split has several files, in its file."""
+def name_row(table: pa.Table, split: str, row: int) -> str:
+    """How a message calls a row, counted from 0: its number in the split and in its file if the split has several."""
     shards = json.loads((table.schema.metadata or {}).get(FILES, b"[]"))
     start = 0
     for file, rows in shards:
         if row < start + rows:
-            place = file if len(shards) == 1 else f"row {row - start + 1} of {file}"
+            shown = file if len(file) <= _PATH_CHARACTERS else f"…{file[-_PATH_CHARACTERS:]}"
+            place = shown if len(shards) == 1 else f"row {row - start + 1} of {shown}"
             return f"row {row + 1} of the {split} split ({place})"
         start += rows
     return f"row {row + 1} of the {split} split"
@@ -172,13 +177,12 @@ def _plain(labels: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def _join_labels(table: pa.Table, names: list[str], split: str) -> pa.ChunkedArray:
     """Columns of 0 and 1 as lists of the names of those that are 1; of withheld test rows, nulls."""
-    return join_labels(
-        np.stack([_read_ones(table.column(name), name, split) for name in names], axis=1), pa.array(names)
-    )
+    return join_labels(np.stack([_read_ones(table, name, split) for name in names], axis=1), pa.array(names))
 
 
-def _read_ones(column: pa.ChunkedArray, name: str, split: str) -> np.ndarray:
+def _read_ones(table: pa.Table, name: str, split: str) -> np.ndarray:
     """Whether each row has the label: (rows,) int8, 1 or 0; -1 in rows of the test split where that is withheld."""
+    column = table.column(name)
     texts = pc.fill_null(pc.utf8_trim_whitespace(pc.utf8_lower(column.cast(pa.string()))), "")
     ways = {1: ["1", "1.0", "true"], 0: ["0", "0.0", "false"], -1: ["-1", "-1.0", "", "nan"] if split == "test" else []}
     read = np.full(len(texts), 2, np.int8)
@@ -187,5 +191,5 @@ def _read_ones(column: pa.ChunkedArray, name: str, split: str) -> np.ndarray:
     if len(wrong := np.flatnonzero(read == 2)):
         row = int(wrong[0])
         value = short(str(column[row].as_py()))
-        raise UserError(f"row {row + 1} of the {split} split has '{value}' in '{name}': a label's column has 0 or 1")
+        raise UserError(f"{name_row(table, split, row)} has '{value}' in '{name}': a label's column has 0 or 1")
     return read

@@ -18,6 +18,8 @@ from compaware.components.data_prep.listed import has_lists
 _WITHHELD = ("-1", "-1.0", -1)
 # What stands in a column of numbers where there is none, folded.
 _NO_NUMBER = LOOKS_MISSING | {"inf", "+inf", "-inf", "infinity", "-infinity"}
+# How a row of a split, counted from 0, is called in a message.
+NameRow = Callable[[str, int], str]
 # A label as read: parsed to a number where the whole column is numbers.
 Value = str | int | float
 
@@ -31,20 +33,22 @@ class Column:
         codes: (entries,) index into `values`: one entry a row, or in a column of lists any number.
         rows: (entries,) the row of each entry of a column of lists; None where entry and row are the same.
         num_rows: Rows of the column.
+        name_row: How one of these, counted from 0, is called in a message.
     """
 
     values: list[Any]
     codes: np.ndarray
     rows: np.ndarray | None
     num_rows: int
+    name_row: Callable[[int], str] = str
 
-    def find(self, wrong: Callable[[Any], bool]) -> tuple[int, Any] | None:
-        """The number, from 1, and the label of the first row with a label that is wrong."""
+    def find(self, wrong: Callable[[Any], bool]) -> tuple[str, Any] | None:
+        """The name and the label of the first row with a label that is wrong."""
         entries = np.flatnonzero(np.array([wrong(value) for value in self.values], bool)[self.codes])
         if not len(entries):
             return None
         rows = entries if self.rows is None else self.rows[entries]
-        return int(rows.min()) + 1, self.values[self.codes[entries[rows.argmin()]]]
+        return self.name_row(int(rows.min())), self.values[self.codes[entries[rows.argmin()]]]
 
     def without(self, wrong: Callable[[Any], bool]) -> tuple["Column", np.ndarray]:
         """Leaves out the rows with a label that is wrong; also gives the rows that stay."""
@@ -54,7 +58,9 @@ class Column:
         stay = kept if self.rows is None else kept[self.rows]
         used, codes = np.unique(self.codes[stay], return_inverse=True)
         rows = None if self.rows is None else (kept.cumsum() - 1)[self.rows[stay]]
-        return Column([self.values[code] for code in used], codes, rows, int(kept.sum())), np.flatnonzero(kept)
+        numbers = np.flatnonzero(kept)
+        values = [self.values[code] for code in used]
+        return Column(values, codes, rows, len(numbers), lambda row: self.name_row(int(numbers[row]))), numbers
 
     def encode(self, encoded: Sequence[float], dtype: type[np.generic]) -> np.ndarray:
         """(entries,) what each label is encoded as, given that for `values`."""
@@ -62,7 +68,7 @@ class Column:
 
 
 def read_columns(
-    columns: dict[str, pa.ChunkedArray], *, lists: bool, known: list[str]
+    columns: dict[str, pa.ChunkedArray], *, lists: bool, known: list[str], name_row: NameRow
 ) -> tuple[dict[str, Column], dict[str, np.ndarray], list[str]]:
     """Reads all labels; they are numbers only where all splits agree that they are.
 
@@ -76,6 +82,7 @@ def read_columns(
     for split in sorted(columns, key=lambda name: name != "train"):
         column = columns[split]
         read = _distinct_in_lists(column) if has_lists(column) and lists else _distinct(column)
+        read = replace(read, name_row=partial(name_row, split))
         if split == "test":
             read, kept = read.without(partial(_is_withheld, labels={*map(str, found["train"].values), *known}))
             if not len(read.codes):
@@ -93,9 +100,10 @@ def read_columns(
         if wrong:
             row, value = wrong
             if _is_missing(value):
-                raise UserError(f"row {row} of the {split} split has no label: fill it in or leave the row out")
-            hint = ": set problem_type=multi_label_classification" if isinstance(value, list) and not lists else ""
-            raise UserError(f"row {row} of the {split} split has a {type(value).__name__} as its label{hint}")
+                raise UserError(f"{row} has no label: fill it in or leave the row out")
+            several = isinstance(value, list) and not lists
+            remedy = "set problem_type=multi_label_classification" if several else "write texts or numbers"
+            raise UserError(f"{row} has a {type(value).__name__} as its label: {remedy}, or set label_column")
         found[split] = read
     values = [value for column in found.values() for value in column.values]
     numbers = _numeric(values)
@@ -120,11 +128,10 @@ def _check_gaps(found: dict[str, Column]) -> None:
     if not numbers or all(map(float.is_integer, numbers)):
         return
     if all(as_float(value) is not None or fold(str(value)) in _NO_NUMBER for value in values):
-        for split, column in found.items():
+        for column in found.values():
             if gap := column.find(lambda value: as_float(value) is None):
                 raise UserError(
-                    f"row {gap[0]} of the {split} split has the label '{gap[1]}' where others are numbers: "
-                    "fill it in or leave the row out"
+                    f"{gap[0]} has the label '{gap[1]}' where others are numbers: fill it in or leave the row out"
                 )
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from compaware.components.core.dataset import ProblemType
 from compaware.components.core.errors import UserError
 from compaware.components.data_prep.label_notes import counted, fold, note_names, short, shown
-from compaware.components.data_prep.label_values import Column, Value, as_float, read_columns
+from compaware.components.data_prep.label_values import Column, NameRow, Value, as_float, read_columns
 from compaware.components.data_prep.listed import has_lists, read_lists, read_vectors
 
 _DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
@@ -45,6 +45,7 @@ def encode_labels(
     label_names: list[str] | None,
     *,
     numbers_are_names: bool = False,
+    name_row: NameRow = lambda split, row: f"row {row + 1} of the {split} split",
 ) -> Labels:
     """Turns source labels into class indices, lists of labels into zeros and ones, or labels into numbers.
 
@@ -57,6 +58,7 @@ def encode_labels(
         label_names: Class names in index order; labels are these names, or indices into them. When None, the labels
             of the training split are the names: integers in the order of numbers, texts in that of letters.
         numbers_are_names: Whether numbers that are all among `label_names` are names; they are indices otherwise.
+        name_row: Names rows in messages.
 
     Raises:
         UserError: A label is missing, out of range, not a number, or unknown in the training split.
@@ -73,7 +75,7 @@ def encode_labels(
                 numbers_are_names = False
                 notes += said
     found, rows, said = read_columns(
-        columns, lists=problem_type == "multi_label_classification", known=label_names or []
+        columns, lists=problem_type == "multi_label_classification", known=label_names or [], name_row=name_row
     )
     notes += said
     if label_names and numbers_are_names and {str(value) for value in found["train"].values} <= set(label_names):
@@ -82,10 +84,12 @@ def encode_labels(
     fractions = bool(train.values) and all(isinstance(value, float) for value in train.values)
     if problem_type is None:
         problem_type = "regression" if fractions and not label_names else "classification"
+        if problem_type == "regression":
+            notes.append("The labels are numbers with fractions, which are to be predicted as numbers (problem_type).")
     if problem_type == "regression":
         if label_names:
             raise UserError("label_names is for classes: leave it out for regression")
-        arrays = {split: _numbers(column, split) for split, column in found.items()}
+        arrays = {split: _numbers(column) for split, column in found.items()}
         return Labels(problem_type, [], arrays, rows, notes)
     if fractions and problem_type == "multi_label_classification":
         raise UserError("the lists hold fractions: give lists of labels, or of 0 and 1 for each label")
@@ -99,7 +103,7 @@ def encode_labels(
             _check_repeated(train, is_asked=is_asked)
         names, index = _classes(train.values, label_names)
         given = bool(label_names)
-        arrays = {split: _indices(column, split, index, names, given=given) for split, column in found.items()}
+        arrays = {split: _indices(column, index, names, given=given) for split, column in found.items()}
     if not label_names:
         notes += note_names(names, arrays["train"])
     return Labels(problem_type, names, arrays, rows, notes)
@@ -128,7 +132,7 @@ def _multi_label(
     arrays = {}
     for split, column in found.items():
         array = np.zeros((column.num_rows, len(names)), np.int8)
-        array[column.rows, _indices(column, split, index, names, given=bool(label_names))] = 1
+        array[column.rows, _indices(column, index, names, given=bool(label_names))] = 1
         arrays[split] = array
     train = arrays["train"].sum(axis=1)
     unlabelled = f", {np.count_nonzero(train == 0)} have none" if (train == 0).any() else ""
@@ -156,11 +160,11 @@ def _check_repeated(train: Column, *, is_asked: bool) -> None:
     )
 
 
-def _numbers(column: Column, split: str) -> np.ndarray:
+def _numbers(column: Column) -> np.ndarray:
     wrong = column.find(lambda value: as_float(value) is None)
     if wrong:
         row, value = wrong
-        raise UserError(f"row {row} of the {split} split has the label '{short(value)}': regression needs numbers")
+        raise UserError(f"{row} has the label '{short(value)}': regression needs numbers")
     return column.encode([float(value) for value in column.values], np.float64)
 
 
@@ -174,7 +178,7 @@ def _classes(train: list[Value], label_names: list[str] | None) -> tuple[list[st
     return label_names, {index: index for index in range(len(label_names))}
 
 
-def _indices(column: Column, split: str, index: dict[Value, int], names: list[str], *, given: bool) -> np.ndarray:
+def _indices(column: Column, index: dict[Value, int], names: list[str], *, given: bool) -> np.ndarray:
     wrong = column.find(lambda value: value not in index)
     if wrong:
         row, value = wrong
@@ -188,5 +192,5 @@ def _indices(column: Column, split: str, index: dict[Value, int], names: list[st
             reason = f"which is none of {shown(names)}"
         else:
             reason = f"which is out of range: {classes} are 0 to {len(names) - 1}"
-        raise UserError(f"row {row} of the {split} split has the label '{label}', {reason}")
+        raise UserError(f"{row} has the label '{label}', {reason}")
     return column.encode([index[value] for value in column.values], np.int64)

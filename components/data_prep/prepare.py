@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,7 @@ from compaware.components.core.summary import Summary
 from compaware.components.core.tasks import Task, get_task
 from compaware.components.core.workspace import Workspace
 from compaware.components.data_prep.card import describe, write_card
-from compaware.components.data_prep.columns import choose_columns, take_columns
+from compaware.components.data_prep.columns import choose_columns, name_row, take_columns
 from compaware.components.data_prep.config import CUSTOM, DataPrepConfig
 from compaware.components.data_prep.labels import Labels, encode_labels, reorder_labels
 from compaware.components.data_prep.lengths import measure_lengths
@@ -91,15 +92,18 @@ def _encode(
     names = config.label_names or (list(task.label_names) if task else None) or None
     columns = {split: table.column("label") for split, table in tables.items()}
     own = source.class_names.get(column) if problem_type != "regression" else None
+    encode = partial(
+        encode_labels, columns, problem_type, name_row=lambda split, row: name_row(source.tables[split], split, row)
+    )
     if own is None:
-        return encode_labels(columns, problem_type, names, numbers_are_names=config.label_names is not None)
+        return encode(names, numbers_are_names=config.label_names is not None)
     log.info("the classes of '%s' come with names: %s", column, ", ".join(own))
     order = match_names(own, names) if names else None
     if order is None:
         # Other names that the configuration gives stand for the ids, as they are.
-        return encode_labels(columns, problem_type, config.label_names or own)
+        return encode(config.label_names or own)
     assert names is not None
-    labels = reorder_labels(encode_labels(columns, problem_type, own), names, order)
+    labels = reorder_labels(encode(own), names, order)
     if order != sorted(order):
         labels.notes.append(f"The class ids follow label_names: {', '.join(own)} became {', '.join(names)}.")
     return labels

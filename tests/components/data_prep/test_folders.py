@@ -4,6 +4,7 @@ import gzip
 import json
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -159,15 +160,23 @@ def test_a_shard_with_other_columns_is_named(tmp_path: Path) -> None:
         _rows(folder)
 
 
-def test_a_missing_text_is_named_in_its_file(prepare: Prepare, tmp_path: Path) -> None:
-    for name, text in (("train-0", "a"), ("train-1", None)):
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ({"text": None, "label": 1}, "has no text in 'text'"),
+        ({"text": "a", "label": None}, "has no label"),
+        ({"text": "a", "label": 7}, "has the label '7', which is out of range"),
+    ],
+)
+def test_a_wrong_row_is_named_in_its_file(
+    wrong: dict[str, Any], expected: str, prepare: Prepare, tmp_path: Path
+) -> None:
+    for name, last in (("train-0", {"text": "a", "label": 1}), ("train-1", wrong)):
         (tmp_path / f"own/{name}.jsonl").parent.mkdir(exist_ok=True)
         lines = [json.dumps({"text": f"x{row}", "label": row}) for row in range(3)]
-        (tmp_path / f"own/{name}.jsonl").write_text("\n".join([*lines, json.dumps({"text": text, "label": 1})]))
-    with pytest.raises(
-        UserError, match=r"^row 8 of the train split \(row 4 of .*train-1\.jsonl\) has no text in 'text'"
-    ):
-        prepare(data=str(tmp_path / "own"))
+        (tmp_path / f"own/{name}.jsonl").write_text("\n".join([*lines, json.dumps(last)]))
+    with pytest.raises(UserError, match=rf"^row 8 of the train split \(row 4 of .*train-1\.jsonl\) {expected}"):
+        prepare(data=str(tmp_path / "own"), label_names=["no", "yes", "perhaps"])
 
 
 @pytest.mark.parametrize(

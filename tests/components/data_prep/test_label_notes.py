@@ -140,6 +140,8 @@ def test_withheld_rows_of_the_test_split_are_left_out_and_counted(withheld: int 
     listed = _encode([["a"], ["b"]], test=[["a", "b"], ["-1"], None, []])
     assert listed.arrays["test"].tolist() == [[1, 1], [0, 0]]
     assert listed.rows["test"].tolist() == [0, 3]
+    with pytest.raises(UserError, match=r"^row 4 of the test split has the label '7'"):
+        _encode([0, 1, 2], test=[-1, None, 1, 7])
 
 
 def test_withheld_rows_of_a_table_with_a_column_for_each_label(prepare: Prepare, tmp_path: Any) -> None:

@@ -65,5 +65,7 @@ def test_a_rare_label_is_in_both_splits(prepare: Prepare, tmp_path: Path) -> Non
 
 def test_a_wrong_value_in_a_labels_own_column_is_named_with_its_row(prepare: Prepare, tmp_path: Path) -> None:
     file = write_csv(tmp_path / "train.csv", [["a", 0, 1], ["b", 1, 2]], ("text", *NAMES))
-    with pytest.raises(UserError, match=r"row 2 of the train split has '2' in 'toxic': a label's column has 0 or 1"):
+    with pytest.raises(
+        UserError, match=r"row 2 of the train split \(.*train\.csv\) has '2' in 'toxic': a label's column has 0 or 1"
+    ):
         prepare(data=str(file), problem_type="multi_label_classification", label_names=NAMES)

@@ -55,6 +55,9 @@ def test_regression_of_own_data(prepare: Prepare, tmp_path: Path) -> None:
     assert (dataset.manifest.problem_type, dataset.manifest.metric) == ("regression", "pearson")
     assert dataset.split("train").schema.field("label").type == pa.float64()
     assert summary.metrics["classes"] == 0
+    assert "The labels are numbers with fractions, which are to be predicted as numbers (problem_type)." in (
+        dataset.manifest.notes
+    )
 
 
 def test_limits_and_duplicates_are_reported(prepare: Prepare, tmp_path: Path) -> None:
