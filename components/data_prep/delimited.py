@@ -277,7 +277,11 @@ def _ragged(plain: Path, file: Path, dialect: _Dialect, names: list[str]) -> Use
     if dialect.quoting == "none" and f"\\{dialect.delimiter}" in text:
         remedy = "set read_options='{quoting: backslash}' if backslashes escape"
     elif len(names) == 1:
-        remedy = "is the delimiter another one (read_options.delimiter)?"
+        remedy = "remove lines above the header, or set read_options.delimiter if it is another one"
+    elif len(cells) > len(names):
+        remedy = (
+            f"put texts with {_SHOWN.get(dialect.delimiter, dialect.delimiter)} in quotes, or remove what is too much"
+        )
     header = shorten(", ".join(names), 50)
     return UserError(
         f"line {line} of {file} has {len(cells)} cells, and the header {len(names)} ({header}){others}: "

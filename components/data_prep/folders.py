@@ -17,9 +17,9 @@ from compaware.components.data_prep.wording import list_names, shorten
 # Names that a split goes by in folders and on the hub, the best first.
 SPLIT_NAMES = {
     "train": ("train", "training"),
-    "validation": ("validation", "validation_matched", "dev", "dev_matched", "val", "valid", "eval"),
+    "validation": ("validation", "validation_matched", "dev", "dev_matched", "val", "valid", "eval", "evaluation"),
     "validation_mismatched": ("validation_mismatched", "dev_mismatched"),
-    "test": ("test", "test_matched"),
+    "test": ("test", "test_matched", "testing"),
 }
 # What accompanies data and is none: documentation, and what datasets and the hub keep beside it.
 _ABOUT_DATA = re.compile(
@@ -141,6 +141,9 @@ def _by_name(folder: Path, config: str | None, note: Note) -> Files:
             if place != folder:
                 note(f"The data of {folder.name} is in its folder {place.name}.")
             return files
+    if len(data) == 1 and not inner and _is_table(data[0]) and not _is_split(data[0]):
+        note(f"The file {data[0].name} is the training split.")
+        return {"train": data}
     return {}
 
 
@@ -183,6 +186,10 @@ def _train_name(folder: Path, stems: dict[Path, str]) -> str | None:
     if len(named) > 1:
         raise UserError(f"{folder} has several training splits ({list_names(sorted(named))}): call one of them train")
     return _TRAIN.sub("\0", named.pop(), count=1) if named else None
+
+
+def _is_split(entry: Path) -> bool:
+    return any(_stem(entry) in names for names in SPLIT_NAMES.values())
 
 
 def _is_table(entry: Path) -> bool:

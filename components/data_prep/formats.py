@@ -45,9 +45,9 @@ def read_batches(file: Path, scratch: Path, options: ReadOptions, note: Note) ->
         UserError: The ending is not supported, or the content is not what it should be.
     """
     ending = ending_of(file)
-    if ending not in ENDINGS:
-        raise UserError(f"{file} has an unsupported ending '{ending}': choose from {', '.join(ENDINGS)}")
     with open_plain(file, scratch, options, note) as plain:
+        if ending not in ENDINGS:
+            raise UserError(f"{file} has an unsupported ending '{ending}': choose from {', '.join(ENDINGS)}")
         kind = _kind(plain, ending)
         if not any(kind in same and ending in same for same in (_ARROW, _JSON, (kind,))):
             note(f"{file.name} was read as {kind[1:]}, which its content is.")

@@ -52,7 +52,7 @@ def read_files(
 
 
 def _read_split(split: str, files: list[Path], scratch: Path, options: ReadOptions, note: Note) -> pa.Table:
-    tables = {file: _read_file(file, scratch, options, note) for file in files}
+    tables = _read_shards(files, scratch, options, note)
     empty = [file for file, table in tables.items() if table is None]
     if len(empty) == len(files):
         reason = "is empty" if files[0].stat().st_size == 0 else "has no rows"
@@ -63,6 +63,24 @@ def _read_split(split: str, files: list[Path], scratch: Path, options: ReadOptio
     table = _concat(split, found, note)
     shards = json.dumps([(str(file), shard.num_rows) for file, shard in found.items()])
     return table.replace_schema_metadata({**(table.schema.metadata or {}), FILES: shards.encode()})
+
+
+def _read_shards(files: list[Path], scratch: Path, options: ReadOptions, note: Note) -> dict[Path, pa.Table | None]:
+    """The rows of each file; what is noted of several files is said of the first, with the number of the others."""
+    said: dict[str, list[str]] = {}
+    try:
+        tables = {}
+        for file in files:
+
+            def collect(sentence: str, name: str = file.name) -> None:
+                said.setdefault(sentence.replace(name, "\0"), []).append(name)
+
+            tables[file] = _read_file(file, scratch, options, collect)
+        return tables
+    finally:
+        for sentence, names in said.items():
+            others = f" The same is true of {len(names) - 1} more files of the split." if len(names) > 1 else ""
+            note(sentence.replace("\0", names[0]) + others)
 
 
 def _read_file(file: Path, scratch: Path, options: ReadOptions, note: Note) -> pa.Table | None:

@@ -17,7 +17,8 @@ def list_names(names: Iterable[str], characters: int = 120) -> str:
     listed = list(names)
     shown: list[str] = []
     for name in listed[:_NAMES]:
-        short = shorten(name, 30) if name == name.strip() else repr(shorten(name, 30))
+        # Of blanks at the ends, quotes tell.
+        short = shorten(name, 30) if name == name.strip() else repr(name[:30])
         if shown and len(", ".join([*shown, short])) > characters:
             break
         shown.append(short)

@@ -221,6 +221,34 @@ def test_rows_with_other_numbers_of_cells_are_named_and_counted(tmp_path: Path) 
         _read(_write(tmp_path / "a.csv", content))
 
 
+@pytest.mark.parametrize(
+    ("content", "remedy"),
+    [
+        ("My reviews\n\ntext,label\na,1\n", "remove lines above the header, or set read_options.delimiter"),
+        ("text,label\ngood, really,1\n", "put texts with commas in quotes"),
+        ("id,text,label\n1,a\n", "complete or remove such rows"),
+    ],
+)
+def test_rows_with_other_numbers_of_cells_say_what_to_change(content: str, remedy: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=remedy) as caught:
+        _read(_write(tmp_path / "a.csv", content))
+    assert len(str(caught.value)) - len(str(tmp_path)) < 250
+
+
+def test_blanks_in_the_names_of_columns_are_shown(prepare: Prepare, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no column 'label' \(it has text, ' label'\): set label_column"):
+        prepare(data=str(_write(tmp_path / "a.csv", "text, label\na, 1\nb, 0\n")))
+
+
+def test_what_is_guessed_of_many_files_alike_is_one_note(tmp_path: Path) -> None:
+    for number in range(4):
+        _write(tmp_path / f"train-{number}.csv", f"text;label\na, {number};1\n")
+    assert _read(tmp_path)[2] == [
+        "The columns of train-0.csv are separated by semicolons (read_options.delimiter). The same is true of 3 more "
+        "files of the split."
+    ]
+
+
 def test_names_can_be_given_to_a_file_without_header(prepare: Prepare, tmp_path: Path) -> None:
     lines = "".join(f'"{number % 3 + 1}","Headline {number}","The story of {number}, told"\n' for number in range(60))
     file = str(_write(tmp_path / "news.csv", lines))

@@ -60,6 +60,8 @@ def _rows(folder: Path, config: str | None = None) -> tuple[dict[str, int], list
         (["mine/train.csv", "mine/dev.csv"], {"train": 2, "validation": 3}, ["The data of own is in its folder mine."]),
         (["train.csv/part-00000-x.csv", "train.csv/part-00001-x.csv", "train.csv/_SUCCESS"], {"train": 5}, []),
         (["part-00000-x.csv", "part-00001-x.csv", "_SUCCESS"], {"train": 5}, None),
+        (["reviews.csv", "README.md"], {"train": 2}, ["The file reviews.csv is the training split."]),
+        (["training.csv", "evaluation.csv", "testing.csv"], {"train": 2, "validation": 3, "test": 4}, []),
         (["train-00000-of-00002-0a1b.parquet", "train-00001-of-00002-0a1c.parquet"], {"train": 5}, []),
     ],
 )
@@ -77,14 +79,15 @@ def test_files_are_found_and_those_that_are_not_used_are_named(
         (["train.csv", "train.csv.gz"], r"train split twice: keep one of train\.csv and train\.csv\.gz"),
         (["train.csv", "Train.parquet"], r"train split twice: keep one of Train\.parquet and train\.csv"),
         (["train/a.csv", "train/a.parquet"], r"train split twice"),
-        (["train.csv", "validation.zip"], r"validation\.zip has an unsupported ending '\.zip'"),
+        (["train.csv", "validation.pkl"], r"validation\.pkl has an unsupported ending '\.pkl'"),
         (["train.csv", "test.xlsx"], r"test\.xlsx has an unsupported ending '\.xlsx'"),
         (["train-00000-of-00003.csv", "train-00002-of-00003.csv"], r"has 2 of the 3 files of .* number 1 is missing"),
         (["train/good/a.txt", "train/bad/b.txt"], r"train has no file of rows .*: it holds bad, good"),
         (["en/train.csv", "de/train.csv"], r"holds several data sets: give one of its folders de, en"),
         (["a_train.csv", "b_train.csv"], r"has several training splits \(a_train, b_train\)"),
         (["data.zip", "x.tar.gz"], r"has no training split: unpack data\.zip, x\.tar\.gz"),
-        (["reviews.csv"], r"has no training split: name a file train\.csv .* it holds reviews\.csv"),
+        (["reviews.csv", "more.csv"], r"no training split: name a file train\.csv .* it holds more\.csv, reviews\.csv"),
+        (["test.csv"], r"has no training split: name a file train\.csv .* it holds test\.csv"),
     ],
 )
 def test_what_is_not_clear_is_refused_in_one_line(files: list[str], expected: str, tmp_path: Path) -> None:
@@ -207,8 +210,8 @@ def test_decimals_are_numbers_and_row_numbers_of_pandas_are_no_texts(prepare: Pr
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("a.csv", b"PK\x03\x04....[Content_Types].xml", "Excel workbook: save its sheet as CSV"),
-        ("a.csv", b"PK\x03\x04....", "zip archive .*unpack it"),
+        ("a.xlsx", b"PK\x03\x04....[Content_Types].xml", "Excel workbook: save its sheet as CSV"),
+        ("a.csv.zip", b"PK\x03\x04....", "zip archive .*unpack it"),
         ("a.parquet", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer .*git lfs pull"),
         ("a.csv", b"<!DOCTYPE html><html>", "HTML page"),
     ],
