@@ -1,6 +1,7 @@
 """Text to model inputs: tokenized once, padded only to the longest of a batch."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,9 @@ def tokenize(table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length_tok
     for batch in table.select([name for name in ("text", "text_pair") if name in table.column_names]).to_batches(
         max_chunksize=_TOKENIZER_BATCH
     ):
-        texts = [_shorten(column.to_pylist(), tokenizer, length) for column in batch.columns]
-        encoded = tokenizer(*texts, truncation=True, max_length=length)
+        with _left_as_it_was(tokenizer):
+            texts = [_shorten(column.to_pylist(), tokenizer, length) for column in batch.columns]
+            encoded = tokenizer(*texts, truncation=True, max_length=length)
         _fill_empty_rows(encoded, tokenizer)
         # Only fast tokenizers tell what they have cut off.
         cut = [bool(row.overflowing) for row in encoded.encodings or ()]
@@ -40,6 +42,21 @@ def tokenize(table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length_tok
         for name, values in [*encoded.items(), ("cut", cut)]:
             columns.setdefault(name, []).extend(values)
     return columns
+
+
+@contextmanager
+def _left_as_it_was(tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
+    """A fast tokenizer keeps the truncation and padding of its last call, and would be saved with them."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        yield
+        return
+    truncation, padding = backend.truncation, backend.padding
+    try:
+        yield
+    finally:
+        backend.enable_truncation(**truncation) if truncation else backend.no_truncation()
+        backend.enable_padding(**padding) if padding else backend.no_padding()
 
 
 def _shorten(texts: list[str], tokenizer: PreTrainedTokenizerBase, length: int) -> list[str]:

@@ -1,6 +1,5 @@
 """A split's tokens on disk, mapped into memory: made once, shared by the processes of a node, of any size."""
 
-import copy
 import itertools
 import json
 import os
@@ -88,8 +87,6 @@ def _rows(
     soft_labels: SoftLabels | None,
 ) -> Iterator[pa.Table]:
     """The rows of some row groups, tokenized, a group at a time."""
-    # A tokenizer keeps the truncation that it was last called with, and would be saved with it.
-    tokenizer = copy.deepcopy(tokenizer)
     logits = soft_labels.groups(numbers) if soft_labels else None
     progress = Progress("group", len(numbers))
     for done, table in enumerate(dataset.groups(split, numbers), start=1):

@@ -128,3 +128,20 @@ def test_a_killed_tokenizing_leaves_nothing_that_looks_finished(tmp_path: Path) 
         tokenize_split(data, "train", tokenizer, 8, tmp_path / "tokens")
     file.write_bytes(whole)
     assert len(tokenize_split(data, "train", tokenizer, 8, tmp_path / "tokens")) == GROUP_ROWS + 50
+
+
+@pytest.mark.parametrize("saved_with", [None, 5])
+def test_use_leaves_a_tokenizer_as_it_was_so_that_all_ranks_name_the_same_files(
+    tmp_path: Path, saved_with: int | None
+) -> None:
+    data = make_dataset(tmp_path / "data", 8, 8)
+    tokenizer = load_tokenizer(make_model(tmp_path / "model", data))
+    if saved_with:
+        tokenizer.backend_tokenizer.enable_truncation(saved_with, strategy="only_first", direction="left")
+        tokenizer.backend_tokenizer.enable_padding(length=saved_with, pad_id=3, pad_token="[PAD]")
+    before = tokenizer.backend_tokenizer.to_str()
+    tokenize_split(data, "train", tokenizer, 8, tmp_path / "tokens")
+    tokenize(data.split("train"), tokenizer, 8)
+    assert tokenizer.backend_tokenizer.to_str() == before
+    tokenize_split(data, "train", tokenizer, 8, tmp_path / "tokens")
+    assert len(list((tmp_path / "tokens").iterdir())) == 1
