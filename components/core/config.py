@@ -3,6 +3,7 @@
 import difflib
 import json
 import os
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
@@ -14,6 +15,7 @@ from compaware.components.core.places import ERROR_TYPE, Place
 from compaware.components.core.values import kind_at, read_json, read_word, read_yaml, typed
 
 CONFIG_VARIABLE = "COMPAWARE_CONFIG"
+_HINT_CHARACTERS = 200
 
 
 class ComponentConfig(BaseModel):
@@ -123,10 +125,7 @@ def _override(config_class: type[BaseModel], values: dict[str, Any], word: str) 
 def _explain(config_class: type[BaseModel], details: Any) -> str:
     key = ".".join(str(part) for part in details["loc"])
     if details["type"] == "extra_forbidden":
-        known = sorted(config_class.model_fields)
-        close = difflib.get_close_matches(key, known, n=1)
-        hint = f"did you mean '{close[0]}'?" if close else "choose from " + ", ".join(known)
-        return f"unknown key '{key}': {hint}"
+        return f"unknown key '{key}': {_hint_keys(config_class, key)}"
     if details["type"] == "missing":
         return f"'{key}' is missing: {_describe(config_class, key)}"
     message = details["msg"].removeprefix("Value error, ")
@@ -136,6 +135,27 @@ def _explain(config_class: type[BaseModel], details: Any) -> str:
         message += ", which may need quotes"
     shown = json.dumps(details["input"], default=str, ensure_ascii=False)
     return f"'{key}' is {shown if len(shown) <= 80 else shown[:77] + '...'}: {message[0].lower()}{message[1:]}"
+
+
+def _hint_keys(config_class: type[BaseModel], key: str) -> str:
+    """Says which key was meant, by spelling or within another key, or which ones there are."""
+    keys = _keys(config_class)
+    parent, dot, name = key.rpartition(".")
+    siblings = [known.removeprefix(parent + dot) for known in keys if known.rpartition(".")[0] == parent]
+    close = [parent + dot + found for found in difflib.get_close_matches(name, siblings, n=1)]
+    meant = close or [known for known in keys if known.endswith(f".{name}")]
+    if meant:
+        return f"did you mean '{meant[0]}'?"
+    return "choose from " + textwrap.shorten(", ".join(siblings), _HINT_CHARACTERS, placeholder=" …")
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    """All keys that a model takes, those of models in it with dots."""
+    keys = sorted(model.model_fields)
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys += [f"{name}.{inner}" for inner in _keys(field.annotation)]
+    return keys
 
 
 def _describe(config_class: type[BaseModel], key: str) -> str:

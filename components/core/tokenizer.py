@@ -21,6 +21,8 @@ def read_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     folder = Path(source)
     if folder.is_dir():
         require_no_pointers(folder)
+    elif str(source).startswith((".", "/", "~")):
+        raise UserError(f"cannot load a tokenizer from {source}: there is no such folder")
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(source), trust_remote_code=False)
     except Exception as error:  # Files of other people, read by libraries that raise what they like.

@@ -62,6 +62,10 @@ def choose_columns(table: pa.Table, config: DataPrepConfig, task: Task | None) -
         if name not in table.column_names:
             hint = "" if config.label_column or name not in labels else ": set label_column"
             raise _no_column(table, "training", name, hint)
+    if told := set(labels) & set(config.text_columns):
+        raise UserError(
+            f"text_columns has '{min(told)}', which holds labels: name columns of text, or set label_column"
+        )
     return Columns(config.text_columns or _usual_text_columns(table, labels, task), labels)
 
 

@@ -117,6 +117,8 @@ class DataPrepConfig(ComponentConfig):
     def _known_data(self) -> Self:
         if self.task == CUSTOM and self.data is None:
             raise ValueError("task=custom needs data: a file, a folder, a URI or a hub id")
+        if len(set(self.text_columns)) < len(self.text_columns):
+            raise ValueError("text_columns has a column twice")
         if self.label_names and len(set(self.label_names)) != len(self.label_names):
             raise ValueError("label_names has a name twice")
         given = [name for name in ("text_columns", "label_column", "label_names", "problem_type", "hub_config")

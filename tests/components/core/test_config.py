@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from compaware.components.core.config import load_config
 from compaware.components.core.errors import UserError
+from compaware.components.data_prep.config import DataPrepConfig
 from compaware.components.distillation.config import DistillationConfig
 
 REQUIRED = {"output": "out", "dataset": "d", "teacher": "t", "soft_labels": "s", "student_layers": [0]}
@@ -43,6 +44,21 @@ def test_a_mistake_is_one_line_that_names_the_key(word: str, says: str) -> None:
     with pytest.raises(UserError) as caught:
         load_config(DistillationConfig, None, [*words, word])
     assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("word", "says"),
+    [
+        ("delimiter=;", "unknown key 'delimiter': did you mean 'read_options.delimiter'?"),
+        ("read_options.delimeter=;", "did you mean 'read_options.delimiter'?"),
+        ("read_options={sep: ;}", "choose from column_names, delimiter, encoding, quoting"),
+        ("zzz=2", "choose from data, "),
+    ],
+)
+def test_an_unknown_key_is_looked_for_in_the_mapping_that_it_belongs_to(word: str, says: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_config(DataPrepConfig, None, ["output=x", word])
+    assert says in str(caught.value) and len(str(caught.value)) < 300
 
 
 def test_fresh_weights_are_never_frozen() -> None:

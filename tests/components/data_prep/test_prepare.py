@@ -208,7 +208,9 @@ def test_long_passes_say_how_far_they_are(prepare: Prepare, tmp_path: Path, capl
         ({"data": "{}/single.csv", "task": "mrpc"}, "set text_columns, from text"),
         ({"data": "{}/train.csv", "text_columns": ["body"], "label_names": ["x", "y"]}, "none of 'x', 'y'"),
         ({"data": "{}/train.csv", "text_columns": ["body"], "max_train_rows": 1}, "which the training split lacks"),
-        ({"data": "{}/train.csv", "text_columns": ["body"], "tokenizer": "{}/none"}, "cannot load a tokenizer"),
+        ({"data": "{}/train.csv", "text_columns": ["body"], "tokenizer": "{}/none"}, "there is no such folder"),
+        ({"data": "{}/train.csv", "text_columns": ["body", "body"]}, "text_columns has a column twice"),
+        ({"data": "{}/train.csv", "text_columns": ["body", "label"]}, "text_columns has 'label', which holds labels"),
     ],
 )
 def test_bad_input_is_one_line(options: dict[str, Any], expected: str, prepare: Prepare, tmp_path: Path) -> None:
