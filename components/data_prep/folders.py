@@ -3,8 +3,9 @@
 import fnmatch
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
@@ -32,6 +33,7 @@ _TRAIN = re.compile(r"(?<![a-z])(training|train)(?![a-z])")
 _FRONT_MATTER = re.compile(r"---\s*\n(.*?)\n---", re.DOTALL)
 
 Files = dict[str, list[Path]]
+Rows = TypeVar("Rows")
 
 
 def find_splits(folder: Path, config: str | None, note: Note) -> Files:
@@ -61,7 +63,7 @@ def _saved(folder: Path, note: Note) -> Files | None:
     if not (folder / "dataset_dict.json").is_file():
         return None
     names = _load(folder / "dataset_dict.json").get("splits", [])
-    return _splits_by_name({name: _saved_files(folder / name) for name in names}, note)
+    return splits_by_name({name: _saved_files(folder / name) for name in names}, note)
 
 
 def _saved_files(folder: Path) -> list[Path]:
@@ -75,8 +77,8 @@ def _load(file: Path) -> dict[str, Any]:
         raise UserError(f"cannot read {file}, which save_to_disk writes: {error}") from error
 
 
-def _splits_by_name(found: Files, note: Note) -> Files:
-    """Puts files under our name of their split."""
+def splits_by_name(found: Mapping[str, Rows], note: Note) -> dict[str, Rows]:
+    """Puts what holds rows under our name of its split; a note says which splits are not used."""
     splits = {split: next((name for name in names if found.get(name)), None) for split, names in SPLIT_NAMES.items()}
     if unused := [name for name in found if name not in splits.values()]:
         note(f"Splits that are not used: {list_names(unused)}.")
@@ -117,7 +119,7 @@ def _from_readme(folder: Path, config: str | None, note: Note) -> Files | None:
     entries = given if isinstance(given, list) and isinstance(given[0], dict) else [{"split": "train", "path": given}]
     root = folder / str(chosen[0].get("data_dir", ""))
     files = {str(entry.get("split")): _matching(root, entry.get("path"), readme) for entry in entries}
-    return _splits_by_name(files, note)
+    return splits_by_name(files, note)
 
 
 def _matching(folder: Path, patterns: Any, readme: Path) -> list[Path]:

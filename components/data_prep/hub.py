@@ -1,5 +1,6 @@
 """Data sets of the Hugging Face hub."""
 
+import logging
 import os
 import pkgutil
 import re
@@ -7,16 +8,23 @@ import re
 import pyarrow as pa
 
 from compaware.components.core.errors import UserError
-from compaware.components.data_prep.folders import SPLIT_NAMES
+from compaware.components.data_prep.folders import splits_by_name
+from compaware.components.data_prep.plain import Note
+from compaware.components.data_prep.wording import list_names
+
+log = logging.getLogger(__name__)
 
 
-def read_hub(hub_id: str, config: str | None, revision: str | None) -> tuple[dict[str, pa.Table], dict[str, list[str]]]:
+def read_hub(
+    hub_id: str, config: str | None, revision: str | None, note: Note = log.info
+) -> tuple[dict[str, pa.Table], dict[str, list[str]]]:
     """Downloads a data set; `HF_HUB_OFFLINE=1` reads the local cache only.
 
     Args:
         hub_id: `owner/name`, or a folder in the hub's layout.
         config: The data set's configuration, where it has several.
         revision: Branch, tag or commit.
+        note: Called with the splits that are not used.
 
     Returns:
         A table for each split, and the class names of each column that has them.
@@ -34,14 +42,14 @@ def read_hub(hub_id: str, config: str | None, revision: str | None) -> tuple[dic
     # The libraries below raise classes of their own: of httpx, fsspec, pyarrow, and RuntimeError for data set scripts.
     except Exception as error:
         raise UserError(_explain(error, hub_id, revision)) from error
-    splits = {split: next((name for name in names if name in found), None) for split, names in SPLIT_NAMES.items()}
-    if splits["train"] is None:
-        raise UserError(f"the data set '{hub_id}' has no split 'train': it has {', '.join(found)}")
-    features = found[splits["train"]].features
+    splits = splits_by_name(found, note)
+    if "train" not in splits:
+        raise UserError(f"the data set '{hub_id}' has no split 'train' with rows: it has {list_names(found)}")
+    features = splits["train"].features
     # A list of labels has their names inside.
     labels = {name: getattr(feature, "feature", feature) for name, feature in features.items()}
     label_names = {name: list(label.names) for name, label in labels.items() if isinstance(label, datasets.ClassLabel)}
-    return {split: found[name].with_format("arrow")[:] for split, name in splits.items() if name}, label_names
+    return {split: rows.with_format("arrow")[:] for split, rows in splits.items()}, label_names
 
 
 def _explain(error: Exception, hub_id: str, revision: str | None) -> str:

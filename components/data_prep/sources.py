@@ -94,6 +94,7 @@ def _hub(hub_id: str, hub_config: str | None, config: DataPrepConfig) -> Source:
     # Imports the datasets library, which takes a second that local files need not wait for.
     from compaware.components.data_prep.hub import read_hub
 
-    tables, class_names = read_hub(hub_id, hub_config, config.hub_revision)
+    notes: list[str] = []
+    tables, class_names = read_hub(hub_id, hub_config, config.hub_revision, _collector(notes))
     description = {"kind": "hub", "data": hub_id, "config": hub_config, "revision": config.hub_revision}
-    return Source(tables, description, class_names)
+    return Source(tables, description, class_names, notes)

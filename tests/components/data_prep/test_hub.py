@@ -87,6 +87,17 @@ def test_the_configurations_are_named(config: str | None, tmp_path: Path) -> Non
     _refused(str(tmp_path / "set"), config, None, "set hub_config to one of the configurations of .*: de, fr$")
 
 
+def test_splits_that_are_not_used_are_noted(tmp_path: Path) -> None:
+    names = ("train", "unsupervised")
+    entries = "\n".join(f"  - split: {name}\n    path: {name}.csv" for name in names)
+    (tmp_path / "README.md").write_text(f"---\nconfigs:\n- config_name: default\n  data_files:\n{entries}\n---\n")
+    for name in names:
+        (tmp_path / f"{name}.csv").write_text("text,label\na,0\n", encoding="utf-8")
+    notes: list[str] = []
+    assert list(read_hub(str(tmp_path), None, None, notes.append)[0]) == ["train"]
+    assert notes == ["Splits that are not used: unsupervised."]
+
+
 def _refused(hub_id: str, config: str | None, revision: str | None, expected: str) -> None:
     with pytest.raises(UserError, match=expected) as caught:
         read_hub(hub_id, config, revision)
