@@ -19,6 +19,14 @@ _INDEX = "checkpoints.json"
 log = logging.getLogger(__name__)
 
 
+class CheckpointedCallback(TrainerCallback):
+    """A callback whose state a resumed training needs."""
+
+    def save(self, folder: Path) -> None:
+        """Writes the state into a checkpoint before it counts as whole; on rank 0."""
+        raise NotImplementedError
+
+
 class Checkpoints(TrainerCallback):
     """Finds the checkpoint to go on from, and sends new ones away as Trainer writes them.
 
@@ -54,7 +62,7 @@ class Checkpoints(TrainerCallback):
         barrier()
         if newest is None:
             return None
-        if not (self.folder / newest / _LAST_FILE).is_file():
+        if not _is_whole(self.folder / newest):
             raise UserError(
                 f"this node has no {newest} in {self.folder}: put `work` on a disk that all share, or set work_uri"
             )
@@ -87,7 +95,7 @@ class Checkpoints(TrainerCallback):
         return list(index["checkpoints"])
 
     def _bring(self, name: str) -> None:
-        if (self.folder / name / _LAST_FILE).is_file():
+        if _is_whole(self.folder / name):
             return
         found = fetch(f"{self._uri}/{name}", self.folder.parent / "downloads", require_manifest=True)
         staged = self.folder / f".{name}"
@@ -113,5 +121,14 @@ class Checkpoints(TrainerCallback):
         return names[-1] if names else None
 
     def _whole(self) -> list[Path]:
-        found = [path for path in self.folder.glob("checkpoint-*") if (path / _LAST_FILE).is_file()]
+        found = [path for path in self.folder.glob("checkpoint-*") if _is_whole(path)]
         return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
+
+
+def _is_whole(checkpoint: Path) -> bool:
+    """Whether Trainer came to the end of its last file: a kill can leave the file empty or cut off."""
+    try:
+        json.loads((checkpoint / _LAST_FILE).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return False
+    return True

@@ -26,7 +26,7 @@ from transformers import (
 )
 
 from compaware.components.core import cpu
-from compaware.components.core.checkpoints import Checkpoints
+from compaware.components.core.checkpoints import CheckpointedCallback, Checkpoints
 from compaware.components.core.dataset import PreparedDataset
 from compaware.components.core.distributed import (
     broadcast,
@@ -293,10 +293,14 @@ class CompressionTrainer(Trainer):
         super()._run_epoch(epoch=epoch, train_dataloader=train_dataloader, **rest)
 
     def _save_rng_state(self, output_dir: str) -> None:
-        """Saves every rank's random state on rank 0's node, before the file that marks a checkpoint as whole."""
+        """Saves every rank's random state and the callbacks' on rank 0's node, before the file that marks the end."""
         super()._save_rng_state(output_dir)
+        folder = Path(output_dir)
+        if self.args.should_save:
+            for callback in self.callback_handler.callbacks:
+                if isinstance(callback, CheckpointedCallback):
+                    callback.save(folder)
         if self.args.world_size > 1:
-            folder = Path(output_dir)
             own = (folder / f"rng_state_{self.args.process_index}.pth").read_bytes()
             for rank, state in enumerate(gather(own)):
                 if self.args.should_save:

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
+from compaware.components.core.checkpoints import CheckpointedCallback
 from compaware.components.core.sparsity.masks import MaskLock, masks_of_zeros, zero_fraction
 from compaware.components.core.sparsity.patterns import Pattern
 from compaware.components.core.sparsity.schedule import CubicSchedule
@@ -19,7 +20,7 @@ SCORES_FILE = "pruning_scores.safetensors"
 log = logging.getLogger(__name__)
 
 
-class GradualPruner(MaskLock):
+class GradualPruner(MaskLock, CheckpointedCallback):
     """Prunes parameters to a target sparsity during training; zeros that the model brings stay.
 
     Resuming needs nothing but the checkpoint: its weights hold the masks, and accumulated scores are written
@@ -72,7 +73,7 @@ class GradualPruner(MaskLock):
         if state.global_step:
             weights = {name: kwargs["model"].get_parameter(name) for name in self._names}
             self.masks.update({name: weight.detach() != 0 for name, weight in weights.items()})
-            file = _scores_file(args, state)
+            file = Path(args.output_dir or ".") / f"checkpoint-{state.global_step}" / SCORES_FILE
             if file.exists():
                 self._score.state = load_file(file, device=str(next(kwargs["model"].parameters()).device))
         super().on_train_begin(args, state, control, **kwargs)
@@ -96,11 +97,12 @@ class GradualPruner(MaskLock):
         if step == self._schedule.end:
             log.info("pruned to %.2f %% zeros at step %d; the masks stay", 100 * self.sparsity(), step)
             state.best_metric = state.best_global_step = state.best_model_checkpoint = None
+            self._score.state.clear()
 
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+    def save(self, folder: Path) -> None:
         """Keeps the accumulated scores with the checkpoint while they are needed."""
-        if state.is_world_process_zero and self._score.state and state.global_step < self._schedule.end:
-            save_file(self._score.state, _scores_file(args, state))
+        if self._score.state:
+            save_file(self._score.state, folder / SCORES_FILE)
 
     def sparsity(self) -> float:
         """Fraction of zeros in the pruned parameters' masks now."""
@@ -110,7 +112,3 @@ class GradualPruner(MaskLock):
         scores = {name: self._score.value(name, self._weights[name]) for name in self._names}
         earlier = {name: self.masks[name] for name in self._names}
         self.masks.update(mask_from_scores(scores, sparsity, self._pattern, self._scope, earlier))
-
-
-def _scores_file(args: TrainingArguments, state: TrainerState) -> Path:
-    return Path(args.output_dir or ".") / f"checkpoint-{state.global_step}" / SCORES_FILE

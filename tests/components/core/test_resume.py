@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from compaware.components.core.checkpoints import Checkpoints
 from compaware.components.core.config import ComponentConfig
 from compaware.components.core.dataset import load_dataset_folder
 from compaware.components.core.models import load_classifier, load_tokenizer
@@ -94,6 +95,17 @@ def test_an_interrupted_epoch_goes_on_with_its_own_order_of_rows(
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
     arguments = ["-m", "tests.components.core.test_resume", str(tmp_path), json.dumps(combinations)]
     subprocess.run([sys.executable, *launcher, *arguments], check=True, cwd=ROOT)
+
+
+@pytest.mark.parametrize("cut_off", [None, "", '{"global_step": 3, "log_history": ['])
+def test_a_checkpoint_that_a_kill_left_half_written_is_not_gone_on_from(tmp_path: Path, cut_off: str | None) -> None:
+    for step in (1, 2, 3):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        (tmp_path / f"checkpoint-{step}/trainer_state.json").write_text(json.dumps({"global_step": step}))
+    last = tmp_path / "checkpoint-3/trainer_state.json"
+    last.unlink() if cut_off is None else last.write_text(cut_off)
+    assert Checkpoints(tmp_path, None, "").newest() == tmp_path / "checkpoint-2"
+    assert not last.parent.exists()
 
 
 if __name__ == "__main__":

@@ -39,6 +39,17 @@ class KillAt(TrainerCallback):
             raise KilledError
 
 
+class KillAfterCheckpoint(TrainerCallback):
+    """Ends the run as soon as Trainer has written a step's checkpoint."""
+
+    def __init__(self, step: int):
+        self.step = step
+
+    def on_save(self, args, state, control, **kwargs) -> None:
+        if state.global_step == self.step:
+            raise KilledError
+
+
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny")
@@ -54,7 +65,7 @@ def prune(tiny, work, target=0.8, pattern="unstructured", callbacks=(), options=
     settings = TrainingOptions(**{**OPTIONS, **(options or {})})
     workspace = Workspace(ComponentConfig(output=work))
     trained = train(
-        model, tokenizer, dataset, settings, workspace, callbacks=[pruner, *callbacks], whole_vocabulary=True
+        model, tokenizer, dataset, settings, workspace, callbacks=[*callbacks, pruner], whole_vocabulary=True
     )
     return model, pruner, trained
 
@@ -93,13 +104,21 @@ def test_only_checkpoints_of_the_final_sparsity_can_be_the_best(tiny, tmp_path):
     assert zero_fraction(prunable_parameters(model)) == pytest.approx(0.8, abs=1e-3)
 
 
-@pytest.mark.parametrize(("score", "killed_at"), [("movement", 7), ("snip_momentum", 7), ("magnitude", 20)])
-def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(tiny, tmp_path, score, killed_at):
+@pytest.mark.parametrize(
+    ("score", "kill"),
+    [
+        ("movement", KillAt(7)),
+        ("movement", KillAfterCheckpoint(8)),
+        ("snip_momentum", KillAt(7)),
+        ("magnitude", KillAt(20)),
+    ],
+)
+def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(tiny, tmp_path, score, kill):
     every_4 = {"save_strategy": "steps", "save_steps": 4, "eval_strategy": "steps", "eval_steps": 4}
     options = {"training_arguments": every_4}
     whole, _, _ = prune(tiny, tmp_path / "whole", score=score, options=options)
     with pytest.raises(KilledError):
-        prune(tiny, tmp_path / "killed", score=score, options=options, callbacks=[KillAt(killed_at)])
+        prune(tiny, tmp_path / "killed", score=score, options=options, callbacks=[kill])
     resumed, _, trained = prune(tiny, tmp_path / "killed", score=score, options=options)
     assert trained.steps == 24
     for name, weight in prunable_parameters(whole).items():
