@@ -90,7 +90,7 @@ def test_one_criterion_has_one_answer_everywhere(
     assert (f"(2 % of {baseline:.4f})" in line) == (asked is RELATIVE)
     release = SimpleNamespace(
         dataset=SimpleNamespace(manifest=SimpleNamespace(splits={"validation": 9}, task="cola", notes=[])),
-        config=SimpleNamespace(max_length_tokens=9),
+        max_length_tokens=9,
         stage=summary,
         runtime="onnxruntime",
         role="int8",

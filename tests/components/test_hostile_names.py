@@ -31,7 +31,7 @@ from compaware.components.sweep_benchmark.report import render
 from tests.components.benchmark.synthetic import benchmark, family, measured
 from tests.components.sweep_benchmark.test_judge import member
 from tests.markup import HOSTILE, Document, Page, seen
-from tests.tiny import make_dataset
+from tests.tiny import make_dataset, make_model
 
 # Half a surrogate pair is in no file that can be read.
 NAMES = [name for name in HOSTILE if "\ud83d" not in name]
@@ -118,8 +118,8 @@ def test_the_model_card_and_the_history(tmp_path: Path) -> None:
     manifest = json.loads((dataset.path / "manifest.json").read_text(encoding="utf-8"))
     manifest |= {"label_names": NAMES, "task": NAMES[0], "notes": NAMES, "source": {"kind": "hub", "data": ALL_OF_THEM}}
     dataset = type(dataset)(dataset.path, dataset.manifest.model_validate(manifest))
-    for folder in ("model", "results"):
-        (tmp_path / folder).mkdir()
+    make_model(tmp_path / "model", make_dataset(tmp_path / "other", 8, 8))
+    (tmp_path / "results").mkdir()
     for name in ("benchmark.json", "report.html"):
         (tmp_path / "results" / name).write_text("{}", encoding="utf-8")
     folders = {"dataset": dataset.path, "model": tmp_path / "model", "results": tmp_path / "results"}
