@@ -15,7 +15,8 @@ from compaware.components.core.dataset import (
     load_dataset_folder,
     write_dataset_folder,
 )
-from compaware.components.core.models import new_classifier, save_classifier
+from compaware.components.core.labels import permute_head
+from compaware.components.core.models import load_classifier, load_tokenizer, new_classifier, save_classifier
 from compaware.components.core.wordpiece import train_tokenizer
 
 POSITIVE = ["good", "great", "fine", "happy", "bright", "warm", "superb"]
@@ -144,4 +145,14 @@ def make_model(folder: Path, dataset: PreparedDataset, seed: int = 0, **config: 
     torch.manual_seed(seed)
     tokenizer = train_tokenizer([" ".join(POSITIVE + NEGATIVE + NEUTRAL + NUMBERS)] * 2, 200)
     save_classifier(new_classifier({**SMALL_BERT, **config}, dataset.manifest, tokenizer), tokenizer, folder)
+    return folder
+
+
+def turn_head(source: Path, folder: Path, names: list[str]) -> Path:
+    """A copy of a classifier of two labels whose outputs have changed places; its configuration calls them so."""
+    model = load_classifier(source)
+    permute_head(model, [1, 0])
+    model.config.id2label = dict(enumerate(names))
+    model.config.label2id = {name: index for index, name in enumerate(names)}
+    save_classifier(model, load_tokenizer(source), folder)
     return folder

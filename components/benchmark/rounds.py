@@ -16,6 +16,7 @@ from compaware.components.benchmark.unmeasured import Losses
 from compaware.components.core.dataset import PreparedDataset
 from compaware.components.core.errors import UserError
 from compaware.components.core.metrics import compute_metrics, f1_by_label
+from compaware.components.core.order_check import find_other_order
 from compaware.components.core.progress import Progress
 
 SCORING_BATCH = 32
@@ -103,6 +104,12 @@ def _score(worker: Worker, dataset: PreparedDataset, split: str, work: Path) -> 
     manifest, labels = dataset.manifest, dataset.labels(split)
     found = compute_metrics(manifest.metric, logits, labels)[manifest.metric]
     log.info("%s: %s %.4f", worker.task.id, manifest.metric, found)
+    other = find_other_order(logits, dataset, split)
+    if other is not None:
+        log.warning(
+            "%s seems to have its labels in another order: %s in that; correct id2label in %s",
+            *(worker.task.id, other.scores, worker.task.candidate.folder / "config.json"),
+        )
     by_label = f1_by_label(logits, labels) if labels.ndim == 2 else []
     return found, dict(zip(manifest.label_names, by_label, strict=False))
 

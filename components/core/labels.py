@@ -139,9 +139,15 @@ def rescale_head(model: PreTrainedModel, slope: float, intercept: float) -> None
         head.bias.mul_(slope).add_(intercept)
 
 
+def head_is_fresh(model: PreTrainedModel) -> bool:
+    """Whether the layer that computes the logits of a loaded classifier has fresh weights."""
+    return f"{classification_head(model)[0]}.weight" in model.fresh_parameters
+
+
 def renew_head(model: PreTrainedModel) -> None:
     """Gives the layer that computes the logits fresh weights, as transformers does for a new classifier."""
-    _, head = classification_head(model)
+    name, head = classification_head(model)
+    model.fresh_parameters = sorted({*model.fresh_parameters, f"{name}.weight"})
     torch.nn.init.normal_(head.weight, std=getattr(model.config, "initializer_range", 0.02))
     if head.bias is not None:
         torch.nn.init.zeros_(head.bias)

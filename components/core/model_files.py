@@ -33,7 +33,8 @@ def check_model_folder(source: str | Path) -> None:
     """
     folder = Path(source)
     if folder.is_file():
-        raise UserError(f"{folder} is a file: give the model's folder, {folder.parent}")
+        where = str(folder.parent) if (folder.parent / "config.json").is_file() else "which you may have to unpack"
+        raise UserError(f"{folder} is a file: give the model's folder, {where}")
     if not folder.is_dir():
         local = str(source).startswith(("/", ".", "~")) or str(source).count("/") > 1
         if local or ("/" in str(source) and folder.parent.is_dir()):
@@ -103,8 +104,8 @@ def _require_shards(folder: Path) -> None:
     missing = [name for name in wanted if not (folder / name).is_file()]
     if missing:
         raise UserError(
-            f"{folder} lacks {missing[0]}, one of {len(wanted)} files of weights that {_INDEX} names "
-            f"({len(missing)} are missing): download the model again"
+            f"{folder} lacks {len(missing)} of the {len(wanted)} files of weights that {_INDEX} names "
+            f"({missing[0]}): download the model again"
         )
 
 

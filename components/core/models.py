@@ -26,8 +26,8 @@ from compaware.components.core.families import FAMILIES, why_not
 from compaware.components.core.labels import (
     align_labels,
     check_head,
-    classification_head,
     find_order,
+    head_is_fresh,
     renew_head,
     set_labels,
 )
@@ -149,7 +149,7 @@ def load_student(source: str | Path, manifest: Manifest) -> PreTrainedModel:
     if config.num_labels != manifest.num_labels:
         set_labels(config, manifest)
     model = load_classifier(source, config=config)
-    if f"{classification_head(model)[0]}.weight" not in model.fresh_parameters:
+    if not head_is_fresh(model):
         try:
             align_labels(model, manifest, role="student")
         except UserError as error:

@@ -6,7 +6,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
 from compaware.components.core.artifacts import size_bytes
 from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
-from compaware.components.core.distributed import broadcast, is_main
+from compaware.components.core.distributed import broadcast, broadcast_weights, is_main
 from compaware.components.core.evaluation import evaluate_folder
 from compaware.components.core.first_token import answer_at_first_token
 from compaware.components.core.ipex import choose_backend
@@ -20,6 +20,7 @@ from compaware.components.core.models import (
     save_classifier,
 )
 from compaware.components.core.objectives import LogitObjective, Objective
+from compaware.components.core.order_check import restore_order
 from compaware.components.core.pairing import fit_tokenizer
 from compaware.components.core.soft_labels import load_soft_labels
 from compaware.components.core.summary import Summary
@@ -55,6 +56,10 @@ def run(config: DistillationConfig, workspace: Workspace) -> Summary:
     student, tokenizer = build_student(config, dataset, workspace)
     fit_tokenizer(tokenizer, student, config.max_length_tokens)
     require_supported(student, tokenizer)
+    if config.student is not None:
+        if is_main():
+            restore_order(student, tokenizer, dataset, config.max_length_tokens, workspace.work / "given")
+        broadcast_weights(student)
     if config.frozen_layers:
         freeze_layers(student, config.frozen_layers)
     objective = _objective(config, student, tokenizer)

@@ -21,6 +21,7 @@ from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifie
 from compaware.components.core.int8.ptq import quantize_after_training
 from compaware.components.core.metrics import compute_metrics
 from compaware.components.core.objectives import LogitObjective
+from compaware.components.core.order_check import require_order
 from compaware.components.core.runtimes import RuntimeName, int8_runtime
 from compaware.components.core.sparsity.masks import MaskLock, masks_of_zeros, zero_fraction
 from compaware.components.core.summary import Summary
@@ -52,8 +53,8 @@ def run(config: QuantizationAwareTrainingConfig, workspace: Workspace) -> Summar
     A model that misses the criterion is delivered all the same, and reported as failed.
 
     Raises:
-        UserError: The model does not fit the data or its logits are no numbers, or the soft labels belong to other
-            data.
+        UserError: The model does not fit the data, its labels are in another order, or its logits are no numbers; or
+            the soft labels belong to other data.
     """
     inputs = Inputs.read(config, workspace.work)
     runtime, reason = broadcast(int8_runtime())
@@ -68,6 +69,7 @@ def run(config: QuantizationAwareTrainingConfig, workspace: Workspace) -> Summar
     assert baseline is not None
     if math.isnan(baseline.metrics[metric]):
         raise UserError(f"{config.model} gives NaN or infinite logits for validation rows: train it again, more slowly")
+    require_order(config.model, baseline.logits, inputs.dataset)
     criterion = Criterion.create(
         metric, baseline.metrics[metric], config.max_metric_loss, config.max_relative_metric_loss
     )

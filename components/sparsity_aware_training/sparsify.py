@@ -11,7 +11,7 @@ from compaware.components.core.artifacts import put_in_place, size_bytes
 from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
 from compaware.components.core.distributed import barrier, broadcast, is_main
 from compaware.components.core.errors import UserError
-from compaware.components.core.evaluation import evaluate_folder
+from compaware.components.core.evaluation import Evaluation, evaluate_folder
 from compaware.components.core.first_token import answer_at_first_token
 from compaware.components.core.models import (
     load_in_order,
@@ -20,6 +20,7 @@ from compaware.components.core.models import (
     save_classifier,
 )
 from compaware.components.core.objectives import LogitObjective
+from compaware.components.core.order_check import require_order, restore_order
 from compaware.components.core.pairing import fit_tokenizer
 from compaware.components.core.soft_labels import load_soft_labels
 from compaware.components.core.sparsity.masks import (
@@ -53,8 +54,8 @@ def run(config: SparsityAwareTrainingConfig, workspace: Workspace) -> Summary:
     """Trains the model and leaves it, sparse, in the output.
 
     Raises:
-        UserError: The model does not fit the data, is dense while no target is given, or cannot have the pattern; or
-            the soft labels belong to other data.
+        UserError: The model does not fit the data, has its labels in another order, is dense while no target is given,
+            or cannot have the pattern; or the soft labels belong to other data.
     """
     dataset = load_dataset_folder(config.dataset)
     soft_labels = load_soft_labels(config.soft_labels, dataset) if config.soft_labels else None
@@ -67,6 +68,8 @@ def run(config: SparsityAwareTrainingConfig, workspace: Workspace) -> Summary:
     names = list(prunable_parameters(model, config.exclude))
     lock = choose_lock(model, config)
     baseline = _evaluate(source, config)
+    if not config.student:
+        require_order(given, baseline.logits, dataset)
     answer_at_first_token(model)
     trained = train(
         model,
@@ -82,8 +85,8 @@ def run(config: SparsityAwareTrainingConfig, workspace: Workspace) -> Summary:
     if is_main():
         save_classifier(model, tokenizer, workspace.output)
     sparse = _evaluate(workspace.output, config)
-    metrics = {f"baseline_{name}": value for name, value in baseline.items()}
-    metrics |= {f"sparse_{name}": value for name, value in sparse.items()}
+    metrics = {f"baseline_{name}": value for name, value in baseline.metrics.items()}
+    metrics |= {f"sparse_{name}": value for name, value in sparse.metrics.items()}
     metrics |= {
         "cut_rows": trained.cut_rows,
         "training_s": trained.seconds,
@@ -107,6 +110,7 @@ def bring_student(config: SparsityAwareTrainingConfig, dataset: PreparedDataset,
         staged = workspace.work / ".student"
         student, tokenizer = load_student(source, dataset.manifest), load_tokenizer(source)
         fit_tokenizer(tokenizer, student, config.max_length_tokens)
+        restore_order(student, tokenizer, dataset, config.max_length_tokens, staged)
         save_classifier(student, tokenizer, staged)
         put_in_place(staged, folder)
     barrier()
@@ -155,13 +159,12 @@ def _locks_embeddings(lock: MaskLock, model: PreTrainedModel) -> bool:
     return any(model.get_parameter(name) is table for name in lock.masks)
 
 
-def _evaluate(folder: Path, config: SparsityAwareTrainingConfig) -> dict[str, float]:
-    """Validation metrics of a saved model, measured in a new process by rank 0 for all."""
-    metrics: dict[str, float] = {}
-    if is_main():
-        length = config.max_length_tokens
-        metrics = evaluate_folder(folder, config.dataset, "validation", max_length_tokens=length).metrics
-    return broadcast(metrics)
+def _evaluate(folder: Path, config: SparsityAwareTrainingConfig) -> Evaluation:
+    """Answers of a saved model to validation, measured in a new process by rank 0 for all."""
+    length = config.max_length_tokens
+    found = broadcast(evaluate_folder(folder, config.dataset, max_length_tokens=length) if is_main() else None)
+    assert found is not None
+    return found
 
 
 def _measure(

@@ -47,6 +47,8 @@ log = logging.getLogger(__name__)
 # perfect score, it has gained this share. (Points of the metric would ask too much where these score high: on MRPC, F1
 # 0.81; and where one class has 95 % of the rows, no teacher could ever be five points better.)
 LEAST_GAIN = 0.1
+# A correlation is never quite 1.
+_PERFECT = 0.999
 
 
 def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
@@ -166,10 +168,11 @@ def find_shortfall(
         return "the teacher gives NaN or infinite logits for validation rows"
     bars = [(majority + LEAST_GAIN * (1 - majority), f"answers that ignore the text reach {majority:.4f}")]
     chance = chance_score(metric, logits, labels)
-    # On very few rows even a perfect score may be luck; better than that no teacher can be.
-    bars.append(
-        (min(1.0, chance + 1e-9), f"its answers, dealt out at random, reach {chance:.4f} on {len(labels)} rows")
-    )
+    if chance < _PERFECT:
+        bars.append((chance + 1e-9, f"its answers, dealt out at random, reach {chance:.4f} on {len(labels)} rows"))
+    else:
+        # Even a perfect score may be luck; better than that no teacher can be.
+        bars.append((_PERFECT, f"{len(labels)} validation rows hardly tell it from chance, more would"))
     needed, why = max(bars)
     if min_score is not None:
         if min_score <= score < needed:

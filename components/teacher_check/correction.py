@@ -6,19 +6,17 @@ import logging
 import numpy as np
 from transformers import PreTrainedModel
 
+from compaware.components.core.answers import better_scale
 from compaware.components.core.dataset import PreparedDataset
 from compaware.components.core.errors import UserError
 from compaware.components.core.evaluation import Evaluation
 from compaware.components.core.labels import Alignment, permute_head, rescale_head
-from compaware.components.core.metrics import compute_metrics
-from compaware.components.teacher_check.answers import better_order, better_scale
+from compaware.components.core.order_check import find_other_order, shorten
 from compaware.components.teacher_check.config import TeacherCheckConfig
 
 log = logging.getLogger(__name__)
 # Numbers that are less correlated with the labels say nothing about a scale.
 _LEAST_CORRELATION = 0.1
-# A longer label_order is not for a message of one line.
-_SHOWN_CHARACTERS = 120
 
 
 def correct_head(
@@ -82,25 +80,21 @@ def _correct_order(
     aligned: Alignment,
     config: TeacherCheckConfig,
 ) -> Alignment | None:
-    labels, metric = dataset.labels("validation"), dataset.manifest.metric
-    order = better_order(evaluation.logits, labels)
-    if order is None:
+    other = find_other_order(evaluation.logits, dataset)
+    if other is None:
         return None
-    score = evaluation.metrics[metric]
-    better = compute_metrics(metric, evaluation.logits[:, order], labels)[metric]
-    names = [aligned.names[index] for index in order]
+    names = [aligned.names[index] for index in other.outputs]
     shown = json.dumps(names, ensure_ascii=False)
     log.warning(
-        "the teacher's answers (%s %.4f, labels %s) fit label_order=%s better: %.4f",
-        *(metric, score, aligned.how, shown, better),
+        "the teacher's answers (labels %s) fit another order: %s with label_order=%s",
+        *(aligned.how, other.scores, shown),
     )
     if config.label_order is not None:
         return None
     if not config.fine_tune_if_needed:
-        remedy = shown if len(shown) <= _SHOWN_CHARACTERS else "… as the log shows it"
         raise UserError(
-            f"the teacher's labels are not in the data's order: {metric} is {score:.4f}, and {better:.4f} with "
-            f"label_order={remedy}: set that, or correct label_names of the data"
+            f"the teacher's labels are not in the data's order: {other.scores} with "
+            f"label_order={shorten(shown)}: set that, or correct label_names of the data"
         )
-    permute_head(model, order)
+    permute_head(model, other.outputs)
     return Alignment(f"in the order that validation shows: {shown}", names)

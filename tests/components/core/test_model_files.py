@@ -81,7 +81,7 @@ def adapter(folder: Path) -> None:
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "pointer for weights": (lambda f: (f / WEIGHTS).write_text(POINTER) and None, "Git LFS pointer.*git lfs pull"),
     "pointer for config": (lambda f: (f / "config.json").write_text(POINTER) and None, "Git LFS pointer"),
-    "missing shard": (lambda f: sharded(f, kept=1), "lacks model-00002-of-00002.safetensors, one of 2 files"),
+    "missing shard": (lambda f: sharded(f, kept=1), "lacks 1 of the 2 files.*model-00002-of-00002.safetensors"),
     "shards without index": (
         lambda f: (f / WEIGHTS).rename(f / "model-00001-of-00002.safetensors") and None,
         "parts of weights and no model.safetensors.index.json",
@@ -166,8 +166,12 @@ def test_labels_are_numbered_from_zero_and_have_the_names_that_there_are(
 
 
 def test_a_file_or_a_neighbour_that_is_not_there_is_no_hub_id(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match="is a file: give the model's folder"):
+    with pytest.raises(UserError, match=f"is a file: give the model's folder, {folder}"):
         load_classifier(folder / WEIGHTS)
+    archive = folder.parent / "model.zip"
+    archive.touch()
+    with pytest.raises(UserError, match="is a file: give the model's folder, which you may have to unpack"):
+        load_classifier(archive)
     monkeypatch.chdir(folder.parent.parent)
     with pytest.raises(UserError, match="there is no model folder"):
         load_classifier(f"{folder.parent.name}/missing")

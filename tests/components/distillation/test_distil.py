@@ -24,7 +24,7 @@ from compaware.components.core.workspace import run_stage
 from compaware.components.distillation.config import DistillationConfig
 from compaware.components.distillation.distil import run
 from compaware.components.distillation.transfer import TransferObjective
-from tests.tiny import SMALL_BERT, make_dataset, make_model
+from tests.tiny import SMALL_BERT, make_dataset, make_model, turn_head
 
 
 class Inputs:
@@ -81,6 +81,10 @@ def test_a_student_of_the_teachers_layers_learns_and_reloads_as_it_was_measured(
     student = load_classifier(tmp_path / "student")
     assert student.config.num_hidden_layers == 1 and student.fresh_parameters == []
     assert load_tokenizer(tmp_path / "student").get_vocab() == load_tokenizer(inputs.teacher).get_vocab()
+    # As a student whose labels have no names, and are in another order.
+    turned = turn_head(tmp_path / "student", tmp_path / "turned", ["LABEL_0", "LABEL_1"])
+    again = inputs.config(tmp_path / "again", student=str(turned), student_layers=None, epochs=1, learning_rate=1e-9)
+    assert distil(again).metrics["student_accuracy"] == summary.metrics["student_accuracy"]
 
 
 def test_frozen_layers_stay_as_the_teacher_has_them_and_all_others_change(tmp_path: Path, inputs: Inputs) -> None:

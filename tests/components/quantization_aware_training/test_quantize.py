@@ -1,6 +1,7 @@
 """The component: what it reports is what its public files answer, in every mode and for every kind of task."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ from compaware.components.core.evaluation import evaluate_folder
 from compaware.components.core.runtimes import int8_runtime
 from compaware.components.core.summary import Summary
 from tests.components.quantization_aware_training.conftest import Run, quantize, trained_model, with_outliers
-from tests.tiny import make_dataset, make_model
+from tests.tiny import make_dataset, make_model, turn_head
 
 # Uses a tokenizer and OpenVINO alone, as anybody would who is given the folder.
 SERVE = """
@@ -119,6 +120,16 @@ def test_auto_trains_where_quantizing_loses_too_much_and_marks_a_model_that_stay
     assert run.summary.facts["training"]["steps"] > 0
     found = evaluate_folder(run.folder, data.path, runtime="onnxruntime", precision="int8", max_length_tokens=32)
     assert found.metrics["pearson"] == metrics["int8_onnxruntime_pearson"]
+
+
+@pytest.mark.parametrize("names", [["LABEL_0", "LABEL_1"], ["negative", "positive"]])
+def test_a_model_whose_answers_are_in_another_order_is_refused(
+    sparse_run: Run, tmp_path: Path, names: list[str]
+) -> None:
+    model = turn_head(sparse_run.model, tmp_path / "model", names)
+    right = 'with id2label={"0": "positive", "1": "negative"} in its config.json'
+    with pytest.raises(UserError, match=re.escape(right)):
+        quantize(tmp_path / "out", model, sparse_run.data)
 
 
 def test_a_model_for_other_labels_is_refused_at_once(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from compaware.components.launch import JobOptions, run_component
 from compaware.components.sparsity_aware_training.component import sparsity_aware_training
 from compaware.components.sparsity_aware_training.config import SparsityAwareTrainingConfig
 from compaware.components.sparsity_aware_training.sparsify import choose_lock, run
-from tests.tiny import make_dataset, make_model
+from tests.tiny import make_dataset, make_model, turn_head
 
 OPTIONS = {"epochs": 4, "batch_size": 16, "learning_rate": 5e-3, "max_length_tokens": 16}
 
@@ -191,6 +191,16 @@ def test_bad_input_is_answered_by_one_line_that_names_it(tiny, tmp_path, values,
         begin()
     assert message in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+def test_a_model_in_another_order_is_refused_and_a_student_put_right(tiny, tmp_path):
+    turned = str(turn_head(tiny["model"], tmp_path / "turned", ["LABEL_0", "LABEL_1"]))
+    values = {**tiny, "target_sparsity": 0.1, "epochs": 1, "learning_rate": 1e-9}
+    refused = configured(tmp_path / "refused", {**values, "model": turned})
+    with pytest.raises(UserError, match=r"not in the data's order: accuracy is 0\.0"):
+        run_stage(refused, lambda workspace: run(refused, workspace))
+    config = configured(tmp_path / "out", {**values, "student": turned})
+    assert run_stage(config, lambda workspace: run(config, workspace)).metrics["baseline_accuracy"] > 0.9
 
 
 def test_zeros_that_do_not_follow_the_pattern_are_refused(tiny, tmp_path):

@@ -12,14 +12,14 @@ from compaware.components.core.config import validate
 from compaware.components.core.dataset import PreparedDataset, load_dataset_folder, write_dataset_folder
 from compaware.components.core.errors import UserError
 from compaware.components.core.evaluation import evaluate_folder
-from compaware.components.core.labels import permute_head, rescale_head
+from compaware.components.core.labels import rescale_head
 from compaware.components.core.models import load_classifier, load_tokenizer, save_classifier
 from compaware.components.core.soft_labels import load_soft_labels
 from compaware.components.core.summary import Summary
 from compaware.components.core.workspace import Workspace, run_stage
 from compaware.components.teacher_check.check import run
 from compaware.components.teacher_check.config import TeacherCheckConfig
-from tests.tiny import SMALL_BERT, make_dataset, make_model
+from tests.tiny import SMALL_BERT, make_dataset, make_model, turn_head
 
 QUICK = {"epochs": 5, "learning_rate": 3e-3, "max_length_tokens": 32}
 
@@ -113,11 +113,7 @@ def test_regression_is_checked_by_correlation_and_brought_to_the_labels_scale(
 def test_a_teacher_whose_answers_are_in_another_order_is_found_out(
     tmp_path: Path, fine_tuned: Path, data: PreparedDataset, names: list[str]
 ) -> None:
-    model = load_classifier(fine_tuned / "model")
-    permute_head(model, [1, 0])
-    model.config.id2label = dict(enumerate(names))
-    model.config.label2id = {name: index for index, name in enumerate(names)}
-    save_classifier(model, load_tokenizer(fine_tuned / "model"), tmp_path / "turned")
+    turn_head(fine_tuned / "model", tmp_path / "turned", names)
     order = names[::-1]
     with pytest.raises(UserError, match=re.escape(f'with label_order=["{order[0]}", "{order[1]}"]')):
         check(tmp_path / "refused", data, teacher=str(tmp_path / "turned"))

@@ -1,4 +1,4 @@
-"""What a teacher's answers to validation say about its head: another order than the data's, or another scale."""
+"""What a model's answers to validation say about its head: another order than the data's, or another scale."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ _LEAST_ROWS = 10
 
 
 def better_order(logits: np.ndarray, labels: np.ndarray) -> list[int] | None:
-    """Finds the order of the outputs that a teacher's answers fit far better than the one at hand.
+    """Finds the order of the outputs that a model's answers fit far better than the one at hand.
 
     Args:
         logits: (rows, labels) of validation.

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compaware.components.teacher_check.answers import better_order, better_scale
+from compaware.components.core.answers import better_order, better_scale
 
 
 def _answers(labels: np.ndarray, accuracy: float, classes: int, seed: int) -> np.ndarray:
