@@ -12,7 +12,9 @@ _TIMES = 2
 _DEVIATIONS = 3.0
 # Numbers are on another scale where a line would lessen their mean squared error by this share of the labels' variance.
 _LEAST_GAIN = 0.1
-_LEAST_ROWS = 10
+# And by more than chance in few rows (the F test of a line's two parameters).
+_LEAST_F = 10.0
+_LEAST_ROWS = 5
 
 
 def better_order(logits: np.ndarray, labels: np.ndarray) -> list[int] | None:
@@ -73,7 +75,8 @@ def better_scale(logits: np.ndarray, labels: np.ndarray) -> Line | None:
     slope, intercept = np.polyfit(answers, labels, 1)
     before = np.mean((answers - labels) ** 2)
     after = np.mean((slope * answers + intercept - labels) ** 2)
-    if before - after <= _LEAST_GAIN * np.var(labels):
+    chance = _LEAST_F * 2 * after / (len(answers) - 2)
+    if before - after <= max(_LEAST_GAIN * np.var(labels), chance):
         return None
     return Line(float(slope), float(intercept), float(before**0.5), float(after**0.5))
 

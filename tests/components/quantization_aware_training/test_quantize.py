@@ -129,7 +129,7 @@ def test_a_model_whose_answers_are_in_another_order_is_refused(
     model = turn_head(sparse_run.model, tmp_path / "model", names)
     right = 'with id2label={"0": "positive", "1": "negative"} in its config.json'
     with pytest.raises(UserError, match=re.escape(right)):
-        quantize(tmp_path / "out", model, sparse_run.data)
+        quantize(tmp_path / "out", model, sparse_run.dataset)
 
 
 def test_a_model_for_other_labels_is_refused_at_once(tmp_path: Path) -> None:
