@@ -28,7 +28,9 @@ from compaware.components.core.errors import (
     UserError,
 )
 from compaware.components.core.faults import report
+from compaware.components.core.lifetime import end_with_command
 from compaware.components.core.logs import setup_logging
+from compaware.components.core.output_places import require_separate_places
 from compaware.components.core.staging import Staging
 from compaware.components.core.summary import Summary
 from compaware.components.core.workspace import run_stage, work_folder
@@ -61,10 +63,12 @@ def _main(module: str, config_class: type[ComponentConfig], evaluates: bool) -> 
     component = module.split(".")[-2]
     arguments = _parser(component, config_class).parse_args()
     setup_logging()
+    end_with_command()
     work: Path | None = None
     try:
         staging = Staging.plan(config_class, read_values(config_class, arguments.config, arguments.overrides))
         config = validate(config_class, staging.values)
+        require_separate_places(config, staging.uris)
         work = work_folder(config)
         summary = _run(module, config, staging, evaluates)
     except UserError as error:

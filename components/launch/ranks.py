@@ -17,12 +17,14 @@ from compaware.components.core.errors import (
     USER_ERROR_EXIT_CODE,
 )
 from compaware.components.core.faults import report
+from compaware.components.core.lifetime import end_with_command
 
 
 def main() -> None:
     """Runs the processes to their end; arguments and PET_* variables are torchrun's."""
     # torchrun's records tell of exit codes and of peers that are ended for them, after the process that said why.
     logging.disable(logging.ERROR)
+    end_with_command()
     try:
         run(parse_args(sys.argv[1:]))
     except ChildFailedError as error:

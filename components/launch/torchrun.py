@@ -1,7 +1,6 @@
 """Runs a component's entry point as a child of this process: several of them by torchrun."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -22,6 +21,7 @@ from compaware.components.core.errors import (
     USER_ERROR_EXIT_CODE,
     UserError,
 )
+from compaware.components.core.lifetime import environment_of_children
 from compaware.components.launch.errors import JobError, UnansweredError
 from compaware.components.launch.job import Job
 
@@ -102,8 +102,8 @@ class TorchrunLauncher:
 
 
 def start_child(command: list[str]) -> "subprocess.Popen[str]":
-    """Starts a child whose output comes to this process line by line."""
-    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    """Starts a child whose output comes to this process line by line, and that ends with this process's command."""
+    environment = {**environment_of_children(), "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1, env=environment
     )

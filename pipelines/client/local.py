@@ -19,6 +19,7 @@ import yaml
 
 from compaware.components.core.errors import UserError
 from compaware.components.core.identity import content_of, sources_of
+from compaware.components.core.lifetime import VARIABLE as COMMAND_PID
 from compaware.components.core.lock import FILE_NAME as LOCK
 from compaware.components.core.lock import lock_folder
 from compaware.components.core.values import write_yaml
@@ -78,6 +79,7 @@ def run(pipeline: str, arguments: dict[str, Any], output: Path, runner: str = "p
     work = _work(output).resolve()
     os.environ[WORK_ROOT_VARIABLE] = str(work)
     os.environ["PYTHONUNBUFFERED"] = "1"
+    os.environ[COMMAND_PID] = str(os.getpid())
     spec = one_at_a_time(drop_unset_inputs(catalog.spec(pipeline), arguments))
     how = local.SubprocessRunner(use_venv=False)
     around: contextlib.AbstractContextManager[None] = contextlib.nullcontext()

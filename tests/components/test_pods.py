@@ -83,9 +83,9 @@ class Pods:
                 checkpoints += line.rstrip().endswith(" s") and "uploaded" in line and "checkpoints.json" in line
                 if checkpoints == 2:
                     break
-            # torchrun gives each rank a session of its own.
-            for process in [*psutil.Process(pod.pid).children(recursive=True), pod]:
-                process.kill()
+            ranks = psutil.Process(pod.pid).children(recursive=True)
+            pod.kill()
+            assert psutil.wait_procs(ranks, timeout=60)[1] == []
         assert checkpoints == 2
 
 
