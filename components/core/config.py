@@ -38,6 +38,11 @@ class ComponentConfig(BaseModel):
         "them.",
     )
 
+    def outputs(self) -> dict[str, Path]:
+        """What the component writes besides its work: `output`, and the fields whose names end in `_output`."""
+        fields = {name: getattr(self, name) for name in type(self).model_fields if name.endswith("output")}
+        return {name: value for name, value in fields.items() if isinstance(value, Path)}
+
 
 ConfigType = TypeVar("ConfigType", bound=BaseModel)
 
@@ -77,8 +82,8 @@ def read_values(config_class: type[BaseModel], file: Path | None, overrides: Seq
 def _read_mapping(file: Path) -> dict[str, Any]:
     what = f"the config file {file}"
     try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = file.expanduser().read_text(encoding="utf-8-sig")
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
         raise UserError(f"cannot read {what}: {error}") from error
     if not text.strip():
         return {}

@@ -24,6 +24,7 @@ _FAULTS = (
     ValueError,
 )
 _FAILURE_EXIT_CODE = 1
+TRACE_PREFIX = "trace-"
 _LONGEST_MESSAGE = 120
 
 
@@ -59,7 +60,7 @@ def _describe(error: Exception) -> str:
 
 def _write(trace: str, folder: Path | None) -> Path:
     if folder is not None and folder.is_dir():
-        file = folder / f"trace-{rank()}.txt"
+        file = folder / f"{TRACE_PREFIX}{rank()}.txt"
         try:
             file.write_text(trace, encoding="utf-8")
         except OSError:

@@ -1,10 +1,19 @@
 """The knobs that every training component shares; light, so that `--help` does not wait for torch."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from compaware.components.core.training_arguments import refuse_arguments
+
+
+def _check_layers(layers: list[int]) -> list[int]:
+    if not layers or min(layers) < 0 or len(set(layers)) < len(layers):
+        raise ValueError("it must name different layers of the teacher; 0 is the first")
+    return layers
+
+
+Layers = Annotated[list[int], AfterValidator(_check_layers)]
 
 
 class TrainingOptions(BaseModel):

@@ -16,11 +16,11 @@ from compaware.components.core.config import ComponentConfig, ConfigType
 from compaware.components.core.distributed import broadcast, is_main
 from compaware.components.core.errors import UserError
 from compaware.components.core.identity import identity_of
+from compaware.components.core.places import read_place
 from compaware.components.core.summary import FILE_NAME, Summary
-from compaware.components.core.workspace import earlier_result, not_empty
+from compaware.components.core.workspace import earlier_result, not_empty, not_ours
 from compaware.components.storage import delete, exists, fetch, is_empty, is_uri, read_text, remember, upload
 from compaware.components.storage.manifest import short_hash
-from compaware.components.storage.uri import parse
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,14 @@ class Staging:
 
     Attributes:
         values: The configuration with local paths in the place of URIs.
-        inputs: The URI that each of those paths stands for.
+        uris: The URI that each of those paths stands for.
+        inputs: Those of them that are read.
         outputs: Key to URI; `output` and the keys that end so.
         cache: Folder that inputs are downloaded to; shared by the processes of a node.
     """
 
     values: dict[str, Any]
+    uris: dict[Path, str]
     inputs: dict[Path, str]
     outputs: dict[str, str]
     cache: Path
@@ -53,7 +55,7 @@ class Staging:
         for path, uri in found.items():
             remember(path, uri)
         inputs = {path: uri for path, uri in found.items() if uri not in outputs.values()}
-        return cls(local, inputs, outputs, root / "artifacts")
+        return cls(local, found, inputs, outputs, root / "artifacts")
 
     def bring(self, config: ConfigType) -> ConfigType:
         """Downloads the inputs.
@@ -75,8 +77,7 @@ class Staging:
         Raises:
             UserError: As `workspace.earlier_result`; or something else is at the output.
         """
-        uri = self.outputs.get("output")
-        return broadcast(_look_at(uri, config) if uri and is_main() else None)
+        return broadcast(_look_at(self.outputs, config) if is_main() else None)
 
     def send(self, config: ComponentConfig) -> None:
         """Uploads the outputs, the main one last, and deletes the copies here and what was kept until then (rank 0).
@@ -93,16 +94,21 @@ class Staging:
                 delete(config.work_uri)
 
 
-def _look_at(uri: str, config: ComponentConfig) -> Summary | None:
-    if config.existing_output == "error":
-        if not is_empty(uri):
-            raise not_empty(uri)
-        if config.output.exists():
-            raise UserError(
-                f"an earlier run for {uri} was not uploaded: set existing_output to 'resume' or 'overwrite'"
-            )
-    if config.existing_output == "resume" and exists(uri):
+def _look_at(outputs: dict[str, str], config: ComponentConfig) -> Summary | None:
+    uri = outputs.get("output")
+    if uri and config.existing_output == "resume" and exists(uri):
         return earlier_result(identity_of(config), sent_summary(uri), uri)
+    for key, place in outputs.items():
+        if config.existing_output == "error":
+            if not is_empty(place):
+                raise not_empty(place)
+            if getattr(config, key).exists():
+                raise UserError(
+                    f"an earlier run for {place} was not uploaded: set existing_output to 'resume' or 'overwrite'"
+                )
+        # All below a URI is replaced. What is ours has a manifest, or lost it in an upload that is to be resumed.
+        if config.existing_output == "overwrite" and not exists(place) and not is_empty(place):
+            raise not_ours(place)
     return None
 
 
@@ -121,17 +127,22 @@ def sent_summary(uri: str, *, by_another: bool = False) -> Summary:
 
 
 def _localize(kind: Any, value: Any, key: str, folder: Path, found: dict[Path, str]) -> Any:
-    """Puts a path below `folder` in the place of each URI that `kind` takes for a path, and notes it in `found`."""
+    """Puts a path below `folder` in the place of each URI that `kind` takes for a path, and notes it in `found`.
+
+    Paths themselves get the home folder in the place of `~`.
+    """
     if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, BaseModel):
         kinds = {name: field.annotation for name, field in kind.model_fields.items()}
         return {name: _localize(kinds.get(name), item, name, folder, found) for name, item in value.items()}
     if isinstance(value, list) and get_args(kind):
         return [_localize(get_args(kind)[0], item, key, folder, found) for item in value]
-    if isinstance(value, str) and is_uri(value) and Path in (kind, *get_args(kind)):
+    if isinstance(value, str) and Path in (kind, *get_args(kind)):
         try:
-            parse(value)
+            place = read_place(value)
         except UserError as error:
             raise UserError(f"'{key}': {error}") from error
+        if not is_uri(value):
+            return str(place)
         path = folder / short_hash(value)
         found[path] = value
         return str(path)

@@ -5,6 +5,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from compaware.components.core.options import Layers
 from compaware.components.core.places import Place
 from compaware.components.core.summary import Score
 
@@ -19,7 +20,7 @@ class StudentChoice(BaseModel):
 
     name: str | None = Field(default=None, pattern=NAME, description="Short name; made of the rest when not given.")
     student: Place | None = Field(default=None, description="Student by hub id, folder or URI.")
-    student_layers: list[int] | None = Field(default=None, description="Or these encoder layers of the teacher.")
+    student_layers: Layers | None = Field(default=None, description="Or these encoder layers of the teacher.")
     student_config: dict[str, Any] | None = Field(default=None, description="Or a configuration with fresh weights.")
 
     @model_validator(mode="after")

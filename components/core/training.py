@@ -1,6 +1,5 @@
 """Training, the same for every component: `transformers.Trainer` with our loss, resumed from its last checkpoint."""
 
-import dataclasses
 import logging
 import math
 import time
@@ -210,7 +209,7 @@ def build_arguments(
     """Turns our options, and the user's own `training_arguments` over our defaults, into Trainer's.
 
     Raises:
-        UserError: A key is unknown, is one that this project sets itself, or its value is refused.
+        UserError: A value is refused.
     """
     ours: dict[str, Any] = {
         "output_dir": str(checkpoints),
@@ -242,12 +241,6 @@ def build_arguments(
         "ddp_find_unused_parameters": False,
         "dataloader_pin_memory": False,
     }
-    known = {field.name for field in dataclasses.fields(TrainingArguments)}
-    for key in options.training_arguments:
-        if key not in known:
-            raise UserError(f"training_arguments has an unknown key '{key}': see transformers.TrainingArguments")
-        if key in ours:
-            raise UserError(f"training_arguments must not set '{key}': compaware sets it, from its own options if any")
     try:
         arguments = TrainingArguments(**{**defaults, **options.training_arguments, **ours})
     except (ValueError, TypeError) as error:

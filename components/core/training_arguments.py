@@ -1,6 +1,10 @@
 """Keys of transformers.TrainingArguments that `training_arguments` must not have, with the reason."""
 
+import ast
+import difflib
+import importlib.util
 from collections.abc import Iterable
+from pathlib import Path
 
 _PUBLISHES = "a training publishes nothing and takes no secrets; the component publish does that"
 _REPORTS = "progress is in the log and in the summary; nothing is reported elsewhere"
@@ -9,6 +13,7 @@ _RESUMES = "a run that is resumed would not be the run that was interrupted"
 _EVALUATES = "the validation metric is computed over all rows from logits and labels"
 _NO_EFFECT = "it does nothing here"
 _PRECISION = "set precision instead"
+_OURS = "compaware sets it, from its own options if any"
 
 REFUSED = {
     **dict.fromkeys(
@@ -25,16 +30,40 @@ REFUSED = {
     **dict.fromkeys(("prediction_loss_only", "batch_eval_metrics", "eval_do_concat_batches"), _EVALUATES),
     **dict.fromkeys(("eval_use_gather_object", "include_for_metrics", "dataloader_drop_last"), _EVALUATES),
     **dict.fromkeys(("do_train", "do_eval", "do_predict", "length_column_name"), _NO_EFFECT),
-    **dict.fromkeys(("fp16", "fp16_full_eval", "bf16_full_eval"), _PRECISION),
+    **dict.fromkeys(("fp16", "fp16_full_eval", "bf16", "bf16_full_eval"), _PRECISION),
+    **dict.fromkeys(("output_dir", "num_train_epochs", "learning_rate", "per_device_train_batch_size", "seed"), _OURS),
+    **dict.fromkeys(("metric_for_best_model", "greater_is_better", "load_best_model_at_end"), _OURS),
+    **dict.fromkeys(("remove_unused_columns", "label_names", "label_smoothing_factor", "disable_tqdm"), _OURS),
+    **dict.fromkeys(("use_cpu", "ddp_backend"), _OURS),
 }
 
 
 def refuse_arguments(keys: Iterable[str]) -> None:
-    """Refuses keys that would publish, take secrets, start other engines, or break what a training promises.
+    """Refuses unknown keys, and such as would publish, take secrets, or break what a training promises.
 
     Raises:
         ValueError: Names the first such key and the reason; never its value, which may be a secret.
     """
+    keys = list(keys)
+    known = known_arguments() if keys else set()
     for key in keys:
         if key in REFUSED:
             raise ValueError(f"training_arguments must not have '{key}': {REFUSED[key]}")
+        if known and key not in known:
+            close = difflib.get_close_matches(key, known - set(REFUSED), n=1)
+            hint = f"did you mean '{close[0]}'?" if close else "see transformers.TrainingArguments"
+            raise ValueError(f"training_arguments has an unknown key '{key}': {hint}")
+
+
+def known_arguments() -> set[str]:
+    """The fields of transformers.TrainingArguments, read from its source: an import would take seconds.
+
+    Empty where transformers is not installed, as in a launcher.
+    """
+    package = importlib.util.find_spec("transformers")
+    if package is None or not package.origin:
+        return set()
+    module = ast.parse(Path(package.origin).with_name("training_args.py").read_text(encoding="utf-8"))
+    classes = [node for node in module.body if isinstance(node, ast.ClassDef) and node.name == "TrainingArguments"]
+    fields = [node.target for part in classes for node in part.body if isinstance(node, ast.AnnAssign)]
+    return {field.id for field in fields if isinstance(field, ast.Name)}

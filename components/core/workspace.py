@@ -10,13 +10,17 @@ from compaware.components.core.artifacts import put_in_place, remove, write_text
 from compaware.components.core.config import ComponentConfig
 from compaware.components.core.distributed import barrier, broadcast, is_main
 from compaware.components.core.errors import UserError
+from compaware.components.core.faults import TRACE_PREFIX
 from compaware.components.core.identity import identity_of
 from compaware.components.core.lock import FILE_NAME as LOCK
 from compaware.components.core.lock import lock_folder
+from compaware.components.core.summary import FILE_NAME as SUMMARY
 from compaware.components.core.summary import Summary
 from compaware.components.storage import delete
 
 log = logging.getLogger(__name__)
+# Says whose work a folder holds.
+_BEGUN = "begun.json"
 
 
 class Workspace:
@@ -63,7 +67,7 @@ class Workspace:
 
     def clear(self) -> None:
         """Removes what an earlier run left in the work folder."""
-        for path in self.work.iterdir():
+        for path in sorted(self.work.iterdir(), key=lambda path: path.name == _BEGUN):
             if path.name != LOCK:
                 remove(path)
 
@@ -107,18 +111,27 @@ def run_stage(config: ComponentConfig, run: Callable[[Workspace], Summary]) -> S
 
 def _open(config: ComponentConfig, workspace: Workspace) -> Summary | None:
     """Prepares the folders as `existing_output` says; returns the summary of a stage that is finished already."""
-    begun = workspace.work / "begun.json"
+    begun = workspace.work / _BEGUN
     if workspace.work.is_dir():
         workspace.lock()
-    has_output = config.output.is_file() or (config.output.is_dir() and any(config.output.iterdir()))
+    has_output = _holds_something(config.output)
     if config.existing_output == "error" and has_output:
         raise not_empty(config.output)
-    if config.existing_output == "error" and begun.exists():
+    if config.existing_output == "error" and begun.exists() and _left_behind(workspace.work):
         raise UserError(
             f"an earlier run for {config.output} was not finished: set existing_output to 'resume' or 'overwrite'"
         )
     if config.existing_output == "resume" and has_output:
         return earlier_result(workspace.identity, Summary.load(config.output), config.output)
+    if has_output and not (config.output / SUMMARY).is_file():
+        raise not_ours(config.output)
+    if not begun.exists() and _left_behind(workspace.work):
+        raise UserError(f"the work folder {workspace.work} holds other files: set `work` to a folder of its own")
+    for output in config.outputs().values():
+        if _holds_something(output) and config.existing_output == "error":
+            raise not_empty(output)
+        if _holds_something(output) and not has_output and not begun.exists():
+            raise not_ours(output)
     workspace.lock()
     if config.existing_output == "resume" and begun.exists():
         if json.loads(begun.read_text(encoding="utf-8"))["identity"] != workspace.identity:
@@ -135,6 +148,18 @@ def _open(config: ComponentConfig, workspace: Workspace) -> Summary | None:
     workspace.output.mkdir(parents=True)
     write_text(begun, json.dumps({"identity": workspace.identity}))
     return None
+
+
+def _holds_something(path: Path) -> bool:
+    return path.is_file() or (path.is_dir() and any(path.iterdir()))
+
+
+def _left_behind(work: Path) -> bool:
+    """Whether a work folder holds more than what a stage has that failed at its beginning."""
+    if not work.is_dir():
+        return False
+    names = {path.name for path in work.iterdir()} - {LOCK, _BEGUN, "output"}
+    return not all(name.startswith(TRACE_PREFIX) for name in names)
 
 
 def earlier_result(identity: str, summary: Summary, where: Path | str) -> Summary:
@@ -156,3 +181,8 @@ def earlier_result(identity: str, summary: Summary, where: Path | str) -> Summar
 def not_empty(where: Path | str) -> UserError:
     """An error for an output that is there already."""
     return UserError(f"{where} is not empty: choose another output, or set existing_output to 'resume' or 'overwrite'")
+
+
+def not_ours(where: Path | str) -> UserError:
+    """An error for an output that no component has made, so that it is not overwritten."""
+    return UserError(f"{where} holds files that no component wrote: choose another output, or empty it")

@@ -6,7 +6,7 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from compaware.components.core.config import ComponentConfig
-from compaware.components.core.options import BackendOptions, SoftLabelOptions, TrainingOptions
+from compaware.components.core.options import BackendOptions, Layers, SoftLabelOptions, TrainingOptions
 from compaware.components.core.places import Place
 
 
@@ -17,7 +17,7 @@ class DistillationConfig(ComponentConfig, TrainingOptions, BackendOptions, SoftL
     teacher: Path = Field(description="Teacher folder that teacher_check wrote.")
     soft_labels: Path = Field(description="Soft labels that teacher_check wrote for this data.")
     student: Place | None = Field(default=None, description="Student by hub id, folder or URI (file, s3, minio).")
-    student_layers: list[int] | None = Field(
+    student_layers: Layers | None = Field(
         default=None, description="In place of `student`: make it of these encoder layers of the teacher; 0 is first."
     )
     student_config: dict[str, Any] | None = Field(

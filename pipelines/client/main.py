@@ -12,6 +12,7 @@ from pathlib import Path
 from compaware.components.core.closed_pipes import SIGPIPE_EXIT_CODE, closed_pipes_forgiven
 from compaware.components.core.errors import UNAVAILABLE_EXIT_CODE, UnavailableError, UserError
 from compaware.components.core.faults import report
+from compaware.components.core.places import read_place
 from compaware.pipelines.client import catalog, cluster, validation
 
 STAGE_FAILED = 1
@@ -65,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a pipeline on this machine")
     _add_pipeline(run)
-    run.add_argument("--output", type=Path, help="folder for report, models and state; runs/PIPELINE when not given")
+    run.add_argument("--output", help="folder for report, models and state; runs/PIPELINE when not given")
     run.add_argument(
         "--runner",
         choices=["process", "docker"],
@@ -108,7 +109,7 @@ def _run(options: argparse.Namespace) -> int:
     from compaware.pipelines.client import local, results
     from compaware.pipelines.client.view import PUBLISH_STAGE, REPORT_STAGES
 
-    output = options.output or Path("runs") / options.pipeline
+    output = _output(options)
     local.prepare_output(output, options.pipeline, arguments)
     stages = local.run(options.pipeline, arguments, output, options.runner)
     for stage in stages:
@@ -124,6 +125,15 @@ def _run(options: argparse.Namespace) -> int:
         print(f"error: {last.name} failed: {reason} (full log: {output / 'run.log'})", file=sys.stderr)
         return STAGE_FAILED
     return 0
+
+
+def _output(options: argparse.Namespace) -> Path:
+    if options.output is None:
+        return Path("runs") / options.pipeline
+    output = read_place(options.output)
+    if not isinstance(output, Path):
+        raise UserError(f"the output {options.output} is a URI: name a folder here; publish_uri is for a model's URI")
+    return output
 
 
 def _validate(options: argparse.Namespace) -> int:

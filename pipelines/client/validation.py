@@ -31,6 +31,8 @@ _PYTHON_TYPES: dict[str, Any] = {
     "STRUCT": dict[str, Any],
 }
 _JOB_OPTIONS = "job_options"
+# As configurations of transformers name it.
+_LAYER_COUNTS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
 
 
 def load_arguments(
@@ -63,6 +65,7 @@ def load_arguments(
         _check_component(spec, task, arguments)
     job = {name: arguments[name] for name in JobOptions.model_fields if name in arguments}
     options = validate(JobOptions, job | arguments.get(_JOB_OPTIONS, {}))
+    _check_layers(arguments)
     if local:
         return with_local_places(kinds, arguments)
     require_in_cluster(kinds, arguments, options)
@@ -109,6 +112,22 @@ def _check_component(spec: dict[str, Any], task: dict[str, Any], arguments: dict
         lines = [_explain(details, ours) for details in error.errors() if details["type"] != "missing"]
         if lines:
             raise UserError("; ".join(lines)) from error
+
+
+def _check_layers(arguments: dict[str, Any]) -> None:
+    """Compares the layers to keep with those of the teacher, where its configuration is known here."""
+    file = Path(str(arguments.get("teacher"))).expanduser() / "config.json"
+    try:
+        teacher = arguments.get("teacher_config") or json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, RuntimeError, ValueError):
+        return
+    if not isinstance(teacher, dict):
+        return
+    count = next((teacher[name] for name in _LAYER_COUNTS if isinstance(teacher.get(name), int)), None)
+    for choice in [arguments, *arguments.get("students", [])]:
+        layers = choice.get("student_layers")
+        if count and layers and max(layers) >= count:
+            raise UserError(f"student_layers {layers}: the teacher has {count} layers, 0 to {count - 1}")
 
 
 def config_class(component: str) -> type[BaseModel] | None:

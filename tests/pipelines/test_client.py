@@ -35,6 +35,10 @@ def ask(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
         ("temperature=-1", "'temperature' is -1.0: input should be greater than 0"),
         ("qat_epochs=many", "'qat_epochs' is \"many\": input should be a valid number"),
         ("student_layers=[a]", "'student_layers.0' is \"a\""),
+        ("student_layers=[]", "'student_layers' is []: it must name different layers of the teacher"),
+        ("student_layers=[1, -1]", "it must name different layers of the teacher; 0 is the first"),
+        ("student_layers=[0, 4]", "student_layers [0, 4]: the teacher has 4 layers, 0 to 3"),
+        ("training_arguments={weigth_decay: 1}", "unknown key 'weigth_decay': did you mean 'weight_decay'?"),
         ("quantization_mode=fast", "input should be 'auto', 'ptq' or 'qat'"),
         ("student=bert", "give exactly one of student, student_layers and student_config"),
         ("fine_tune_teacher_if_needed=false", "set fine_tune_teacher_if_needed=true"),
@@ -111,6 +115,21 @@ def test_an_output_folder_with_something_else_in_it_is_refused(capsys, tmp_path)
     assert code == 2
     assert "is not empty and holds no run of distillation" in err
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_an_output_is_no_uri_and_may_begin_with_the_home_folder(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    run = ("run", "distillation", "teacher=t", "student_layers=[0]", "--output")
+    for uri, says in (("s3://bucket/run", "is a URI: name a folder here"), ("gs://bucket/run", "gs://")):
+        code, _, err = ask(capsys, *run, uri)
+        assert (code, err.startswith("error: "), says in err) == (2, True, True), err
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "home/run").mkdir(parents=True)
+    (tmp_path / "home/run/notes.txt").touch()
+    (tmp_path / "home/my.yaml").write_text("seed: 7", encoding="utf-8")
+    code, _, err = ask(capsys, *run, "~/run", "--config", "~/my.yaml")
+    assert f"{tmp_path}/home/run is not empty and holds no run" in err
 
 
 def test_a_run_of_another_pipeline_is_not_mixed_in(tmp_path):

@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from compaware.components.core.config import ComponentConfig, validate
 from compaware.components.core.errors import UserError
+from compaware.components.core.output_places import require_separate_places
 from compaware.components.core.staging import Staging
 from compaware.components.core.summary import Summary
 from compaware.components.core.workspace import Workspace, run_stage
@@ -27,6 +28,7 @@ class StageConfig(ComponentConfig):
     branches: tuple[Path, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     teacher: str = ""
+    side_output: Path = Path("side")
 
 
 @pytest.fixture(autouse=True)
@@ -73,9 +75,50 @@ def test_a_uri_output_that_its_owner_emptied_can_be_used_again(tmp_path: Path, d
 def test_what_else_is_at_a_uri_output_is_not_replaced(tmp_path: Path, data: str) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/thesis.txt").write_text("precious")
+    output = f"file://{tmp_path}/out"
     with pytest.raises(UserError, match="out is not empty"):
-        run({"output": f"file://{tmp_path}/out", "dataset": data})
+        run({"output": output, "dataset": data})
+    with pytest.raises(UserError, match="out holds files that no component wrote"):
+        run({"output": output, "dataset": data, "existing_output": "overwrite"})
     assert (tmp_path / "out/thesis.txt").read_text() == "precious"
+
+
+def test_paths_may_begin_with_the_home_folder_and_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    values = Staging.plan(StageConfig, {"output": "~/out", "dataset": "~/data", "branches": ["~/a"]}).values
+    assert values == {"output": f"{tmp_path}/out", "dataset": f"{tmp_path}/data", "branches": [f"{tmp_path}/a"]}
+    for output, says in (("", "it is empty"), ("s3:/b/k", "two slashes"), ("~nobody-of-that-name/x", "nobody")):
+        with pytest.raises(UserError, match=f"^'output': .*{says}"):
+            Staging.plan(StageConfig, {"output": output, "dataset": "d"})
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"output": "data"}, r"'output' \(.*data\) would replace the input .*/data"),
+        ({"output": "out", "dataset": "out/data"}, "would replace the input"),
+        ({"output": "out", "candidates": [{"name": "a", "folder": "out"}]}, "would replace the input"),
+        ({"output": "out", "teacher": "file://{cwd}/out"}, "would replace the input"),
+        ({"output": "file://{cwd}/data"}, "would replace the input"),
+        ({"output": "out", "work": "data"}, "'work' .* would replace the input"),
+        ({"output": "out", "side_output": "out/soft"}, "'side_output' is in 'output'"),
+        ({"output": "s3://b/out", "side_output": "s3://b/out/"}, "is in 'output'|is in 'side_output'"),
+        ({"output": "s3://b/out/model", "work_uri": "s3://b/out"}, "'output' is in 'work_uri'"),
+        ({"output": "."}, "'output' is .*, where this command runs"),
+        ({"output": "/"}, "'output' is /, where this command runs"),
+    ],
+)
+def test_no_output_replaces_what_the_command_reads_or_writes_besides(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: dict[str, str], says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    given = {
+        name: value.format(cwd=tmp_path) if isinstance(value, str) else value
+        for name, value in {"dataset": "data", "side_output": "side", **values}.items()
+    }
+    staging = Staging.plan(StageConfig, given)
+    with pytest.raises(UserError, match=says):
+        require_separate_places(validate(StageConfig, staging.values), staging.uris)
 
 
 def test_data_changed_at_its_uri_is_noticed(tmp_path: Path, data: str) -> None:

@@ -95,6 +95,23 @@ def test_a_strangers_folder_is_not_resumed(tmp_path: Path) -> None:
     assert (tmp_path / "out/thesis.txt").read_text() == "precious"
 
 
+@pytest.mark.parametrize("folder", ["out", "side", "out.work"])
+def test_a_strangers_folder_is_not_overwritten(tmp_path: Path, folder: str) -> None:
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "thesis.txt").write_text("precious")
+    for existing_output in ("error", "overwrite"):
+        with pytest.raises(UserError, match=rf"{folder} (is not empty|holds files that no|holds other files)"):
+            run_to_the_end(config(tmp_path, existing_output=existing_output))
+    assert (tmp_path / folder / "thesis.txt").read_text() == "precious"
+
+
+def test_a_stage_that_failed_at_once_is_begun_anew_without_more_words(tmp_path: Path) -> None:
+    with pytest.raises(KilledError):
+        run_stage(config(tmp_path, knob=2), lambda workspace: (_ for _ in ()).throw(KilledError))
+    (tmp_path / "out.work/trace-0.txt").touch()
+    run_to_the_end(config(tmp_path))
+
+
 class ReadingConfig(ComponentConfig):
     """A stage that reads a folder, a file by name, and folders in a list."""
 
