@@ -173,7 +173,9 @@ def check_head(config: PreTrainedConfig, manifest: Manifest, role: str) -> None:
     """
     if config.num_labels != manifest.num_labels:
         wanted = (
-            f"{manifest.num_labels} classes ({show_names(manifest.label_names)})" if manifest.label_names else "one"
+            f"{manifest.num_labels} classes ({show_names(manifest.label_names)})"
+            if manifest.label_names
+            else "one (regression)"
         )
         raise UserError(
             f"the {role} has {config.num_labels} outputs, the data wants {wanted}: choose a {role} for this data"

@@ -33,7 +33,7 @@ def correct_head(
         evaluation: Its answers to validation.
         dataset: The data.
         aligned: How its labels were matched.
-        config: May allow fine-tuning, and may give an order of labels, which stays.
+        config: May allow fine-tuning, and may give an order of labels, which then stays.
 
     Returns:
         What the outputs are now; None where nothing was changed.
@@ -89,12 +89,12 @@ def _correct_order(
         "the teacher's answers (labels %s) fit another order: %s with label_order=%s",
         *(aligned.how, other.scores, shown),
     )
-    if config.label_order is not None:
-        return None
     if not config.fine_tune_if_needed:
         raise UserError(
             f"the teacher's labels are not in the data's order: {other.scores} with "
             f"label_order={shorten(shown)}: set that, or correct label_names of the data"
         )
+    if config.label_order is not None:
+        return None
     permute_head(model, other.outputs)
     return Alignment(f"in the order that validation shows: {shown}", names)

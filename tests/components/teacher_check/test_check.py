@@ -117,6 +117,8 @@ def test_a_teacher_whose_answers_are_in_another_order_is_found_out(
     order = names[::-1]
     with pytest.raises(UserError, match=re.escape(f'with label_order=["{order[0]}", "{order[1]}"]')):
         check(tmp_path / "refused", data, teacher=str(tmp_path / "turned"))
+    with pytest.raises(UserError, match=re.escape(f'with label_order=["{order[0]}", "{order[1]}"]')):
+        check(tmp_path / "misled", data, teacher=str(tmp_path / "turned"), label_order=names)
     for name, options in (("told", {"label_order": order}), ("allowed", {"fine_tune_if_needed": True})):
         summary = check(tmp_path / name, data, teacher=str(tmp_path / "turned"), **options)
         assert summary.metrics["teacher_accuracy"] > 0.9 and summary.metrics["fine_tuned"] == 0
