@@ -152,3 +152,18 @@ def test_nodes_without_common_storage_are_told_so_at_once(tmp_path: Path, data: 
     # As on a node whose disk rank 0 has not written to.
     with pytest.raises(UserError, match="put `work` on a disk that all nodes share, or set work_uri"):
         run(config, Workspace(config))
+
+
+def test_validation_of_one_class_is_refused_unless_a_score_is_asked_for(
+    tmp_path: Path, fine_tuned: Path, data: PreparedDataset
+) -> None:
+    rows = data.split("validation")
+    positive = rows.take(pa.array(np.flatnonzero(rows["label"].to_numpy() == 1)))
+    (tmp_path / "data").mkdir()
+    described = data.manifest.model_dump(exclude={"splits", "fingerprint"})
+    write_dataset_folder(tmp_path / "data", {"train": [data.split("train")], "validation": [positive]}, **described)
+    one_class = load_dataset_folder(tmp_path / "data")
+    with pytest.raises(UserError, match="only one class"):
+        check(tmp_path / "refused", one_class, teacher=str(fine_tuned / "model"))
+    summary = check(tmp_path / "accepted", one_class, teacher=str(fine_tuned / "model"), min_score=0.9)
+    assert summary.metrics["majority_score"] == 1.0 and summary.metrics["fine_tuned"] == 0
