@@ -13,7 +13,7 @@ from compaware.components.core.tasks import TASKS, Task
 from compaware.components.data_prep.config import DataPrepConfig
 from compaware.components.data_prep.label_notes import short
 from compaware.components.data_prep.listed import join_labels
-from compaware.components.data_prep.readers import FILES
+from compaware.components.data_prep.tables.readers import FILES
 from compaware.components.data_prep.wording import list_names, looks_like_data, shorten
 
 _DEFAULT_LABEL = "label"

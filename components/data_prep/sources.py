@@ -13,9 +13,9 @@ from compaware.components.core.sample import sample_corpus
 from compaware.components.core.tasks import Task
 from compaware.components.data_prep.class_names import class_names_from_schema, merge_class_names
 from compaware.components.data_prep.config import DataPrepConfig
-from compaware.components.data_prep.folders import described_class_names
-from compaware.components.data_prep.plain import Note
-from compaware.components.data_prep.readers import read_files
+from compaware.components.data_prep.tables.decoding import Note
+from compaware.components.data_prep.tables.folders import described_class_names
+from compaware.components.data_prep.tables.readers import read_files
 from compaware.components.storage import is_uri, local_source
 
 log = logging.getLogger(__name__)

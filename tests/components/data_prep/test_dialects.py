@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from compaware.components.core.errors import UserError
 from compaware.components.data_prep.config import ReadOptions
-from compaware.components.data_prep.readers import read_files
+from compaware.components.data_prep.tables.readers import read_files
 from tests.components.data_prep.conftest import Prepare
 
 Rows = list[list[str]]

@@ -12,7 +12,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from compaware.components.core.errors import UserError
-from compaware.components.data_prep.readers import read_files
+from compaware.components.data_prep.tables.readers import read_files
 from tests.components.data_prep.conftest import Prepare, numbered, write_csv
 
 CSV = "text,label\na,1\nb,0\n"

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compaware.components.core.errors import UserError
-from compaware.components.data_prep.readers import read_files
+from compaware.components.data_prep.tables.readers import read_files
 from tests.components.data_prep.conftest import Prepare
 
 ROWS = [{"text": f"film {number}", "label": number % 2} for number in range(12)]

@@ -16,9 +16,9 @@ import pyarrow.csv
 
 from compaware.components.core.errors import UserError
 from compaware.components.data_prep.config import ReadOptions
-from compaware.components.data_prep.merged import find_merged_row
-from compaware.components.data_prep.plain import Note
-from compaware.components.data_prep.quotes import (
+from compaware.components.data_prep.tables.decoding import Note
+from compaware.components.data_prep.tables.merged import find_merged_row
+from compaware.components.data_prep.tables.quotes import (
     Quotes,
     count_lines,
     is_well_formed,

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from compaware.components.core.errors import UserError
-from compaware.components.data_prep.plain import Note
+from compaware.components.data_prep.tables.decoding import Note
 from compaware.components.data_prep.wording import list_names, shorten
 
 BATCH_ROWS = 10_000

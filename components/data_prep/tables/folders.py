@@ -11,8 +11,8 @@ import yaml
 
 from compaware.components.core.errors import UserError
 from compaware.components.data_prep.class_names import class_names_from_features
-from compaware.components.data_prep.formats import COMPRESSED_ENDINGS, ENDINGS, ending_of
-from compaware.components.data_prep.plain import Note
+from compaware.components.data_prep.tables.decoding import Note
+from compaware.components.data_prep.tables.formats import COMPRESSED_ENDINGS, ENDINGS, ending_of
 from compaware.components.data_prep.wording import list_names, shorten
 
 # Names that a split goes by in folders and on the hub, the best first.

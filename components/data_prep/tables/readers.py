@@ -12,9 +12,9 @@ import pyarrow as pa
 from compaware.components.core.errors import UserError
 from compaware.components.data_prep.class_names import class_names_from_schema, merge_class_names
 from compaware.components.data_prep.config import ReadOptions
-from compaware.components.data_prep.folders import find_splits
-from compaware.components.data_prep.formats import ending_of, read_batches
-from compaware.components.data_prep.plain import Note, find_undecodable, open_plain
+from compaware.components.data_prep.tables.decoding import Note, find_undecodable, open_plain
+from compaware.components.data_prep.tables.folders import find_splits
+from compaware.components.data_prep.tables.formats import ending_of, read_batches
 from compaware.components.data_prep.wording import list_names, shorten
 
 # Metadata of a split's table: its files in order, and the rows of each.

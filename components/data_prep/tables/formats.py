@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 
 from compaware.components.core.errors import UserError
 from compaware.components.data_prep.config import ReadOptions
-from compaware.components.data_prep.delimited import read_delimited
-from compaware.components.data_prep.plain import COMPRESSED_ENDINGS, Note, is_binary, open_plain
-from compaware.components.data_prep.rows_of_json import BATCH_ROWS, read_json
+from compaware.components.data_prep.tables.decoding import COMPRESSED_ENDINGS, Note, is_binary, open_plain
+from compaware.components.data_prep.tables.delimited import read_delimited
+from compaware.components.data_prep.tables.json_rows import BATCH_ROWS, read_json
 
 ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".ndjson", ".txt", ".arrow", ".feather")
 _USUAL_DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
