@@ -9,6 +9,7 @@ from transformers import TrainerCallback, set_seed
 
 from compaware.components.core.config import ComponentConfig
 from compaware.components.core.dataset import PreparedDataset
+from compaware.components.core.evaluation import Evaluation
 from compaware.components.core.int8.convert import convert_graph
 from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier, FreezeObservers
 from compaware.components.core.int8.ptq import run_graph
@@ -16,6 +17,7 @@ from compaware.components.core.models import load_classifier, load_tokenizer
 from compaware.components.core.options import TrainingOptions
 from compaware.components.core.training import train
 from compaware.components.core.workspace import Workspace
+from compaware.components.quantization_aware_training import candidate
 from compaware.components.quantization_aware_training import quantize as stage
 from tests.components.quantization_aware_training.conftest import quantize
 from tests.tiny import make_dataset, make_model
@@ -64,7 +66,7 @@ def test_a_training_killed_before_and_after_ranges_freeze_ends_as_one_left_alone
     tiny: tuple[Path, PreparedDataset], tmp_path: Path
 ) -> None:
     whole = qat(tiny, tmp_path / "whole")
-    for step in (5, 11, 14):
+    for step in (11, 14):
         with pytest.raises(KilledError):
             qat(tiny, tmp_path / "killed", kill_at=step)
     qat(tiny, tmp_path / "killed")
@@ -84,6 +86,13 @@ def test_candidates_that_are_finished_are_not_made_again(
     def kill(*_: object, **__: object) -> None:
         raise KilledError
 
+    # Files are made and measured by other tests; here, what is remembered of them counts.
+    scores, rows = {"accuracy": 0.5}, tiny[1].manifest.splits["validation"]
+    baseline = Evaluation(scores, np.zeros((rows, 2), np.float32), 1.0, "cpu")
+    served = candidate.Served(metrics=scores, seconds=1.0, size_bytes=1, agreement=1.0, mixed_precision=[])
+    monkeypatch.setattr(stage, "evaluate_folder", lambda *_, **__: baseline)
+    monkeypatch.setattr(candidate, "save_forms", lambda *_: None)
+    monkeypatch.setattr(candidate, "_measure", lambda *_: served)
     options = {**OPTIONS, "epochs": 1, "mode": "qat", "calibration_rows": 16, "existing_output": "resume"}
     for place in ("FakeQuantizedClassifier", "deliver"):
         with monkeypatch.context() as patches:
