@@ -113,7 +113,7 @@ def exists(uri: str) -> bool:
     location = parse(uri)
     if isinstance(location, Path):
         with _disk_errors(location):
-            return location.is_file() or load_manifest(location) is not None
+            return location.is_file() or (not is_empty(uri) and load_manifest(location) is not None)
     from compaware.components.storage.store import Store
 
     store = Store(location, "read")
@@ -121,7 +121,7 @@ def exists(uri: str) -> bool:
 
 
 def is_empty(uri: str) -> bool:
-    """Whether nothing is at a URI: no file, and no folder with anything in it.
+    """Whether nothing is at a URI: no file, and no folder with anything in it but a manifest, which is hidden.
 
     Raises:
         UserError: Access is refused.
@@ -130,7 +130,8 @@ def is_empty(uri: str) -> bool:
     location = parse(uri)
     if isinstance(location, Path):
         with _disk_errors(location):
-            return not location.exists() or (location.is_dir() and not any(location.iterdir()))
+            found = (entry.name for entry in location.iterdir()) if location.is_dir() else [location.name]
+            return not location.exists() or not any(name != MANIFEST_NAME for name in found)
     from compaware.components.storage.store import Store
 
     store = Store(location, "read")

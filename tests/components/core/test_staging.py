@@ -70,6 +70,10 @@ def test_a_uri_output_that_its_owner_emptied_can_be_used_again(tmp_path: Path, d
     assert run({"output": output, "dataset": data, "existing_output": "resume"}) is None
     delete(output)
     assert run({"output": output, "dataset": data})
+    for existing_output in ("error", "resume"):
+        for file in (tmp_path / "out").glob("[!.]*"):  # As `rm out/*` does, which leaves the hidden manifest.
+            file.unlink()
+        assert run({"output": output, "dataset": data, "existing_output": existing_output})
 
 
 def test_what_else_is_at_a_uri_output_is_not_replaced(tmp_path: Path, data: str) -> None:
