@@ -1,6 +1,7 @@
 """Trainings as their pods run them: a fresh interpreter under torchrun, all that is read and written behind URIs.
 
-The other components run in interpreters of their own under tests/pipelines.
+All trainings are gone on with by the same code, so one is killed here; core/test_training.py kills a distillation. The
+other components run in interpreters of their own under tests/pipelines.
 """
 
 import json
@@ -118,15 +119,12 @@ def test_trainings_work_in_their_pods_and_outlive_them(pods: Pods) -> None:
     teaching = {"teacher_config": SMALL_BERT, "fine_tune_if_needed": True, "soft_labels_output": soft}
     teaching |= {"output": teacher, "dataset": data, **TRAINED, "epochs": 3, "learning_rate": 0.01}
     distilling = {"output": student, "dataset": data, "teacher": teacher, "soft_labels": soft, "student_layers": [0]}
-    for component, config, processes in (
-        ("teacher_check", teaching, 2),
-        ("distillation", {**distilling, **TRAINED}, 1),
-    ):
-        config["work_uri"] = f"{config['output']}.work"
-        pods.kill(component, config, processes)
-        log = pods.run(component, config, processes)
-        assert "resuming from checkpoint-" in log, log
-        assert find(config["work_uri"], "checkpoints.json") == []
+    teaching["work_uri"] = f"{teacher}.work"
+    pods.kill("teacher_check", teaching, 2)
+    assert "resuming from checkpoint-" in pods.run("teacher_check", teaching, 2)
+    pods.run("distillation", {**distilling, **TRAINED, "work_uri": f"{student}.work"}, 1)
+    for output in (teacher, student):
+        assert find(f"{output}.work", "checkpoints.json") == []
     shared = {"dataset": data, "model": student, **TRAINED}
     pruning = {"output": sparse, "target_sparsity": 0.5, "soft_labels": soft, "work_uri": f"{sparse}.work"}
     pods.run("sparsity_aware_training", {**shared, **pruning}, 1)
