@@ -51,7 +51,7 @@ class Staging:
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "compaware"
         found: dict[Path, str] = {}
         local = _localize(config_class, values, "", root / "runs", found)
-        outputs = {key: values[key] for key in values if key.endswith("output") and local[key] != values[key]}
+        outputs = {key: value for key, value in values.items() if key.endswith("output") and is_uri(str(value))}
         for path, uri in found.items():
             remember(path, uri)
         inputs = {path: uri for path, uri in found.items() if uri not in outputs.values()}

@@ -87,10 +87,14 @@ def test_what_else_is_at_a_uri_output_is_not_replaced(tmp_path: Path, data: str)
     assert (tmp_path / "out/thesis.txt").read_text() == "precious"
 
 
-def test_paths_may_begin_with_the_home_folder_and_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_may_begin_with_the_home_folder_and_are_whole(
+    tmp_path: Path, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     values = Staging.plan(StageConfig, {"output": "~/out", "dataset": "~/data", "branches": ["~/a"]}).values
     assert values == {"output": f"{tmp_path}/out", "dataset": f"{tmp_path}/data", "branches": [f"{tmp_path}/a"]}
+    assert run({"output": "~/out", "dataset": "~/data"})
+    assert (tmp_path / "out/model").read_text() == "good film"
     for output, says in (("", "it is empty"), ("s3:/b/k", "two slashes"), ("~nobody-of-that-name/x", "nobody")):
         with pytest.raises(UserError, match=f"^'output': .*{says}"):
             Staging.plan(StageConfig, {"output": output, "dataset": "d"})
