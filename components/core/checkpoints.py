@@ -9,7 +9,7 @@ from typing import Any
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from compaware.components.core.artifacts import put_in_place, remove, write_text
-from compaware.components.core.distributed import barrier, broadcast, is_local_main, is_main
+from compaware.components.core.distributed import barrier, broadcast, is_local_main, is_main, world_size
 from compaware.components.core.errors import UserError
 from compaware.components.storage import delete, exists, fetch, upload
 
@@ -50,7 +50,8 @@ class Checkpoints(TrainerCallback):
         """The checkpoint that all ranks go on from, brought to this node; None at the start.
 
         Raises:
-            UserError: This node does not see it, or what is kept belongs to other work.
+            UserError: This node does not see it, another number of processes saved it, or what is kept belongs to
+                other work.
         """
         self._sent = broadcast(self._read_index() if self._uri and is_main() else [])
         if self._uri and is_local_main():
@@ -65,6 +66,12 @@ class Checkpoints(TrainerCallback):
         if not _is_whole(self.folder / newest):
             raise UserError(
                 f"this node has no {newest} in {self.folder}: put `work` on a disk that all share, or set work_uri"
+            )
+        processes = len(list((self.folder / newest).glob("rng_state*.pth")))  # Trainer saves one for each.
+        if processes != world_size():
+            raise UserError(
+                f"{newest} in {self.folder} was saved by {processes} processes, and {world_size()} would go on with "
+                f"other rows: start {processes}, or set existing_output=overwrite to start anew"
             )
         log.info("resuming from %s", newest)
         return self.folder / newest

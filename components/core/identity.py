@@ -12,6 +12,8 @@ from compaware.components.core.summary import FILE_NAME, Summary
 from compaware.components.storage import fingerprint, is_uri
 from compaware.components.storage.manifest import list_files, sha256_of
 
+# What begins so says where a stage works, and how often it saves: its result is the same.
+_OF_THE_WORK = ("work", "checkpoint")
 # Text under keys that end so is a path, a URI, or a hub id, of which only the name is known here.
 _SOURCES = ("data", "dataset", "model", "soft_labels", "student", "teacher", "tokenizer")
 
@@ -65,7 +67,9 @@ def sources_of(values: dict[str, Any]) -> list[str]:
 
 
 def _settings(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if not key.startswith("work") and not key.endswith("output")}
+    return {
+        key: value for key, value in values.items() if not key.startswith(_OF_THE_WORK) and not key.endswith("output")
+    }
 
 
 def _describe(key: str, value: Any) -> Any:

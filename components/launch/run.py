@@ -69,7 +69,9 @@ def attempt_component(
     if not here:
         given["work_uri"] = f"{given['output']}.work"
     elif WORK_ROOT_VARIABLE in os.environ:
-        given["work"] = str(Path(os.environ[WORK_ROOT_VARIABLE]) / f"{name}-{hash_settings(given)[:16]}")
+        # Another number of processes cannot go on from the checkpoints.
+        settings = {**given, "processes": wanted.processes_per_node}
+        given["work"] = str(Path(os.environ[WORK_ROOT_VARIABLE]) / f"{name}-{hash_settings(settings)[:16]}")
     run_job(name, given, wanted, part)
     if here:
         return Summary.load(given["output"])

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from safetensors.torch import load_file
 from compaware.components.core.checkpoints import Checkpoints
 from compaware.components.core.config import ComponentConfig
 from compaware.components.core.dataset import load_dataset_folder
+from compaware.components.core.errors import UserError
 from compaware.components.core.models import load_classifier, load_tokenizer
 from compaware.components.core.objectives import LogitObjective
 from compaware.components.core.options import TrainingOptions
@@ -97,11 +99,23 @@ def test_an_interrupted_epoch_goes_on_with_its_own_order_of_rows(
     subprocess.run([sys.executable, *launcher, *arguments], check=True, cwd=ROOT)
 
 
+def write_checkpoint(folder: Path, step: int, random_states: Sequence[str] = ("rng_state.pth",)) -> None:
+    (folder / f"checkpoint-{step}").mkdir()
+    for name in random_states:
+        (folder / f"checkpoint-{step}" / name).touch()
+    (folder / f"checkpoint-{step}/trainer_state.json").write_text(json.dumps({"global_step": step}))
+
+
+def test_another_number_of_processes_does_not_go_on_with_other_rows(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path, 3, ["rng_state_0.pth", "rng_state_1.pth"])
+    with pytest.raises(UserError, match="saved by 2 processes, and 1 would go on with other rows: start 2"):
+        Checkpoints(tmp_path, None, "").newest()
+
+
 @pytest.mark.parametrize("cut_off", [None, "", '{"global_step": 3, "log_history": ['])
 def test_a_checkpoint_that_a_kill_left_half_written_is_not_gone_on_from(tmp_path: Path, cut_off: str | None) -> None:
     for step in (1, 2, 3):
-        (tmp_path / f"checkpoint-{step}").mkdir()
-        (tmp_path / f"checkpoint-{step}/trainer_state.json").write_text(json.dumps({"global_step": step}))
+        write_checkpoint(tmp_path, step)
     last = tmp_path / "checkpoint-3/trainer_state.json"
     last.unlink() if cut_off is None else last.write_text(cut_off)
     assert Checkpoints(tmp_path, None, "").newest() == tmp_path / "checkpoint-2"

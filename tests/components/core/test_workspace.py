@@ -20,6 +20,7 @@ class StageConfig(ComponentConfig):
     """A stage with one knob and a second output."""
 
     knob: int = 1
+    checkpoint_minutes: float = 5
     side_output: Path
 
 
@@ -66,7 +67,7 @@ def test_a_killed_stage_leaves_no_output_and_resumes_with_its_checkpoint_only(tm
         seen.append(((workspace.work / "checkpoint").read_text(), list(workspace.output.iterdir())))
         return Summary.create("stage", config(tmp_path), {})
 
-    run_stage(config(tmp_path, existing_output="resume"), run)
+    run_stage(config(tmp_path, existing_output="resume", checkpoint_minutes=1), run)
     assert seen == [("step 5", [])]
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from compaware.components.launch import run_component
+from compaware.components.core.errors import UserError
+from compaware.components.launch import run, run_component
 from tests.tiny import SMALL_BERT, make_dataset
 
 
@@ -23,6 +24,23 @@ def test_two_processes_train_and_the_summary_comes_back(tmp_path: Path, monkeypa
     assert summary.facts["training"]["processes"] == 2
     assert summary.metrics["teacher_accuracy"] > 0.9
     assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_another_number_of_processes_has_a_work_folder_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMPAWARE_WORK_ROOT", str(tmp_path / "work"))
+    works = []
+
+    def stop(_: str, given: dict, *__: object) -> None:
+        works.append(given["work"])
+        raise UserError("enough")
+
+    monkeypatch.setattr(run, "run_job", stop)
+    for processes in (1, 2, 2):
+        with pytest.raises(SystemExit):
+            run_component("distillation", {"output": str(tmp_path / "out")}, {"processes_per_node": processes})
+    assert works[0] != works[1] == works[2]
 
 
 def test_a_failing_component_ends_with_its_own_reason(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
