@@ -50,8 +50,7 @@ class Checkpoints(TrainerCallback):
         """The checkpoint that all ranks go on from, brought to this node; None at the start.
 
         Raises:
-            UserError: This node does not see it, another number of processes saved it, or what is kept belongs to
-                other work.
+            UserError: This node does not see it, or what is kept belongs to other work.
         """
         self._sent = broadcast(self._read_index() if self._uri and is_main() else [])
         if self._uri and is_local_main():
@@ -69,9 +68,11 @@ class Checkpoints(TrainerCallback):
             )
         processes = len(list((self.folder / newest).glob("rng_state*.pth")))  # Trainer saves one for each.
         if processes != world_size():
-            raise UserError(
-                f"{newest} in {self.folder} was saved by {processes} processes, and {world_size()} would go on with "
-                f"other rows: start {processes}, or set existing_output=overwrite to start anew"
+            # An elastic job loses nodes and goes on.
+            log.warning(
+                "%s was saved by %d processes, and %d go on: a step has another number of rows now, so that rows of "
+                "this epoch are seen again, or not at all",
+                *(newest, processes, world_size()),
             )
         log.info("resuming from %s", newest)
         return self.folder / newest
