@@ -30,11 +30,10 @@ def read_place(place: str) -> Path | Location:
 
 def _check(place: str) -> str:
     try:
-        if place:
-            read_place(place)
+        path = read_place(place) if place else place
     except UserError as error:
         raise PydanticCustomError(ERROR_TYPE, "{reason}", {"reason": str(error)}) from error
-    return place
+    return str(path) if place.startswith("~") else place
 
 
 PLACE = AfterValidator(_check)

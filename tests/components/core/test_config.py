@@ -61,6 +61,12 @@ def test_an_unknown_key_is_looked_for_in_the_mapping_that_it_belongs_to(word: st
     assert says in str(caught.value) and len(str(caught.value)) < 300
 
 
+def test_a_place_may_begin_with_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    config = load_config(DataPrepConfig, None, ["output=x", "data=~/reviews", "tokenizer=org/name"])
+    assert (config.data, config.tokenizer) == ("/home/ann/reviews", "org/name")
+
+
 def test_fresh_weights_are_never_frozen() -> None:
     words = ["output=o", "dataset=d", "teacher=t", "soft_labels=s", "student_config={model_type: bert}"]
     with pytest.raises(UserError, match="frozen_layers would keep the fresh weights"):
