@@ -24,7 +24,7 @@ def require_separate_places(config: ComponentConfig, uris: dict[Path, str]) -> N
         UserError: An output or a work folder holds an input, another output, or the folder that the command runs in.
     """
     values = {name: getattr(config, name) for name in type(config).model_fields}
-    places = {**config.outputs(), "work": config.work, "work_uri": config.work_uri}
+    places: dict[str, Path | str | None] = {**config.outputs(), "work": config.work, "work_uri": config.work_uri}
     written = {key: _place(value, uris) for key, value in places.items() if value}
     read = {key: value for key, value in values.items() if key not in places}
     sources = [source for source in sources_of(read) if is_uri(source) or Path(source).expanduser().exists()]

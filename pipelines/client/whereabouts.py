@@ -22,7 +22,7 @@ _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|.*\\")
 
 
 def with_local_places(kinds: Mapping[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with `~` replaced, since not every component and no container knows the user's.
+    """The arguments with `~` replaced, since no container knows the user's.
 
     Args:
         kinds: The parameters' types.

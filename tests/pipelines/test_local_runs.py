@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 from transformers import AutoModelForSequenceClassification
 
@@ -161,15 +162,19 @@ def test_a_killed_distillation_goes_on_where_it_was(two_step_run: Finished, tmp_
     config.write_text(yaml.safe_dump(parameters), encoding="utf-8")
     output = tmp_path / "output"
     command = [sys.executable, "-m", "compaware.pipelines.client.main", "run", "distillation"]
-    with subprocess.Popen(
-        [*command, "--config", str(config), "--output", str(output)], stdout=subprocess.PIPE, text=True
-    ) as running:
-        lines = iter(running.stdout)
-        assert any("[4/6] distillation" in line for line in lines)
-        assert any("progress: step" in line for line in lines)
-        running.send_signal(signal.SIGTERM)
-        running.communicate(timeout=60)
-    assert running.returncode == 130
+    for sign, number, exit_code in (
+        ("[2/6] data_prep", signal.SIGTERM, 130),
+        ("progress: step", signal.SIGKILL, -signal.SIGKILL),
+    ):
+        with subprocess.Popen(
+            [*command, "--config", str(config), "--output", str(output)], stdout=subprocess.PIPE, text=True
+        ) as running:
+            assert any(sign in line for line in running.stdout)
+            stages = psutil.Process(running.pid).children(recursive=True)
+            running.send_signal(number)
+            running.communicate(timeout=60)
+        assert running.returncode == exit_code
+        assert psutil.wait_procs(stages, timeout=60)[1] == []
     assert not (output / "report.html").exists()
 
     again = run_pipeline("distillation", tmp_path, **parameters)

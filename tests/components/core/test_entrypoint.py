@@ -1,11 +1,14 @@
 """What a user sees of an exception: one line that names it and the file of its trace, alone and under torchrun."""
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from compaware.components.core import lifetime
 from compaware.components.launch.torchrun import follow_child, start_child
 
 STAGE = '''
@@ -38,6 +41,21 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     return ["-m", "stage.work", f"output={tmp_path / 'out'}"]
+
+
+def test_a_stage_ends_with_the_command_that_it_works_for(
+    tmp_path: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with subprocess.Popen(["sleep", "100"]) as killed:
+        monkeypatch.setenv(lifetime.VARIABLE, str(killed.pid))
+        waits = f"from pathlib import Path; Path('{tmp_path}/begun').touch(); import time; time.sleep(100)"
+        stage = subprocess.Popen([sys.executable, *command, f"raises={waits}"])
+        while not (tmp_path / "begun").exists() and stage.poll() is None:
+            time.sleep(0.02)
+        killed.kill()
+        assert stage.wait(timeout=60) == -signal.SIGTERM
+    late = subprocess.run([sys.executable, *command, "raises=print('begun')"], capture_output=True, text=True)
+    assert (late.returncode, late.stdout) == (128 + signal.SIGTERM, "")
 
 
 @pytest.mark.parametrize(
