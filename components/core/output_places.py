@@ -25,10 +25,10 @@ def require_separate_places(config: ComponentConfig, uris: dict[Path, str]) -> N
     """
     values = {name: getattr(config, name) for name in type(config).model_fields}
     places: dict[str, Path | str | None] = {**config.outputs(), "work": config.work, "work_uri": config.work_uri}
-    written = {key: _place(value, uris) for key, value in places.items() if value}
+    written = {key: _place(place, uris) for key, place in places.items() if place}
     read = {key: value for key, value in values.items() if key not in places}
-    sources = [source for source in sources_of(read) if is_uri(source) or Path(source).expanduser().exists()]
-    inputs = [_place(source, uris) for source in (*_paths(read), *sources)]
+    inputs = [_place(path, uris) for path in _paths(read)]
+    inputs += [_place(name, uris) for name in sources_of(read) if is_uri(name) or Path(name).exists()]
     for key, place in written.items():
         if _holds(place, Path.cwd()):
             raise UserError(f"'{key}' is {place}, where this command runs: choose another folder")

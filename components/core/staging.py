@@ -19,7 +19,17 @@ from compaware.components.core.identity import identity_of
 from compaware.components.core.places import read_place
 from compaware.components.core.summary import FILE_NAME, Summary
 from compaware.components.core.workspace import earlier_result, not_empty, not_ours
-from compaware.components.storage import delete, exists, fetch, is_empty, is_uri, read_text, remember, upload
+from compaware.components.storage import (
+    delete,
+    exists,
+    fetch,
+    holds_half_an_upload,
+    is_empty,
+    is_uri,
+    read_text,
+    remember,
+    upload,
+)
 from compaware.components.storage.manifest import short_hash
 
 
@@ -106,8 +116,8 @@ def _look_at(outputs: dict[str, str], config: ComponentConfig) -> Summary | None
                 raise UserError(
                     f"an earlier run for {place} was not uploaded: set existing_output to 'resume' or 'overwrite'"
                 )
-        # All below a URI is replaced. What is ours has a manifest, or lost it in an upload that is to be resumed.
-        if config.existing_output == "overwrite" and not exists(place) and not is_empty(place):
+        # All below a URI is replaced.
+        elif not (exists(place) or is_empty(place) or holds_half_an_upload(place)):
             raise not_ours(place)
     return None
 

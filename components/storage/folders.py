@@ -15,6 +15,7 @@ from compaware.components.core.artifacts import put_in_place, remove, size_bytes
 from compaware.components.core.errors import UserError
 from compaware.components.storage.manifest import (
     MANIFEST_NAME,
+    UPLOAD_MARK,
     FileEntry,
     Manifest,
     describe,
@@ -136,6 +137,21 @@ def is_empty(uri: str) -> bool:
 
     store = Store(location, "read")
     return not exists(uri) and not store.list_below()
+
+
+def holds_half_an_upload(uri: str) -> bool:
+    """Whether an upload to a URI was broken off, so that what is there is ours.
+
+    Raises:
+        UserError: Access is refused.
+        UnavailableError: Its store does not answer.
+    """
+    location = parse(uri)
+    if isinstance(location, Path):
+        return False
+    from compaware.components.storage.store import Store
+
+    return Store(location, "read").stat(location.below(UPLOAD_MARK)) is not None
 
 
 def read_text(uri: str, name: str, *, was_reached: bool = False) -> str:

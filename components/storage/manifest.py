@@ -10,6 +10,8 @@ from compaware.components.core.artifacts import write_text
 from compaware.components.core.errors import UserError
 
 MANIFEST_NAME = ".compaware-manifest.json"
+# Beside the files of an upload until it is done.
+UPLOAD_MARK = ".compaware-upload"
 
 
 class FileEntry(BaseModel):

@@ -19,7 +19,7 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 from minio.helpers import check_bucket_name
 
 from compaware.components.core.errors import UnavailableError, UserError
-from compaware.components.storage.manifest import MANIFEST_NAME, Manifest
+from compaware.components.storage.manifest import MANIFEST_NAME, UPLOAD_MARK, Manifest
 from compaware.components.storage.settings import PATIENCE_VARIABLE, Connection, connection
 from compaware.components.storage.uri import Location
 
@@ -167,12 +167,11 @@ class Store:
             return None
 
     def list_below(self) -> dict[str, Any]:
-        """minio's `Object`s below the location, the manifest left out, by their names in the folder."""
+        """minio's `Object`s below the location, manifest and mark left out, by their names in the folder."""
         prefix = self.location.below("")
         found = self.call(lambda: list(self.client.list_objects(self.bucket, prefix=prefix, recursive=True)))
         names = {item.object_name.removeprefix(prefix): item for item in found if not item.object_name.endswith("/")}
-        names.pop(MANIFEST_NAME, None)
-        return names
+        return {name: item for name, item in names.items() if name not in (MANIFEST_NAME, UPLOAD_MARK)}
 
     def remove(self, keys: list[str]) -> None:
         """Deletes objects; one that is not there is fine."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from minio.datatypes import Part
 
-from compaware.components.storage.manifest import MANIFEST_NAME, FileEntry, Manifest, list_files
+from compaware.components.storage.manifest import MANIFEST_NAME, UPLOAD_MARK, FileEntry, Manifest, list_files
 from compaware.components.storage.store import NotThereError, Store
 
 log = logging.getLogger(__name__)
@@ -58,6 +58,8 @@ def upload_folder(store: Store, folder: Path) -> Manifest:
         raise store.error(f"{folder} holds no file")
     manifest_key = store.location.below(MANIFEST_NAME)
     store.remove([manifest_key])
+    mark = store.location.below(UPLOAD_MARK)
+    store.call(store.client._put_object, store.bucket, mark, b"", {})
     files = [_look(path, name) for name, path in paths.items()]
     present = store.list_below()
     uploads = [_Upload(store, file, store.location.below(file.entry.name)) for file in files]
@@ -68,6 +70,7 @@ def upload_folder(store: Store, folder: Path) -> Manifest:
     _check(store, manifest)
     content = manifest.to_json().encode()
     store.call(store.client._put_object, store.bucket, manifest_key, content, {"Content-Type": "application/json"})
+    store.remove([mark])
     return manifest
 
 

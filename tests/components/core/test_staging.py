@@ -84,6 +84,8 @@ def test_what_else_is_at_a_uri_output_is_not_replaced(tmp_path: Path, data: str)
         run({"output": output, "dataset": data})
     with pytest.raises(UserError, match="out holds files that no component wrote"):
         run({"output": output, "dataset": data, "existing_output": "overwrite"})
+    with pytest.raises(UserError, match="out holds files that no component wrote"):
+        run({"output": output, "dataset": data, "existing_output": "resume"})
     assert (tmp_path / "out/thesis.txt").read_text() == "precious"
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from unittest.mock import Mock
 
 import pytest
 from cryptography import x509
@@ -18,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from minio import Minio
 
 from compaware.components.core.errors import UnavailableError, UserError
-from compaware.components.storage import exists, fetch, find, upload
+from compaware.components.storage import exists, fetch, find, holds_half_an_upload, upload
 from tests.components.storage.conftest import KEYS, s3_server
 
 
@@ -63,6 +64,22 @@ def test_an_uploaded_folder_is_complete(bucket: str, tmp_path: Path) -> None:
     assert exists(f"s3://{bucket}/model")
     fetched = fetch(f"s3://{bucket}/model", tmp_path / "cache", require_manifest=True)
     assert [path.name for path in fetched.iterdir()] == ["weights"]
+
+
+def test_half_an_upload_is_told_from_other_peoples_objects(
+    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, folder = f"s3://{bucket}/half", tmp_path / "model"
+    folder.mkdir()
+    (folder / "weights").write_bytes(b"0123456789")
+    with monkeypatch.context() as killed:
+        killed.setattr("compaware.components.storage.uploads._check", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            upload(folder, uri)
+    assert not exists(uri) and holds_half_an_upload(uri)
+    upload(folder, uri)
+    assert exists(uri) and not holds_half_an_upload(uri)
+    assert not holds_half_an_upload(f"s3://{bucket}/reviews")
 
 
 def test_a_cache_folder_that_cannot_be_used_is_named(bucket: str, tmp_path: Path) -> None:
