@@ -77,7 +77,8 @@ class Criterion(BaseModel):
         if not self.passes(score) and f"{lost:.4f}" == f"{self.allowed_loss:.4f}":
             change = f"a loss of {lost:.6g}"  # Four digits would show a tie.
         compared = f"{self.metric_name} {score:.4f} against {self.baseline:.4f}"
-        return f"{compared}, {change} where {self.allowance()} is allowed"
+        allowed = f"a loss of {self.allowance()}" if lost < 0 else self.allowance()
+        return f"{compared}, {change} where {allowed} is allowed"
 
 
 class Judged(Criterion):

@@ -72,4 +72,4 @@ def test_the_words_say_what_the_percentage_is_of_and_show_no_tie_where_there_is_
     absolute = Criterion.create("accuracy", 0.9, absolute=0.0005)
     assert absolute.allowance(points=True) == "0.05 points"
     assert "a loss of 0.00052 where 0.0005 is allowed" in absolute.describe(0.9 - 0.00052)
-    assert "a gain of 0.0100 where" in absolute.describe(0.91)
+    assert "a gain of 0.0100 where a loss of 0.0005 is allowed" in absolute.describe(0.91)
