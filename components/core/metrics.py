@@ -63,14 +63,14 @@ def chance_score(metric: str, logits: np.ndarray, labels: np.ndarray) -> float:
     """The primary metric that these answers hardly exceed where they are dealt out to the rows at random.
 
     In a split of few rows, or with few of a class, answers that know nothing may score far above their mean. This is
-    three standard deviations above the mean of some random orders. In a split of `_MANY_ROWS` or more, chance is too
+    two standard deviations above the mean of some random orders. In a split of `_MANY_ROWS` or more, chance is too
     small to matter: minus infinity.
     """
     if len(labels) >= _MANY_ROWS or not np.isfinite(logits).all():
         return -math.inf
     generator = np.random.default_rng(0)
     scores = [compute_metrics(metric, generator.permutation(logits), labels)[metric] for _ in range(_RANDOM_ORDERS)]
-    return float(np.mean(scores) + 3 * np.std(scores))
+    return float(np.mean(scores) + 2 * np.std(scores))
 
 
 def f1_by_label(logits: np.ndarray, labels: np.ndarray) -> list[float]:
