@@ -18,6 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+from tabulate import tabulate
 
 from compaware.components.core.cpu import machine_facts
 from compaware.components.core.dataset import load_dataset_folder
@@ -124,18 +125,23 @@ def run(rows: int, kind: str, folder: Path) -> dict[str, Any]:
 
 def table_of(results: list[dict[str, Any]]) -> str:
     """The figures as a Markdown table."""
-    lines = [
-        "| format | rows | wall, s | CPU, s | rows per CPU s | CPU a row, relative | peak RSS, MB | anonymous, MB |",
-        "|---|---:|---:|---:|---:|---:|---:|---:|",
-    ]
+    lines = []
     for result in results:
         smallest = next(other for other in results if other["format"] == result["format"])
         lines.append(
-            f"| {result['format']} | {result['rows']:,} | {result['wall_s']:.1f} | {result['cpu_s']:.1f} "
-            f"| {result['rows_per_cpu_s']:,.0f} | {smallest['rows_per_cpu_s'] / result['rows_per_cpu_s']:.2f} "
-            f"| {result['peak_rss_bytes'] / 1e6:,.0f} | {result['peak_anonymous_bytes'] / 1e6:,.0f} |"
+            {
+                "format": result["format"],
+                "rows": result["rows"],
+                "wall, s": result["wall_s"],
+                "CPU, s": result["cpu_s"],
+                "rows per CPU s": round(result["rows_per_cpu_s"]),
+                "CPU a row, relative": smallest["rows_per_cpu_s"] / result["rows_per_cpu_s"],
+                "peak RSS, MB": round(result["peak_rss_bytes"] / 1e6),
+                "anonymous, MB": round(result["peak_anonymous_bytes"] / 1e6),
+            }
         )
-    return "\n".join(lines)
+    floats = ("", "", ".1f", ".1f", "", ".2f", "", "")
+    return tabulate(lines, headers="keys", tablefmt="github", intfmt=",", floatfmt=floats)
 
 
 def main() -> None:

@@ -1,10 +1,13 @@
 """The two tables of the component: mixed-precision statistics and the tune result."""
 
+from collections.abc import Collection, Iterable
 from typing import Any
+
+from tabulate import tabulate
 
 from compaware.components.core.criterion import Criterion
 from compaware.components.core.evaluation import Evaluation
-from compaware.components.core.int8.statistics import COLUMNS, markdown_table
+from compaware.components.core.int8.statistics import COLUMNS
 from compaware.components.core.runtimes import RuntimeName
 from compaware.components.quantization_aware_training.candidate import Candidate
 
@@ -57,16 +60,23 @@ def tune_results(
 
 def statistics_table(rows: list[dict[str, Any]]) -> str:
     """Mixed-precision statistics as Markdown."""
-    return markdown_table(rows, COLUMNS, _STATISTICS_TITLES)
+    return _table(rows, COLUMNS, _STATISTICS_TITLES)
 
 
 def tune_result_table(rows: list[dict[str, Any]], metric_name: str) -> str:
     """The tune result as Markdown."""
     titles = {**_RESULT_COLUMNS, "metric": metric_name}
-    return markdown_table(rows, titles.keys(), titles.values())
+    return _table(rows, titles.keys(), titles.values())
 
 
 def statistics_markdown(statistics: dict[str, str], tune_result: str) -> str:
     """The component's Markdown: the statistics of each runtime, and the tune result."""
     parts = [f"## Mixed Precision Statistics: {runtime}\n\n{table}" for runtime, table in statistics.items()]
     return "\n\n".join([*parts, "## Tune Result", f"{tune_result}\n"])
+
+
+def _table(rows: Iterable[dict[str, Any]], columns: Collection[str], titles: Iterable[str]) -> str:
+    """Formats rows as a Markdown table; a value that a row lacks is shown as a dash."""
+    cells = [[row.get(column) for column in columns] for row in rows]
+    align = ("left", *["right"] * (len(columns) - 1))
+    return tabulate(cells, list(titles), "pipe", floatfmt=".4f", missingval="-", colalign=align)

@@ -8,7 +8,6 @@ the graphs that the runtimes have made for themselves are counted.
 import re
 import tempfile
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -117,33 +116,3 @@ def _int8_in_openvino(folder: Path) -> Counter[str]:
         if operator or kind != "Embedding":
             found[kind].add(operator[1] if operator else names)
     return Counter({kind: len(names) for kind, names in found.items()})
-
-
-def markdown_table(rows: Iterable[dict[str, Any]], columns: Iterable[str], titles: Iterable[str]) -> str:
-    """Formats rows as a Markdown table that also reads well as plain text; numbers are right-aligned.
-
-    Args:
-        rows: One mapping a row; missing values are shown as a dash.
-        columns: Keys of the rows.
-        titles: Headings, one a column.
-    """
-    keys, heads = list(columns), list(titles)
-    cells = [[_cell(row.get(key)) for key in keys] for row in rows]
-    widths = [max(len(line[index]) for line in [heads, *cells]) for index in range(len(keys))]
-    lines = [_line(heads, widths)]
-    lines.append("|" + "|".join("-" * (width + 1) + ("-" if i == 0 else ":") for i, width in enumerate(widths)) + "|")
-    lines += [_line(line, widths) for line in cells]
-    return "\n".join(lines)
-
-
-def _line(cells: list[str], widths: list[int]) -> str:
-    aligned = [
-        f"{cell:<{w}}" if i == 0 else f"{cell:>{w}}" for i, (cell, w) in enumerate(zip(cells, widths, strict=True))
-    ]
-    return "| " + " | ".join(aligned) + " |"
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from compaware.components.core.int8.export import export_classifier
-from compaware.components.core.int8.statistics import markdown_table, mixed_precision
+from compaware.components.core.int8.statistics import mixed_precision
 from compaware.components.core.runtimes import (
     FP32_ONNX_FILE,
     FP32_OPENVINO_FILE,
@@ -67,13 +67,3 @@ def test_modules_are_known_whatever_operators_they_are_written_with(
     rows = mixed_precision(export_classifier(classifier(family)), served.folder, "onnxruntime")
     found = {row["op_type"]: row["total"] for row in rows if row["op_type"] not in ("Embedding", "Attention", "Tanh")}
     assert found == kinds
-
-
-def test_the_table_reads_as_plain_text_and_as_markdown() -> None:
-    rows = [{"name": "a", "count": 3, "share": 0.5}, {"name": "long name", "count": 12, "share": None}]
-    assert markdown_table(rows, ("name", "count", "share"), ("Name", "Count", "Share")).splitlines() == [
-        "| Name      | Count |  Share |",
-        "|-----------|------:|-------:|",
-        "| a         |     3 | 0.5000 |",
-        "| long name |    12 |      - |",
-    ]

@@ -1,0 +1,27 @@
+"""The component's tables read as plain text and as Markdown."""
+
+from compaware.components.quantization_aware_training.tables import statistics_table, tune_result_table
+
+
+def test_the_statistics_read_as_plain_text_and_as_markdown() -> None:
+    rows = [
+        {"op_type": "Embedding", "total": 3, "int8": 1, "bf16": 0, "fp32": 2},
+        {"op_type": "Linear", "total": 26, "int8": 26, "bf16": 0, "fp32": 0},
+    ]
+    assert statistics_table(rows).splitlines() == [
+        "| Op Type   |   Total |   INT8 |   BF16 |   FP32 |",
+        "|:----------|--------:|-------:|-------:|-------:|",
+        "| Embedding |       3 |      1 |      0 |      2 |",
+        "| Linear    |      26 |     26 |      0 |      0 |",
+    ]
+
+
+def test_a_value_that_a_candidate_lacks_is_a_dash() -> None:
+    baseline = {"candidate": "Baseline FP32", "runtime": "torch", "metric": 0.5, "duration_s": 1.0, "size_bytes": 9_000}
+    int8 = {**baseline, "candidate": "QAT INT8", "agreement": 0.98765, "made_in_s": 12.3, "passed": "met"}
+    table = tune_result_table([baseline, int8], "accuracy").splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+    assert cells[0][2] == "accuracy"
+    assert cells[2] == ["Baseline FP32", "torch", "0.5000", "1.0000", "9000", "-", "-", "-"]
+    assert cells[3] == ["QAT INT8", "torch", "0.5000", "1.0000", "9000", "0.9877", "12.3000", "met"]
+    assert len({len(line) for line in table}) == 1
