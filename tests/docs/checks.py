@@ -56,6 +56,7 @@ class Checks:
             "kubectl": self._kubectl,
             "make": self._make,
             "python": self._python,
+            "sed": self._sed,
             "sudo": self._sudo,
             "torchrun": self._torchrun,
         }
@@ -197,6 +198,16 @@ class Checks:
         assert f"{workflow['kind'].lower()}/{workflow['metadata']['name']}" in command.words
         given = [word for before, word in itertools.pairwise(command.words) if before == "-p"]
         assert {word.partition("=")[0] for word in given} <= known
+
+    def _sed(self, command: Command) -> None:
+        """A substitution in place that must change every image of the files; nothing is written."""
+        option, script, pattern = command.words
+        _, old, new, end = script.split("#")
+        files = list(ROOT.glob(pattern))
+        assert (option, end) == ("-i", "") and files
+        for file in files:
+            named = [line for line in file.read_text(encoding="utf-8").splitlines() if "image: " in line]
+            assert named and all(re.subn(old, new, line)[1] for line in named), file
 
     def _sudo(self, command: Command) -> None:
         for line in command.words[command.words.index("-c") + 1].split(";"):

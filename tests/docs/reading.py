@@ -9,9 +9,11 @@ ROOT = Path(__file__).resolve().parents[2]
 # The guides stand in the order in which one builds on another.
 GUIDES = [ROOT / "docs" / name for name in ("tour.md", "adding-a-task.md", "adding-a-component.md")]
 OTHERS = [
-    ROOT / "README.md",
+    *sorted(ROOT.glob("*.md")),
+    *sorted(file for file in (ROOT / "docs").glob("*.md") if file not in GUIDES),
     *sorted(file for room in ("components", "pipelines") for file in (ROOT / room).rglob("README.md")),
     *(ROOT / room / "README.md" for room in ("benchmarks", "images", "manifests")),
+    ROOT / "benchmarks" / "RESULTS.md",
 ]
 KINDS = {"", "python", "yaml", "text", "mermaid"}
 # What stands for more of the same.

@@ -75,10 +75,6 @@ def test_the_guides_work_from_the_first_command_to_the_last(checks: Checks) -> N
     assert (checks.folder / "balance" / "counts.json").is_file()
 
 
-def test_no_guide_is_left_out() -> None:
-    assert set(GUIDES) == set((ROOT / "docs").glob("*.md"))
-
-
 def test_every_other_command_is_one_that_works(checks: Checks) -> None:
     for file in OTHERS:
         for block in blocks(file):
@@ -103,6 +99,7 @@ def test_what_sentences_tell_to_make_can_be_made(checks: Checks) -> None:
         ["docker", "run", "compaware/data:0.0.1", "python", "-m", "compaware.components.data_prep"],
         ["kfp", "run", "create", "--file", "pipelines/distillation/pipeline.yaml"],
         ["kubectl", "apply", "-k", "manifests/overlays/moon"],
+        ["sed", "-i", "s#image: moon/#image: sun/#", "pipelines/*/pipeline.yaml"],
         ["curl", "-O", "https://example.com"],
     ],
 )

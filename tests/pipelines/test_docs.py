@@ -7,7 +7,7 @@ import pytest
 
 from compaware.components.core.errors import UserError
 from compaware.pipelines.client import catalog
-from compaware.pipelines.client.docs import COMPONENTS, component_names, component_readme, project_readme, readmes
+from compaware.pipelines.client.docs import COMPONENTS, component_names, component_readme, readmes, with_block
 from compaware.pipelines.client.generated import write_all
 from compaware.pipelines.client.metadata import load_metadata
 
@@ -50,11 +50,14 @@ def test_every_artifact_and_parameter_is_described():
         assert empty == []
 
 
-def test_the_table_of_families_replaces_what_stood_between_its_comments():
-    begin, end = "<!-- Families: from components/core/families.py, by `make docs`. -->", "<!-- End of families. -->"
-    text = project_readme(f"before\n\n{begin}\n\n| stale |\n\n{end}\n\nafter\n")
-    assert text.startswith(f"before\n\n{begin}\n\n| family |") and text.endswith(f"\n\n{end}\n\nafter\n")
-    assert "stale" not in text and "| ALBERT | yes | no (1) |" in text
+def test_a_generated_block_replaces_what_stood_between_its_comments():
+    begin, end = "<!-- Begin families: written by `make docs`. -->", "<!-- End families. -->"
+    text = with_block(f"before\n\n{begin}\n\n| stale |\n\n{end}\n\nafter\n", "families", "| fresh |")
+    assert text == f"before\n\n{begin}\n\n| fresh |\n\n{end}\n\nafter\n"
+
+
+def test_the_table_of_families_says_where_a_stage_does_not_work():
+    assert "| ALBERT | yes | no (1) |" in (ROOT / "docs/models.md").read_text(encoding="utf-8")
 
 
 def test_checking_fails_on_a_stale_file(tmp_path, capsys):

@@ -1,0 +1,73 @@
+"""The pages fit together: each is read by these tests, links lead somewhere, and the first page stays short."""
+
+import itertools
+import re
+import subprocess
+from pathlib import Path
+from urllib.parse import unquote
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from tests.docs.reading import GUIDES, OTHERS, ROOT
+
+MAX_README_LINES = 150
+INDEX = ROOT / "docs" / "README.md"
+
+
+def tokens(file: Path) -> list[Token]:
+    return MarkdownIt("commonmark").enable("table").parse(file.read_text(encoding="utf-8"))
+
+
+def links(file: Path) -> list[str]:
+    """The addresses of a page's links and pictures."""
+    inner = [child for token in tokens(file) for child in token.children or []]
+    return [
+        str(child.attrGet("href") or child.attrGet("src")) for child in inner if child.type in ("link_open", "image")
+    ]
+
+
+def anchors(file: Path) -> set[str]:
+    """The anchors that GitHub gives to a page's headings."""
+    every = tokens(file)
+    headings = [after.content for token, after in itertools.pairwise(every) if token.type == "heading_open"]
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def is_broken(file: Path, link: str) -> bool:
+    if re.match(r"\w+:", link):
+        return False
+    path, _, anchor = unquote(link).partition("#")
+    target = file.parent / path if path else file
+    return not target.exists() or (target.suffix == ".md" and anchor != "" and anchor not in anchors(target))
+
+
+def test_the_first_page_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= MAX_README_LINES
+
+
+def test_no_page_is_left_out() -> None:
+    listed = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    # Templates of issues and pull requests have no commands.
+    pages = {ROOT / name for name in listed.splitlines() if not name.startswith(".github/")}
+    assert pages - {*GUIDES, *OTHERS} == set()
+
+
+def test_the_index_links_to_every_page() -> None:
+    linked = {(INDEX.parent / link).resolve() for link in links(INDEX)}
+    assert set((ROOT / "docs").glob("*.md")) - linked == {INDEX}
+
+
+def test_links_lead_somewhere() -> None:
+    assert [
+        (str(file.relative_to(ROOT)), link)
+        for file in [*GUIDES, *OTHERS]
+        for link in links(file)
+        if is_broken(file, link)
+    ] == []
+
+
+def test_a_broken_link_is_found() -> None:
+    readme = ROOT / "README.md"
+    assert is_broken(readme, "docs/moon.md") and is_broken(readme, "docs/data.md#moon")
+    assert not is_broken(readme, "docs/data.md#use-your-own-data") and not is_broken(readme, "https://example.com/moon")
