@@ -4,26 +4,23 @@ The process is forked from a server that has the libraries loaded and has done n
 no second import and finds nothing in memory of what was trained.
 """
 
-import atexit
-import itertools
 import multiprocessing
 import os
 import pickle
 import signal
 import threading
 import time
-import traceback
-from contextlib import suppress
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import forkserver
-from multiprocessing.connection import Connection
+from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from compaware.components.core.distributed import RANK_VARIABLES, device, is_main, world_size
-from compaware.components.core.errors import UserError
 from compaware.components.core.logs import setup_logging
 from compaware.components.core.runtimes import Precision, RuntimeName
 
@@ -31,10 +28,9 @@ _FORK = multiprocessing.get_context("fork")
 _CLEAN = multiprocessing.get_context("forkserver")
 _PACKAGE = "compaware.components.core"
 _LIBRARIES = ["transformers.models.bert.modeling_bert", f"{_PACKAGE}.models", f"{_PACKAGE}.text"]
-# To the server, once there is one; it answers one request after another, of whichever thread. Each has a number.
-_server: Connection | None = None
-_numbers = itertools.count()
-_one_request = threading.Lock()
+# A pool of one process, which forks another for each evaluation; none before it is needed.
+_server: ProcessPoolExecutor | None = None
+_one_start = threading.Lock()
 
 
 def prepare_evaluation() -> None:
@@ -47,8 +43,9 @@ def prepare_evaluation() -> None:
     Where there is a GPU, each evaluation imports for itself: torchao, when it is imported, asks what the GPU can do,
     and a process that is forked after that cannot use it.
     """
+    global _server
     if world_size() == 1 and device().type == "cpu":
-        _start(_FORK)
+        _server = _start(_FORK)
     elif is_main():
         _choose_preload()
         forkserver.ensure_running()
@@ -102,6 +99,7 @@ def evaluate_folder(
         Exception: What else was raised in the process.
         RuntimeError: The process was killed.
     """
+    global _server
     request = {
         "model_folder": model_folder,
         "dataset_folder": dataset_folder,
@@ -113,31 +111,16 @@ def evaluate_folder(
         "threads": threads,
         "warm": warm,
     }
-    with _one_request:
+    with _one_start:
         if _server is None:
             _choose_preload()
-            _start(_CLEAN)
-        answer = _ask(request)
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
-
-
-def _ask(request: dict[str, Any]) -> Any:
-    """Sends a request to the server and returns its own answer: an interrupted request leaves one that is not."""
-    global _server
-    assert _server is not None
-    number = next(_numbers)
+            _server = _start(_CLEAN)
+        server = _server
     try:
-        _server.send((number, request))
-        while True:
-            answered, answer = _server.recv()
-            if answered == number:
-                return answer
-    except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+        return server.submit(_evaluate_in_fork, request).result()
+    except BrokenProcessPool as error:
         _server = None  # The next evaluation starts another.
-        folder = request["model_folder"]
-        raise RuntimeError(f"the process that evaluates {folder} was ended: it may lack memory") from error
+        raise _ended(request) from error
 
 
 def _choose_preload() -> None:
@@ -146,55 +129,55 @@ def _choose_preload() -> None:
     _CLEAN.set_forkserver_preload([f"{_PACKAGE}.quiet_imports", *libraries])
 
 
-def _start(context: multiprocessing.context.ForkContext | multiprocessing.context.ForkServerContext) -> None:
-    global _server
-    _server, others = context.Pipe()
-    context.Process(target=_serve, args=(others, _server)).start()
-    others.close()
-    atexit.register(_server.close)  # Or this process would wait at its end for one that waits for requests.
+def _start(context: BaseContext) -> ProcessPoolExecutor:
+    server = ProcessPoolExecutor(1, context, initializer=_begin_server)
+    server.submit(os.getpid)  # Starts the process.
+    return server
 
 
-def _serve(requests: Connection, parents: Connection) -> None:
-    """The server: answers each request in a fork of its own, until the parent closes its end or ends."""
-    parents.close()
+def _begin_server() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # It ends with the parent, whom a person interrupts.
     for name in RANK_VARIABLES:
         os.environ.pop(name, None)
     setup_logging()
+    _end_with_parent()
     import sklearn.metrics  # noqa: F401 - once, for all that are forked from here, and while the parent works.
 
-    with suppress(EOFError):
-        while True:
-            number, request = requests.recv()
-            process = _FORK.Process(target=_answer, args=(requests, number, request))
-            process.start()
-            process.join()
-            if process.exitcode != 0:
-                folder = request["model_folder"]
-                error = RuntimeError(f"the evaluation of {folder} ended with exit code {process.exitcode}")
-                requests.send((number, error))
+
+def _end_with_parent() -> None:
+    """Has this process end when its parent does; a pool whose parent is killed would wait for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
-def _answer(requests: Connection, number: int, request: dict[str, Any]) -> None:
-    """The process that evaluates."""
+def _evaluate_in_fork(request: dict[str, Any]) -> Evaluation:
+    with ProcessPoolExecutor(1, _FORK, initializer=_end_with_parent) as pool:
+        try:
+            return pool.submit(_answer, request).result()
+        except BrokenProcessPool as error:
+            raise _ended(request) from error
+
+
+def _answer(request: dict[str, Any]) -> Evaluation:
+    """Evaluates; an exception that cannot be sent to another process becomes one that says the same."""
     try:
-        answer: Evaluation | Exception = _evaluate(**request)
-    except UserError as error:
-        answer = error
+        return _evaluate(**request)
     except Exception as error:
-        answer = _to_be_sent(error)
-    with suppress(BrokenPipeError):  # The parent was ended meanwhile.
-        requests.send((number, answer))
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            raise RuntimeError(f"{type(error).__name__}: {error}") from error
+        raise
 
 
-def _to_be_sent(error: Exception) -> Exception:
-    """The same exception, or where it cannot be pickled one that says the same; its trace here is a note on it."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        error = RuntimeError(f"{type(error).__name__}: {error}").with_traceback(error.__traceback__)
-    error.add_note("".join(traceback.format_exception(error)))
-    return error
+def _ended(request: dict[str, Any]) -> RuntimeError:
+    return RuntimeError(f"the process that evaluates {request['model_folder']} was ended: it may lack memory")
 
 
 def _evaluate(

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -92,9 +93,82 @@ def test_an_evaluation_that_breaks_is_an_error_and_the_next_one_works(
     folder = make_model(tmp_path / "model", data)
     with pytest.raises(ValueError, match="zero") as raised:
         evaluate_folder(folder, data.path, batch_size=0)
-    assert "in _evaluate" in raised.value.__notes__[0]
+    assert "in _evaluate" in str(raised.value.__cause__)
     assert "Traceback" not in capfd.readouterr().err
     assert len(evaluate_folder(folder, data.path).logits) == 8
+
+
+class KilledAtFirstUse:
+    """A batch size whose use ends the process, as the kernel does where memory is lacking."""
+
+    def __index__(self) -> int:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return 1
+
+
+class BatchSizeError(Exception):
+    """An exception that cannot be made again from its message alone, as pickle tries."""
+
+    def __init__(self, size: int, reason: str):
+        super().__init__(f"batch size {size}: {reason}")
+
+
+class WrongAtFirstUse:
+    """A batch size whose use raises an exception that cannot be sent to another process."""
+
+    def __index__(self) -> int:
+        raise BatchSizeError(7, "unlucky")
+
+
+def test_a_killed_evaluation_is_an_error_and_the_next_one_works(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", train_rows=8, validation_rows=8)
+    folder = make_model(tmp_path / "model", data)
+    with pytest.raises(RuntimeError, match=f"evaluates {folder} was ended"):
+        evaluate_folder(folder, data.path, batch_size=KilledAtFirstUse())  # type: ignore[arg-type]
+    assert len(evaluate_folder(folder, data.path).logits) == 8
+
+
+def test_an_exception_that_cannot_be_sent_is_told_by_one_that_says_the_same(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", train_rows=8, validation_rows=8)
+    folder = make_model(tmp_path / "model", data)
+    with pytest.raises(RuntimeError, match="BatchSizeError: batch size 7: unlucky") as raised:
+        evaluate_folder(folder, data.path, batch_size=WrongAtFirstUse())  # type: ignore[arg-type]
+    assert "in _evaluate" in str(raised.value.__cause__)
+
+
+def test_an_evaluation_ends_with_its_parent(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data", train_rows=8, validation_rows=8)
+    folder = make_model(tmp_path / "model", data)
+    script = f"""
+import os, time
+from pathlib import Path
+from compaware.components.core import evaluation
+
+class Endless:
+    def __index__(self):
+        Path({str(tmp_path)!r}, "pids").write_text(f"{{os.getppid()}} {{os.getpid()}}\\n")
+        time.sleep(100)
+
+evaluation.prepare_evaluation()
+evaluation.evaluate_folder({str(folder)!r}, {str(data.path)!r}, batch_size=Endless())
+"""
+    pids = tmp_path / "pids"
+    with subprocess.Popen([sys.executable, "-c", script]) as parent:
+        while not (pids.is_file() and pids.read_text().endswith("\n")) and parent.poll() is None:
+            time.sleep(0.02)
+        parent.kill()
+    children = [Path("/proc", pid) for pid in pids.read_text().split()]
+    end = time.monotonic() + 20
+    while any(map(_is_alive, children)) and time.monotonic() < end:
+        time.sleep(0.02)
+    assert not any(map(_is_alive, children))
+
+
+def _is_alive(process: Path) -> bool:
+    try:
+        return ") Z " not in (process / "stat").read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_an_interrupted_evaluation_does_not_leave_its_answer_to_the_next_one(tmp_path: Path) -> None:
