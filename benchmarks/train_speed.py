@@ -29,7 +29,7 @@ AGAIN = "ours, again"
 # Ours with one thing as a plain loop has it: a saving left out, or other settings of the component.
 WITHOUT: dict[str, tuple[str | None, dict[str, Any]]] = {
     OURS: (None, {}),
-    "ours, frozen layers asked at every step": ("frozen_states", {}),
+    "ours, frozen layers not cached": ("frozen_states", {}),
     "ours, no layer frozen": (None, {"frozen_layers": 0}),
     "ours, no layer frozen, the whole vocabulary": ("vocabulary", {"frozen_layers": 0}),
     "ours, the whole last layer": ("first_token", {}),
