@@ -1,4 +1,4 @@
-"""Writes the READMEs of components and pipelines from their interfaces, so that they cannot say something else.
+"""Generates the READMEs of components and pipelines from their interfaces, so that both always agree.
 
 A component's README comes from its KFP interface and docstring, its metadata.yaml and its typed configuration. A
 pipeline's comes from its compiled spec, its metadata.yaml and its configs. The catalogues list all components and
@@ -37,7 +37,7 @@ _PLACES = ("output", "existing_output", "work")
 
 
 def readmes() -> dict[Path, str]:
-    """What each README should hold."""
+    """Returns the expected content of each generated page."""
     components = {COMPONENTS / name / "README.md": component_readme(name) for name in component_names()}
     pipelines = {catalog.folder(name) / "README.md": pipeline_readme(name) for name in catalog.names()}
     catalogues = {
@@ -64,12 +64,12 @@ def _diagram(pipeline: str) -> str:
 
 
 def component_names() -> list[str]:
-    """Folders below `components/` that hold a KFP component."""
+    """Returns the names of the folders in `components/` that have a KFP component."""
     return sorted(file.parent.name for file in COMPONENTS.glob("*/component.py"))
 
 
 def component_catalogue() -> str:
-    """The table of all components."""
+    """Returns the page that lists all components."""
     rows = []
     for name in component_names():
         component = _component(name)
@@ -84,12 +84,12 @@ def component_catalogue() -> str:
                 *_standing(metadata),
             )
         )
-    headers = ("component", "what it does", "artifacts in", "artifacts out", "stability", "tags")
+    headers = ("component", "what it does", "inputs", "outputs", "stability", "tags")
     return _page("Components", _table(headers, rows))
 
 
 def pipeline_catalogue() -> str:
-    """The table of all pipelines."""
+    """Returns the page that lists all pipelines."""
     headers = ("pipeline", "what it does", "stability", "tags")
     rows = (
         (
@@ -103,7 +103,7 @@ def pipeline_catalogue() -> str:
 
 
 def component_readme(name: str) -> str:
-    """The README of one component."""
+    """Returns the README of one component."""
     component = _component(name)
     signature = inspect.signature(component.python_func)
     specs = {**component.component_spec.inputs, **(component.component_spec.outputs or {})}
@@ -116,11 +116,11 @@ def component_readme(name: str) -> str:
         _description(component.python_func),
         *_section(
             "Artifacts",
-            ("name", "", "type", "what"),
+            ("name", "direction", "type", "description"),
             [
                 (
                     f"`{key}`",
-                    "out" if key in outputs else "in, optional" if specs[key].optional else "in",
+                    "output" if key in outputs else "optional input" if specs[key].optional else "input",
                     str(specs[key].type).removeprefix("system.").partition("@")[0],
                     texts.get(key, ""),
                 )
@@ -129,7 +129,7 @@ def component_readme(name: str) -> str:
         ),
         *_section(
             "Parameters",
-            ("name", "type", "default", "what"),
+            ("name", "type", "default", "description"),
             [
                 (
                     f"`{key}`",
@@ -150,25 +150,25 @@ def _section(heading: str, headers: Sequence[str], rows: Sequence[Sequence[str |
 
 
 def _by_itself(name: str, parameters: list[str]) -> list[str]:
-    """How a component runs without KFP; nothing where it is for KFP alone, and has no configuration."""
+    """Returns how to run a component without KFP; nothing for a component without a configuration, which needs KFP."""
     config = config_class(name)
     if config is None:
         return []
     can_distribute = "launcher" in parameters
     # A component that launches others, as `job` says, is one process itself.
     commands = _commands(name, can_distribute and "job" not in config.model_fields)
+    besides = ", except those of the training job," if can_distribute else ""
     fields = sorted((key for key in config.model_fields if key not in parameters), key=_places_last)
-    above = "parameters above up to `training_arguments`" if can_distribute else "parameters above"
     return [
-        "## By itself",
+        "## Run it without KFP",
         f"```\n{commands}\n```",
-        f"The configuration, YAML or JSON, takes the {above}{',' if can_distribute else ''} and:",
-        _table(("key", "default", "what"), ((f"`{key}`", *_field(config.model_fields[key])) for key in fields)),
+        f"`FILE` is YAML or JSON. Its keys are the parameters above{besides} and:",
+        _table(("key", "default", "description"), ((f"`{key}`", *_field(config.model_fields[key])) for key in fields)),
     ]
 
 
 def pipeline_readme(name: str) -> str:
-    """The README of one pipeline."""
+    """Returns the README of one pipeline."""
     spec = catalog.spec(name)
     tasks = catalog.tasks(spec)
     users: dict[str, list[str]] = {}
@@ -184,14 +184,15 @@ def pipeline_readme(name: str) -> str:
         "## Run it",
         f"```\nmake run PIPELINE={name}\n"
         f"compaware run {name} --config pipelines/{name}/configs/sample.yaml --output runs/{name} key=value …\n```",
-        "On Kubeflow, upload [pipeline.yaml](pipeline.yaml).",
+        "On Kubeflow, upload [pipeline.yaml](pipeline.yaml). See [Run on Kubeflow](../../docs/cluster.md).",
         "## Configs",
         _table(
-            ("file", "for"), ((f"[{file.name}](configs/{file.name})", _first_line(file)) for file in _configs(name))
+            ("config", "use it for"),
+            ((f"[{file.name}](configs/{file.name})", _first_line(file)) for file in _configs(name)),
         ),
         "## Parameters",
         _table(
-            ("name", "type", "default", "what", "used by"),
+            ("name", "type", "default", "description", "used by"),
             (
                 (
                     f"`{parameter.name}`",
@@ -226,7 +227,7 @@ def _standing(metadata: Metadata) -> tuple[str, str]:
 def _footer(metadata: Metadata) -> str:
     stability, tags = _standing(metadata)
     needs = ", ".join(f"{dependency.name} {dependency.version}" for dependency in metadata.dependencies.kubeflow)
-    return f"Stability: {stability}. Tags: {tags}. On Kubeflow: {needs}."
+    return f"Stability: {stability}. Tags: {tags}. Requires on Kubeflow: {needs}."
 
 
 def _commands(name: str, can_distribute: bool) -> str:
