@@ -1,7 +1,7 @@
 """What a saved model scores, measured on its files in a process of its own.
 
-The process is forked from a server that has the libraries loaded and has done nothing else, so that an evaluation costs
-no second import and finds nothing in memory of what was trained.
+The process is forked from one that has the libraries loaded and has done nothing else, so that an evaluation costs no
+second import and finds nothing in memory of what was trained.
 """
 
 import multiprocessing
@@ -14,7 +14,6 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import forkserver
-from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Any
 
@@ -24,31 +23,31 @@ from compaware.components.core.distributed import RANK_VARIABLES, device, is_mai
 from compaware.components.core.logs import setup_logging
 from compaware.components.core.runtimes import Precision, RuntimeName
 
-_FORK = multiprocessing.get_context("fork")
 _CLEAN = multiprocessing.get_context("forkserver")
 _PACKAGE = "compaware.components.core"
 _LIBRARIES = ["transformers.models.bert.modeling_bert", f"{_PACKAGE}.models", f"{_PACKAGE}.text"]
-# A pool of one process, which forks another for each evaluation; none before it is needed.
-_server: ProcessPoolExecutor | None = None
-_one_start = threading.Lock()
+# A pool of one process: this one's copy from before it computed, which forks another for each evaluation.
+_copy: ProcessPoolExecutor | None = None
+_one_at_a_time = threading.Lock()
 
 
 def prepare_evaluation() -> None:
-    """Gets the server ready; call it before anything is computed.
+    """Prepares processes that evaluations are forked from; call it before anything is computed.
 
     One process alone copies itself as it is, with its libraries loaded. (Once it has computed, a copy would lack the
-    threads that OpenMP believes in.) A rank has its group's connections open already, which a copy would keep open: its
-    server imports for itself, while the rank works. So does that of a process which did not call this.
+    threads that OpenMP expects.) A rank has its group's connections open already, which a copy would keep open: its
+    evaluations are forked from a clean process, which imports the libraries while the rank works. So are those of a
+    process that did not call this.
 
     Where there is a GPU, each evaluation imports for itself: torchao, when it is imported, asks what the GPU can do,
     and a process that is forked after that cannot use it.
     """
-    global _server
+    global _copy
     if world_size() == 1 and device().type == "cpu":
-        _server = _start(_FORK)
+        _copy = ProcessPoolExecutor(1, multiprocessing.get_context("fork"), initializer=_begin)
+        _copy.submit(_import_metrics)
     elif is_main():
-        _choose_preload()
-        forkserver.ensure_running()
+        _start_clean_process()
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def evaluate_folder(
         Exception: What else was raised in the process.
         RuntimeError: The process was killed.
     """
-    global _server
+    global _copy
     request = {
         "model_folder": model_folder,
         "dataset_folder": dataset_folder,
@@ -111,57 +110,50 @@ def evaluate_folder(
         "threads": threads,
         "warm": warm,
     }
-    with _one_start:
-        if _server is None:
-            _choose_preload()
-            _server = _start(_CLEAN)
-        server = _server
-    try:
-        return server.submit(_evaluate_in_fork, request).result()
-    except BrokenProcessPool as error:
-        _server = None  # The next evaluation starts another.
-        raise _ended(request) from error
+    with _one_at_a_time:
+        if _copy is None:
+            _start_clean_process()
+            return _evaluate_in_child("forkserver", request)
+        try:
+            return _copy.submit(_evaluate_in_child, "fork", request).result()
+        except BrokenProcessPool as error:
+            _copy = None
+            raise _ended(request) from error
 
 
-def _choose_preload() -> None:
-    """What clean processes start with: the libraries where there is no GPU."""
+def _start_clean_process() -> None:
+    """Starts the process that clean ones are forked from, with the libraries where there is no GPU."""
     libraries = _LIBRARIES if device().type == "cpu" else []
-    _CLEAN.set_forkserver_preload([f"{_PACKAGE}.quiet_imports", *libraries])
+    _CLEAN.set_forkserver_preload([f"{_PACKAGE}.quiet_imports", "sklearn.metrics", *libraries])
+    forkserver.ensure_running()
 
 
-def _start(context: BaseContext) -> ProcessPoolExecutor:
-    server = ProcessPoolExecutor(1, context, initializer=_begin_server)
-    server.submit(os.getpid)  # Starts the process.
-    return server
-
-
-def _begin_server() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # It ends with the parent, whom a person interrupts.
-    for name in RANK_VARIABLES:
-        os.environ.pop(name, None)
-    setup_logging()
-    _end_with_parent()
+def _import_metrics() -> None:
     import sklearn.metrics  # noqa: F401 - once, for all that are forked from here, and while the parent works.
 
 
-def _end_with_parent() -> None:
-    """Has this process end when its parent does; a pool whose parent is killed would wait for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent
-
-    def wait() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
-
-
-def _evaluate_in_fork(request: dict[str, Any]) -> Evaluation:
-    with ProcessPoolExecutor(1, _FORK, initializer=_end_with_parent) as pool:
+def _evaluate_in_child(start_method: str, request: dict[str, Any]) -> Evaluation:
+    with ProcessPoolExecutor(1, multiprocessing.get_context(start_method), initializer=_begin) as pool:
         try:
             return pool.submit(_answer, request).result()
         except BrokenProcessPool as error:
             raise _ended(request) from error
+
+
+def _begin() -> None:
+    """Makes a process of a pool one that trains with no other, and that ends when its parent does, even by a kill."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # A person interrupts the parent.
+    for name in RANK_VARIABLES:
+        os.environ.pop(name, None)
+    setup_logging()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent
+    parent.join()
+    os._exit(1)
 
 
 def _answer(request: dict[str, Any]) -> Evaluation:
