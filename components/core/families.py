@@ -1,10 +1,9 @@
-"""Which stage works for which family of models: what `tests/families` tries, and the README shows.
+"""Which stages work for which families of models. `tests/families` tests each entry, and docs/models.md lists them.
 
-A family is transformers' `model_type`. Where a model of another family comes, it is tried before it is trained (see
-`core.support`).
+A family is transformers' `model_type`. Models of other families are tried before they are trained: see `core.support`.
 """
 
-# What is tried with a tiny model of each family, by its heading in the table.
+# Stages that are tested with a tiny model of each family, and their headings in the table.
 STAGES = {
     "teacher": "teacher",
     "kept_layers": "student of its own layers",
@@ -25,27 +24,27 @@ FAMILIES = {
     "gpt2": "GPT-2",
     "qwen2": "Qwen2",
 }
-# Family → stage → why it cannot be done.
+# Family → stage → why the stage does not work.
 LIMITS = {
-    "albert": {"kept_layers": "its layers are one and the same"},
-    "gpt2": {"sparsity": "its layers are Conv1D, whose weights lie the other way round"},
+    "albert": {"kept_layers": "all of its layers share one set of weights"},
+    "gpt2": {"sparsity": "its layers are Conv1D, which stores weights transposed"},
 }
-# Families that are refused at the start, and why.
+# Families that are rejected at the start, and why.
 REFUSED = {
     "bart": "sequence-to-sequence, like T5 and others",
-    "fnet": "OpenVINO has no Fourier transform of its form",
-    "mamba": "transformers has no classifier of it",
-    "vit": "transformers has no text classifier of it",
+    "fnet": "OpenVINO has no operator for its Fourier transform",
+    "mamba": "transformers has no sequence classifier for it",
+    "vit": "transformers has no text classifier for it",
 }
 
 
 def why_not(family: str, stage: str) -> str | None:
-    """Why a stage cannot be done with a family; None where it works, or was not tried."""
+    """Returns why a stage does not work for a family; None if it works or was not tested."""
     return LIMITS.get(family, {}).get(stage)
 
 
 def markdown() -> str:
-    """The tables as Markdown: stages by family, and who is refused."""
+    """Returns Markdown with the stages that work for each family, and the families that are rejected."""
     notes = list(dict.fromkeys(reason for stages in LIMITS.values() for reason in stages.values()))
     lines = [["family", *STAGES.values()], ["---"] * (1 + len(STAGES))]
     for family, title in FAMILIES.items():
@@ -54,4 +53,4 @@ def markdown() -> str:
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     because = "; ".join(f"({number}) {note}" for number, note in enumerate(notes, start=1))
     refused = "; ".join(f"{family}: {reason}" for family, reason in REFUSED.items())
-    return f"{table}\n\n{because[0].upper() + because[1:]}. Refused at the start, with the reason: {refused}."
+    return f"{table}\n\n{because[0].upper() + because[1:]}. These families are rejected at the start: {refused}."
