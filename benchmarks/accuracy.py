@@ -22,8 +22,8 @@ from typing import Any
 from running import accuracies, arguments, component, recipe, report, training
 from tabulate import tabulate
 
-from compaware.components.core.cpu import cpu_limit
-from compaware.components.core.runtimes import available, int8_runtime
+from compaware.components.core.base.cpu import cpu_limit
+from compaware.components.core.runtimes.predictors import available, int8_runtime
 
 Figures = dict[str, list[dict[str, float]]]
 

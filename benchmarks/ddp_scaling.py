@@ -20,7 +20,7 @@ import psutil
 from running import arguments, component, report
 from tabulate import tabulate
 
-from compaware.components.core.summary import Summary
+from compaware.components.core.base.summary import Summary
 
 LAYERS = [0, 1, 2]
 ROWS = 2000

@@ -16,7 +16,7 @@ from running import arguments, component, recipe, report, training
 from tabulate import tabulate
 
 from compaware.components.benchmark.results import FILE_NAME, Benchmark, Measured
-from compaware.components.core.dataset import load_dataset_folder
+from compaware.components.core.data.dataset import load_dataset_folder
 
 PADDED_TOKENS = 128
 

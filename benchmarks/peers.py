@@ -14,21 +14,22 @@ import onnxruntime.quantization
 import openvino
 import torch
 
-from compaware.components.core.dataset import PreparedDataset
+from compaware.components.core.data.dataset import PreparedDataset
+from compaware.components.core.data.text import table_batches
+from compaware.components.core.data.tokenizer import load_tokenizer
 from compaware.components.core.int8.convert import fold_weights
-from compaware.components.core.int8.export import export_classifier, export_graph
 from compaware.components.core.int8.ptq import run_graph
-from compaware.components.core.int8.serve import save_openvino
-from compaware.components.core.models import load_classifier, load_tokenizer
-from compaware.components.core.runtimes import (
+from compaware.components.core.models.load import load_classifier
+from compaware.components.core.runtimes.export import export_classifier, export_graph
+from compaware.components.core.runtimes.forms import (
     FP32_ONNX_FILE,
     FP32_OPENVINO_FILE,
     ONNX_FILE,
     OPENVINO_FILE,
     OUTPUT_NAME,
-    convert_fp32,
 )
-from compaware.components.core.text import table_batches
+from compaware.components.core.runtimes.openvino_form import save_openvino
+from compaware.components.core.runtimes.predictors import convert_fp32
 
 CALIBRATION_ROWS = 320
 QAT_ROWS = 6400

@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, DataCollatorWithPadding, EvalPrediction, Trainer, TrainingArguments, set_seed
 
-from compaware.components.core.dataset import load_dataset_folder
-from compaware.components.core.models import keep_layers, load_classifier
+from compaware.components.core.data.dataset import load_dataset_folder
+from compaware.components.core.models.layers import keep_layers
+from compaware.components.core.models.load import load_classifier
 
 
 class TeacherAtEveryStep(Trainer):

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from compaware.components.core.cpu import machine_facts
+from compaware.components.core.base.cpu import machine_facts
 
 CONFIGS = Path(__file__).parent.parent / "pipelines"
 
@@ -41,8 +41,8 @@ def component(name: str, *words: Any, without: str | None = None) -> resource.st
 def accuracies(model: Path, data: Path, **form: Any) -> dict[str, float]:
     """Accuracy by split, of those splits that have labels; `form` is for `evaluation.evaluate_folder`."""
     # Here, since they bring torch, which scripts that only start components do without.
-    from compaware.components.core.dataset import load_dataset_folder
-    from compaware.components.core.evaluation import evaluate_folder
+    from compaware.components.core.data.dataset import load_dataset_folder
+    from compaware.components.core.evaluation.evaluate import evaluate_folder
 
     rows = load_dataset_folder(data).manifest.splits
     splits = [name for name in ("validation", "test") if rows.get(name)]

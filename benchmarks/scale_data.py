@@ -20,8 +20,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 from tabulate import tabulate
 
-from compaware.components.core.cpu import machine_facts
-from compaware.components.core.dataset import load_dataset_folder
+from compaware.components.core.base.cpu import machine_facts
+from compaware.components.core.data.dataset import load_dataset_folder
 
 _BATCH_ROWS = 50_000
 _SHARD_BATCHES = 10

@@ -27,9 +27,9 @@ import psutil
 import pyarrow as pa
 from tabulate import tabulate
 
-from compaware.components.core import cpu
-from compaware.components.core.dataset import GROUP_ROWS, write_dataset_folder
-from compaware.components.core.summary import Summary
+from compaware.components.core.base import cpu
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.data.dataset import GROUP_ROWS, write_dataset_folder
 
 RANKS = 2
 STEPS = 20

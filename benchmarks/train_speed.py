@@ -18,7 +18,7 @@ from typing import Any
 from running import accuracies, arguments, component, report
 from tabulate import tabulate
 
-from compaware.components.core.summary import Summary
+from compaware.components.core.base.summary import Summary
 
 LAYERS = [0, 2, 5]
 MAX_TOKENS = 128

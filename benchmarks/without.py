@@ -6,7 +6,16 @@ python benchmarks/without.py first_token distillation dataset=… output=…
 import runpy
 import sys
 
-from compaware.components.core import dropout, first_token, frozen_states, vocabulary
+from compaware.components.core.models import first_token
+from compaware.components.core.training.speedups import (
+    bit_dropout as dropout,
+)
+from compaware.components.core.training.speedups import (
+    frozen_layers as frozen_states,
+)
+from compaware.components.core.training.speedups import (
+    used_rows as vocabulary,
+)
 
 _SWITCHES = {
     "dropout": (dropout, "use_bit_dropout", lambda model: None),

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from compaware.components.core.escaping import plain
+from compaware.components.core.base.escaping import plain
 
 HOSTILE = [
     "a | b",

@@ -8,16 +8,18 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from compaware.components.core.dataset import (
+from compaware.components.core.data.dataset import (
     PreparedDataset,
     ProblemType,
     label_array,
     load_dataset_folder,
     write_dataset_folder,
 )
-from compaware.components.core.labels import permute_head
-from compaware.components.core.models import load_classifier, load_tokenizer, new_classifier, save_classifier
-from compaware.components.core.wordpiece import train_tokenizer
+from compaware.components.core.data.tokenizer import load_tokenizer
+from compaware.components.core.models.build import new_classifier
+from compaware.components.core.models.heads import permute_head
+from compaware.components.core.models.load import load_classifier, save_classifier
+from compaware.components.teacher_check.wordpiece import train_tokenizer
 
 POSITIVE = ["good", "great", "fine", "happy", "bright", "warm", "superb"]
 NEGATIVE = ["bad", "poor", "dull", "sad", "dark", "cold", "awful"]

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from compaware.components.core.config import ComponentConfig
+from compaware.components.core.stage.config import ComponentConfig
 
 
 class AccuracyGateConfig(ComponentConfig):

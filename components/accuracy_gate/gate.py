@@ -3,10 +3,10 @@
 import logging
 
 from compaware.components.accuracy_gate.config import AccuracyGateConfig
-from compaware.components.core.criterion import FACT, Judged
-from compaware.components.core.errors import UserError
-from compaware.components.core.summary import Summary
-from compaware.components.core.workspace import Workspace
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.evaluation.criterion import FACT, Judged
+from compaware.components.core.stage.workspace import Workspace
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from compaware.components.core.config import ComponentConfig
+from compaware.components.core.stage.config import ComponentConfig
 
 Role = Literal["teacher", "student", "int8", "sparse"]
 Runtime = Literal["torch", "openvino", "onnxruntime", "ipex"]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from compaware.components.benchmark.pool import Task
-from compaware.components.core.artifacts import size_bytes
+from compaware.components.core.base.files import size_bytes
 
 # What a worker holds: its libraries, the file and copies of the weights, and activations.
 _LIBRARIES = {"torch": 520_000_000, "ipex": 800_000_000, "openvino": 150_000_000, "onnxruntime": 100_000_000}

@@ -18,15 +18,15 @@ from compaware.components.benchmark.results import FILE_NAME, Batch, Benchmark, 
 from compaware.components.benchmark.rounds import SCORING_BATCH, Figures, logits_file, measure_group, scaled
 from compaware.components.benchmark.tasks import longest_input, prepare_tasks, read_configs
 from compaware.components.benchmark.unmeasured import Losses
-from compaware.components.core import cpu
-from compaware.components.core.artifacts import size_bytes, write_text
-from compaware.components.core.classification import classification_facts
-from compaware.components.core.criterion import Judged
-from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
-from compaware.components.core.errors import UserError
+from compaware.components.core.base import cpu
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.files import size_bytes, write_text
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder
+from compaware.components.core.evaluation.confusion import classification_facts
+from compaware.components.core.evaluation.criterion import Judged
 from compaware.components.core.sparsity.measure import compressed_bytes
-from compaware.components.core.summary import Summary
-from compaware.components.core.workspace import Workspace
+from compaware.components.core.stage.workspace import Workspace
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from compaware.components.benchmark import charts
 from compaware.components.benchmark.phrases import batch_ratio, megabytes, points, runs_in, title
 from compaware.components.benchmark.results import Benchmark, Measured
 from compaware.components.benchmark.words import headline
-from compaware.components.core.rendering import render
-from compaware.components.core.summary import Summary
+from compaware.components.core.base.rendering import render
+from compaware.components.core.base.summary import Summary
 
 # Facts of the candidates' summaries that are tables, with their titles.
 _FACT_TABLES = {

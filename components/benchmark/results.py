@@ -8,8 +8,8 @@ from pydantic import BaseModel
 
 from compaware.components.benchmark.config import Role, Runtime
 from compaware.components.benchmark.statistics import Ratio, latency_percentiles, ratio
-from compaware.components.core.criterion import Criterion, rank
-from compaware.components.core.summary import Score
+from compaware.components.core.base.summary import Score
+from compaware.components.core.evaluation.criterion import Criterion, rank
 
 FILE_NAME = "benchmark.json"
 # Where the distribution of latencies is kept.

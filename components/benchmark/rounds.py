@@ -13,11 +13,11 @@ from compaware.components.benchmark.pool import Task, Worker
 from compaware.components.benchmark.statistics import plan_rounds, turns
 from compaware.components.benchmark.tasks import data_order
 from compaware.components.benchmark.unmeasured import Losses
-from compaware.components.core.dataset import PreparedDataset
-from compaware.components.core.errors import UserError
-from compaware.components.core.metrics import compute_metrics, f1_by_label
-from compaware.components.core.order_check import find_other_order
-from compaware.components.core.progress import Progress
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.progress import Progress
+from compaware.components.core.data.dataset import PreparedDataset
+from compaware.components.core.evaluation.label_order import find_other_order
+from compaware.components.core.evaluation.metrics import compute_metrics, f1_by_label
 
 SCORING_BATCH = 32
 _TRIAL_SENTENCES = 8

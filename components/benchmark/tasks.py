@@ -11,17 +11,18 @@ from compaware.components.benchmark.config import BenchmarkConfig, Candidate
 from compaware.components.benchmark.inputs import Inputs
 from compaware.components.benchmark.pool import Task
 from compaware.components.benchmark.unmeasured import Losses
-from compaware.components.core import ipex, runtimes
-from compaware.components.core.criterion import Judged
-from compaware.components.core.dataset import PreparedDataset
-from compaware.components.core.errors import UserError
-from compaware.components.core.labels import find_order
-from compaware.components.core.models import load_tokenizer
-from compaware.components.core.pairing import max_sequence_tokens
-from compaware.components.core.runtimes import Precision, RuntimeName
-from compaware.components.core.summary import FILE_NAME as SUMMARY_FILE
-from compaware.components.core.summary import Summary
-from compaware.components.core.text import tokenize
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.summary import FILE_NAME as SUMMARY_FILE
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.data.dataset import PreparedDataset
+from compaware.components.core.data.text import tokenize
+from compaware.components.core.data.tokenizer import load_tokenizer
+from compaware.components.core.evaluation.criterion import Judged
+from compaware.components.core.models.heads import find_order
+from compaware.components.core.models.pairing import max_sequence_tokens
+from compaware.components.core.runtimes import ipex
+from compaware.components.core.runtimes import predictors as runtimes
+from compaware.components.core.runtimes.forms import Precision, RuntimeName
 
 # Training sentences that a runtime which quantizes by itself takes its ranges from.
 _CALIBRATION_ROWS = 256

@@ -8,7 +8,7 @@ from typing import TypeVar
 from compaware.components.benchmark.config import Candidate
 from compaware.components.benchmark.pool import Worker
 from compaware.components.benchmark.results import Unmeasured
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 
 _LONGEST_REASON = 250
 Answer = TypeVar("Answer")

@@ -13,7 +13,7 @@ from compaware.components.benchmark.phrases import (
 )
 from compaware.components.benchmark.results import Benchmark, Measured, Recommended, fastest
 from compaware.components.benchmark.statistics import Ratio, unrest
-from compaware.components.core.criterion import Criterion
+from compaware.components.core.evaluation.criterion import Criterion
 
 # Above this, one runtime's rounds lie so far apart that small ratios mean nothing.
 _RESTLESS = 0.25

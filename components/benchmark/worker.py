@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 
 from compaware.components.benchmark.inputs import Inputs
-from compaware.components.core.errors import UserError
-from compaware.components.core.runtimes import Predictor, open_runtime
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.runtimes.predictors import Predictor, open_runtime
 
 _CALIBRATION_BATCH = 32
 

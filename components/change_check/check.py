@@ -6,10 +6,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from compaware.components.change_check.config import ChangeCheckConfig
-from compaware.components.core.published import Entry, read_latest
-from compaware.components.core.summary import Summary
-from compaware.components.core.tasks import TASKS
-from compaware.components.core.workspace import Workspace
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.data.tasks import TASKS
+from compaware.components.core.stage.workspace import Workspace
+from compaware.components.publish.versions import Entry, read_latest
 from compaware.components.storage import fingerprint, is_uri
 
 log = logging.getLogger(__name__)

@@ -2,8 +2,8 @@
 
 from pydantic import Field
 
-from compaware.components.core.config import ComponentConfig
-from compaware.components.core.places import Place, PlaceOrNowhere
+from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.storage.places import Place, PlaceOrNowhere
 
 
 class ChangeCheckConfig(ComponentConfig):

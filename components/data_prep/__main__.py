@@ -1,6 +1,6 @@
 """`python -m compaware.components.data_prep`."""
 
-from compaware.components.core.entrypoint import main
+from compaware.components.core.stage.entrypoint import main
 from compaware.components.data_prep.config import DataPrepConfig
 
 if __name__ == "__main__":

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from compaware.components.core.artifacts import write_text
-from compaware.components.core.dataset import Manifest
-from compaware.components.core.rendering import cut, render
+from compaware.components.core.base.files import write_text
+from compaware.components.core.base.rendering import cut, render
+from compaware.components.core.data.dataset import Manifest
 from compaware.components.data_prep.lengths import Lengths
 from compaware.components.data_prep.split import Split
 

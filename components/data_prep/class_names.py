@@ -6,8 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from compaware.components.core.errors import UserError
-from compaware.components.core.label_names import show_names
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.data.label_names import show_names
 
 # Where `datasets` puts its description of a table into the schema of Parquet and Arrow files.
 _METADATA_KEY = b"huggingface"

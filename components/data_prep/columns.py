@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from compaware.components.core.errors import UserError
-from compaware.components.core.tasks import TASKS, Task
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.data.tasks import TASKS, Task
 from compaware.components.data_prep.config import DataPrepConfig
 from compaware.components.data_prep.label_notes import short
 from compaware.components.data_prep.listed import join_labels

@@ -5,8 +5,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from compaware.components.core.config import ComponentConfig
-from compaware.components.core.places import Place
+from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.storage.places import Place
 
 # The task of own data: nothing is known about it but what the configuration says.
 CUSTOM = "custom"

@@ -7,7 +7,7 @@ import re
 
 import pyarrow as pa
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.data_prep.tables.decoding import Note
 from compaware.components.data_prep.tables.folders import splits_by_name
 from compaware.components.data_prep.wording import list_names

@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from compaware.components.core.dataset import ProblemType
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.data.dataset import ProblemType
 from compaware.components.data_prep.label_notes import counted, fold, note_names, short, shown
 from compaware.components.data_prep.label_values import Column, NameRow, Value, as_float, read_columns
 from compaware.components.data_prep.listed import has_lists, read_lists, read_vectors

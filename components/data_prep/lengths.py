@@ -82,7 +82,7 @@ def _count_words(columns: list[list[str]]) -> list[int]:
 
 
 def _token_counter(source: str) -> Counter:
-    from compaware.components.core.tokenizer import read_tokenizer
+    from compaware.components.core.data.tokenizer import read_tokenizer
 
     tokenizer = read_tokenizer(source)
     # The texts are only counted: that one is longer than some model takes is no news here.

@@ -7,12 +7,12 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
-from compaware.components.core.dataset import ProblemType, write_dataset_folder
-from compaware.components.core.label_names import match_names
-from compaware.components.core.progress import Progress
-from compaware.components.core.summary import Summary
-from compaware.components.core.tasks import Task, get_task
-from compaware.components.core.workspace import Workspace
+from compaware.components.core.base.progress import Progress
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.data.dataset import ProblemType, write_dataset_folder
+from compaware.components.core.data.label_names import match_names
+from compaware.components.core.data.tasks import Task, get_task
+from compaware.components.core.stage.workspace import Workspace
 from compaware.components.data_prep.card import describe, write_card
 from compaware.components.data_prep.columns import choose_columns, name_row, take_columns
 from compaware.components.data_prep.config import CUSTOM, DataPrepConfig

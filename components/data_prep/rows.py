@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from compaware.components.core.errors import UserError
-from compaware.components.core.progress import Progress
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.progress import Progress
 from compaware.components.data_prep.label_notes import counted, short
 from compaware.components.data_prep.split import Split
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from compaware.components.core.errors import UserError
-from compaware.components.core.sample import sample_corpus
-from compaware.components.core.tasks import Task
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.data.tasks import Task
 from compaware.components.data_prep.class_names import class_names_from_schema, merge_class_names
 from compaware.components.data_prep.config import DataPrepConfig
+from compaware.components.data_prep.sample import sample_corpus
 from compaware.components.data_prep.tables.decoding import Note
 from compaware.components.data_prep.tables.folders import described_class_names
 from compaware.components.data_prep.tables.readers import read_files

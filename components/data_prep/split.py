@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 import pyarrow as pa
 
-from compaware.components.core.dataset import GROUP_ROWS, label_array
+from compaware.components.core.data.dataset import GROUP_ROWS, label_array
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compaware.components.core.errors import UserError
-from compaware.components.core.progress import Progress
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.progress import Progress
 from compaware.components.data_prep.label_notes import fold
 from compaware.components.data_prep.rows import TARGET_RANGES, target_ranges, whole_quotas
 from compaware.components.data_prep.split import Split

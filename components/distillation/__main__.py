@@ -1,6 +1,6 @@
 """`python -m compaware.components.distillation`."""
 
-from compaware.components.core.entrypoint import main
+from compaware.components.core.stage.entrypoint import main
 from compaware.components.distillation.config import DistillationConfig
 
 if __name__ == "__main__":

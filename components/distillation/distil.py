@@ -4,30 +4,24 @@ import logging
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
-from compaware.components.core.artifacts import size_bytes
-from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
-from compaware.components.core.distributed import broadcast, broadcast_weights, is_main
-from compaware.components.core.evaluation import evaluate_folder
-from compaware.components.core.first_token import answer_at_first_token
-from compaware.components.core.ipex import choose_backend
-from compaware.components.core.models import (
-    freeze_layers,
-    keep_layers,
-    load_classifier,
-    load_student,
-    load_tokenizer,
-    new_classifier,
-    save_classifier,
-)
-from compaware.components.core.objectives import LogitObjective, Objective
-from compaware.components.core.order_check import restore_order
-from compaware.components.core.pairing import fit_tokenizer
-from compaware.components.core.soft_labels import load_soft_labels
-from compaware.components.core.summary import Summary
-from compaware.components.core.support import require_supported
-from compaware.components.core.tokenizer import load_tokenizer_of
-from compaware.components.core.training import train
-from compaware.components.core.workspace import Workspace
+from compaware.components.core.base.distributed import broadcast, broadcast_weights, is_main
+from compaware.components.core.base.files import size_bytes
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder
+from compaware.components.core.data.soft_labels import load_soft_labels
+from compaware.components.core.data.tokenizer import load_tokenizer, load_tokenizer_of
+from compaware.components.core.evaluation.evaluate import evaluate_folder
+from compaware.components.core.evaluation.label_order import restore_order
+from compaware.components.core.models.build import new_classifier
+from compaware.components.core.models.first_token import answer_at_first_token
+from compaware.components.core.models.layers import freeze_layers, keep_layers
+from compaware.components.core.models.load import load_classifier, load_student, save_classifier
+from compaware.components.core.models.pairing import fit_tokenizer
+from compaware.components.core.runtimes.servable import require_supported
+from compaware.components.core.stage.workspace import Workspace
+from compaware.components.core.training.ipex import choose_backend
+from compaware.components.core.training.objectives import LogitObjective, Objective
+from compaware.components.core.training.trainer import train
 from compaware.components.distillation.config import DistillationConfig
 from compaware.components.distillation.transfer import TransferObjective
 from compaware.components.storage import local_source

@@ -6,11 +6,13 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from compaware.components.core.errors import UserError
-from compaware.components.core.losses import attention_loss, hidden_state_loss
-from compaware.components.core.models import encoder_layers, load_classifier, load_tokenizer
-from compaware.components.core.objectives import LogitObjective
-from compaware.components.core.pairing import input_names, limit_length
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.data.tokenizer import load_tokenizer
+from compaware.components.core.models.layers import encoder_layers
+from compaware.components.core.models.load import load_classifier
+from compaware.components.core.models.pairing import input_names, limit_length
+from compaware.components.core.training.objectives import LogitObjective
+from compaware.components.distillation.layer_losses import attention_loss, hidden_state_loss
 
 
 class TransferObjective:

@@ -11,7 +11,7 @@ import urllib3
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.launch.errors import UnansweredError
 
 PATIENCE_S = 600.0

@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.launch.options import quantity
 
 MAX_NAME_LENGTH = 63

@@ -14,7 +14,7 @@ from typing import Any
 import urllib3
 from kubernetes.client.exceptions import ApiException
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.launch.api import PATIENCE_S, Api, patiently, short
 from compaware.components.launch.checks import check
 from compaware.components.launch.errors import JobError, UnansweredError

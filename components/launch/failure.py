@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-from compaware.components.core.errors import (
+from compaware.components.core.base.errors import (
     ERROR_PREFIX,
     FAILURE_PREFIX,
     FAULT_EXIT_CODE,

@@ -3,7 +3,7 @@
 import logging
 from typing import Any, Protocol
 
-from compaware.components.core.logs import setup_logging
+from compaware.components.core.base.logs import setup_logging
 from compaware.components.launch.errors import JobError
 from compaware.components.launch.job import Job
 from compaware.components.launch.options import JobOptions

@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from compaware.components.core.summary import Summary
+from compaware.components.core.base.summary import Summary
 
 
 def log_metrics(summary: Summary, artifact: Any) -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from compaware.components.core.config import CONFIG_VARIABLE
+from compaware.components.core.base.validation import CONFIG_VARIABLE
 from compaware.components.launch import site
 from compaware.components.launch.job import Job
 from compaware.components.launch.options import OBJECT_STORE_KEYS

@@ -11,13 +11,9 @@ from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import parse_args, run
 
-from compaware.components.core.errors import (
-    FAULT_EXIT_CODE,
-    KILLED_PREFIX,
-    USER_ERROR_EXIT_CODE,
-)
-from compaware.components.core.faults import report
-from compaware.components.core.lifetime import end_with_command
+from compaware.components.core.base.errors import FAULT_EXIT_CODE, KILLED_PREFIX, USER_ERROR_EXIT_CODE
+from compaware.components.core.base.faults import report
+from compaware.components.core.base.lifetime import end_with_command
 
 
 def main() -> None:

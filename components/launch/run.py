@@ -4,15 +4,15 @@ import os
 from pathlib import Path
 from typing import Any
 
-from compaware.components.core.config import validate
-from compaware.components.core.errors import ERROR_PREFIX, UnavailableError, UserError
-from compaware.components.core.faults import report
-from compaware.components.core.identity import hash_settings
-from compaware.components.core.staging import sent_summary
-from compaware.components.core.summary import Summary
+from compaware.components.core.base.errors import ERROR_PREFIX, UnavailableError, UserError
+from compaware.components.core.base.faults import report
+from compaware.components.core.base.settings import hash_settings
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.base.validation import validate
 from compaware.components.launch.errors import JobError
 from compaware.components.launch.launcher import run_job
 from compaware.components.launch.options import JobOptions
+from compaware.components.storage.summaries import load_uploaded_summary
 
 WORK_ROOT_VARIABLE = "COMPAWARE_WORK_ROOT"
 # Where null says something else than the default: that the cluster chooses the user.
@@ -76,7 +76,7 @@ def attempt_component(
     if here:
         return Summary.load(given["output"])
     try:
-        return sent_summary(given["output"], by_another=True)
+        return load_uploaded_summary(given["output"], by_another=True)
     except UnavailableError as error:
         raise UnavailableError(f"{name} is done, but {error}; run this task again to take what is there") from error
 
@@ -95,7 +95,7 @@ def places_for(options: dict[str, Any], artifacts: dict[str, Any]) -> dict[str, 
 
 
 def shared_attempts(uri: str, run_id: str) -> str | None:
-    """Where the branches of a sweep note their tries, for all runs of a pipeline: see `core.retries`.
+    """Where the branches of a sweep note their tries, for all runs of a pipeline: see `sweep_plan.attempts`.
 
     Args:
         uri: Of an artifact of this run.

@@ -8,7 +8,7 @@ from typing import Any
 
 from kubernetes.client.exceptions import ApiException
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.launch.api import Api, patiently
 from compaware.components.launch.job import Job, job_name
 from compaware.components.launch.options import JobOptions

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NamedTuple, NoReturn
 
-from compaware.components.core.errors import (
+from compaware.components.core.base.errors import (
     ERROR_PREFIX,
     FAILURE_PREFIX,
     FAULT_EXIT_CODE,
@@ -21,7 +21,7 @@ from compaware.components.core.errors import (
     USER_ERROR_EXIT_CODE,
     UserError,
 )
-from compaware.components.core.lifetime import environment_of_children
+from compaware.components.core.base.lifetime import environment_of_children
 from compaware.components.launch.errors import JobError, UnansweredError
 from compaware.components.launch.job import Job
 

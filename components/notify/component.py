@@ -17,7 +17,7 @@ def notify(status: dsl.PipelineTaskFinalStatus, run_id: str, run_name: str) -> N
         run_id: The run's id.
         run_name: Its name.
     """
-    from compaware.components.core.logs import setup_logging
+    from compaware.components.core.base.logs import setup_logging
     from compaware.components.notify.webhook import Ending, post
 
     setup_logging()

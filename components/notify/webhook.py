@@ -9,7 +9,7 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import RequestException, RetryError
 from urllib3.util import Retry
 
-from compaware.components.core.escaping import chat
+from compaware.components.core.base.escaping import chat
 from compaware.components.launch.site import UI_VARIABLE, WEBHOOK_VARIABLE
 
 _TIMEOUT_S = 10.0

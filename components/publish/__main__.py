@@ -1,6 +1,6 @@
 """`python -m compaware.components.publish`."""
 
-from compaware.components.core.entrypoint import main
+from compaware.components.core.stage.entrypoint import main
 from compaware.components.publish.config import PublishConfig
 
 if __name__ == "__main__":

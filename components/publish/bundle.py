@@ -14,12 +14,12 @@ from pydantic import TypeAdapter
 from compaware.components import images
 from compaware.components.benchmark.phrases import megabytes, runs_in, title
 from compaware.components.benchmark.results import FILE_NAME
-from compaware.components.core.artifacts import write_text
-from compaware.components.core.published import Entry
-from compaware.components.core.rendering import render
-from compaware.components.core.runtimes import ONNX_FILE, OPENVINO_FILE
+from compaware.components.core.base.files import write_text
+from compaware.components.core.base.rendering import render
+from compaware.components.core.runtimes.forms import ONNX_FILE, OPENVINO_FILE
 from compaware.components.publish.card import limits, metadata
 from compaware.components.publish.release import Release, model_files, parameters, storage_uri
+from compaware.components.publish.versions import Entry
 
 # OpenVINO Model Server wants the model's files in a folder that is called by a number.
 _SERVED = "serving"

@@ -4,10 +4,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from compaware.components.core.criterion import Judged
-from compaware.components.core.published import Entry
-from compaware.components.core.tasks import TASKS
+from compaware.components.core.data.tasks import TASKS
+from compaware.components.core.evaluation.criterion import Judged
 from compaware.components.publish.release import Release
+from compaware.components.publish.versions import Entry
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 _TAGS = {

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from pydantic import Field
 
-from compaware.components.core.config import ComponentConfig
-from compaware.components.core.places import PlaceOrNowhere
+from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.storage.places import PlaceOrNowhere
 
 
 class PublishConfig(ComponentConfig):

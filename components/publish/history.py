@@ -7,9 +7,9 @@ from markupsafe import Markup
 
 from compaware.components.benchmark.charts import metric_by_version
 from compaware.components.benchmark.phrases import megabytes, sentence
-from compaware.components.core.artifacts import write_text
-from compaware.components.core.published import Entry
-from compaware.components.core.rendering import render
+from compaware.components.core.base.files import write_text
+from compaware.components.core.base.rendering import render
+from compaware.components.publish.versions import Entry
 
 # More would not be legible; history.json has all.
 _SHOWN = 30

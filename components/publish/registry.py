@@ -8,9 +8,9 @@ from urllib.parse import quote, urlencode
 
 import urllib3
 
-from compaware.components.core.errors import UnavailableError, UserError
-from compaware.components.core.published import Entry
+from compaware.components.core.base.errors import UnavailableError, UserError
 from compaware.components.publish.release import Release, storage_uri
+from compaware.components.publish.versions import Entry
 
 log = logging.getLogger(__name__)
 URL_VARIABLE = "MODEL_REGISTRY_URL"

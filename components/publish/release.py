@@ -11,14 +11,15 @@ from typing import Any
 
 from compaware.components.benchmark.config import Role
 from compaware.components.benchmark.results import FILE_NAME, Benchmark, Measured
-from compaware.components.core.artifacts import fingerprint_files
-from compaware.components.core.config import ComponentConfig
-from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
-from compaware.components.core.errors import UserError
-from compaware.components.core.runtimes import ONNX_FILE, OPENVINO_FILE, Precision, RuntimeName, int8_runtime
-from compaware.components.core.summary import FILE_NAME as SUMMARY_FILE
-from compaware.components.core.summary import Summary
-from compaware.components.core.tokenizer import load_tokenizer
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.files import fingerprint_files
+from compaware.components.core.base.summary import FILE_NAME as SUMMARY_FILE
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder
+from compaware.components.core.data.tokenizer import load_tokenizer
+from compaware.components.core.runtimes.forms import ONNX_FILE, OPENVINO_FILE, Precision, RuntimeName
+from compaware.components.core.runtimes.predictors import int8_runtime
+from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.publish.config import PublishConfig
 from compaware.components.storage.uri import parse
 

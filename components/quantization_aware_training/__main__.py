@@ -1,6 +1,6 @@
 """`python -m compaware.components.quantization_aware_training`."""
 
-from compaware.components.core.entrypoint import main
+from compaware.components.core.stage.entrypoint import main
 from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
 
 if __name__ == "__main__":

@@ -10,16 +10,16 @@ import numpy as np
 import torch
 from pydantic import BaseModel
 
-from compaware.components.core.artifacts import put_in_place, remove, size_bytes, write_text
-from compaware.components.core.dataset import ProblemType
-from compaware.components.core.evaluation import evaluate_folder
+from compaware.components.core.base.files import put_in_place, remove, size_bytes, write_text
+from compaware.components.core.base.summary import Score
+from compaware.components.core.data.dataset import ProblemType
+from compaware.components.core.evaluation.evaluate import evaluate_folder
+from compaware.components.core.evaluation.metrics import decisions
 from compaware.components.core.int8.serve import save_forms
 from compaware.components.core.int8.statistics import mixed_precision
-from compaware.components.core.metrics import decisions
-from compaware.components.core.pairing import max_sequence_tokens
-from compaware.components.core.runtimes import ONNX_FILE, OPENVINO_FILE, RuntimeName
-from compaware.components.core.summary import Score
-from compaware.components.core.training import Trained
+from compaware.components.core.models.pairing import max_sequence_tokens
+from compaware.components.core.runtimes.forms import ONNX_FILE, OPENVINO_FILE, RuntimeName
+from compaware.components.core.training.trainer import Trained
 from compaware.components.quantization_aware_training.inputs import Inputs
 
 RUNTIMES: tuple[RuntimeName, ...] = ("openvino", "onnxruntime")

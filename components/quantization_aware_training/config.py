@@ -5,8 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from compaware.components.core.config import ComponentConfig
-from compaware.components.core.options import SoftLabelOptions, TrainingOptions
+from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.core.stage.options import SoftLabelOptions, TrainingOptions
 
 
 class QuantizationAwareTrainingConfig(ComponentConfig, TrainingOptions, SoftLabelOptions):

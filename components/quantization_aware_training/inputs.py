@@ -8,14 +8,15 @@ import pyarrow as pa
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from compaware.components.core.dataset import GROUP_ROWS, PreparedDataset, load_dataset_folder
+from compaware.components.core.base.progress import Progress
+from compaware.components.core.data.dataset import GROUP_ROWS, PreparedDataset, load_dataset_folder
+from compaware.components.core.data.soft_labels import SoftLabels, load_soft_labels
+from compaware.components.core.data.text import table_batches
+from compaware.components.core.data.tokenizer import load_tokenizer
 from compaware.components.core.int8.ptq import Batch, run_graph
-from compaware.components.core.models import load_in_order, load_tokenizer
-from compaware.components.core.pairing import fit_tokenizer, input_names
-from compaware.components.core.progress import Progress
-from compaware.components.core.soft_labels import SoftLabels, load_soft_labels
-from compaware.components.core.support import require_supported
-from compaware.components.core.text import table_batches
+from compaware.components.core.models.load import load_in_order
+from compaware.components.core.models.pairing import fit_tokenizer, input_names
+from compaware.components.core.runtimes.servable import require_supported
 from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
 
 # The simulated graph is slow; so many validation rows tell candidates apart.

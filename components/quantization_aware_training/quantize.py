@@ -10,23 +10,24 @@ import numpy as np
 import torch
 from transformers import TrainerCallback, set_seed
 
-from compaware.components.core import cpu
-from compaware.components.core.artifacts import size_bytes
-from compaware.components.core.criterion import FACT, Criterion, Judged, rank
-from compaware.components.core.distributed import broadcast, is_main, local_world_size
-from compaware.components.core.errors import UserError
-from compaware.components.core.evaluation import Evaluation, evaluate_folder
+from compaware.components.core.base import cpu
+from compaware.components.core.base.distributed import broadcast, is_main, local_world_size
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.files import size_bytes
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.evaluation.criterion import FACT, Criterion, Judged, rank
+from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_folder
+from compaware.components.core.evaluation.label_order import require_order
+from compaware.components.core.evaluation.metrics import compute_metrics
 from compaware.components.core.int8.convert import convert_graph, simulation_of
 from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier, FreezeObservers
 from compaware.components.core.int8.ptq import quantize_after_training
-from compaware.components.core.metrics import compute_metrics
-from compaware.components.core.objectives import LogitObjective
-from compaware.components.core.order_check import require_order
-from compaware.components.core.runtimes import RuntimeName, int8_runtime
+from compaware.components.core.runtimes.forms import RuntimeName
+from compaware.components.core.runtimes.predictors import int8_runtime
 from compaware.components.core.sparsity.masks import MaskLock, masks_of_zeros, zero_fraction
-from compaware.components.core.summary import Summary
-from compaware.components.core.training import train
-from compaware.components.core.workspace import Workspace
+from compaware.components.core.stage.workspace import Workspace
+from compaware.components.core.training.objectives import LogitObjective
+from compaware.components.core.training.trainer import train
 from compaware.components.quantization_aware_training.candidate import (
     Candidate,
     Simulated,

@@ -5,10 +5,10 @@ from typing import Any
 
 from tabulate import tabulate
 
-from compaware.components.core.criterion import Criterion
-from compaware.components.core.evaluation import Evaluation
+from compaware.components.core.evaluation.criterion import Criterion
+from compaware.components.core.evaluation.evaluate import Evaluation
 from compaware.components.core.int8.statistics import COLUMNS
-from compaware.components.core.runtimes import RuntimeName
+from compaware.components.core.runtimes.forms import RuntimeName
 from compaware.components.quantization_aware_training.candidate import Candidate
 
 _STATISTICS_TITLES = ("Op Type", "Total", "INT8", "BF16", "FP32")

@@ -1,6 +1,6 @@
 """`python -m compaware.components.sparsity_aware_training`."""
 
-from compaware.components.core.entrypoint import main
+from compaware.components.core.stage.entrypoint import main
 from compaware.components.sparsity_aware_training.config import SparsityAwareTrainingConfig
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from compaware.components.core.config import ComponentConfig
-from compaware.components.core.options import SoftLabelOptions, TrainingOptions
-from compaware.components.core.places import Place
 from compaware.components.core.sparsity.patterns import CHOICES, parse_pattern, resolve_sparsity
+from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.core.stage.options import SoftLabelOptions, TrainingOptions
+from compaware.components.storage.places import Place
 
 
 class SparsityAwareTrainingConfig(ComponentConfig, TrainingOptions, SoftLabelOptions):

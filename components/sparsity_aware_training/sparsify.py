@@ -7,22 +7,19 @@ from typing import Any
 
 from transformers import PreTrainedModel, set_seed
 
-from compaware.components.core.artifacts import put_in_place, size_bytes
-from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
-from compaware.components.core.distributed import barrier, broadcast, is_main
-from compaware.components.core.errors import UserError
-from compaware.components.core.evaluation import Evaluation, evaluate_folder
-from compaware.components.core.first_token import answer_at_first_token
-from compaware.components.core.models import (
-    load_in_order,
-    load_student,
-    load_tokenizer,
-    save_classifier,
-)
-from compaware.components.core.objectives import LogitObjective
-from compaware.components.core.order_check import require_order, restore_order
-from compaware.components.core.pairing import fit_tokenizer
-from compaware.components.core.soft_labels import load_soft_labels
+from compaware.components.core.base.distributed import barrier, broadcast, is_main
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.files import put_in_place, size_bytes
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder
+from compaware.components.core.data.soft_labels import load_soft_labels
+from compaware.components.core.data.tokenizer import load_tokenizer
+from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_folder
+from compaware.components.core.evaluation.label_order import require_order, restore_order
+from compaware.components.core.models.first_token import answer_at_first_token
+from compaware.components.core.models.load import load_in_order, load_student, save_classifier
+from compaware.components.core.models.pairing import fit_tokenizer
+from compaware.components.core.runtimes.servable import require_supported
 from compaware.components.core.sparsity.masks import (
     MaskLock,
     masks_of_zeros,
@@ -37,13 +34,12 @@ from compaware.components.core.sparsity.measure import (
     total_sparsity,
 )
 from compaware.components.core.sparsity.patterns import parse_pattern, resolve_sparsity
-from compaware.components.core.sparsity.pruner import GradualPruner
 from compaware.components.core.sparsity.selection import check_shapes
-from compaware.components.core.summary import Summary
-from compaware.components.core.support import require_supported
-from compaware.components.core.training import train
-from compaware.components.core.workspace import Workspace
+from compaware.components.core.stage.workspace import Workspace
+from compaware.components.core.training.objectives import LogitObjective
+from compaware.components.core.training.trainer import train
 from compaware.components.sparsity_aware_training.config import SparsityAwareTrainingConfig
+from compaware.components.sparsity_aware_training.pruner import GradualPruner
 from compaware.components.storage import local_source
 
 log = logging.getLogger(__name__)

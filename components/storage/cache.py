@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from compaware.components.core.artifacts import remove, write_text
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.files import remove, write_text
 from compaware.components.storage.manifest import short_hash
 
 log = logging.getLogger(__name__)

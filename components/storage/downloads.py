@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from compaware.components.core.artifacts import remove
+from compaware.components.core.base.files import remove
 from compaware.components.storage.manifest import Manifest, inside, sha256_of, short_hash
 from compaware.components.storage.store import Store
 

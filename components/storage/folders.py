@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compaware.components.core.artifacts import put_in_place, remove, size_bytes
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.files import put_in_place, remove, size_bytes
 from compaware.components.storage.manifest import (
     MANIFEST_NAME,
     UPLOAD_MARK,

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from compaware.components.core.artifacts import write_text
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.files import write_text
 
 MANIFEST_NAME = ".compaware-manifest.json"
 # Beside the files of an upload until it is done.

@@ -18,7 +18,7 @@ from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 from minio.helpers import check_bucket_name
 
-from compaware.components.core.errors import UnavailableError, UserError
+from compaware.components.core.base.errors import UnavailableError, UserError
 from compaware.components.storage.manifest import MANIFEST_NAME, UPLOAD_MARK, Manifest
 from compaware.components.storage.settings import PATIENCE_VARIABLE, Connection, connection
 from compaware.components.storage.uri import Location

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 
 SCHEMES = ("file", "s3", "minio")
 _NO_TLS = ("disableSSL", "disable_https")

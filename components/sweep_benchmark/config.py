@@ -5,7 +5,7 @@ from pathlib import Path
 from pydantic import Field
 
 from compaware.components.benchmark.config import MeasuringOptions
-from compaware.components.core.config import ComponentConfig
+from compaware.components.core.stage.config import ComponentConfig
 
 
 class SweepBenchmarkConfig(ComponentConfig, MeasuringOptions):

@@ -5,16 +5,16 @@ import logging
 from compaware.components.benchmark.config import BenchmarkConfig, Candidate, MeasuringOptions
 from compaware.components.benchmark.measure import measure, print_figures
 from compaware.components.benchmark.results import FILE_NAME, Benchmark, Recommended, fastest
-from compaware.components.core.artifacts import write_text
-from compaware.components.core.summary import Summary
-from compaware.components.core.sweep import Member
-from compaware.components.core.workspace import Workspace
+from compaware.components.core.base.files import write_text
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.stage.workspace import Workspace
 from compaware.components.sweep_benchmark.config import SweepBenchmarkConfig
 from compaware.components.sweep_benchmark.members import mark_unmeasured, read_members
 from compaware.components.sweep_benchmark.pareto import Constraint, Standing, pareto_front, recommend
 from compaware.components.sweep_benchmark.report import render
 from compaware.components.sweep_benchmark.verdict import SWEEP_FILE, Sweep
 from compaware.components.sweep_benchmark.words import headline, sentences
+from compaware.components.sweep_plan.grid import Member
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from compaware.components.benchmark.config import Candidate, Runtime
 from compaware.components.benchmark.results import Benchmark
-from compaware.components.core.errors import UserError
-from compaware.components.core.summary import Summary
-from compaware.components.core.sweep import Member
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.summary import Summary
+from compaware.components.sweep_plan.grid import Member
 
 # Those that serve; torch eager is the teacher's alone, as the reference of all speeds.
 _SERVING: tuple[Runtime, ...] = ("openvino", "onnxruntime")

@@ -2,8 +2,8 @@
 
 from pydantic import BaseModel
 
-from compaware.components.core.sweep import Member
 from compaware.components.sweep_benchmark.pareto import Constraint, Standing
+from compaware.components.sweep_plan.grid import Member
 
 SWEEP_FILE = "sweep.json"
 

@@ -10,13 +10,13 @@ import shutil
 from dataclasses import dataclass, field
 from typing import Any
 
-from compaware.components.core.errors import UnavailableError, UserError
-from compaware.components.core.retries import note_attempt
-from compaware.components.core.summary import Summary
-from compaware.components.core.sweep import Member
-from compaware.components.core.workspace import Workspace
+from compaware.components.core.base.errors import UnavailableError, UserError
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.stage.workspace import Workspace
 from compaware.components.launch import JobError, UnansweredError, attempt_component
 from compaware.components.sweep_branch.config import SweepBranchConfig
+from compaware.components.sweep_plan.attempts import note_attempt
+from compaware.components.sweep_plan.grid import Member
 
 _FP32 = "fp32"
 log = logging.getLogger(__name__)

@@ -4,10 +4,10 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from compaware.components.core.config import ComponentConfig
-from compaware.components.core.options import TrainingOptions
 from compaware.components.core.sparsity.patterns import parse_pattern, resolve_sparsity
-from compaware.components.core.sweep import Branch, number
+from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.core.stage.options import TrainingOptions
+from compaware.components.sweep_plan.grid import Branch, number
 
 
 class SweepBranchConfig(ComponentConfig, TrainingOptions):

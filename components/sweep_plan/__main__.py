@@ -1,6 +1,6 @@
 """`python -m compaware.components.sweep_plan`."""
 
-from compaware.components.core.entrypoint import main
+from compaware.components.core.stage.entrypoint import main
 from compaware.components.sweep_plan.config import SweepPlanConfig
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ from typing import Self
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from compaware.components.core.config import ComponentConfig
-from compaware.components.core.sweep import Branch, StudentChoice, number
+from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.sweep_plan.grid import Branch, StudentChoice, number
 
 
 class SweepPlanConfig(ComponentConfig):

@@ -10,36 +10,29 @@ from pathlib import Path
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
-from compaware.components.core.classification import classification_facts
-from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
-from compaware.components.core.distributed import barrier, broadcast, is_main
-from compaware.components.core.errors import UserError
-from compaware.components.core.evaluation import Evaluation, evaluate_folder
-from compaware.components.core.first_token import answer_at_first_token
-from compaware.components.core.ipex import choose_backend
-from compaware.components.core.labels import Alignment, align_labels
-from compaware.components.core.metrics import chance_score, compute_metrics, majority_baseline
-from compaware.components.core.models import (
-    load_classifier,
-    load_tokenizer,
-    load_with_new_head,
-    model_fingerprint,
-    new_classifier,
-    save_classifier,
-    tokenizer_fingerprint,
-)
-from compaware.components.core.pairing import fit_tokenizer
-from compaware.components.core.soft_labels import SoftLabelsKey, write_soft_labels
-from compaware.components.core.summary import Summary
-from compaware.components.core.support import require_supported
-from compaware.components.core.tokenizer import load_tokenizer_of
-from compaware.components.core.training import Trained, train
-from compaware.components.core.wordpiece import train_tokenizer
-from compaware.components.core.workspace import Workspace
+from compaware.components.core.base.distributed import barrier, broadcast, is_main
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder
+from compaware.components.core.data.soft_labels import SoftLabelsKey, model_fingerprint, write_soft_labels
+from compaware.components.core.data.tokenizer import load_tokenizer, load_tokenizer_of, tokenizer_fingerprint
+from compaware.components.core.evaluation.confusion import classification_facts
+from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_folder
+from compaware.components.core.evaluation.metrics import chance_score, compute_metrics, majority_baseline
+from compaware.components.core.models.build import new_classifier
+from compaware.components.core.models.first_token import answer_at_first_token
+from compaware.components.core.models.heads import Alignment, align_labels
+from compaware.components.core.models.load import load_classifier, load_with_new_head, save_classifier
+from compaware.components.core.models.pairing import fit_tokenizer
+from compaware.components.core.runtimes.servable import require_supported
+from compaware.components.core.stage.workspace import Workspace
+from compaware.components.core.training.ipex import choose_backend
+from compaware.components.core.training.trainer import Trained, train
 from compaware.components.storage import local_source
 from compaware.components.teacher_check.config import TeacherCheckConfig
 from compaware.components.teacher_check.correction import correct_head
 from compaware.components.teacher_check.parts import SoftLabelParts, require_common_storage
+from compaware.components.teacher_check.wordpiece import train_tokenizer
 
 log = logging.getLogger(__name__)
 

@@ -5,9 +5,9 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
-from compaware.components.core.config import ComponentConfig
-from compaware.components.core.options import BackendOptions, TrainingOptions
-from compaware.components.core.places import Place
+from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.core.stage.options import BackendOptions, TrainingOptions
+from compaware.components.storage.places import Place
 
 
 class TeacherCheckConfig(ComponentConfig, TrainingOptions, BackendOptions):

@@ -6,12 +6,12 @@ import logging
 import numpy as np
 from transformers import PreTrainedModel
 
-from compaware.components.core.answers import better_scale
-from compaware.components.core.dataset import PreparedDataset
-from compaware.components.core.errors import UserError
-from compaware.components.core.evaluation import Evaluation
-from compaware.components.core.labels import Alignment, permute_head, rescale_head
-from compaware.components.core.order_check import find_other_order, shorten
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.data.dataset import PreparedDataset
+from compaware.components.core.evaluation.answers import better_scale
+from compaware.components.core.evaluation.evaluate import Evaluation
+from compaware.components.core.evaluation.label_order import find_other_order, shorten
+from compaware.components.core.models.heads import Alignment, permute_head, rescale_head
 from compaware.components.teacher_check.config import TeacherCheckConfig
 
 log = logging.getLogger(__name__)

@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from compaware.components.core import cpu
-from compaware.components.core.dataset import GROUP_ROWS, PreparedDataset
-from compaware.components.core.distributed import device, local_world_size, rank, world_size
-from compaware.components.core.errors import UserError
-from compaware.components.core.pairing import input_names
-from compaware.components.core.progress import Progress
-from compaware.components.core.soft_labels import SoftLabelsKey
-from compaware.components.core.text import table_batches
-from compaware.components.core.workspace import Workspace
+from compaware.components.core.base import cpu
+from compaware.components.core.base.distributed import device, local_world_size, rank, world_size
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.progress import Progress
+from compaware.components.core.data.dataset import GROUP_ROWS, PreparedDataset
+from compaware.components.core.data.soft_labels import SoftLabelsKey
+from compaware.components.core.data.text import table_batches
+from compaware.components.core.models.pairing import input_names
+from compaware.components.core.stage.workspace import Workspace
 from compaware.components.storage import exists, fetch, upload
 from compaware.components.storage.manifest import short_hash
 

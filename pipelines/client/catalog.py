@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 import compaware.pipelines
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.launch.run import whole_numbers
 
 ROOT = Path(compaware.pipelines.__file__).parent

@@ -13,7 +13,7 @@ from kfp import local
 from requests.exceptions import RequestException
 
 from compaware.components import images
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.launch.run import WORK_ROOT_VARIABLE
 from compaware.components.storage import is_uri, settings
 from compaware.pipelines.client import catalog

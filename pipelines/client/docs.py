@@ -15,7 +15,7 @@ from typing import Any
 import docstring_parser
 
 import compaware.components
-from compaware.components.core import families
+from compaware.components.core.models import families
 from compaware.pipelines.client import catalog, diagram
 from compaware.pipelines.client.metadata import Metadata, load_metadata
 from compaware.pipelines.client.validation import config_class

@@ -17,12 +17,12 @@ from typing import IO, Any
 import psutil
 import yaml
 
-from compaware.components.core.errors import UserError
-from compaware.components.core.identity import content_of, sources_of
-from compaware.components.core.lifetime import VARIABLE as COMMAND_PID
-from compaware.components.core.lock import FILE_NAME as LOCK
-from compaware.components.core.lock import lock_folder
-from compaware.components.core.values import write_yaml
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.lifetime import VARIABLE as COMMAND_PID
+from compaware.components.core.base.lock import FILE_NAME as LOCK
+from compaware.components.core.base.lock import lock_folder
+from compaware.components.core.base.values import write_yaml
+from compaware.components.core.stage.identity import content_of, sources_of
 from compaware.components.launch.run import WORK_ROOT_VARIABLE
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.view import RunView, Stage, open_log

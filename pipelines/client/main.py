@@ -9,10 +9,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from compaware.components.core.closed_pipes import SIGPIPE_EXIT_CODE, closed_pipes_forgiven
-from compaware.components.core.errors import UNAVAILABLE_EXIT_CODE, UnavailableError, UserError
-from compaware.components.core.faults import report
-from compaware.components.core.places import read_place
+from compaware.components.core.base.closed_pipes import SIGPIPE_EXIT_CODE, closed_pipes_forgiven
+from compaware.components.core.base.errors import UNAVAILABLE_EXIT_CODE, UnavailableError, UserError
+from compaware.components.core.base.faults import report
+from compaware.components.storage.places import read_place
 from compaware.pipelines.client import catalog, cluster, validation
 
 STAGE_FAILED = 1

@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
-from compaware.components.core.config import load_config
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.validation import load_config
 
 FILE_NAME = "metadata.yaml"
 Version = Annotated[str, StringConstraints(pattern=r"^(==|>=|<=|~=)?\d+\.\d+\.\d+$")]

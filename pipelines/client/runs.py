@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.storage import fetch, find
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.server import LogMissingError, explained, named, pages, read_log

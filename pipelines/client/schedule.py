@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.pipelines.client.server import explained, named, pages
 from compaware.pipelines.client.submit import Request, Uploaded, experiment_id, upload
 

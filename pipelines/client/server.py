@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 
 if TYPE_CHECKING:
     from kfp import Client

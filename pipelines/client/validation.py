@@ -14,10 +14,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from compaware.components.core.config import read_values, validate
-from compaware.components.core.errors import UserError
-from compaware.components.core.places import ERROR_TYPE
-from compaware.components.core.values import kind_of
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.validation import ERROR_TYPE, read_values, validate
+from compaware.components.core.base.values import kind_of
 from compaware.components.launch.options import JobOptions
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.whereabouts import require_in_cluster, with_local_places

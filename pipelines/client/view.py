@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
-from compaware.components.core.errors import ERROR_PREFIX, FAILURE_PREFIX, FAULT_PREFIX
-from compaware.components.core.progress import PATTERN as PROGRESS
+from compaware.components.core.base.errors import ERROR_PREFIX, FAILURE_PREFIX, FAULT_PREFIX
+from compaware.components.core.base.progress import PATTERN as PROGRESS
 
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _KFP = re.compile(r"\d\d:\d\d:\d\d(\.\d{3})? - [A-Z]+ - (?P<message>.*)")

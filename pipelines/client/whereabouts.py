@@ -7,10 +7,10 @@ from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
 
-from compaware.components.core.errors import UserError
-from compaware.components.core.places import PLACE
-from compaware.components.core.values import kind_of
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.values import kind_of
 from compaware.components.launch.options import JobOptions
+from compaware.components.storage.places import PLACE
 from compaware.components.storage.uri import is_uri, parse
 from compaware.pipelines.client import catalog
 

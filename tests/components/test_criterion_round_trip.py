@@ -9,10 +9,10 @@ from compaware.components.accuracy_gate import gate
 from compaware.components.accuracy_gate.config import AccuracyGateConfig
 from compaware.components.benchmark.results import Benchmark
 from compaware.components.benchmark.words import recommend
-from compaware.components.core.criterion import FACT, Criterion, Judged
-from compaware.components.core.errors import UserError
-from compaware.components.core.summary import Summary
-from compaware.components.core.workspace import run_stage
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.evaluation.criterion import FACT, Criterion, Judged
+from compaware.components.core.stage.workspace import run_stage
 from compaware.components.publish.card import limits
 from tests.components.benchmark.synthetic import benchmark, measured
 

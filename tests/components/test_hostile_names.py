@@ -12,19 +12,19 @@ import yaml
 from huggingface_hub import ModelCard
 
 from compaware.components.benchmark.report import render_html, render_markdown
-from compaware.components.core.config import validate
-from compaware.components.core.published import Entry
-from compaware.components.core.rendering import cut
+from compaware.components.core.base.rendering import cut
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.base.validation import validate
 from compaware.components.core.sparsity.measure import LayerSparsity, layers_markdown
 from compaware.components.core.sparsity.patterns import parse_pattern
-from compaware.components.core.summary import Summary
-from compaware.components.core.workspace import run_stage
+from compaware.components.core.stage.workspace import run_stage
 from compaware.components.data_prep import prepare
 from compaware.components.data_prep.config import DataPrepConfig
 from compaware.components.publish.bundle import fill
 from compaware.components.publish.config import PublishConfig
 from compaware.components.publish.history import write_pages
 from compaware.components.publish.release import Release
+from compaware.components.publish.versions import Entry
 from compaware.components.sweep_benchmark.judge import judge
 from compaware.components.sweep_benchmark.pareto import Constraint
 from compaware.components.sweep_benchmark.report import render

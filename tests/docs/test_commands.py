@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 import compaware.components
-from compaware.components.core import tasks
+from compaware.components.core.data import tasks
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.metadata import Metadata
 from compaware.pipelines.client.validation import load_arguments

@@ -14,9 +14,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from compaware.components.core.dataset import PreparedDataset
-from compaware.components.core.models import new_classifier, save_classifier
-from compaware.components.core.wordpiece import train_tokenizer
+from compaware.components.core.data.dataset import PreparedDataset
+from compaware.components.core.models.build import new_classifier
+from compaware.components.core.models.load import save_classifier
+from compaware.components.teacher_check.wordpiece import train_tokenizer
 
 _VOCABULARY = 300
 _SPECIAL = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>", "mask_token": "<mask>"}

@@ -3,9 +3,10 @@
 from types import ModuleType
 from typing import Any
 
-from compaware.components.core.config import ComponentConfig, validate
-from compaware.components.core.summary import Summary
-from compaware.components.core.workspace import run_stage
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.base.validation import validate
+from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.core.stage.workspace import run_stage
 
 
 def run_component(module: ModuleType, config_class: type[ComponentConfig], **values: Any) -> Summary:

@@ -9,27 +9,30 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from compaware.components.core.dataset import PreparedDataset
-from compaware.components.core.errors import UserError
-from compaware.components.core.families import FAMILIES, LIMITS, REFUSED, STAGES
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.data.dataset import PreparedDataset
+from compaware.components.core.data.text import table_batches
+from compaware.components.core.data.tokenizer import load_tokenizer
 from compaware.components.core.int8.convert import convert_graph
 from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier
 from compaware.components.core.int8.ptq import Batch, quantize_after_training, run_graph
 from compaware.components.core.int8.serve import save_forms
 from compaware.components.core.int8.statistics import mixed_precision
-from compaware.components.core.models import load_classifier, load_tokenizer, new_classifier
-from compaware.components.core.pairing import input_names, max_sequence_tokens
-from compaware.components.core.runtimes import RuntimeName, open_runtime
-from compaware.components.core.summary import Summary
-from compaware.components.core.support import conversion_failure, require_supported
-from compaware.components.core.text import table_batches
-from compaware.components.core.wordpiece import train_tokenizer
+from compaware.components.core.models.build import new_classifier
+from compaware.components.core.models.families import FAMILIES, LIMITS, REFUSED, STAGES
+from compaware.components.core.models.load import load_classifier
+from compaware.components.core.models.pairing import input_names, max_sequence_tokens
+from compaware.components.core.runtimes.forms import RuntimeName
+from compaware.components.core.runtimes.predictors import open_runtime
+from compaware.components.core.runtimes.servable import conversion_failure, require_supported
 from compaware.components.distillation import distil
 from compaware.components.distillation.config import DistillationConfig
 from compaware.components.sparsity_aware_training import sparsify
 from compaware.components.sparsity_aware_training.config import SparsityAwareTrainingConfig
 from compaware.components.teacher_check import check
 from compaware.components.teacher_check.config import TeacherCheckConfig
+from compaware.components.teacher_check.wordpiece import train_tokenizer
 from tests.families.models import MODELS, SMALL, make_family
 from tests.families.stages import run_component
 from tests.tiny import make_dataset

@@ -7,7 +7,7 @@ import pytest
 
 from compaware.components.benchmark import measure
 from compaware.components.benchmark.config import BenchmarkConfig
-from compaware.components.core.summary import Summary
+from compaware.components.core.base.summary import Summary
 from compaware.components.distillation import distil
 from compaware.components.distillation.config import DistillationConfig
 from compaware.components.quantization_aware_training import quantize

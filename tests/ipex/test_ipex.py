@@ -13,18 +13,19 @@ import torch
 from compaware.components.benchmark import measure
 from compaware.components.benchmark.config import BenchmarkConfig
 from compaware.components.benchmark.results import FILE_NAME, Benchmark
-from compaware.components.core import cpu
-from compaware.components.core.config import ComponentConfig
-from compaware.components.core.dataset import PreparedDataset
-from compaware.components.core.errors import UserError
-from compaware.components.core.evaluation import evaluate_folder
-from compaware.components.core.ipex import choose_backend
-from compaware.components.core.models import load_classifier, load_tokenizer
-from compaware.components.core.options import TrainingOptions
-from compaware.components.core.runtimes import open_runtime
-from compaware.components.core.summary import Summary
-from compaware.components.core.training import Trained, train
-from compaware.components.core.workspace import Workspace, run_stage
+from compaware.components.core.base import cpu
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.data.dataset import PreparedDataset
+from compaware.components.core.data.tokenizer import load_tokenizer
+from compaware.components.core.evaluation.evaluate import evaluate_folder
+from compaware.components.core.models.load import load_classifier
+from compaware.components.core.runtimes.predictors import open_runtime
+from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.core.stage.options import TrainingOptions
+from compaware.components.core.stage.workspace import Workspace, run_stage
+from compaware.components.core.training.ipex import choose_backend
+from compaware.components.core.training.trainer import Trained, train
 from tests.tiny import SMALL_BERT, make_dataset, make_model
 
 

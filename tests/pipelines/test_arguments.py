@@ -13,8 +13,8 @@ from google.protobuf import json_format, struct_pb2
 from hypothesis import given, settings
 from kfp.compiler import pipeline_spec_builder
 
-from compaware.components.core.config import load_config
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.validation import load_config
 from compaware.components.data_prep.config import DataPrepConfig
 from compaware.components.launch.job import Job
 from compaware.components.launch.options import JobOptions
@@ -23,7 +23,7 @@ from compaware.components.launch.run import _given, _job_options
 from compaware.pipelines.client import catalog, local
 from compaware.pipelines.client.main import main
 from compaware.pipelines.client.validation import load_arguments
-from tests.components.core.test_values import NAMES, TEXTS
+from tests.components.core.base.test_values import NAMES, TEXTS
 
 SPEC = catalog.spec("distillation")
 NEEDED = ["teacher=owner/teacher", "student_layers=[0]"]

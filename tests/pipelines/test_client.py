@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from compaware.components import images
-from compaware.components.core.errors import UserError
-from compaware.components.core.tasks import TASKS
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.data.tasks import TASKS
 from compaware.pipelines.client import catalog, local
 from compaware.pipelines.client.containers import docker_runner, train_in_place
 from compaware.pipelines.client.main import main

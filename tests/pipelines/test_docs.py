@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.docs import COMPONENTS, component_names, component_readme, readmes, with_block
 from compaware.pipelines.client.generated import write_all

@@ -13,7 +13,7 @@ import psutil
 import yaml
 from transformers import AutoModelForSequenceClassification
 
-from compaware.components.core.sample import LABEL_NAMES, sample_corpus
+from compaware.components.data_prep.sample import LABEL_NAMES, sample_corpus
 from tests.docs.reading import GUIDES, OTHERS, blocks
 from tests.pipelines.conftest import INT8, SMALL, STUDENT, Finished, run_pipeline, run_two_steps
 

@@ -1,1 +1,1 @@
-"""INT8: export, fake-quantize, convert, count and save for public runtimes."""
+"""INT8: quantizers, fake quantization, post-training quantization, conversion and statistics."""

@@ -9,8 +9,8 @@ from torchao.quantization.pt2e.quantize_pt2e import prepare_qat_pt2e
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from compaware.components.core.int8.export import export_classifier, graph_inputs
 from compaware.components.core.int8.quantizers import round_lookups, training_quantizer
+from compaware.components.core.runtimes.export import export_classifier, graph_inputs
 
 _DROPOUT = torch.ops.aten.dropout.default
 _ATTENTION = torch.ops.aten.scaled_dot_product_attention.default

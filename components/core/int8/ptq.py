@@ -12,10 +12,10 @@ import torch
 from torchao.quantization.pt2e import MovingAverageMinMaxObserver
 from transformers import PreTrainedModel
 
-from compaware.components.core.criterion import rank
-from compaware.components.core.int8.export import export_classifier, graph_inputs
+from compaware.components.core.evaluation.criterion import rank
 from compaware.components.core.int8.quantizers import quantize_embeddings
 from compaware.components.core.int8.saturation import avoid_saturation
+from compaware.components.core.runtimes.export import export_classifier, graph_inputs
 
 # How activation ranges are found, tried in this order: the mean of the batches' minimum and maximum, then a histogram.
 ACTIVATION_ALGORITHMS = ("minmax", "kl")

@@ -15,8 +15,8 @@ from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (
     get_default_x86_inductor_quantization_config,
 )
 
-from compaware.components.core.int8.export import example_inputs, graph_inputs
 from compaware.components.core.int8.saturation import HALF_RANGE, WidestPairObserver
+from compaware.components.core.runtimes.export import example_inputs, graph_inputs
 
 # Smallest scale, as the X86 quantizer has it: keeps an all-zero row from a scale of 0.
 _SMALLEST_SCALE = 2**-12

@@ -6,15 +6,13 @@ None of them needs this package to be loaded.
 import copy
 from pathlib import Path
 
-import openvino
 import torch
 
 from compaware.components.core.int8.convert import fold_weights
-from compaware.components.core.int8.export import export_graph, graph_inputs
-from compaware.components.core.int8.onnx_form import save_onnx
-from compaware.components.core.runtimes import ONNX_FILE, OPENVINO_FILE, OUTPUT_NAME
-
-AOT_FILE = "model.aoti.pt2"
+from compaware.components.core.runtimes.export import export_graph, graph_inputs
+from compaware.components.core.runtimes.forms import AOT_FILE, ONNX_FILE, OPENVINO_FILE
+from compaware.components.core.runtimes.onnx_form import save_onnx
+from compaware.components.core.runtimes.openvino_form import save_openvino
 
 
 def save_forms(graph: torch.fx.GraphModule, folder: Path, max_tokens: int, aot_package: bool = False) -> None:
@@ -31,16 +29,6 @@ def save_forms(graph: torch.fx.GraphModule, folder: Path, max_tokens: int, aot_p
     save_onnx(folded, graph_inputs(graph), max_tokens, folder / ONNX_FILE)
     if aot_package:
         save_aot_package(folded, folder / AOT_FILE)
-
-
-def save_openvino(program: torch.export.ExportedProgram, file: Path) -> None:
-    """Writes OpenVINO IR (`.xml` and `.bin`), as `OVModelForSequenceClassification` of optimum-intel loads it.
-
-    OpenVINO's converter wants quantize and dequantize in pairs, so weights that are not folded; it folds them itself.
-    """
-    model = openvino.convert_model(program)
-    model.outputs[0].get_tensor().set_names({OUTPUT_NAME})
-    openvino.save_model(model, file, compress_to_fp16=False)
 
 
 def save_aot_package(program: torch.export.ExportedProgram, file: Path) -> None:

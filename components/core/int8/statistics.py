@@ -14,7 +14,7 @@ from typing import Any
 import onnx_ir
 import torch
 
-from compaware.components.core.runtimes import ONNX_FILE, OPENVINO_FILE, RuntimeName
+from compaware.components.core.runtimes.forms import ONNX_FILE, OPENVINO_FILE, RuntimeName
 
 _ATEN = torch.ops.aten
 _KINDS: dict[Any, str] = {

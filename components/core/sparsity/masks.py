@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from compaware.components.core.errors import UserError
-from compaware.components.core.families import why_not
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.models.families import why_not
 
 # A matrix with a larger fraction of exact zeros than this was pruned on purpose.
 _SPARSE_FROM = 0.05

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from safetensors import safe_open
 
-from compaware.components.core.escaping import markdown
+from compaware.components.core.base.escaping import markdown
 from compaware.components.core.sparsity.patterns import Pattern
 
 _CHUNK_BYTES = 1 << 20

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.core.sparsity.patterns import Pattern
 
 Scope = Literal["layer", "global"]

@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.data_prep.config import ReadOptions
 
 Note = Callable[[str], None]

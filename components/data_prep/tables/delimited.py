@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.data_prep.config import ReadOptions
 from compaware.components.data_prep.tables.decoding import Note
 from compaware.components.data_prep.tables.merged import find_merged_row

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.data_prep.class_names import class_names_from_features
 from compaware.components.data_prep.tables.decoding import Note
 from compaware.components.data_prep.tables.formats import COMPRESSED_ENDINGS, ENDINGS, ending_of

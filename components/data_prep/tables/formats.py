@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.data_prep.config import ReadOptions
 from compaware.components.data_prep.tables.decoding import COMPRESSED_ENDINGS, Note, is_binary, open_plain
 from compaware.components.data_prep.tables.delimited import read_delimited

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.data_prep.tables.decoding import Note
 from compaware.components.data_prep.wording import list_names, shorten
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.data_prep.class_names import class_names_from_schema, merge_class_names
 from compaware.components.data_prep.config import ReadOptions
 from compaware.components.data_prep.tables.decoding import Note, find_undecodable, open_plain

@@ -7,10 +7,10 @@ import pytest
 
 from compaware.components.accuracy_gate import gate
 from compaware.components.accuracy_gate.config import AccuracyGateConfig
-from compaware.components.core.criterion import Criterion, Judged
-from compaware.components.core.errors import UserError
-from compaware.components.core.summary import Summary
-from compaware.components.core.workspace import run_stage
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.evaluation.criterion import Criterion, Judged
+from compaware.components.core.stage.workspace import run_stage
 
 
 def judge(folder: Path, measured: float, on_failure: str = "fail", kind: str = "absolute") -> Summary:

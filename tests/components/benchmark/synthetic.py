@@ -7,8 +7,8 @@ import numpy as np
 from compaware.components.benchmark.config import Role, Runtime
 from compaware.components.benchmark.results import Batch, Benchmark, Measured
 from compaware.components.benchmark.words import recommend, sentences
-from compaware.components.core.criterion import Criterion
-from compaware.components.core.summary import Summary
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.evaluation.criterion import Criterion
 
 MEGABYTE = 1_000_000
 # What the stages say of their models.

@@ -13,12 +13,12 @@ from compaware.components.benchmark import measure
 from compaware.components.benchmark.config import BenchmarkConfig
 from compaware.components.benchmark.pool import Worker
 from compaware.components.benchmark.results import FILE_NAME, Benchmark
-from compaware.components.core.criterion import Criterion
-from compaware.components.core.dataset import PreparedDataset
-from compaware.components.core.errors import UserError
-from compaware.components.core.evaluation import evaluate_folder
-from compaware.components.core.summary import Summary
-from compaware.components.core.workspace import run_stage
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.data.dataset import PreparedDataset
+from compaware.components.core.evaluation.criterion import Criterion
+from compaware.components.core.evaluation.evaluate import evaluate_folder
+from compaware.components.core.stage.workspace import run_stage
 from tests.components.benchmark.synthetic import benchmark, family, measured
 from tests.tiny import make_dataset, make_model
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from compaware.components.core.config import validate
-from compaware.components.core.dataset import PreparedDataset, load_dataset_folder
-from compaware.components.core.summary import Summary
-from compaware.components.core.workspace import run_stage
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.base.validation import validate
+from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder
+from compaware.components.core.stage.workspace import run_stage
 from compaware.components.data_prep.config import DataPrepConfig
 from compaware.components.data_prep.prepare import run
 

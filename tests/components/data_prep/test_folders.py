@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.data_prep.tables.readers import read_files
 from tests.components.data_prep.conftest import Prepare, numbered, write_csv
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.data_prep.labels import Labels, encode_labels
 from tests.components.data_prep.conftest import Prepare, write_csv
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.data_prep.labels import Labels, encode_labels
 
 

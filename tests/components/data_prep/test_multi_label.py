@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from datasets import ClassLabel, Dataset, Features, Sequence, Value
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.data_prep.hub import read_hub
 from compaware.components.data_prep.labels import encode_labels
 from tests.components.data_prep.conftest import Prepare, write_csv

@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from compaware.components.core.errors import UserError
-from compaware.components.core.sample import SPLIT_ROWS
-from compaware.components.core.wordpiece import train_tokenizer
+from compaware.components.core.base.errors import UserError
 from compaware.components.data_prep.class_names import class_names_from_features
+from compaware.components.data_prep.sample import SPLIT_ROWS
+from compaware.components.teacher_check.wordpiece import train_tokenizer
 from tests.components.data_prep.conftest import Prepare, numbered, write_csv
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.data_prep.rows import drop_duplicates, limit_rows
 from compaware.components.data_prep.split import Split
 from compaware.components.data_prep.validation import split_validation

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compaware.components.core.dataset import GROUP_ROWS
+from compaware.components.core.data.dataset import GROUP_ROWS
 from compaware.components.data_prep.split import Split
 
 

@@ -6,23 +6,19 @@ import numpy as np
 import pytest
 import torch
 
-from compaware.components.core.config import validate
-from compaware.components.core.dataset import PreparedDataset
-from compaware.components.core.errors import UserError
-from compaware.components.core.losses import hidden_state_loss
-from compaware.components.core.models import (
-    keep_layers,
-    load_classifier,
-    load_tokenizer,
-    model_fingerprint,
-    tokenizer_fingerprint,
-)
-from compaware.components.core.objectives import LogitObjective
-from compaware.components.core.soft_labels import SoftLabelsKey, write_soft_labels
-from compaware.components.core.summary import Summary
-from compaware.components.core.workspace import run_stage
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.base.validation import validate
+from compaware.components.core.data.dataset import PreparedDataset
+from compaware.components.core.data.soft_labels import SoftLabelsKey, model_fingerprint, write_soft_labels
+from compaware.components.core.data.tokenizer import load_tokenizer, tokenizer_fingerprint
+from compaware.components.core.models.layers import keep_layers
+from compaware.components.core.models.load import load_classifier
+from compaware.components.core.stage.workspace import run_stage
+from compaware.components.core.training.objectives import LogitObjective
 from compaware.components.distillation.config import DistillationConfig
 from compaware.components.distillation.distil import run
+from compaware.components.distillation.layer_losses import hidden_state_loss
 from compaware.components.distillation.transfer import TransferObjective
 from tests.tiny import SMALL_BERT, make_dataset, make_model, turn_head
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from compaware.components.core.errors import FAULT_EXIT_CODE
+from compaware.components.core.base.errors import FAULT_EXIT_CODE
 from compaware.components.launch.failure import SETTLE_S, Tracker, Verdict
 from compaware.components.launch.options import JobOptions
 from compaware.components.launch.pytorchjob import PYTORCHJOB

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.launch import JobOptions
 from compaware.components.launch.checks import check
 from compaware.components.launch.job import Job, job_name

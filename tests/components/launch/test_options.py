@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from compaware.components.core.config import validate
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.validation import validate
 from compaware.components.launch import JobOptions
 from compaware.components.launch.options import quantity
 

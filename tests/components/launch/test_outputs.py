@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from types import SimpleNamespace
 
-from compaware.components.core.summary import Summary
+from compaware.components.core.base.summary import Summary
 from compaware.components.launch import log_metrics
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from compaware.components.core.errors import UnavailableError, UserError
-from compaware.components.core.summary import Summary
+from compaware.components.core.base.errors import UnavailableError, UserError
+from compaware.components.core.base.summary import Summary
 from compaware.components.launch import attempt_component
 from compaware.components.launch.api import Api
 from compaware.components.launch.cluster import ClusterLauncher

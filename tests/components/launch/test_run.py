@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.launch import run, run_component
 from tests.tiny import SMALL_BERT, make_dataset
 

@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 import torch
 
-from compaware.components.core.config import validate
-from compaware.components.core.dataset import PreparedDataset
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.base.validation import validate
+from compaware.components.core.data.dataset import PreparedDataset
+from compaware.components.core.data.tokenizer import load_tokenizer
 from compaware.components.core.int8.convert import convert_graph
 from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier
 from compaware.components.core.int8.serve import save_forms
-from compaware.components.core.models import load_classifier, load_tokenizer, save_classifier
-from compaware.components.core.pairing import max_sequence_tokens
-from compaware.components.core.summary import Summary
-from compaware.components.core.workspace import run_stage
+from compaware.components.core.models.load import load_classifier, save_classifier
+from compaware.components.core.models.pairing import max_sequence_tokens
+from compaware.components.core.stage.workspace import run_stage
 from compaware.components.publish import publish
 from compaware.components.publish.config import PublishConfig
 from tests.components.benchmark.synthetic import family

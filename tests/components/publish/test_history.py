@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from compaware.components.core.published import Entry
 from compaware.components.publish.history import write_pages
+from compaware.components.publish.versions import Entry
 
 
 def entry(metric_name: str, metric: float, version: str) -> Entry:

@@ -11,8 +11,8 @@ import yaml
 from huggingface_hub import ModelCard
 from transformers import AutoModelForSequenceClassification
 
-from compaware.components.core.errors import UnavailableError, UserError
-from compaware.components.core.published import read_history, read_latest
+from compaware.components.core.base.errors import UnavailableError, UserError
+from compaware.components.publish.versions import read_history, read_latest
 from compaware.components.storage import exists
 from tests.components.publish.conftest import Made, Publish
 from tests.components.publish.registry_server import running_registry

@@ -7,15 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from compaware.components.core.config import ComponentConfig, validate
-from compaware.components.core.dataset import PreparedDataset
-from compaware.components.core.models import load_classifier, load_tokenizer, save_classifier
-from compaware.components.core.options import TrainingOptions
-from compaware.components.core.soft_labels import SoftLabelsKey, write_soft_labels
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.base.validation import validate
+from compaware.components.core.data.dataset import PreparedDataset
+from compaware.components.core.data.soft_labels import SoftLabelsKey, write_soft_labels
+from compaware.components.core.data.tokenizer import load_tokenizer
+from compaware.components.core.models.load import load_classifier, save_classifier
 from compaware.components.core.sparsity.masks import MaskLock, prunable_parameters
-from compaware.components.core.summary import Summary
-from compaware.components.core.training import train
-from compaware.components.core.workspace import Workspace, run_stage
+from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.core.stage.options import TrainingOptions
+from compaware.components.core.stage.workspace import Workspace, run_stage
+from compaware.components.core.training.trainer import train
 from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
 from compaware.components.quantization_aware_training.quantize import run
 from tests.tiny import make_dataset, make_model

@@ -13,10 +13,10 @@ import pytest
 from onnx import numpy_helper
 from safetensors.numpy import load_file
 
-from compaware.components.core.errors import UserError
-from compaware.components.core.evaluation import evaluate_folder
-from compaware.components.core.runtimes import int8_runtime
-from compaware.components.core.summary import Summary
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.evaluation.evaluate import evaluate_folder
+from compaware.components.core.runtimes.predictors import int8_runtime
 from tests.components.quantization_aware_training.conftest import Run, quantize, trained_model, with_outliers
 from tests.tiny import make_dataset, make_model, turn_head
 

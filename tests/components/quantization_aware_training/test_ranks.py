@@ -12,13 +12,14 @@ from tests.tiny import make_dataset, make_model
 TRAIN = """
 import os, pathlib, sys
 from safetensors.torch import save_file
-from compaware.components.core.config import ComponentConfig
-from compaware.components.core.dataset import load_dataset_folder
+from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.core.data.dataset import load_dataset_folder
 from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier, FreezeObservers
-from compaware.components.core.models import load_classifier, load_tokenizer
-from compaware.components.core.options import TrainingOptions
-from compaware.components.core.training import train
-from compaware.components.core.workspace import Workspace
+from compaware.components.core.models.load import load_classifier
+from compaware.components.core.data.tokenizer import load_tokenizer
+from compaware.components.core.stage.options import TrainingOptions
+from compaware.components.core.training.trainer import train
+from compaware.components.core.stage.workspace import Workspace
 root = pathlib.Path(sys.argv[1])
 model = FakeQuantizedClassifier(load_classifier(root / "model"))
 train(

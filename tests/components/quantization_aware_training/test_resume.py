@@ -7,16 +7,17 @@ import pytest
 import torch
 from transformers import TrainerCallback, set_seed
 
-from compaware.components.core.config import ComponentConfig
-from compaware.components.core.dataset import PreparedDataset
-from compaware.components.core.evaluation import Evaluation
+from compaware.components.core.data.dataset import PreparedDataset
+from compaware.components.core.data.tokenizer import load_tokenizer
+from compaware.components.core.evaluation.evaluate import Evaluation
 from compaware.components.core.int8.convert import convert_graph
 from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier, FreezeObservers
 from compaware.components.core.int8.ptq import run_graph
-from compaware.components.core.models import load_classifier, load_tokenizer
-from compaware.components.core.options import TrainingOptions
-from compaware.components.core.training import train
-from compaware.components.core.workspace import Workspace
+from compaware.components.core.models.load import load_classifier
+from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.core.stage.options import TrainingOptions
+from compaware.components.core.stage.workspace import Workspace
+from compaware.components.core.training.trainer import train
 from compaware.components.quantization_aware_training import candidate
 from compaware.components.quantization_aware_training import quantize as stage
 from tests.components.quantization_aware_training.conftest import quantize

@@ -13,17 +13,19 @@ import torch
 from torch.nn.utils import prune
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-from compaware.components.core.config import ComponentConfig, load_config, validate
-from compaware.components.core.dataset import load_dataset_folder
-from compaware.components.core.errors import UserError
-from compaware.components.core.models import load_classifier, load_tokenizer, save_classifier
-from compaware.components.core.options import TrainingOptions
-from compaware.components.core.soft_labels import SoftLabelsKey, write_soft_labels
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.validation import load_config, validate
+from compaware.components.core.data.dataset import load_dataset_folder
+from compaware.components.core.data.soft_labels import SoftLabelsKey, write_soft_labels
+from compaware.components.core.data.tokenizer import load_tokenizer
+from compaware.components.core.models.load import load_classifier, save_classifier
 from compaware.components.core.sparsity.masks import MaskLock, masks_of_zeros, prunable_parameters, zero_fraction
 from compaware.components.core.sparsity.patterns import NofM
 from compaware.components.core.sparsity.selection import mask_from_scores
-from compaware.components.core.training import train
-from compaware.components.core.workspace import Workspace, run_stage
+from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.core.stage.options import TrainingOptions
+from compaware.components.core.stage.workspace import Workspace, run_stage
+from compaware.components.core.training.trainer import train
 from compaware.components.launch import JobOptions, run_component
 from compaware.components.sparsity_aware_training.component import sparsity_aware_training
 from compaware.components.sparsity_aware_training.config import SparsityAwareTrainingConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.storage.cache import Cache, Download
 
 CODE = """

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from minio import Minio
 
-from compaware.components.core.errors import UnavailableError, UserError
+from compaware.components.core.base.errors import UnavailableError, UserError
 from compaware.components.storage import exists, fetch, find, holds_half_an_upload, upload
 from tests.components.storage.conftest import KEYS, s3_server
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.storage.uri import Location, is_uri, parse
 
 BUCKETS = st.from_regex(r"[a-z][a-z0-9.-]{1,20}[a-z0-9]", fullmatch=True)

@@ -5,13 +5,13 @@ import re
 import pytest
 
 from compaware.components.benchmark.results import Benchmark, Unmeasured
-from compaware.components.core.errors import UserError
-from compaware.components.core.sweep import Member
+from compaware.components.core.base.errors import UserError
 from compaware.components.sweep_benchmark.judge import judge
 from compaware.components.sweep_benchmark.members import mark_unmeasured
 from compaware.components.sweep_benchmark.pareto import Constraint
 from compaware.components.sweep_benchmark.report import render
 from compaware.components.sweep_benchmark.words import headline, sentences
+from compaware.components.sweep_plan.grid import Member
 from tests.components.benchmark.synthetic import benchmark, measured
 
 WHY = "distillation: student_layers [7] must name different layers of the teacher, 0 to 5"

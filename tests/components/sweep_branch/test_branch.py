@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from compaware.components.core import identity
-from compaware.components.core.config import validate
-from compaware.components.core.errors import UnavailableError, UserError
-from compaware.components.core.retries import read_attempt
-from compaware.components.core.summary import Summary
-from compaware.components.core.workspace import run_stage
+from compaware.components.core.base.errors import UnavailableError, UserError
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.base.validation import validate
+from compaware.components.core.stage import identity
+from compaware.components.core.stage.workspace import run_stage
 from compaware.components.launch import JobError, UnansweredError
 from compaware.components.sweep_branch import branch
 from compaware.components.sweep_branch.config import SweepBranchConfig
+from compaware.components.sweep_plan.attempts import read_attempt
 
 INPUTS = {"dataset": "s3://b/data", "teacher": "s3://b/teacher", "soft_labels": "s3://b/soft"}
 BRANCH = {"name": "small_t2", "temperature": 2, "choice": {"student_layers": [0]}}

@@ -2,11 +2,11 @@
 
 import pytest
 
-from compaware.components.core.config import validate
-from compaware.components.core.errors import UserError
-from compaware.components.core.retries import note_attempt
-from compaware.components.core.workspace import run_stage
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.validation import validate
+from compaware.components.core.stage.workspace import run_stage
 from compaware.components.launch import shared_attempts
+from compaware.components.sweep_plan.attempts import note_attempt
 from compaware.components.sweep_plan.config import SweepPlanConfig
 from compaware.components.sweep_plan.plan import run
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from compaware.components.core.metrics import majority_baseline
-from compaware.components.core.tasks import TASKS
+from compaware.components.core.data.tasks import TASKS
+from compaware.components.core.evaluation.metrics import majority_baseline
 from compaware.components.teacher_check.check import find_shortfall
 
 # Those of the task table, and what own data may have.

@@ -8,15 +8,16 @@ import pyarrow as pa
 import pytest
 import torch
 
-from compaware.components.core.config import validate
-from compaware.components.core.dataset import PreparedDataset, load_dataset_folder, write_dataset_folder
-from compaware.components.core.errors import UserError
-from compaware.components.core.evaluation import evaluate_folder
-from compaware.components.core.labels import rescale_head
-from compaware.components.core.models import load_classifier, load_tokenizer, save_classifier
-from compaware.components.core.soft_labels import load_soft_labels
-from compaware.components.core.summary import Summary
-from compaware.components.core.workspace import Workspace, run_stage
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.base.validation import validate
+from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder, write_dataset_folder
+from compaware.components.core.data.soft_labels import load_soft_labels
+from compaware.components.core.data.tokenizer import load_tokenizer
+from compaware.components.core.evaluation.evaluate import evaluate_folder
+from compaware.components.core.models.heads import rescale_head
+from compaware.components.core.models.load import load_classifier, save_classifier
+from compaware.components.core.stage.workspace import Workspace, run_stage
 from compaware.components.teacher_check.check import run
 from compaware.components.teacher_check.config import TeacherCheckConfig
 from tests.tiny import SMALL_BERT, make_dataset, make_model, turn_head

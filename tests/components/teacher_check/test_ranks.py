@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from compaware.components.core.dataset import GROUP_ROWS
-from compaware.components.core.evaluation import evaluate_folder
-from compaware.components.core.soft_labels import load_soft_labels
+from compaware.components.core.data.dataset import GROUP_ROWS
+from compaware.components.core.data.soft_labels import load_soft_labels
+from compaware.components.core.evaluation.evaluate import evaluate_folder
 from tests.tiny import make_dataset, make_model
 
 TWO_RANKS = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.launch.api import Api
 from compaware.components.launch.cluster import ClusterLauncher
 from compaware.components.launch.errors import JobError

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.launch.cluster import ClusterLauncher
 from compaware.components.launch.errors import JobError
 from compaware.components.launch.pytorchjob import PYTORCHJOB

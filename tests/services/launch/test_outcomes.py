@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.launch.errors import JobError
 from compaware.components.launch.trainjob import TRAINJOB
 from tests.services.launch.conftest import Site, Waiting

@@ -2,7 +2,7 @@
 
 import pytest
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.launch.errors import JobError
 from tests.services.launch.conftest import Site, Waiting
 from tests.services.launch.operator import terminated

@@ -16,12 +16,12 @@ from typing import Any
 
 import pytest
 
-from compaware.components.core.staging import sent_summary
-from compaware.components.core.summary import Summary
+from compaware.components.core.base.summary import Summary
 from compaware.components.launch import JobOptions, run_job
 from compaware.components.launch.job import Job
 from compaware.components.launch.pods import WORK_FOLDER
 from compaware.components.launch.pytorchjob import PYTORCHJOB
+from compaware.components.storage.summaries import load_uploaded_summary
 from tests.services.launch import host
 from tests.tiny import make_dataset, make_model
 
@@ -50,7 +50,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory, inputs: dict[str, str]) -> S
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(folder))
         run_job(COMPONENT, config(output, inputs), JobOptions(launcher="torchrun"))
-    return sent_summary(output)
+    return load_uploaded_summary(output)
 
 
 def config(output: str, inputs: dict[str, str]) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def assert_same(result: Summary, expected: Summary) -> None:
 def test_two_hosts_train_what_one_process_does(tmp_path: Path, inputs: dict[str, str], alone: Summary) -> None:
     output = (tmp_path / "out").as_uri()
     train_on_two_hosts(tmp_path, config(output, inputs))
-    result = sent_summary(output)
+    result = load_uploaded_summary(output)
     assert result.facts["training"]["processes"] == 2
     assert_same(result, alone)
 
@@ -169,5 +169,5 @@ def test_a_lost_host_comes_back_and_training_goes_on_from_a_checkpoint(
     log = train_on_two_hosts(tmp_path, values, lost, tmp_path / "out.work" / "checkpoint-64", **options)
     assert log.count("host: killed") == len(lost)
     assert "resuming from checkpoint-" in log
-    assert_same(sent_summary(output.as_uri()), alone)
+    assert_same(load_uploaded_summary(output.as_uri()), alone)
     assert not (tmp_path / "out.work").exists()

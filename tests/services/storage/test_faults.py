@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from minio import Minio
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.storage import delete, exists, fetch, upload
 
 MIB = 2**20

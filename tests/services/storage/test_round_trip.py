@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from minio import Minio
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.storage import delete, exists, fetch, read_text, upload
 from tests.services.storage.proxy import Proxy
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from minio import Minio
 
-from compaware.components.core.errors import UnavailableError
+from compaware.components.core.base.errors import UnavailableError
 from compaware.components.storage import exists, fetch, upload
 from tests.services.storage.conftest import new_bucket
 from tests.services.storage.proxy import Proxy

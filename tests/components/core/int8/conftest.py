@@ -4,7 +4,7 @@ import pytest
 
 from compaware.components.core.int8.ptq import quantize_after_training
 from compaware.components.core.int8.serve import save_forms
-from compaware.components.core.pairing import max_sequence_tokens
+from compaware.components.core.models.pairing import max_sequence_tokens
 from tests.components.core.int8.small_models import ServedModel, batch, build
 
 

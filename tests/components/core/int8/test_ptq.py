@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from compaware.components.core.int8.export import graph_inputs
 from compaware.components.core.int8.ptq import ACTIVATION_ALGORITHMS, Batch, quantize_after_training, run_graph
 from compaware.components.core.int8.saturation import HALF_RANGE, widest_pairs
+from compaware.components.core.runtimes.export import graph_inputs
 from tests.components.core.int8.small_models import batch, build
 
 CALIBRATION = [batch(4, 6 + seed, seed) for seed in range(3)]

@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from compaware.components.core.int8.export import export_classifier
 from compaware.components.core.int8.statistics import mixed_precision
-from compaware.components.core.runtimes import (
+from compaware.components.core.runtimes.export import export_classifier
+from compaware.components.core.runtimes.forms import (
     FP32_ONNX_FILE,
     FP32_OPENVINO_FILE,
     ONNX_FILE,
     OPENVINO_FILE,
     RuntimeName,
-    write_fp32_forms,
 )
+from compaware.components.core.runtimes.predictors import write_fp32_forms
 from tests.components.core.int8.small_models import ServedModel
 from tests.families.models import classifier
 

@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.core.sparsity.masks import MaskLock, masks_of_zeros, prunable_parameters, zero_fraction
 from tests.tiny import SMALL_BERT
 

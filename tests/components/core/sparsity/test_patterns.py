@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.core.sparsity.patterns import Blocks, NofM, parse_pattern, resolve_sparsity
 
 

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compaware.components.core.errors import UserError
+from compaware.components.core.base.errors import UserError
 from compaware.components.core.sparsity.patterns import Blocks, NofM, Pattern
 from compaware.components.core.sparsity.selection import mask_from_scores
 

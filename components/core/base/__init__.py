@@ -1,0 +1,1 @@
+"""What everything else stands on: errors, logs, files, processes, and typed values."""

@@ -1,0 +1,87 @@
+"""Folders as artifacts: put in place whole, and known by a fingerprint of their contents."""
+
+import hashlib
+import os
+import shutil
+import stat
+from pathlib import Path
+
+from compaware.components.core.base.errors import UserError
+
+
+def put_in_place(source: Path, destination: Path) -> None:
+    """Moves a finished file or folder under its final name, replacing what is there; never seen half-way.
+
+    Falls back to a copy beside the destination where the two lie on different file systems. The umask says who may
+    read it, whatever the library that wrote it says: safetensors allows its owner only.
+    """
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    staged = destination.with_name(f".{destination.name}.incoming")
+    remove(staged)
+    shutil.move(source, staged)
+    _set_permissions(staged)
+    if staged.is_dir() or destination.is_dir():
+        remove(destination)
+    os.replace(staged, destination)
+
+
+def _set_permissions(path: Path) -> None:
+    """Gives files and folders the permissions that new ones get here."""
+    probe = path.with_name(f"{path.name}.probe")
+    probe.touch()
+    for_files = stat.S_IMODE(probe.stat().st_mode)
+    probe.unlink()
+    for_folders = for_files | (for_files & 0o444) >> 2  # Who may read a folder may enter it.
+    for entry in [path, *path.rglob("*")]:
+        if not entry.is_symlink():
+            mode = stat.S_IMODE(entry.stat().st_mode)
+            wanted = mode & ~0o777 | (for_folders if entry.is_dir() else for_files)
+            if mode != wanted:
+                entry.chmod(wanted)
+
+
+def remove(path: Path) -> None:
+    """Deletes a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file whole: under a temporary name first, then renamed."""
+    staged = path.with_name(f".{path.name}.incoming")
+    staged.write_text(text, encoding="utf-8")
+    os.replace(staged, path)
+
+
+def fingerprint_files(files: list[Path]) -> str:
+    """SHA-256 over the names and contents of files, in the order of their names."""
+    digest = hashlib.sha256()
+    for file in sorted(files, key=lambda path: path.name):
+        digest.update(file.name.encode() + b"\0")
+        with file.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
+
+
+def size_bytes(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
+
+
+_POINTER = b"version https://git-lfs"
+
+
+def require_no_pointers(folder: Path) -> None:
+    """Checks that no file of a folder is a Git LFS pointer.
+
+    Raises:
+        UserError: One is, as in a clone that was made without Git LFS.
+    """
+    for file in sorted(folder.iterdir()):
+        # The pointers are some 130 bytes.
+        if file.suffix in (".json", ".safetensors", ".txt", ".model") and file.is_file() and file.stat().st_size < 1024:
+            with file.open("rb") as stream:
+                if stream.read(len(_POINTER)) == _POINTER:
+                    raise UserError(f"{file} is a Git LFS pointer, not the file: run `git lfs pull` in {folder}")

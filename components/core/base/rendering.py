@@ -1,0 +1,48 @@
+"""Jinja environments in which what is put into a template is text, never markup: in HTML and in Markdown."""
+
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from compaware.components.core.base.escaping import markdown, plain
+
+_LONGEST_NAME = 120
+
+
+def render(template: str, *packages: str, **values: Any) -> str:
+    """Renders a template.
+
+    Args:
+        template: File name; `.html.j2` is HTML and `.md.j2` Markdown, where values are escaped unless marked `safe`.
+            Other files get their values as they are.
+        packages: Components that it, and what it includes, may be in.
+        values: For the template; filters are `thousands` and `name`, which cuts a long name.
+    """
+    environment = Environment(
+        loader=ChoiceLoader([PackageLoader(f"compaware.components.{package}") for package in packages]),
+        autoescape=template.endswith(".html.j2"),
+        finalize=next((found for ending, found in _FINALIZE.items() if template.endswith(ending)), None),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=not template.endswith(".html.j2"),
+    )
+    environment.filters |= {"thousands": lambda number: f"{number:,}", "name": cut}
+    return environment.get_template(template).render(**values)
+
+
+def cut(name: str, length: int = _LONGEST_NAME) -> str:
+    """A name of at most so many characters."""
+    return name if len(name) <= length else name[: length - 1] + "…"
+
+
+def _finalize_html(value: Any) -> Any:
+    return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def _finalize_markdown(value: Any) -> Any:
+    return value if isinstance(value, Markup) else markdown(value)
+
+
+_FINALIZE = {".html.j2": _finalize_html, ".md.j2": _finalize_markdown}

@@ -1,0 +1,142 @@
+"""Reads typed objects from YAML or JSON files and `key=value` words, with errors of one line."""
+
+import difflib
+import json
+import os
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
+
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.values import kind_at, read_json, read_word, read_yaml, typed
+
+# pydantic's type of an error whose message stands alone: what was given may hold a password.
+ERROR_TYPE = "place"
+
+CONFIG_VARIABLE = "COMPAWARE_CONFIG"
+_HINT_CHARACTERS = 200
+ConfigType = TypeVar("ConfigType", bound=BaseModel)
+
+
+def load_config(config_class: type[ConfigType], file: Path | None, overrides: Sequence[str]) -> ConfigType:
+    """Reads and validates a configuration; see `read_values`.
+
+    Raises:
+        UserError: The file cannot be read, a key is unknown, or a value has the wrong type or is out of range.
+    """
+    return validate(config_class, read_values(config_class, file, overrides))
+
+
+def read_values(config_class: type[BaseModel], file: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
+    """Reads a configuration's values; a field for text gets what was written, `1.0`, `no` and `#1` included.
+
+    Args:
+        config_class: Its fields' types say how scalars are read.
+        file: A YAML or JSON file with one mapping; when None, the mapping is in the variable COMPAWARE_CONFIG, if that
+            is set.
+        overrides: `key=value` words that replace the file's values; see `values.read_word`. A dot in the key reaches
+            into a nested mapping.
+
+    Raises:
+        UserError: The file or a word cannot be read.
+    """
+    if file:
+        values = _read_mapping(file)
+    else:
+        text = os.environ.get(CONFIG_VARIABLE, "")
+        values = _mapping(read_json(text, CONFIG_VARIABLE) if text.strip() else {}, CONFIG_VARIABLE)
+    for word in overrides:
+        _override(config_class, values, word)
+    return cast(dict[str, Any], typed(values, config_class))
+
+
+def _read_mapping(file: Path) -> dict[str, Any]:
+    what = f"the config file {file}"
+    try:
+        text = file.expanduser().read_text(encoding="utf-8-sig")
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {what}: {error}") from error
+    if not text.strip():
+        return {}
+    return _mapping(read_json(text, what) if file.suffix == ".json" else read_yaml(text, what), what)
+
+
+def _mapping(value: Any, what: str) -> dict[str, Any]:
+    if isinstance(value, str) and value in ("", "null", "~"):
+        return {}
+    if not isinstance(value, dict):
+        raise UserError(
+            f"{what} must hold a mapping of keys to values, not a {'list' if isinstance(value, list) else 'word'}"
+        )
+    return value
+
+
+def validate(config_class: type[ConfigType], values: dict[str, Any]) -> ConfigType:
+    """Validates `values`, turning pydantic's errors into one line.
+
+    Raises:
+        UserError: Names the first offending key, what it got and what it accepts.
+    """
+    try:
+        return config_class.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(config_class, details) for details in error.errors()]
+        raise UserError("; ".join(lines)) from error
+
+
+def _override(config_class: type[BaseModel], values: dict[str, Any], word: str) -> None:
+    key, separator, text = word.partition("=")
+    if not separator or not key:
+        raise UserError(f"expected key=value, got '{word}'")
+    *parents, last = key.split(".")
+    for parent in parents:
+        if values.get(parent) in ("", "null", "~"):
+            del values[parent]
+        values = values.setdefault(parent, {})
+        if not isinstance(values, dict):
+            raise UserError(f"'{key}' reaches into '{parent}', which is not a mapping")
+    values[last] = read_word(text, kind_at(config_class, [*parents, last]), key)
+
+
+def _explain(config_class: type[BaseModel], details: Any) -> str:
+    key = ".".join(str(part) for part in details["loc"])
+    if details["type"] == "extra_forbidden":
+        return f"unknown key '{key}': {_hint_keys(config_class, key)}"
+    if details["type"] == "missing":
+        return f"'{key}' is missing: {_describe(config_class, key)}"
+    message = details["msg"].removeprefix("Value error, ")
+    if not key or details["type"] == ERROR_TYPE:
+        return f"'{key}': {message}" if key else message
+    if details["type"] == "string_type":
+        message += ", which may need quotes"
+    shown = json.dumps(details["input"], default=str, ensure_ascii=False)
+    return f"'{key}' is {shown if len(shown) <= 80 else shown[:77] + '...'}: {message[0].lower()}{message[1:]}"
+
+
+def _hint_keys(config_class: type[BaseModel], key: str) -> str:
+    """Says which key was meant, by spelling or within another key, or which ones there are."""
+    keys = _keys(config_class)
+    parent, dot, name = key.rpartition(".")
+    siblings = [known.removeprefix(parent + dot) for known in keys if known.rpartition(".")[0] == parent]
+    close = [parent + dot + found for found in difflib.get_close_matches(name, siblings, n=1)]
+    meant = close or [known for known in keys if known.endswith(f".{name}")]
+    if meant:
+        return f"did you mean '{meant[0]}'?"
+    return "choose from " + textwrap.shorten(", ".join(siblings), _HINT_CHARACTERS, placeholder=" …")
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    """All keys that a model takes, those of models in it with dots."""
+    keys = sorted(model.model_fields)
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            keys += [f"{name}.{inner}" for inner in _keys(field.annotation)]
+    return keys
+
+
+def _describe(config_class: type[BaseModel], key: str) -> str:
+    field = config_class.model_fields.get(key)
+    return (field.description if field else None) or "it has no default"

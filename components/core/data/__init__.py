@@ -1,0 +1,1 @@
+"""The Dataset artifact, its text as tokens, and the teacher's logits for it."""

@@ -1,0 +1,250 @@
+"""The Dataset artifact: Parquet splits with uniform columns, and a manifest that says what they are.
+
+Columns of every split: `text`, optionally `text_pair` (strings), and `label` (int64 class index, float64 for
+regression, or for multi-label data a list of int8, 0 or 1 for each label). A split is one file or several, in row order
+(`train-00000-of-00002.parquet`), each of row groups of `GROUP_ROWS` rows, so that a split of any size is written and
+read a group at a time.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ValidationError
+
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.files import write_text
+
+MANIFEST = "manifest.json"
+# Rows of a row group: all but the last of a split have as many.
+GROUP_ROWS = 10_000
+# Row groups of a file.
+_FILE_GROUPS = 50
+ProblemType = Literal["classification", "multi_label_classification", "regression"]
+
+
+class Manifest(BaseModel):
+    """What a Dataset artifact holds.
+
+    Attributes:
+        task: Name of the task, or `custom`.
+        problem_type: `classification` (one class a row), `multi_label_classification` (any number of labels a row) or
+            `regression`.
+        text_columns: The one or two text columns' names in the source.
+        label_column: The label column's name in the source.
+        label_names: Names of the classes or labels in index order; empty for regression.
+        metric: Name of the primary metric (see `core.metrics`).
+        splits: Rows of each split.
+        fingerprint: SHA-256 of the columns and contents of all splits.
+        source: Where the data came from.
+        notes: What a reader should know: duplicates dropped, splits made, rows left out.
+    """
+
+    task: str
+    problem_type: ProblemType
+    text_columns: list[str]
+    label_column: str
+    label_names: list[str]
+    metric: str
+    splits: dict[str, int]
+    fingerprint: str
+    source: dict[str, Any]
+    notes: list[str]
+
+    @property
+    def num_labels(self) -> int:
+        """Width of a model's head: the number of classes or labels, or 1 for regression."""
+        return len(self.label_names) or 1
+
+
+@dataclass(frozen=True)
+class PreparedDataset:
+    """A Dataset artifact on disk."""
+
+    path: Path
+    manifest: Manifest
+
+    def split(self, name: str) -> pa.Table:
+        """Reads a split whole; for those that fit in memory, such as validation.
+
+        Raises:
+            UserError: There is no such split.
+        """
+        return pa.concat_tables([pq.read_table(file) for file in self.files(name)])
+
+    def labels(self, name: str) -> np.ndarray:
+        """Reads a split's labels alone: (rows,), int64 or float64; for multi-label data (rows, labels), int8.
+
+        Raises:
+            UserError: There is no such split.
+        """
+        columns = [pq.read_table(file, columns=["label"])["label"].combine_chunks() for file in self.files(name)]
+        if self.manifest.problem_type == "multi_label_classification":
+            columns = [column.flatten() for column in columns]
+            return np.concatenate(columns).reshape(-1, self.manifest.num_labels)
+        return np.concatenate(columns)
+
+    def group_count(self, name: str) -> int:
+        """How many row groups of `GROUP_ROWS` rows a split has; the last one may have fewer."""
+        return -(-self.manifest.splits[name] // GROUP_ROWS)
+
+    def groups(self, name: str, numbers: Iterable[int] | None = None) -> Iterator[pa.Table]:
+        """Reads a split a row group at a time, so that it need not fit in memory.
+
+        Args:
+            name: The split.
+            numbers: Which groups, 0 to `group_count` - 1; all of them when None.
+
+        Raises:
+            UserError: There is no such split.
+        """
+        files = self.files(name)
+        for number in range(self.group_count(name)) if numbers is None else numbers:
+            with pq.ParquetFile(files[number // _FILE_GROUPS]) as file:
+                yield file.read_row_group(number % _FILE_GROUPS)
+
+    def files(self, name: str) -> list[Path]:
+        """A split's files, in row order.
+
+        Raises:
+            UserError: There is no such split.
+        """
+        if name not in self.manifest.splits:
+            raise UserError(f"{self.path} has no split '{name}': choose from {', '.join(self.manifest.splits)}")
+        return [self.path / file for file in _file_names(name, self.manifest.splits[name])]
+
+
+def load_dataset_folder(path: str | Path) -> PreparedDataset:
+    """Opens a Dataset artifact.
+
+    Raises:
+        UserError: The folder is not one that data_prep wrote.
+    """
+    folder = Path(path)
+    file = folder / MANIFEST
+    if not file.is_file():
+        raise UserError(f"{folder} has no {MANIFEST}: give a folder that data_prep wrote")
+    try:
+        manifest = Manifest.model_validate_json(file.read_text(encoding="utf-8"))
+    except ValidationError as error:
+        raise UserError(f"{file} is not a manifest of data_prep: {error.errors()[0]['msg']}") from error
+    dataset = PreparedDataset(folder, manifest)
+    missing = [file for name in manifest.splits for file in dataset.files(name) if not file.is_file()]
+    if missing:
+        raise UserError(f"{folder} lacks {missing[0].name}: run data_prep again")
+    return dataset
+
+
+def label_array(labels: np.ndarray) -> pa.Array:
+    """Labels, (rows,) or for multi-label data (rows, labels), as a split's column."""
+    if labels.ndim == 1:
+        return pa.array(labels)
+    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(labels).reshape(-1)), labels.shape[1])
+
+
+def write_dataset_folder(
+    path: Path,
+    splits: Mapping[str, Iterable[pa.Table]],
+    *,
+    task: str,
+    problem_type: ProblemType,
+    text_columns: list[str],
+    label_column: str,
+    label_names: list[str],
+    metric: str,
+    source: dict[str, Any],
+    notes: list[str],
+) -> Manifest:
+    """Writes the splits as Parquet and, last, their manifest.
+
+    Args:
+        path: An existing folder to write into.
+        splits: Split name to tables with the artifact's columns, its rows in order; each is read once.
+        task: See `Manifest`, as for all that follow.
+        problem_type: What the labels are.
+        text_columns: Source names of the text columns.
+        label_column: Source name of the label column.
+        label_names: Class names in index order.
+        metric: Primary metric.
+        source: Where the data came from.
+        notes: Remarks for the data card.
+
+    Returns:
+        The manifest, with rows and fingerprint filled in.
+    """
+    written = {name: _write_split(path, name, tables) for name, tables in splits.items()}
+    manifest = Manifest(
+        task=task,
+        problem_type=problem_type,
+        text_columns=text_columns,
+        label_column=label_column,
+        label_names=label_names,
+        metric=metric,
+        splits={name: rows for name, (rows, _) in written.items()},
+        fingerprint=_fingerprint({name: digest for name, (_, digest) in written.items()}, label_names),
+        source=source,
+        notes=notes,
+    )
+    write_text(path / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
+    return manifest
+
+
+def _write_split(folder: Path, split: str, tables: Iterable[pa.Table]) -> tuple[int, str]:
+    """Writes a split's files.
+
+    Returns:
+        Rows, and a hash of contents, not files, so that the same rows have the same one under any writer's version.
+    """
+    rows = 0
+    digests: dict[str, Any] = {}
+    parts: list[Path] = []
+    writer: pq.ParquetWriter | None = None
+    for number, group in enumerate(_regroup(tables, GROUP_ROWS)):
+        if number % _FILE_GROUPS == 0:
+            if writer:
+                writer.close()
+            parts.append(folder / f".{split}-{len(parts)}.part")
+            writer = pq.ParquetWriter(parts[-1], group.schema, compression="zstd")
+        assert writer is not None
+        writer.write_table(group)
+        rows += group.num_rows
+        for name in group.column_names:
+            digest = digests.setdefault(name, hashlib.sha256())
+            digest.update("".join(f"{value!r}\n" for value in group.column(name).to_pylist()).encode())
+    if writer:
+        writer.close()
+    for part, name in zip(parts, _file_names(split, rows), strict=True):
+        part.rename(folder / name)
+    return rows, " ".join(f"{name} {digest.hexdigest()}" for name, digest in digests.items())
+
+
+def _regroup(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
+    """Cuts and joins tables to ones of `rows` rows; the last one may have fewer."""
+    pending: list[pa.Table] = []
+    have = 0
+    for table in tables:
+        pending.append(table)
+        have += table.num_rows
+        if have < rows:
+            continue
+        joined = pa.concat_tables(pending)
+        for start in range(0, have - rows + 1, rows):
+            yield joined.slice(start, rows)
+        pending = [joined.slice(have - have % rows)]
+        have %= rows
+    if have:
+        yield pa.concat_tables(pending)
+
+
+def _file_names(split: str, rows: int) -> list[str]:
+    count = -(-rows // (GROUP_ROWS * _FILE_GROUPS))
+    return [f"{split}-{number:05d}-of-{count:05d}.parquet" for number in range(count)]
+
+
+def _fingerprint(digests: dict[str, str], label_names: list[str]) -> str:
+    return hashlib.sha256(repr((label_names, sorted(digests.items()))).encode()).hexdigest()

@@ -1,0 +1,128 @@
+"""Soft labels: a teacher's logits for the training split, written once and bound to the data they were made from.
+
+Their row groups are the split's, so that both are read side by side, a group at a time.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel
+
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.files import fingerprint_files, write_text
+from compaware.components.core.data.dataset import PreparedDataset
+from compaware.components.core.data.tokenizer import tokenizer_fingerprint
+
+KEY_FILE = "soft_labels.json"
+LOGITS_FILE = "logits.parquet"
+_COLUMN = "logits"
+
+
+class SoftLabelsKey(BaseModel):
+    """What the logits belong to.
+
+    Attributes:
+        dataset_fingerprint: `Manifest.fingerprint` of the data.
+        split: The split that has one row of logits per row.
+        rows: Number of rows.
+        num_labels: Width of a row.
+        teacher_fingerprint: SHA-256 of the teacher's weights and configuration.
+        tokenizer_fingerprint: SHA-256 of the teacher's tokenizer files.
+        max_length_tokens: Longest input that the teacher saw.
+    """
+
+    dataset_fingerprint: str
+    split: str
+    rows: int
+    num_labels: int
+    teacher_fingerprint: str
+    tokenizer_fingerprint: str
+    max_length_tokens: int
+
+
+@dataclass(frozen=True)
+class SoftLabels:
+    """Logits on disk that belong to the data at hand."""
+
+    path: Path
+    key: SoftLabelsKey
+
+    def groups(self, numbers: Iterable[int] | None = None) -> Iterator[np.ndarray]:
+        """Reads the logits of a row group at a time: float32, (rows of the group, labels).
+
+        Args:
+            numbers: Which groups, as for `PreparedDataset.groups`; all of them when None.
+        """
+        with pq.ParquetFile(self.path / LOGITS_FILE) as file:
+            for number in range(file.num_row_groups) if numbers is None else numbers:
+                column = file.read_row_group(number).column(_COLUMN).combine_chunks()
+                yield column.flatten().to_numpy().reshape(-1, self.key.num_labels)
+
+
+def write_soft_labels(folder: Path, groups: Iterable[np.ndarray], key: SoftLabelsKey) -> None:
+    """Writes logits and, last, their key into `folder`.
+
+    Args:
+        folder: An existing folder.
+        groups: float32 of shape (rows, labels) for each of the split's row groups, in order.
+        key: What they belong to.
+    """
+    schema = pa.schema([(_COLUMN, pa.list_(pa.float32(), key.num_labels))])
+    with pq.ParquetWriter(folder / LOGITS_FILE, schema) as writer:
+        for logits in groups:
+            writer.write_table(pa.table([logits_array(logits)], schema=schema))
+    write_text(folder / KEY_FILE, key.model_dump_json(indent=2) + "\n")
+
+
+def logits_array(logits: np.ndarray) -> pa.FixedSizeListArray:
+    """Logits, (rows, labels), as a column of float32 lists."""
+    flat = pa.array(np.ascontiguousarray(logits, np.float32).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(flat, logits.shape[1])
+
+
+def load_soft_labels(
+    folder: str | Path, dataset: PreparedDataset, split: str = "train", teacher: Path | None = None
+) -> SoftLabels:
+    """Opens the logits for a split.
+
+    Args:
+        folder: What `write_soft_labels` wrote.
+        dataset: The data that they must belong to.
+        split: Its split.
+        teacher: Folder of the teacher that they must be of, with its tokenizer, where it is known.
+
+    Raises:
+        UserError: The folder holds none, or they are incomplete, or of other data or of another teacher.
+    """
+    path = Path(folder)
+    if not (path / KEY_FILE).is_file():
+        raise UserError(f"{path} has no {KEY_FILE}: give a folder of soft labels that teacher_check wrote")
+    key = SoftLabelsKey.model_validate_json((path / KEY_FILE).read_text(encoding="utf-8"))
+    manifest = dataset.manifest
+    if key.dataset_fingerprint != manifest.fingerprint:
+        raise UserError(
+            f"the soft labels in {path} belong to other data (fingerprint {key.dataset_fingerprint[:12]}, this data "
+            f"set has {manifest.fingerprint[:12]}): run teacher_check on {dataset.path}"
+        )
+    if (key.split, key.rows, key.num_labels) != (split, manifest.splits[split], manifest.num_labels):
+        raise UserError(f"the soft labels in {path} do not fit split '{split}': run teacher_check on {dataset.path}")
+    if teacher and (key.teacher_fingerprint, key.tokenizer_fingerprint) != (
+        model_fingerprint(teacher),
+        tokenizer_fingerprint(teacher),
+    ):
+        raise UserError(
+            f"the soft labels in {path} are of another teacher than {teacher}: give the model and the soft labels of "
+            "one run of teacher_check"
+        )
+    if not (path / LOGITS_FILE).is_file() or pq.read_metadata(path / LOGITS_FILE).num_rows != key.rows:
+        raise UserError(f"the soft labels in {path} are not complete: run teacher_check on {dataset.path} again")
+    return SoftLabels(path, key)
+
+
+def model_fingerprint(folder: Path) -> str:
+    """SHA-256 of a saved model's weights and configuration."""
+    return fingerprint_files([folder / "model.safetensors", folder / "config.json"])

@@ -1,0 +1,1 @@
+"""What a saved model scores, and what follows from it."""

@@ -1,0 +1,1 @@
+"""Classifiers: loaded, built, cut, checked and matched to the data's labels."""

@@ -1,0 +1,1 @@
+"""Models in the form that a runtime serves, and the runtimes that run them."""

@@ -1,0 +1,13 @@
+"""The forms that a model is served in: runtimes, precisions, and the names of their files."""
+
+from typing import Literal
+
+RuntimeName = Literal["torch", "openvino", "onnxruntime", "ipex"]
+Precision = Literal["fp32", "bf16", "int8", "int8_bf16"]
+ONNX_FILE = "model_quantized.onnx"
+OPENVINO_FILE = "openvino_model.xml"
+# Converted FP32 weights (see `convert_fp32`); a runtime that finds its own here starts without PyTorch.
+FP32_ONNX_FILE = "model_fp32.onnx"
+FP32_OPENVINO_FILE = "openvino_model_fp32.xml"
+OUTPUT_NAME = "logits"
+AOT_FILE = "model.aoti.pt2"

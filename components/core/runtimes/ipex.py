@@ -1,0 +1,143 @@
+"""Intel Extension for PyTorch (IPEX), where it is installed: what it can do on this CPU, and serving.
+
+Its last release needs torch 2.8, so it lives in an environment of its own (extra `ipex`, image compaware/trainer-ipex).
+Nothing of it is imported before `missing` has looked: with another torch, or without AVX2, its import ends in an error
+of its own or ends the process.
+"""
+
+import logging
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from compaware.components.core.base import cpu
+from compaware.components.core.base.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+Batch = dict[str, np.ndarray]
+_DISTRIBUTION = "intel-extension-for-pytorch"
+log = logging.getLogger(__name__)
+
+
+def missing() -> str | None:
+    """Why IPEX cannot run here, or None where it can."""
+    try:
+        found, torch_version = version(_DISTRIBUTION), version("torch")
+    except PackageNotFoundError:
+        return f"{_DISTRIBUTION} is not installed: use the image compaware/trainer-ipex, or the extra `ipex`"
+    if _minor(found) != _minor(torch_version):
+        return f"{_DISTRIBUTION} {found} does not run with torch {torch_version}: install the extra `ipex` by itself"
+    if "avx2" not in cpu.flags():
+        return f"the CPU ({cpu.model_name()}) has no AVX2"
+    return None
+
+
+def require(precision: str = "fp32") -> None:
+    """Stops where IPEX cannot run.
+
+    Raises:
+        UserError: It is not there, or the CPU lacks what it, or the precision, needs.
+    """
+    reason = missing()
+    if reason:
+        raise UserError(f"ipex cannot run here: {reason}")
+    if precision == "bf16" and "avx512f" not in cpu.flags():
+        raise UserError(
+            f"ipex computes BF16 with AVX-512 or AMX, the CPU ({cpu.model_name()}) has {', '.join(cpu.flags())}: "
+            "use precision=fp32"
+        )
+
+
+class IpexPredictor:
+    """A classifier traced and frozen, with IPEX's kernels: FP32, or INT8 after its own static quantization.
+
+    It is made anew in each process: a traced INT8 file would load without IPEX as well, and then give other logits.
+
+    Args:
+        folder: A Model artifact with `model.safetensors`.
+        precision: `fp32` or `int8`.
+        threads: Threads of the process.
+        calibration: For INT8, batches of typical inputs, each int64 (batch, sequence), that ranges are taken from.
+
+    Raises:
+        UserError: IPEX cannot run here, or cannot trace the model.
+    """
+
+    def __init__(self, folder: Path, precision: str, threads: int, calibration: Sequence[Batch] = ()):
+        require()
+        import torch
+
+        from compaware.components.core.models.first_token import answer_at_first_token
+        from compaware.components.core.models.load import load_trained
+        from compaware.components.core.models.pairing import input_names
+        from compaware.components.core.runtimes.export import LogitsOnly, example_inputs
+
+        torch.set_num_threads(threads)
+        model = load_trained(folder).eval()
+        # Decoders would put keys and values away for a next token.
+        model.config.use_cache = False
+        self.input_names: Sequence[str] = input_names(model)
+        if precision == "fp32":
+            # Not for INT8: IPEX's quantization loses ten points of accuracy on a layer that is cut so.
+            answer_at_first_token(model)
+        wrapped = LogitsOnly(model).eval()
+        example = tuple(example_inputs(list(self.input_names)).values())
+        try:
+            with torch.no_grad():
+                optimized = (
+                    _optimized(wrapped) if precision == "fp32" else self._quantized(wrapped, example, calibration)
+                )
+                self._model = torch.jit.freeze(torch.jit.trace(optimized, example, check_trace=False))
+                # The first calls record shapes and fuse.
+                for _ in range(2):
+                    self._model(*example)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise UserError(f"ipex cannot run {folder} in {precision}: {reason}; name other runtimes") from error
+
+    def predict(self, batch: Batch) -> np.ndarray:
+        """See `runtimes.Predictor`."""
+        import torch
+
+        with torch.no_grad():
+            return self._model(*self._tensors(batch)).numpy()
+
+    def _quantized(
+        self, model: "torch.nn.Module", example: "tuple[torch.Tensor, ...]", calibration: Sequence[Batch]
+    ) -> "torch.nn.Module":
+        quantization = load_ipex().quantization
+        ranges = quantization.default_static_qconfig_mapping
+        prepared = quantization.prepare(model, ranges, example_inputs=example, inplace=True)
+        for batch in calibration:
+            prepared(*self._tensors(batch))
+        return quantization.convert(prepared)
+
+    def _tensors(self, batch: Batch) -> "list[torch.Tensor]":
+        import torch
+
+        return [torch.from_numpy(batch[name]) for name in self.input_names]
+
+
+def _optimized(model: "torch.nn.Module") -> "torch.nn.Module":
+    """With the kernel that is fastest for each linear layer: without, it is no faster than eager."""
+    import torch
+
+    return load_ipex().optimize(model, dtype=torch.float32, auto_kernel_selection=True, inplace=True)
+
+
+def load_ipex() -> Any:
+    """IPEX itself, without its advice on the log."""
+    import intel_extension_for_pytorch
+
+    # Not before the import: its logger is of a class of its own.
+    logging.getLogger("IPEX").setLevel(logging.ERROR)
+    return intel_extension_for_pytorch
+
+
+def _minor(full: str) -> list[str]:
+    return full.split(".")[:2]

@@ -1,0 +1,1 @@
+"""How any component runs: its configuration, its folders, its command line."""

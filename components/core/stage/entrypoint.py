@@ -1,0 +1,157 @@
+"""`python -m compaware.components.<name> --config FILE [key=value …]`: the door of every component.
+
+Used by hand, by the launcher of a KFP task, by torchrun and by a job's pods. Exit codes: 0 done, 2 the user can mend
+it, 70 a fault of the program, 75 something does not answer (try again), 1 any other failure, such as too little memory
+(try again). The last line on standard error says why; an unexpected exception's trace is in the file that it names.
+"""
+
+import argparse
+import gc
+import importlib
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import NoReturn
+
+from compaware.components.core.base.closed_pipes import closed_pipes_forgiven
+from compaware.components.core.base.errors import (
+    ERROR_PREFIX,
+    FAULT_EXIT_CODE,
+    UNAVAILABLE_EXIT_CODE,
+    UNAVAILABLE_PREFIX,
+    USER_ERROR_EXIT_CODE,
+    UnavailableError,
+    UserError,
+)
+from compaware.components.core.base.faults import report
+from compaware.components.core.base.lifetime import end_with_command
+from compaware.components.core.base.logs import setup_logging
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.base.validation import CONFIG_VARIABLE, read_values, validate
+from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.core.stage.output_places import require_separate_places
+from compaware.components.core.stage.staging import Staging
+from compaware.components.core.stage.workspace import run_stage, work_folder
+from compaware.components.storage import with_uris
+
+log = logging.getLogger("compaware")
+
+
+def main(
+    module: str, config_class: type[ComponentConfig], *, evaluates: bool = False, measures_speed: bool = False
+) -> None:
+    """Parses the command line, runs the component and exits.
+
+    Args:
+        module: Dotted name of the module whose `run(config, workspace) -> Summary` does the work; imported only
+            after the configuration is found valid, so that mistakes and `--help` answer at once.
+        config_class: The component's configuration.
+        evaluates: Its work loads models and measures what is saved of them.
+        measures_speed: Leave the OpenMP runtime as it is by default.
+    """
+    if not measures_speed:
+        # OpenMP's threads spin for milliseconds while they wait: where others use the CPUs too, training was 5 to 25
+        # times slower for it. Some ten microseconds cover the gaps between operators.
+        os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+    with closed_pipes_forgiven():
+        _main(module, config_class, evaluates)
+
+
+def _main(module: str, config_class: type[ComponentConfig], evaluates: bool) -> None:
+    component = module.split(".")[-2]
+    arguments = _parser(component, config_class).parse_args()
+    setup_logging()
+    end_with_command()
+    work: Path | None = None
+    try:
+        staging = Staging.plan(config_class, read_values(config_class, arguments.config, arguments.overrides))
+        config = validate(config_class, staging.values)
+        require_separate_places(config, staging.uris)
+        work = work_folder(config)
+        summary = _run(module, config, staging, evaluates)
+    except UserError as error:
+        print(f"{ERROR_PREFIX}{with_uris(str(error))}", file=sys.stderr, flush=True)
+        _exit_for_good(USER_ERROR_EXIT_CODE)
+    except UnavailableError as error:
+        print(f"{UNAVAILABLE_PREFIX}{with_uris(str(error))}", file=sys.stderr, flush=True)
+        sys.exit(UNAVAILABLE_EXIT_CODE)
+    except KeyboardInterrupt:
+        print("interrupted: existing_output=resume goes on from here", file=sys.stderr, flush=True)
+        sys.exit(128 + signal.SIGINT)
+    except Exception as error:
+        code = report(error, work)
+        if code == FAULT_EXIT_CODE:
+            _exit_for_good(code)
+        sys.exit(code)
+    for name, value in summary.metrics.items():
+        log.info("%s = %.6g", name, value)
+    log.info("%s finished: %s", component, staging.outputs.get("output", staging.values["output"]))
+    _leave()
+
+
+def _exit_for_good(code: int) -> NoReturn:
+    """Ends this process, and torchrun where that started it: it would start this again in an elastic job."""
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        os.kill(os.getppid(), signal.SIGTERM)
+    sys.exit(code)
+
+
+def _leave() -> None:
+    """Ends the process as it is: to take torch's and transformers' modules apart would need seconds more."""
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _run(module: str, config: ComponentConfig, staging: Staging, evaluates: bool) -> Summary:
+    finished = staging.finished(config := staging.bring(config))
+    if finished:
+        log.info("%s is already finished; nothing to do", staging.outputs["output"])
+        return finished
+    summary = run_stage(config, lambda workspace: _import(module, evaluates).run(config, workspace))
+    staging.send(config)
+    return summary
+
+
+def _import(module: str, evaluates: bool) -> ModuleType:
+    """The component's work; an image or an environment that is made for others lacks what it needs."""
+    gc.disable()  # What is imported stays; to look for garbage in it again and again takes a tenth of the time.
+    try:
+        work = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if str(error.name).startswith("compaware"):
+            raise
+        component = module.split(".")[-2]
+        raise UserError(
+            f"{component} needs {error.name}, which is not installed here: use its own image or extra"
+        ) from error
+    finally:
+        gc.enable()
+    gc.freeze()  # Nor is it looked through, and so copied, in the processes that evaluate.
+    if evaluates:
+        from compaware.components.core.evaluation.evaluate import prepare_evaluation
+
+        prepare_evaluation()
+    return work
+
+
+def _parser(component: str, config_class: type[ComponentConfig]) -> argparse.ArgumentParser:
+    lines = ["keys:"]
+    for name, field in config_class.model_fields.items():
+        default = "required" if field.is_required() else f"default {field.get_default(call_default_factory=True)}"
+        lines.append(f"  {name}: {field.description} ({default})")
+    parser = argparse.ArgumentParser(
+        prog=f"python -m compaware.components.{component}",
+        description=(config_class.__doc__ or "").strip().splitlines()[0],
+        epilog="\n".join(lines),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--config", type=Path, help=f"YAML or JSON file with the keys below; else {CONFIG_VARIABLE} has them"
+    )
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="keys that replace the file's")
+    return parser

@@ -1,0 +1,1 @@
+"""Ways to train faster that leave the result alone, each usable by itself."""

@@ -1,0 +1,121 @@
+"""What stands at a publishing prefix: `latest.json` names the newest version, `history.json` all that were tried.
+
+Each version is a folder of its own below the prefix. The pointer is one small file that is replaced last, so that who
+reads it never finds half a version.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.files import write_text
+from compaware.components.core.base.summary import Score
+from compaware.components.storage import exists, fetch, join, upload
+
+LATEST = "latest.json"
+HISTORY = "history.json"
+Content = TypeVar("Content")
+
+
+class Entry(BaseModel):
+    """One model that was published, or refused.
+
+    Attributes:
+        version: Name of its folder below the prefix; a refused one has none.
+        time: When, in UTC, as ISO 8601.
+        published: Whether it was published.
+        reason: Why, or why not.
+        changed: What differs from the version before: data, teacher, parameters, version.
+        role: student, int8 or sparse.
+        runtime: Runtime that it was evaluated in, and is best served by on that CPU.
+        precision: Its precision there.
+        metric_name: Primary metric of the data.
+        metric: Its value on the validation split.
+        earlier_version: The published version that it was compared with.
+        earlier_metric: That version's metric on the same split.
+        size_bytes: Of the files that the runtime reads.
+        p50_ms: Median latency at the smallest measured batch, in milliseconds.
+        model_fingerprint: SHA-256 of its files.
+        fingerprints: Of data, teacher, parameters and product that it was made from.
+    """
+
+    version: str
+    time: str
+    published: bool
+    reason: str
+    changed: list[str]
+    role: str
+    runtime: str
+    precision: str
+    metric_name: str
+    metric: Score
+    earlier_version: str | None
+    earlier_metric: float | None
+    size_bytes: int
+    p50_ms: float
+    model_fingerprint: str
+    fingerprints: dict[str, str]
+
+
+def read_latest(prefix: str, cache: Path) -> Entry | None:
+    """The version that is published at a prefix; None where there is none yet.
+
+    Args:
+        prefix: A path or URI.
+        cache: Folder for downloads.
+
+    Raises:
+        UserError: The pointer is damaged, or cannot be read.
+        UnavailableError: The store does not answer.
+    """
+    return _read(prefix, LATEST, TypeAdapter(Entry), cache)
+
+
+def read_history(prefix: str, cache: Path) -> list[Entry]:
+    """All that was published or refused at a prefix, the oldest first.
+
+    Raises:
+        UserError: As `read_latest`.
+        UnavailableError: As `read_latest`.
+    """
+    return _read(prefix, HISTORY, TypeAdapter(list[Entry]), cache) or []
+
+
+def write_history(prefix: str, entries: list[Entry]) -> None:
+    """Replaces the history.
+
+    Raises:
+        UserError: The prefix cannot be written.
+        UnavailableError: The store does not answer.
+    """
+    _write(prefix, HISTORY, TypeAdapter(list[Entry]).dump_json(entries, indent=2))
+
+
+def write_latest(prefix: str, entry: Entry) -> None:
+    """Moves the pointer to a version whose folder is complete.
+
+    Raises:
+        UserError: As `write_history`.
+        UnavailableError: As `write_history`.
+    """
+    _write(prefix, LATEST, TypeAdapter(Entry).dump_json(entry, indent=2))
+
+
+def _read(prefix: str, name: str, content: TypeAdapter[Content], cache: Path) -> Content | None:
+    uri = join(prefix, name)
+    if not exists(uri):
+        return None
+    try:
+        return content.validate_json(fetch(uri, cache, require_manifest=True).read_bytes())
+    except ValidationError as error:
+        raise UserError(f"{name} at {prefix} is damaged: restore it, or choose another prefix") from error
+
+
+def _write(prefix: str, name: str, content: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / name
+        write_text(file, content.decode("utf-8") + "\n")
+        upload(file, join(prefix, name))

@@ -1,0 +1,52 @@
+"""Artifacts are readable by whoever the umask lets read, whatever wrote their files."""
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from compaware.components.core.base.files import put_in_place
+from compaware.components.storage import upload
+
+
+@pytest.fixture(params=[0o022, 0o027, 0o077])
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+@pytest.fixture
+def made(tmp_path: Path, umask: int) -> Path:
+    """A folder as libraries leave it: a private file, one that was copied from an open folder, a private folder."""
+    folder = tmp_path / "made"
+    (folder / "nested").mkdir(parents=True, mode=0o700)
+    save_file({"weight": torch.zeros(1)}, folder / "model.safetensors")
+    (folder / "nested/config.json").write_text("{}")
+    (folder / "nested/config.json").chmod(0o664)
+    return folder
+
+
+def permissions(folder: Path) -> set[tuple[bool, int]]:
+    return {(path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in [folder, *folder.rglob("*")]}
+
+
+def test_an_artifact_has_the_permissions_of_the_umask(tmp_path: Path, umask: int, made: Path) -> None:
+    put_in_place(made, tmp_path / "model")
+    assert permissions(tmp_path / "model") == {(False, 0o666 & ~umask), (True, 0o777 & ~umask)}
+
+
+def test_so_has_its_copy_at_a_file_uri_and_a_file_alone(tmp_path: Path, umask: int, made: Path) -> None:
+    upload(made, f"file://{tmp_path}/store/model")
+    upload(made / "model.safetensors", f"file://{tmp_path}/store/weights")
+    assert permissions(tmp_path / "store") == {(False, 0o666 & ~umask), (True, 0o777 & ~umask)}
+
+
+def test_a_folder_of_a_group_stays_one(tmp_path: Path, made: Path) -> None:
+    made.chmod(0o2770)
+    put_in_place(made, tmp_path / "model")
+    assert (tmp_path / "model").stat().st_mode & stat.S_ISGID

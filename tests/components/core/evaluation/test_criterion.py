@@ -1,0 +1,75 @@
+"""The accuracy criterion: absolute and relative, at its border, below zero, without a number, and through JSON."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from compaware.components.core.evaluation.criterion import Criterion, Judged, rank
+
+CRITERIA = st.builds(
+    lambda baseline, loss, kind: Criterion(metric_name="accuracy", baseline=baseline, kind=kind, asked_loss=loss),
+    st.floats(-1, 1) | st.just(math.nan),
+    st.floats(0, 0.99),
+    st.sampled_from(["absolute", "relative"]),
+)
+
+
+def test_an_absolute_loss_counts_the_same_whatever_the_baseline() -> None:
+    criterion = Criterion.create("accuracy", 0.9, absolute=0.01, relative=None)
+    assert criterion.passes(0.9 - 0.01) and criterion.passes(0.95)
+    assert not criterion.passes(0.889)
+
+
+def test_a_relative_loss_is_a_part_of_the_baseline() -> None:
+    criterion = Criterion.create("accuracy", 0.5, absolute=0.2, relative=0.02)
+    assert criterion.allowed_loss == pytest.approx(0.01)
+    assert criterion.passes(0.491)
+    assert not criterion.passes(0.489)
+    assert criterion.against(1.0).passes(0.98) and not criterion.against(1.0).passes(0.9799)
+
+
+@pytest.mark.parametrize(("baseline", "good", "bad"), [(-0.1, -0.105, -0.12), (0.0, 0.0, -0.001)])
+def test_a_baseline_of_zero_or_less_may_get_worse_by_its_part(baseline: float, good: float, bad: float) -> None:
+    criterion = Criterion.create("matthews_correlation", baseline, absolute=0.0, relative=0.1)
+    assert criterion.passes(good)
+    assert not criterion.passes(bad)
+
+
+@given(st.integers(1, 5000), st.data())
+def test_a_score_on_the_border_passes_and_one_answer_less_does_not(rows: int, data: st.DataObject) -> None:
+    right = data.draw(st.integers(0, rows))
+    lost = data.draw(st.integers(0, right))
+    criterion = Criterion.create("accuracy", right / rows, absolute=lost / rows)
+    assert criterion.passes((right - lost) / rows)
+    assert not criterion.passes((right - lost - 1) / rows)
+
+
+@given(CRITERIA)
+def test_nan_never_passes_and_nothing_passes_against_it(criterion: Criterion) -> None:
+    assert not criterion.passes(math.nan)
+    assert not criterion.against(math.nan).passes(1.0)
+    assert rank(math.nan) < rank(-1.0)
+
+
+@given(CRITERIA, st.floats(-1, 1) | st.just(math.nan))
+def test_what_was_asked_for_survives_json(criterion: Criterion, score: float) -> None:
+    judged = Judged(**criterion.model_dump(), measured=score, runtime="openvino", runtime_reason="made up")
+    text = judged.model_dump_json()
+    assert "NaN" not in text
+    loaded = Judged.model_validate_json(text)
+    assert loaded.model_dump_json() == text and loaded.passed == criterion.passes(score)
+
+
+def test_the_words_say_what_the_percentage_is_of_and_show_no_tie_where_there_is_none() -> None:
+    relative = Criterion.create("matthews_correlation", 0.5, absolute=0.005, relative=0.02)
+    assert relative.allowance() == "0.0100 (2 % of 0.5000)"
+    assert relative.allowance(points=True) == "1.0 points (2 % of 0.5000)"
+    assert relative.describe(0.46) == (
+        "matthews_correlation 0.4600 against 0.5000, a loss of 0.0400 where 0.0100 (2 % of 0.5000) is allowed"
+    )
+    absolute = Criterion.create("accuracy", 0.9, absolute=0.0005)
+    assert absolute.allowance(points=True) == "0.05 points"
+    assert "a loss of 0.00052 where 0.0005 is allowed" in absolute.describe(0.9 - 0.00052)
+    assert "a gain of 0.0100 where a loss of 0.0005 is allowed" in absolute.describe(0.91)

@@ -1,0 +1,60 @@
+"""Precision: BF16 where hardware computes it and its loss agrees. BF16 is emulated here, the hardware made up."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import PreTrainedModel
+
+from compaware.components.core.base import cpu
+from compaware.components.core.data.tokenizer import load_tokenizer
+from compaware.components.core.models.load import load_classifier
+from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.core.stage.options import TrainingOptions
+from compaware.components.core.stage.workspace import Workspace
+from compaware.components.core.training.objectives import LogitObjective
+from compaware.components.core.training.precision import choose_training_precision
+from compaware.components.core.training.trainer import train
+from tests.tiny import make_dataset, make_model
+
+
+@pytest.fixture
+def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreTrainedModel:
+    monkeypatch.setattr(cpu, "flags", lambda: ("avx2", "avx512_bf16"))
+    return load_classifier(make_model(tmp_path / "model", make_dataset(tmp_path / "data", 64, 32)))
+
+
+def choose(model: PreTrainedModel, asked: str) -> tuple[str, str]:
+    ids = torch.arange(32).reshape(4, 8)
+    batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": torch.tensor([0, 1, 0, 1])}
+    return choose_training_precision(asked, model, batch, LogitObjective())
+
+
+def test_bf16_is_taken_where_its_loss_agrees(model: PreTrainedModel, tmp_path: Path) -> None:
+    data, tokenizer = make_dataset(tmp_path / "data", 64, 32), load_tokenizer(tmp_path / "model")
+    workspace = Workspace(ComponentConfig(output=tmp_path / "out"))
+    trained = train(model, tokenizer, data, TrainingOptions(epochs=1, learning_rate=1e-3), workspace)
+    assert trained.precision == "bf16" and "its loss agrees" in trained.precision_reason
+    assert model.classifier.weight.dtype == torch.float32
+
+
+def test_fp32_is_taken_where_bf16_loses_the_answer(model: PreTrainedModel) -> None:
+    model.train()
+    with torch.no_grad():
+        # The distance between the logits, 0.9, is less than BF16 can tell at 1,000.
+        model.classifier.weight.zero_()
+        model.classifier.bias.copy_(torch.tensor([1000.0, 1000.9]))
+    precision, reason = choose(model, "auto")
+    assert precision == "fp32" and "its loss is another: 0.6931 in place of" in reason
+    assert model.training and choose(model, "bf16") == ("bf16", "set by hand")
+
+
+def test_a_loss_that_is_not_a_number_does_not_agree(model: PreTrainedModel) -> None:
+    with torch.no_grad():
+        model.classifier.bias.fill_(float("nan"))
+    assert choose(model, "auto")[0] == "fp32"
+
+
+def test_bf16_is_not_emulated_unless_asked_for(model: PreTrainedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cpu, "flags", lambda: ("avx2",))
+    assert choose(model, "auto") == ("fp32", "the CPU has no BF16 hardware (emulation would be slower)")
