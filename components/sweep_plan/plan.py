@@ -1,5 +1,6 @@
 """The work of sweep_plan: the product of students and temperatures, written down."""
 
+import json
 import logging
 
 from compaware.components.core.base.summary import Summary
@@ -27,8 +28,13 @@ def _tried(branch: Branch, attempts: str | None) -> Branch:
     """The branch with the number of its tries."""
     if attempts is None:
         return branch
-    place = f"{attempts.rstrip('/')}/{branch.name}-{short_hash(branch.model_dump_json())}"
+    place = f"{attempts.rstrip('/')}/{branch.name}-{_content_of(branch)}"
     attempt = read_attempt(place)
     if attempt:
         log.info("%s is tried again: a member of it failed, and not by its options", branch.name)
     return branch.model_copy(update={"attempt": attempt, "attempts": place})
+
+
+def _content_of(branch: Branch) -> str:
+    # KFP hands a mapping on in another order in each run.
+    return short_hash(json.dumps(branch.model_dump(mode="json"), sort_keys=True))

@@ -28,10 +28,13 @@ def test_each_student_is_trained_at_each_temperature_under_a_name_of_its_own():
 
 def test_only_a_branch_that_is_to_be_tried_again_changes_from_run_to_run(monkeypatch, tmp_path):
     monkeypatch.delenv("COMPAWARE_WORK_ROOT", raising=False)
-    students = [{"student_layers": [0]}, {"student_layers": [1]}]
+    fresh = {"model_type": "bert", "hidden_size": 32}
     runs = iter(range(9))
 
     def branches() -> list[dict]:
+        # KFP hands a mapping on in any order.
+        config = dict(reversed(fresh.items())) if next(runs) else fresh
+        students = [{"student_layers": [0]}, {"name": "fresh", "student_config": config}]
         run_id = f"run-{next(runs)}"
         places = {"output": tmp_path / run_id, "plan_uri": f"{tmp_path}/sweep/{run_id}/plan", "run_id": run_id}
         values = {"students": students, **places}
