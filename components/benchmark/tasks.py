@@ -20,8 +20,7 @@ from compaware.components.core.data.tokenizer import load_tokenizer
 from compaware.components.core.evaluation.criterion import Judged
 from compaware.components.core.models.heads import find_order
 from compaware.components.core.models.pairing import max_sequence_tokens
-from compaware.components.core.runtimes import ipex
-from compaware.components.core.runtimes import predictors as runtimes
+from compaware.components.core.runtimes import forms, ipex, predictors
 from compaware.components.core.runtimes.forms import Precision, RuntimeName
 
 # Training sentences that a runtime which quantizes by itself takes its ranges from.
@@ -99,7 +98,7 @@ def _convert(candidate: Candidate, pairs: list[Pair], folder: Path, losses: Loss
         return pairs
     log.info("converting %s for OpenVINO and onnxruntime", candidate.name)
     with losses.listing(candidate, " and ".join(dict.fromkeys(runtime for runtime, _ in wanting)), "fp32"):
-        runtimes.convert_fp32(candidate.folder, folder)
+        predictors.convert_fp32(candidate.folder, folder)
         return pairs
     return [pair for pair in pairs if pair not in wanting]
 
@@ -116,7 +115,7 @@ def data_order(candidate: Candidate, dataset: PreparedDataset) -> list[int]:
 def _pairs(candidate: Candidate) -> list[Pair]:
     if "ipex" in (candidate.runtimes or ()):
         ipex.require()
-    found = runtimes.available(candidate.folder)
+    found = predictors.available(candidate.folder)
     wanted = [(name, precision) for name, precision in found if name in (candidate.runtimes or (name,))]
     if not wanted:
         has = ", ".join(f"{precision} in {name}" for name, precision in found) or "no model"
@@ -151,6 +150,6 @@ def _files(folder: Path, runtime: RuntimeName, precision: Precision) -> tuple[Pa
         return (folder / "model.safetensors",)
     quantized = precision.startswith("int8")
     if runtime == "onnxruntime":
-        return (folder / (runtimes.ONNX_FILE if quantized else runtimes.FP32_ONNX_FILE),)
-    graph = folder / (runtimes.OPENVINO_FILE if quantized else runtimes.FP32_OPENVINO_FILE)
+        return (folder / (forms.ONNX_FILE if quantized else forms.FP32_ONNX_FILE),)
+    graph = folder / (forms.OPENVINO_FILE if quantized else forms.FP32_OPENVINO_FILE)
     return graph, graph.with_suffix(".bin")

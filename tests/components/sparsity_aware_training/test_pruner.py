@@ -147,7 +147,7 @@ import os, sys
 from pathlib import Path
 from safetensors.torch import save_file
 from compaware.components.core.data.dataset import load_dataset_folder
-from tests.components.core.sparsity.test_pruner import prune
+from tests.components.sparsity_aware_training.test_pruner import prune
 
 data, model, out = map(Path, sys.argv[1:])
 trained, pruner, _ = prune((load_dataset_folder(data), model), out, score="movement", options={"batch_size": 16})
@@ -161,7 +161,7 @@ def test_two_ranks_choose_the_same_masks(tiny, tmp_path):
     script = tmp_path / "rank.py"
     script.write_text(RANK_SCRIPT)
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[4]), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3]), "OMP_NUM_THREADS": "1"}
     subprocess.run([*torchrun, script, dataset.path, source, tmp_path / "out"], check=True, env=environment)
     first, second = (load_file(tmp_path / f"rank-{rank}.safetensors") for rank in (0, 1))
     for name, weight in first.items():

@@ -10,6 +10,7 @@ from compaware.components.core.base import cpu
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.runtimes import ipex
 from compaware.components.core.runtimes.predictors import open_runtime
+from compaware.components.core.training.ipex import choose_backend
 
 BOTH = {"intel-extension-for-pytorch": "2.8.0", "torch": "2.8.0+cpu"}
 
@@ -41,30 +42,30 @@ def test_nothing_is_served_with_it_here(tmp_path: Path) -> None:
 def test_another_torch_is_named_before_the_import_that_would_end_the_process(machine: pytest.MonkeyPatch) -> None:
     machine.setattr(ipex, "version", {**BOTH, "torch": "2.13.0"}.__getitem__)
     with pytest.raises(UserError, match=r"2\.8\.0 does not run with torch 2\.13\.0"):
-        ipex.choose_backend("ipex", "fp32")
+        choose_backend("ipex", "fp32")
 
 
 def test_a_cpu_without_avx2_is_named_before_the_import_that_would_end_the_process(machine: pytest.MonkeyPatch) -> None:
     machine.setattr(cpu, "flags", lambda: ())
     with pytest.raises(UserError, match="has no AVX2"):
-        ipex.choose_backend("ipex", "fp32")
+        choose_backend("ipex", "fp32")
 
 
 def test_bf16_needs_avx512(machine: pytest.MonkeyPatch) -> None:
     with pytest.raises(
         UserError, match=r"^ipex computes BF16 with AVX-512 or AMX, .* has avx2, fma: use precision=fp32$"
     ):
-        ipex.choose_backend("ipex", "bf16")
-    assert ipex.choose_backend("ipex", "auto") == "ipex"
+        choose_backend("ipex", "bf16")
+    assert choose_backend("ipex", "auto") == "ipex"
 
 
 def test_auto_takes_it_where_training_is_in_bf16_in_hardware(machine: pytest.MonkeyPatch) -> None:
-    assert ipex.choose_backend("auto", "auto") == "torch"
+    assert choose_backend("auto", "auto") == "torch"
     machine.setattr(cpu, "flags", lambda: ("avx2", "avx512f", "avx512_bf16"))
-    assert [ipex.choose_backend("auto", precision) for precision in ("auto", "bf16", "fp32")] == [
+    assert [choose_backend("auto", precision) for precision in ("auto", "bf16", "fp32")] == [
         "ipex",
         "ipex",
         "torch",
     ]
     machine.setattr(ipex, "version", {**BOTH, "torch": "2.13.0"}.__getitem__)
-    assert ipex.choose_backend("auto", "bf16") == "torch"
+    assert choose_backend("auto", "bf16") == "torch"

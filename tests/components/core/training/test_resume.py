@@ -24,7 +24,7 @@ from compaware.components.core.training.objectives import LogitObjective
 from compaware.components.core.training.trainer import train
 from tests.tiny import make_dataset, make_model
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 Rows = list[list[list[int]]]
 
 
