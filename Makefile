@@ -5,8 +5,10 @@ CONFIG ?= pipelines/$(PIPELINE)/configs/sample.yaml
 OUTPUT ?= runs/$(PIPELINE)
 # docker: each task in a container of the images that a cluster uses (make images).
 RUNNER ?= process
-# Where torch comes from; empty: the index that pip uses for everything. Its CPU build: see "Installation" in README.md.
+# An index to take torch from, such as https://download.pytorch.org/whl/cu130 for CUDA; empty: a CPU build where
+# pip's own index or PyTorch's offers one (tools/install.py).
 TORCH_INDEX_URL ?=
+export TORCH_INDEX_URL
 # More `key=value` parameters of the pipeline, and options of pytest.
 ARGS ?=
 # Two processes of tests, each file in one of them: most tests wait for imports and use one thread.
@@ -55,17 +57,17 @@ install: $(INSTALLED)
 $(INSTALLED): requirements.lock pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not there; name yours: make PYTHON=python3.12 …"; exit 2; }
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet "torch==2.13.0" $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL))
-	$(BIN)/python -m pip install --quiet --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	$(BIN)/python tools/install.py requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip check --quiet
 	@touch $@
 
 $(IPEX_INSTALLED): requirements/ipex.lock requirements.lock pyproject.toml
 	test -x $(IPEX_BIN)/python || $(PYTHON) -m venv .venv-ipex
-	$(IPEX_BIN)/python -m pip install --quiet "torch==2.8.0" $(if $(TORCH_INDEX_URL),--index-url $(TORCH_INDEX_URL))
-	$(IPEX_BIN)/python -m pip install --quiet --no-deps --requirement requirements/ipex.lock
-	$(IPEX_BIN)/python -m pip install --quiet --constraint requirements.lock pytest pytest-timeout
-	$(IPEX_BIN)/python -m pip install --quiet --no-deps --editable .
+	$(IPEX_BIN)/python tools/install.py requirements/ipex.lock
+	sed -n 's/^\([a-z0-9.-]*==[^ ]*\).*/\1/p' requirements.lock | \
+		$(IPEX_BIN)/python -m pip install --quiet --constraint /dev/stdin pytest pytest-timeout
+	$(IPEX_BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 run: $(INSTALLED)
@@ -111,9 +113,10 @@ check-fresh: $(INSTALLED)
 release-check: $(INSTALLED)
 	@$(BIN)/python tools/release_check.py
 
+# ARGS=--upgrade: the newest versions that fit together, in place of those that the locks have.
 lock:
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python tools/lock.py
+	$(BIN)/python tools/lock.py $(ARGS)
 
 # Other names than these: trainer-ipex. NETWORK=host where the engine has no bridge.
 images:

@@ -58,9 +58,9 @@ def stale_locks(root: Path) -> list[str]:
     for extra, dependencies in project["optional-dependencies"].items():
         image = root / "requirements" / f"{extra}.lock"
         for need in map(Requirement, project["dependencies"] + dependencies):
-            # An image installs torch by its version, before everything else. Not every extra is an image's.
+            # Not every extra is an image's.
             locks = [whole] if extra in together else []
-            locks += [image] if image.is_file() and need.name != "torch" else []
+            locks += [image] if image.is_file() else []
             problems |= {
                 f"{lock.name} has {found} for {need}: run make lock"
                 for lock in locks

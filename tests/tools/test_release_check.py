@@ -25,7 +25,7 @@ dev = ["compaware[data]", "types-pyyaml"]
     "manifests/chart/Chart.yaml": f"version: {VERSION}\nappVersion: {VERSION}\n",
     "pipelines/a/pipeline.yaml": f"image: compaware/data:{VERSION}\n",
     "requirements.lock": "numpy==2.1.0\npyyaml==6.0.1\ntorch==2.13.0\ntypes-pyyaml==6.0.12\n",
-    "requirements/data.lock": "numpy==2.1.0 \\\n    --hash=sha256:00\npyyaml==6.0.1\n",
+    "requirements/data.lock": "numpy==2.1.0 \\\n    --hash=sha256:00\npyyaml==6.0.1\ntorch==2.13.0\n",
 }
 
 
