@@ -65,3 +65,9 @@ def test_a_room_imports_only_from_floors_below() -> None:
 
 def test_launching_knows_nothing_of_training() -> None:
     assert arrows()["launch"] <= {"core.base", "storage", "images"}
+
+
+def test_the_architecture_page_names_each_room_with_its_floor() -> None:
+    page = (ROOT.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for name, floor in FLOORS.items():
+        assert f"| {floor} | `{name.replace('.', '/')}` |" in page
