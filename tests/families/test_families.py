@@ -1,4 +1,4 @@
-"""Every stage with tiny models of many families: what `core.families` says of each is what happens."""
+"""Every stage with tiny models of many families: the table in `core.models.families` is right for each."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -38,7 +38,7 @@ class Manifest(BaseModel):
         text_columns: The one or two text columns' names in the source.
         label_column: The label column's name in the source.
         label_names: Names of the classes or labels in index order; empty for regression.
-        metric: Name of the primary metric (see `core.metrics`).
+        metric: Name of the primary metric (see `core.evaluation.metrics`).
         splits: Rows of each split.
         fingerprint: SHA-256 of the columns and contents of all splits.
         source: Where the data came from.

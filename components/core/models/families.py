@@ -1,6 +1,6 @@
 """Which stages work for which families of models. `tests/families` tests each entry, and docs/models.md lists them.
 
-A family is transformers' `model_type`. Models of other families are tried before they are trained: see `core.support`.
+A family is transformers' `model_type`. `core.runtimes.servable` tries models of other families before training.
 """
 
 # Stages that are tested with a tiny model of each family, and their headings in the table.
