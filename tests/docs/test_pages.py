@@ -71,3 +71,10 @@ def test_a_broken_link_is_found() -> None:
     readme = ROOT / "README.md"
     assert is_broken(readme, "docs/moon.md") and is_broken(readme, "docs/data.md#moon")
     assert not is_broken(readme, "docs/data.md#use-your-own-data") and not is_broken(readme, "https://example.com/moon")
+
+
+def test_the_architecture_page_names_paths_that_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    paths = [path for path in re.findall(r"`([a-z]+/[\w/.-]+)`", text) if not path.startswith("core/")]
+    assert len(paths) > 15
+    assert [path for path in paths if not (ROOT / path).exists()] == []
