@@ -76,7 +76,7 @@ def attempt_component(
     if here:
         return Summary.load(given["output"])
     try:
-        return load_uploaded_summary(given["output"], by_another=True)
+        return load_uploaded_summary(given["output"], just_uploaded=True)
     except UnavailableError as error:
         raise UnavailableError(f"{name} is done, but {error}; run this task again to take what is there") from error
 

@@ -12,7 +12,7 @@ from typing import Any
 from compaware.components.benchmark.config import Role
 from compaware.components.benchmark.results import FILE_NAME, Benchmark, Measured
 from compaware.components.core.base.errors import UserError
-from compaware.components.core.base.files import fingerprint_files
+from compaware.components.core.base.hashing import fingerprint_files
 from compaware.components.core.base.summary import FILE_NAME as SUMMARY_FILE
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder

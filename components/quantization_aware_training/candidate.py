@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from pydantic import BaseModel
 
-from compaware.components.core.base.files import put_in_place, remove, size_bytes, write_text
+from compaware.components.core.base.files import move_replacing, remove, size_bytes, write_text
 from compaware.components.core.base.summary import Score
 from compaware.components.core.data.dataset import ProblemType
 from compaware.components.core.evaluation.evaluate import evaluate_folder
@@ -121,7 +121,7 @@ def save_candidate(
         trained=trained,
     )
     write_text(staged / _MEASURED, candidate.model_dump_json())
-    put_in_place(staged, folder)
+    move_replacing(staged, folder)
     return candidate
 
 

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel, set_seed
 
 from compaware.components.core.base.distributed import barrier, broadcast, is_main
 from compaware.components.core.base.errors import UserError
-from compaware.components.core.base.files import put_in_place, size_bytes
+from compaware.components.core.base.files import move_replacing, size_bytes
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder
 from compaware.components.core.data.soft_labels import load_soft_labels
@@ -108,7 +108,7 @@ def bring_student(config: SparsityAwareTrainingConfig, dataset: PreparedDataset,
         fit_tokenizer(tokenizer, student, config.max_length_tokens)
         restore_order(student, tokenizer, dataset, config.max_length_tokens, staged)
         save_classifier(student, tokenizer, staged)
-        put_in_place(staged, folder)
+        move_replacing(staged, folder)
     barrier()
     return folder
 

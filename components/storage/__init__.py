@@ -6,13 +6,13 @@ from compaware.components.storage.folders import (
     fetch,
     find,
     fingerprint,
-    holds_half_an_upload,
+    has_unfinished_upload,
     is_empty,
     local_source,
     read_text,
     upload,
 )
-from compaware.components.storage.names import remember, with_uris
+from compaware.components.storage.names import record_uri, show_uris
 from compaware.components.storage.uri import is_uri, join
 
 __all__ = [
@@ -21,13 +21,13 @@ __all__ = [
     "fetch",
     "find",
     "fingerprint",
-    "holds_half_an_upload",
+    "has_unfinished_upload",
     "is_empty",
     "is_uri",
     "join",
     "local_source",
     "read_text",
-    "remember",
+    "record_uri",
+    "show_uris",
     "upload",
-    "with_uris",
 ]

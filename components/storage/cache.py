@@ -19,7 +19,7 @@ from typing import IO
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.files import remove, write_text
-from compaware.components.storage.manifest import short_hash
+from compaware.components.core.base.hashing import short_hash
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compaware.components.core.base.files import remove
-from compaware.components.storage.manifest import Manifest, inside, sha256_of, short_hash
+from compaware.components.core.base.hashing import sha256_of, short_hash
 from compaware.components.storage.store import Store
+from compaware.components.storage.upload_manifest import UploadManifest, path_inside
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class RemoteFile:
     sha256: str | None
 
 
-def files_of(store: Store, manifest: Manifest) -> list[RemoteFile]:
+def files_of(store: Store, manifest: UploadManifest) -> list[RemoteFile]:
     """The objects that a manifest names.
 
     Raises:
@@ -75,7 +76,7 @@ class _Incoming:
     def __init__(self, store: Store, file: RemoteFile, target: Path, parts: Path):
         self._store = store
         self._file = file
-        self._final = inside(target, file.name, store.location.shown) if file.name else target
+        self._final = path_inside(target, file.name, store.location.shown) if file.name else target
         # An older object's parts are of no use: the ETag is in the name.
         stem = f"{short_hash(file.key)}-{short_hash(file.etag)}"
         self._data = parts / f"{stem}.part"

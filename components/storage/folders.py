@@ -12,20 +12,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compaware.components.core.base.errors import UserError
-from compaware.components.core.base.files import put_in_place, remove, size_bytes
-from compaware.components.storage.manifest import (
+from compaware.components.core.base.files import move_replacing, remove, size_bytes
+from compaware.components.core.base.hashing import sha256_of
+from compaware.components.storage.names import record_uri
+from compaware.components.storage.upload_manifest import (
     MANIFEST_NAME,
     UPLOAD_MARK,
     FileEntry,
-    Manifest,
-    describe,
+    UploadManifest,
+    build_manifest,
     list_files,
     load_manifest,
-    sha256_of,
-    verify,
+    verify_folder,
     write_manifest,
 )
-from compaware.components.storage.names import remember
 from compaware.components.storage.uri import Location, is_uri, parse
 
 # The client of object stores is imported where one is used: paths work without it.
@@ -72,7 +72,7 @@ def fetch(uri: str, cache_dir: Path, require_manifest: bool = False) -> Path:
 
     with _disk_errors(cache_dir):
         path = Cache(cache_dir).get(_look_at(Store(location, "read"), require_manifest))
-    remember(path, location.shown)
+    record_uri(path, location.shown)
     return path
 
 
@@ -139,7 +139,7 @@ def is_empty(uri: str) -> bool:
     return not exists(uri) and not store.list_below()
 
 
-def holds_half_an_upload(uri: str) -> bool:
+def has_unfinished_upload(uri: str) -> bool:
     """Whether an upload to a URI was broken off, so that what is there is ours.
 
     Raises:
@@ -154,14 +154,14 @@ def holds_half_an_upload(uri: str) -> bool:
     return Store(location, "read").stat(location.below(UPLOAD_MARK)) is not None
 
 
-def read_text(uri: str, name: str, *, was_reached: bool = False) -> str:
+def read_text(uri: str, name: str, *, address_works: bool = False) -> str:
     """Reads one small file of a complete folder, without the rest.
 
     Args:
         uri: The folder.
         name: The file's path in it.
-        was_reached: Another process has used the store, so that its address is right: if it does not answer now, it is
-            waited for as long as one that has answered here.
+        address_works: The store has answered another process. If it does not answer now, retry for as long as if it
+            had answered this process.
 
     Raises:
         UserError: The folder is not complete, has no such file, or the file is not what was uploaded.
@@ -175,7 +175,7 @@ def read_text(uri: str, name: str, *, was_reached: bool = False) -> str:
     else:
         from compaware.components.storage.store import Store
 
-        store = Store(location, "read", was_reached=was_reached)
+        store = Store(location, "read", address_works=address_works)
         entry = _entry(store.manifest(), name, location.shown)
         content = store.read(location.below(name))
     if hashlib.sha256(content).hexdigest() != entry.sha256:
@@ -194,7 +194,7 @@ def fingerprint(uri: str) -> str:
     if isinstance(location, Path):
         with _disk_errors(location):
             source = _fetch_path(location, uri, require_manifest=False)
-            content = sha256_of(source) if source.is_file() else describe(source).to_json()
+            content = sha256_of(source) if source.is_file() else build_manifest(source).to_json()
     else:
         from compaware.components.storage.store import Store
 
@@ -262,7 +262,7 @@ def _fetch_path(path: Path, uri: str, require_manifest: bool) -> Path:
         manifest = load_manifest(path)
         if manifest is None:
             raise _incomplete(uri)
-        verify(path, manifest)
+        verify_folder(path, manifest)
     return path
 
 
@@ -276,7 +276,7 @@ def _look_at(store: "Store", require_manifest: bool) -> "Download":
     name = location.key.rpartition("/")[2]
     stored = store.manifest_bytes()
     if stored is not None:
-        manifest = Manifest.read(stored, location.shown)
+        manifest = UploadManifest.read(stored, location.shown)
 
         def fill(target: Path, parts: Path) -> None:
             download(store, files_of(store, manifest), target, parts)
@@ -312,17 +312,17 @@ def _copy(source: Path, destination: Path) -> None:
     else:
         if not list_files(source):
             raise UserError(f"cannot write {destination}: {source} holds no file")
-        manifest = describe(source)
+        manifest = build_manifest(source)
         shutil.copytree(source, staged, ignore=shutil.ignore_patterns(MANIFEST_NAME))
-        verify(staged, manifest)
+        verify_folder(staged, manifest)
         write_manifest(staged, manifest)
     # Replacing a folder takes a moment, in which it must not look complete.
     if destination.is_dir():
         remove(destination / MANIFEST_NAME)
-    put_in_place(staged, destination)
+    move_replacing(staged, destination)
 
 
-def _entry(manifest: Manifest | None, name: str, shown: str) -> FileEntry:
+def _entry(manifest: UploadManifest | None, name: str, shown: str) -> FileEntry:
     if manifest is None:
         raise _incomplete(shown)
     entry = manifest.entry(name)

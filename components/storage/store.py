@@ -19,8 +19,8 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 from minio.helpers import check_bucket_name
 
 from compaware.components.core.base.errors import UnavailableError, UserError
-from compaware.components.storage.manifest import MANIFEST_NAME, UPLOAD_MARK, Manifest
 from compaware.components.storage.settings import PATIENCE_VARIABLE, Connection, connection
+from compaware.components.storage.upload_manifest import MANIFEST_NAME, UPLOAD_MARK, UploadManifest
 from compaware.components.storage.uri import Location
 
 log = logging.getLogger(__name__)
@@ -67,13 +67,13 @@ class Store:
     Args:
         location: Where.
         purpose: `read`, `write` or `delete`, for messages.
-        was_reached: Its address is known to be right.
+        address_works: Its address is known to be right.
 
     Raises:
         UserError: The environment or the bucket's name is of no use.
     """
 
-    def __init__(self, location: Location, purpose: str, *, was_reached: bool = False):
+    def __init__(self, location: Location, purpose: str, *, address_works: bool = False):
         self.location = location
         self.bucket = location.bucket
         self._purpose = purpose
@@ -83,7 +83,7 @@ class Store:
             self.client = _client(self._connection, location.path_style)
         except ValueError as error:
             raise self.error(str(error)) from error
-        self._was_reached = was_reached
+        self._was_reached = address_works
         self._last_progress = 0.0
         self._stopped = threading.Event()
 
@@ -154,10 +154,10 @@ class Store:
         except NotThereError:
             return None
 
-    def manifest(self) -> Manifest | None:
+    def manifest(self) -> UploadManifest | None:
         """The manifest of the folder at the location; None where there is none."""
         stored = self.manifest_bytes()
-        return None if stored is None else Manifest.read(stored, self.location.shown)
+        return None if stored is None else UploadManifest.read(stored, self.location.shown)
 
     def stat(self, key: str) -> Any | None:
         """minio's `Object` of a key; None where there is none."""

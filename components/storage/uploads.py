@@ -10,8 +10,14 @@ from typing import Any
 
 from minio.datatypes import Part
 
-from compaware.components.storage.manifest import MANIFEST_NAME, UPLOAD_MARK, FileEntry, Manifest, list_files
 from compaware.components.storage.store import NotThereError, Store
+from compaware.components.storage.upload_manifest import (
+    MANIFEST_NAME,
+    UPLOAD_MARK,
+    FileEntry,
+    UploadManifest,
+    list_files,
+)
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +51,7 @@ class _LocalFile:
         return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(self.part_md5s)}"
 
 
-def upload_folder(store: Store, folder: Path) -> Manifest:
+def upload_folder(store: Store, folder: Path) -> UploadManifest:
     """Puts all files of a folder below the store's location, and the manifest last.
 
     What is there already is replaced: its manifest goes first, files that the new folder lacks just before the end.
@@ -66,7 +72,7 @@ def upload_folder(store: Store, folder: Path) -> Manifest:
     wanted = [upload for upload in uploads if not _is_same(upload.file, present.get(upload.file.entry.name))]
     _send(store, wanted)
     store.remove([present[name].object_name for name in present if name not in paths])
-    manifest = Manifest(files=[file.entry for file in files])
+    manifest = UploadManifest(files=[file.entry for file in files])
     _check(store, manifest)
     content = manifest.to_json().encode()
     store.call(store.client._put_object, store.bucket, manifest_key, content, {"Content-Type": "application/json"})
@@ -99,7 +105,7 @@ def _send(store: Store, uploads: list["_Upload"]) -> None:
     store.run_all(upload.complete for upload in uploads)
 
 
-def _check(store: Store, manifest: Manifest) -> None:
+def _check(store: Store, manifest: UploadManifest) -> None:
     """Looks whether all files are there in full, before a manifest says so."""
     present = store.list_below()
     for entry in manifest.files:

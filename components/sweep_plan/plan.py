@@ -3,10 +3,10 @@
 import json
 import logging
 
+from compaware.components.core.base.hashing import short_hash
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.stage.workspace import Workspace
 from compaware.components.launch import shared_attempts
-from compaware.components.storage.manifest import short_hash
 from compaware.components.sweep_plan.attempts import read_attempt
 from compaware.components.sweep_plan.config import SweepPlanConfig
 from compaware.components.sweep_plan.grid import Branch

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from compaware.components.core.base import cpu
 from compaware.components.core.base.distributed import device, local_world_size, rank, world_size
 from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.hashing import short_hash
 from compaware.components.core.base.progress import Progress
 from compaware.components.core.data.dataset import GROUP_ROWS, PreparedDataset
 from compaware.components.core.data.soft_labels import SoftLabelsKey
@@ -22,7 +23,6 @@ from compaware.components.core.data.text import table_batches
 from compaware.components.core.models.pairing import input_names
 from compaware.components.core.stage.workspace import Workspace
 from compaware.components.storage import exists, fetch, upload
-from compaware.components.storage.manifest import short_hash
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from compaware.components.core.base.closed_pipes import SIGPIPE_EXIT_CODE, closed_pipes_forgiven
+from compaware.components.core.base.closed_pipes import SIGPIPE_EXIT_CODE, ignore_closed_pipes
 from compaware.components.core.base.errors import UNAVAILABLE_EXIT_CODE, UnavailableError, UserError
 from compaware.components.core.base.faults import report
 from compaware.components.storage.places import read_place
@@ -26,10 +26,10 @@ def main(words: Sequence[str] | None = None) -> None:
     Args:
         words: The arguments; those of this process when not given.
     """
-    with closed_pipes_forgiven(SIGPIPE_EXIT_CODE):
+    with ignore_closed_pipes(SIGPIPE_EXIT_CODE):
         arguments = _arguments(words)
     # A run goes on, since its work is done for the files that it leaves.
-    with closed_pipes_forgiven(None if arguments.command is _run else SIGPIPE_EXIT_CODE):
+    with ignore_closed_pipes(None if arguments.command is _run else SIGPIPE_EXIT_CODE):
         sys.exit(_exit_code(arguments))
 
 

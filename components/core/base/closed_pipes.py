@@ -39,7 +39,7 @@ class _Forgiving:
 
 
 @contextlib.contextmanager
-def closed_pipes_forgiven(ends_with: int | None = None) -> Iterator[None]:
+def ignore_closed_pipes(ends_with: int | None = None) -> Iterator[None]:
     """Lets this process go on, or end quietly, when the reader of its output has gone.
 
     Args:

@@ -1,6 +1,5 @@
 """Folders as artifacts: put in place whole, and known by a fingerprint of their contents."""
 
-import hashlib
 import os
 import shutil
 import stat
@@ -9,7 +8,7 @@ from pathlib import Path
 from compaware.components.core.base.errors import UserError
 
 
-def put_in_place(source: Path, destination: Path) -> None:
+def move_replacing(source: Path, destination: Path) -> None:
     """Moves a finished file or folder under its final name, replacing what is there; never seen half-way.
 
     Falls back to a copy beside the destination where the two lie on different file systems. The umask says who may
@@ -53,16 +52,6 @@ def write_text(path: Path, text: str) -> None:
     staged = path.with_name(f".{path.name}.incoming")
     staged.write_text(text, encoding="utf-8")
     os.replace(staged, path)
-
-
-def fingerprint_files(files: list[Path]) -> str:
-    """SHA-256 over the names and contents of files, in the order of their names."""
-    digest = hashlib.sha256()
-    for file in sorted(files, key=lambda path: path.name):
-        digest.update(file.name.encode() + b"\0")
-        with file.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    return digest.hexdigest()
 
 
 def size_bytes(path: Path) -> int:

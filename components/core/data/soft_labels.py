@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from compaware.components.core.base.errors import UserError
-from compaware.components.core.base.files import fingerprint_files, write_text
+from compaware.components.core.base.files import write_text
+from compaware.components.core.base.hashing import fingerprint_files
 from compaware.components.core.data.dataset import PreparedDataset
 from compaware.components.core.data.tokenizer import tokenizer_fingerprint
 

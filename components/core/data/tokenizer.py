@@ -6,7 +6,8 @@ from pathlib import Path
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from compaware.components.core.base.errors import UserError, first_line
-from compaware.components.core.base.files import fingerprint_files, require_no_pointers
+from compaware.components.core.base.files import require_no_pointers
+from compaware.components.core.base.hashing import fingerprint_files
 
 _FILES = ("tokenizer", "vocab", "merges", "added_tokens", "special_tokens")
 

@@ -13,12 +13,12 @@ import pyarrow as pa
 from transformers import PreTrainedTokenizerBase
 
 from compaware.components.core.base.distributed import barrier, local_rank, local_world_size, rank
+from compaware.components.core.base.hashing import short_hash
 from compaware.components.core.base.progress import Progress
 from compaware.components.core.data.dataset import PreparedDataset
 from compaware.components.core.data.soft_labels import SoftLabels, logits_array
 from compaware.components.core.data.text import tokenize
 from compaware.components.core.data.tokenizer import tokenizer_fingerprint
-from compaware.components.storage.manifest import short_hash
 
 
 def tokenize_split(

@@ -124,7 +124,7 @@ def evaluate_folder(
 def _start_clean_process() -> None:
     """Starts the process that clean ones are forked from, with the libraries where there is no GPU."""
     libraries = _LIBRARIES if device().type == "cpu" else []
-    _CLEAN.set_forkserver_preload([f"{_PACKAGE}.base.quiet_imports", "sklearn.metrics", *libraries])
+    _CLEAN.set_forkserver_preload([f"{_PACKAGE}.base.forkserver_setup", "sklearn.metrics", *libraries])
     forkserver.ensure_running()
 
 

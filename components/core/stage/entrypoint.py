@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import NoReturn
 
-from compaware.components.core.base.closed_pipes import closed_pipes_forgiven
+from compaware.components.core.base.closed_pipes import ignore_closed_pipes
 from compaware.components.core.base.errors import (
     ERROR_PREFIX,
     FAULT_EXIT_CODE,
@@ -32,10 +32,10 @@ from compaware.components.core.base.logs import setup_logging
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.base.validation import CONFIG_VARIABLE, read_values, validate
 from compaware.components.core.stage.config import ComponentConfig
-from compaware.components.core.stage.output_places import require_separate_places
-from compaware.components.core.stage.staging import Staging
+from compaware.components.core.stage.output_checks import require_separate_outputs
+from compaware.components.core.stage.transfers import Transfers
 from compaware.components.core.stage.workspace import run_stage, work_folder
-from compaware.components.storage import with_uris
+from compaware.components.storage import show_uris
 
 log = logging.getLogger("compaware")
 
@@ -56,7 +56,7 @@ def main(
         # OpenMP's threads spin for milliseconds while they wait: where others use the CPUs too, training was 5 to 25
         # times slower for it. Some ten microseconds cover the gaps between operators.
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
-    with closed_pipes_forgiven():
+    with ignore_closed_pipes():
         _main(module, config_class, evaluates)
 
 
@@ -67,16 +67,16 @@ def _main(module: str, config_class: type[ComponentConfig], evaluates: bool) -> 
     end_with_command()
     work: Path | None = None
     try:
-        staging = Staging.plan(config_class, read_values(config_class, arguments.config, arguments.overrides))
-        config = validate(config_class, staging.values)
-        require_separate_places(config, staging.uris)
+        transfers = Transfers.plan(config_class, read_values(config_class, arguments.config, arguments.overrides))
+        config = validate(config_class, transfers.values)
+        require_separate_outputs(config, transfers.uris)
         work = work_folder(config)
-        summary = _run(module, config, staging, evaluates)
+        summary = _run(module, config, transfers, evaluates)
     except UserError as error:
-        print(f"{ERROR_PREFIX}{with_uris(str(error))}", file=sys.stderr, flush=True)
+        print(f"{ERROR_PREFIX}{show_uris(str(error))}", file=sys.stderr, flush=True)
         _exit_for_good(USER_ERROR_EXIT_CODE)
     except UnavailableError as error:
-        print(f"{UNAVAILABLE_PREFIX}{with_uris(str(error))}", file=sys.stderr, flush=True)
+        print(f"{UNAVAILABLE_PREFIX}{show_uris(str(error))}", file=sys.stderr, flush=True)
         sys.exit(UNAVAILABLE_EXIT_CODE)
     except KeyboardInterrupt:
         print("interrupted: existing_output=resume goes on from here", file=sys.stderr, flush=True)
@@ -88,7 +88,7 @@ def _main(module: str, config_class: type[ComponentConfig], evaluates: bool) -> 
         sys.exit(code)
     for name, value in summary.metrics.items():
         log.info("%s = %.6g", name, value)
-    log.info("%s finished: %s", component, staging.outputs.get("output", staging.values["output"]))
+    log.info("%s finished: %s", component, transfers.outputs.get("output", transfers.values["output"]))
     _leave()
 
 
@@ -107,13 +107,13 @@ def _leave() -> None:
     os._exit(0)
 
 
-def _run(module: str, config: ComponentConfig, staging: Staging, evaluates: bool) -> Summary:
-    finished = staging.finished(config := staging.bring(config))
+def _run(module: str, config: ComponentConfig, transfers: Transfers, evaluates: bool) -> Summary:
+    finished = transfers.finished_summary(config := transfers.download_inputs(config))
     if finished:
-        log.info("%s is already finished; nothing to do", staging.outputs["output"])
+        log.info("%s is already finished; nothing to do", transfers.outputs["output"])
         return finished
     summary = run_stage(config, lambda workspace: _import(module, evaluates).run(config, workspace))
-    staging.send(config)
+    transfers.upload_outputs(config)
     return summary
 
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.hashing import sha256_of
 from compaware.components.core.base.settings import hash_settings, result_settings
 from compaware.components.core.base.summary import FILE_NAME, Summary
 from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.storage import fingerprint, is_uri
-from compaware.components.storage.manifest import list_files, sha256_of
+from compaware.components.storage.upload_manifest import list_files
 
 # Text under keys that end so is a path, a URI, or a hub id, of which only the name is known here.
 _SOURCES = ("data", "dataset", "model", "soft_labels", "student", "teacher", "tokenizer")

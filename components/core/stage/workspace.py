@@ -9,7 +9,7 @@ from typing import IO
 from compaware.components.core.base.distributed import barrier, broadcast, is_main
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.faults import TRACE_PREFIX
-from compaware.components.core.base.files import put_in_place, remove, write_text
+from compaware.components.core.base.files import move_replacing, remove, write_text
 from compaware.components.core.base.lock import FILE_NAME as LOCK
 from compaware.components.core.base.lock import lock_folder
 from compaware.components.core.base.summary import FILE_NAME as SUMMARY
@@ -71,15 +71,15 @@ class Workspace:
             if path.name != LOCK:
                 remove(path)
 
-    def publish(self, summary: Summary) -> Summary:
+    def finish(self, summary: Summary) -> Summary:
         """Gives all artifacts their final names, the main one last, and clears the work away (rank 0)."""
         summary = summary.model_copy(update={"identity": self.identity})
         barrier()
         if is_main():
             summary.save(self.output)
             for folder, final in self._extras.items():
-                put_in_place(folder, final)
-            put_in_place(self.output, self.final)
+                move_replacing(folder, final)
+            move_replacing(self.output, self.final)
             self.unlock()  # On NFS, a folder with an open file cannot be removed.
             remove(self.work)
         barrier()
@@ -104,7 +104,7 @@ def run_stage(config: ComponentConfig, run: Callable[[Workspace], Summary]) -> S
         if finished:
             log.info("%s is already finished; nothing to do", config.output)
             return finished
-        return workspace.publish(run(workspace))
+        return workspace.finish(run(workspace))
     finally:
         workspace.unlock()
 

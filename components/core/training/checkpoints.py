@@ -10,7 +10,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from compaware.components.core.base.distributed import barrier, broadcast, is_local_main, is_main, world_size
 from compaware.components.core.base.errors import UserError
-from compaware.components.core.base.files import put_in_place, remove, write_text
+from compaware.components.core.base.files import move_replacing, remove, write_text
 from compaware.components.storage import delete, exists, fetch, upload
 
 # Trainer writes this file of a checkpoint last.
@@ -109,7 +109,7 @@ class Checkpoints(TrainerCallback):
         staged = self.folder / f".{name}"
         remove(staged)
         shutil.copytree(found, staged)
-        put_in_place(staged, self.folder / name)
+        move_replacing(staged, self.folder / name)
 
     def _point_to_best_here(self, file: Path) -> None:
         """Trainer records where its best checkpoint is, and forgets one that is not there: the work may have moved."""

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from minio import Minio
 
 from compaware.components.core.base.errors import UnavailableError, UserError
-from compaware.components.storage import exists, fetch, find, holds_half_an_upload, upload
+from compaware.components.storage import exists, fetch, find, has_unfinished_upload, upload
 from tests.components.storage.conftest import KEYS, s3_server
 
 
@@ -76,10 +76,10 @@ def test_half_an_upload_is_told_from_other_peoples_objects(
         killed.setattr("compaware.components.storage.uploads._check", Mock(side_effect=KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             upload(folder, uri)
-    assert not exists(uri) and holds_half_an_upload(uri)
+    assert not exists(uri) and has_unfinished_upload(uri)
     upload(folder, uri)
-    assert exists(uri) and not holds_half_an_upload(uri)
-    assert not holds_half_an_upload(f"s3://{bucket}/reviews")
+    assert exists(uri) and not has_unfinished_upload(uri)
+    assert not has_unfinished_upload(f"s3://{bucket}/reviews")
 
 
 def test_a_cache_folder_that_cannot_be_used_is_named(bucket: str, tmp_path: Path) -> None:

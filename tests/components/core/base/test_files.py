@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from compaware.components.core.base.files import put_in_place
+from compaware.components.core.base.files import move_replacing
 from compaware.components.storage import upload
 
 
@@ -36,7 +36,7 @@ def permissions(folder: Path) -> set[tuple[bool, int]]:
 
 
 def test_an_artifact_has_the_permissions_of_the_umask(tmp_path: Path, umask: int, made: Path) -> None:
-    put_in_place(made, tmp_path / "model")
+    move_replacing(made, tmp_path / "model")
     assert permissions(tmp_path / "model") == {(False, 0o666 & ~umask), (True, 0o777 & ~umask)}
 
 
@@ -48,5 +48,5 @@ def test_so_has_its_copy_at_a_file_uri_and_a_file_alone(tmp_path: Path, umask: i
 
 def test_a_folder_of_a_group_stays_one(tmp_path: Path, made: Path) -> None:
     made.chmod(0o2770)
-    put_in_place(made, tmp_path / "model")
+    move_replacing(made, tmp_path / "model")
     assert (tmp_path / "model").stat().st_mode & stat.S_ISGID

@@ -13,7 +13,7 @@ from compaware.components.storage import is_uri
 from compaware.components.storage.uri import parse
 
 
-def require_separate_places(config: ComponentConfig, uris: dict[Path, str]) -> None:
+def require_separate_outputs(config: ComponentConfig, uris: dict[Path, str]) -> None:
     """Checks that a finished output and removed work take nothing else away.
 
     Args:

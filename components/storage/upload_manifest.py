@@ -1,6 +1,5 @@
 """The list of a folder's files, written last: a folder with it is complete, one without it is not there."""
 
-import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -8,6 +7,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.files import write_text
+from compaware.components.core.base.hashing import sha256_of
 
 MANIFEST_NAME = ".compaware-manifest.json"
 # Beside the files of an upload until it is done.
@@ -28,7 +28,7 @@ class FileEntry(BaseModel):
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
-class Manifest(BaseModel):
+class UploadManifest(BaseModel):
     """All files of a folder, in the order of their names."""
 
     version: Literal[1] = 1
@@ -48,7 +48,7 @@ class Manifest(BaseModel):
         return self.model_dump_json(indent=1) + "\n"
 
     @classmethod
-    def read(cls, text: str | bytes, shown: str) -> "Manifest":
+    def read(cls, text: str | bytes, shown: str) -> "UploadManifest":
         """Parses a stored manifest; `shown` is the folder, for messages.
 
         Raises:
@@ -59,7 +59,7 @@ class Manifest(BaseModel):
         except ValidationError as error:
             raise UserError(f"the manifest of {shown} is damaged: upload the folder again") from error
         for entry in manifest.files:
-            inside(Path(), entry.name, shown)
+            path_inside(Path(), entry.name, shown)
         return manifest
 
 
@@ -70,9 +70,9 @@ def list_files(folder: Path) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def describe(folder: Path) -> Manifest:
+def build_manifest(folder: Path) -> UploadManifest:
     """Hashes all files below a folder."""
-    return Manifest(
+    return UploadManifest(
         files=[
             FileEntry(name=name, size=path.stat().st_size, sha256=sha256_of(path))
             for name, path in list_files(folder).items()
@@ -80,29 +80,29 @@ def describe(folder: Path) -> Manifest:
     )
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
+def write_manifest(folder: Path, manifest: UploadManifest) -> None:
     """Writes the manifest of a folder on disk."""
     write_text(folder / MANIFEST_NAME, manifest.to_json())
 
 
-def load_manifest(folder: Path) -> Manifest | None:
+def load_manifest(folder: Path) -> UploadManifest | None:
     """Reads the manifest of a folder on disk; None where there is none.
 
     Raises:
         UserError: It is not a manifest.
     """
     file = folder / MANIFEST_NAME
-    return Manifest.read(file.read_bytes(), str(folder)) if file.is_file() else None
+    return UploadManifest.read(file.read_bytes(), str(folder)) if file.is_file() else None
 
 
-def verify(folder: Path, manifest: Manifest) -> None:
+def verify_folder(folder: Path, manifest: UploadManifest) -> None:
     """Compares a folder on disk with its manifest; files that the manifest does not name are let be.
 
     Raises:
         UserError: A file is missing, or its size or its SHA-256 is another.
     """
     for entry in manifest.files:
-        path = inside(folder, entry.name, str(folder))
+        path = path_inside(folder, entry.name, str(folder))
         if not path.is_file():
             raise UserError(f"{folder} lacks {entry.name}, which its manifest names: write the folder again")
         size = path.stat().st_size
@@ -112,18 +112,7 @@ def verify(folder: Path, manifest: Manifest) -> None:
             raise UserError(f"{path} is corrupt: its SHA-256 is not the manifest's; write the folder again")
 
 
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def short_hash(text: str) -> str:
-    """Part of a text's SHA-256, for names."""
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def inside(folder: Path, name: str, shown: str) -> Path:
+def path_inside(folder: Path, name: str, shown: str) -> Path:
     """A path below `folder`; keys are free text, and must not lead out of it.
 
     Raises:

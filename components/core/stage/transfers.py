@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from compaware.components.core.base.distributed import broadcast, is_main
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.files import remove
+from compaware.components.core.base.hashing import short_hash
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.base.validation import ConfigType
 from compaware.components.core.stage.config import ComponentConfig
@@ -23,19 +24,18 @@ from compaware.components.storage import (
     delete,
     exists,
     fetch,
-    holds_half_an_upload,
+    has_unfinished_upload,
     is_empty,
     is_uri,
-    remember,
+    record_uri,
     upload,
 )
-from compaware.components.storage.manifest import short_hash
 from compaware.components.storage.places import read_place
 from compaware.components.storage.summaries import load_uploaded_summary
 
 
 @dataclass(frozen=True)
-class Staging:
+class Transfers:
     """The URIs of one run.
 
     Attributes:
@@ -64,11 +64,11 @@ class Staging:
         local = _localize(config_class, values, "", root / "runs", found)
         outputs = {key: value for key, value in values.items() if key.endswith("output") and is_uri(str(value))}
         for path, uri in found.items():
-            remember(path, uri)
+            record_uri(path, uri)
         inputs = {path: uri for path, uri in found.items() if uri not in outputs.values()}
         return cls(local, found, inputs, outputs, root / "artifacts")
 
-    def bring(self, config: ConfigType) -> ConfigType:
+    def download_inputs(self, config: ConfigType) -> ConfigType:
         """Downloads the inputs.
 
         Args:
@@ -82,7 +82,7 @@ class Staging:
         """
         return _replace(config, {path: fetch(uri, self.cache) for path, uri in self.inputs.items()})
 
-    def finished(self, config: ComponentConfig) -> Summary | None:
+    def finished_summary(self, config: ComponentConfig) -> Summary | None:
         """The summary of a run that has sent its output already (all ranks get it).
 
         Raises:
@@ -90,7 +90,7 @@ class Staging:
         """
         return broadcast(_look_at(self.outputs, config) if is_main() else None)
 
-    def send(self, config: ComponentConfig) -> None:
+    def upload_outputs(self, config: ComponentConfig) -> None:
         """Uploads the outputs, the main one last, and deletes the copies here and what was kept until then (rank 0).
 
         Raises:
@@ -118,7 +118,7 @@ def _look_at(outputs: dict[str, str], config: ComponentConfig) -> Summary | None
                     f"an earlier run for {place} was not uploaded: set existing_output to 'resume' or 'overwrite'"
                 )
         # All below a URI is replaced.
-        elif not (exists(place) or is_empty(place) or holds_half_an_upload(place)):
+        elif not (exists(place) or is_empty(place) or has_unfinished_upload(place)):
             raise not_ours(place)
     return None
 

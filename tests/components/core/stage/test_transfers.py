@@ -9,10 +9,10 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.base.validation import validate
 from compaware.components.core.stage.config import ComponentConfig
-from compaware.components.core.stage.output_places import require_separate_places
-from compaware.components.core.stage.staging import Staging
+from compaware.components.core.stage.output_checks import require_separate_outputs
+from compaware.components.core.stage.transfers import Transfers
 from compaware.components.core.stage.workspace import Workspace, run_stage
-from compaware.components.storage import delete, upload, with_uris
+from compaware.components.storage import delete, show_uris, upload
 
 
 class Candidate(BaseModel):
@@ -48,9 +48,9 @@ def data(tmp_path: Path) -> str:
 
 def run(values: dict[str, object]) -> Summary | None:
     """As the entry point does it; None where nothing was to be done."""
-    staging = Staging.plan(StageConfig, values)
-    config = staging.bring(validate(StageConfig, staging.values))
-    if staging.finished(config):
+    transfers = Transfers.plan(StageConfig, values)
+    config = transfers.download_inputs(validate(StageConfig, transfers.values))
+    if transfers.finished_summary(config):
         return None
 
     def work(workspace: Workspace) -> Summary:
@@ -58,7 +58,7 @@ def run(values: dict[str, object]) -> Summary | None:
         return Summary.create("stage", config, {})
 
     summary = run_stage(config, work)
-    staging.send(config)
+    transfers.upload_outputs(config)
     return summary
 
 
@@ -94,13 +94,13 @@ def test_paths_may_begin_with_the_home_folder_and_are_whole(
     tmp_path: Path, data: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    values = Staging.plan(StageConfig, {"output": "~/out", "dataset": "~/data", "branches": ["~/a"]}).values
+    values = Transfers.plan(StageConfig, {"output": "~/out", "dataset": "~/data", "branches": ["~/a"]}).values
     assert values == {"output": f"{tmp_path}/out", "dataset": f"{tmp_path}/data", "branches": [f"{tmp_path}/a"]}
     assert run({"output": "~/out", "dataset": "~/data"})
     assert (tmp_path / "out/model").read_text() == "good film"
     for output, says in (("", "it is empty"), ("s3:/b/k", "two slashes"), ("~nobody-of-that-name/x", "nobody")):
         with pytest.raises(UserError, match=f"^'output': .*{says}"):
-            Staging.plan(StageConfig, {"output": output, "dataset": "d"})
+            Transfers.plan(StageConfig, {"output": output, "dataset": "d"})
 
 
 @pytest.mark.parametrize(
@@ -127,9 +127,9 @@ def test_no_output_replaces_what_the_command_reads_or_writes_besides(
         name: value.format(cwd=tmp_path) if isinstance(value, str) else value
         for name, value in {"dataset": "data", "side_output": "side", **values}.items()
     }
-    staging = Staging.plan(StageConfig, given)
+    transfers = Transfers.plan(StageConfig, given)
     with pytest.raises(UserError, match=says):
-        require_separate_places(validate(StageConfig, staging.values), staging.uris)
+        require_separate_outputs(validate(StageConfig, transfers.values), transfers.uris)
 
 
 def test_data_changed_at_its_uri_is_noticed(tmp_path: Path, data: str) -> None:
@@ -148,14 +148,14 @@ def test_uris_in_lists_and_parts_are_brought_and_names_of_the_hub_are_not(tmp_pa
         "candidates": [{"name": "int8", "folder": data}],
         "teacher": data,
     }
-    staging = Staging.plan(StageConfig, values)
-    config = staging.bring(validate(StageConfig, staging.values))
+    transfers = Transfers.plan(StageConfig, values)
+    config = transfers.download_inputs(validate(StageConfig, transfers.values))
     here = tmp_path / "data"
     assert (config.dataset, config.branches, config.candidates[0].folder) == (here, (here, Path("here")), here)
     assert (config.output, config.teacher) == (tmp_path / "out", data)
 
 
 def test_an_error_names_the_uri_and_not_the_cache(tmp_path: Path, data: str, cache: Path) -> None:
-    staging = Staging.plan(StageConfig, {"output": "s3://bucket/out", "dataset": data})
-    assert str(staging.values["output"]).startswith(str(cache))
-    assert with_uris(f"{staging.values['output']}/model is too large") == "s3://bucket/out/model is too large"
+    transfers = Transfers.plan(StageConfig, {"output": "s3://bucket/out", "dataset": data})
+    assert str(transfers.values["output"]).startswith(str(cache))
+    assert show_uris(f"{transfers.values['output']}/model is too large") == "s3://bucket/out/model is too large"
