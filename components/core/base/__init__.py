@@ -1,1 +1,1 @@
-"""What everything else stands on: errors, logs, files, processes, and typed values."""
+"""Errors, logs, files, processes and typed values; imports no other room."""

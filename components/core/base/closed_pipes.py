@@ -1,4 +1,4 @@
-"""Output that nobody reads any more, as after `… | head`, is no error and needs no traceback."""
+"""Writes to a closed pipe, as after `… | head`, without a traceback."""
 
 import contextlib
 import os
@@ -9,44 +9,44 @@ from typing import Any
 SIGPIPE_EXIT_CODE = 141
 
 
-class _Forgiving:
-    """A text stream whose reader may go away: what is written from then on is lost, or the process ends."""
+class _PipeSafeStream:
+    """A text stream whose reader may close it: later output is dropped, or the process exits."""
 
-    def __init__(self, stream: Any, ends_with: int | None):
+    def __init__(self, stream: Any, exit_code: int | None):
         self._stream = stream
-        self._ends_with = ends_with
+        self._exit_code = exit_code
 
     def write(self, text: str) -> int:
-        self._forgive(lambda: self._stream.write(text))
+        self._call(lambda: self._stream.write(text))
         return len(text)
 
     def flush(self) -> None:
-        self._forgive(self._stream.flush)
+        self._call(self._stream.flush)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    def _forgive(self, deed: Callable[[], Any]) -> None:
+    def _call(self, operation: Callable[[], Any]) -> None:
         try:
-            deed()
+            operation()
         except BrokenPipeError:
-            # What the stream still holds goes there, too: else it would fail again as the process ends.
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
-            if self._ends_with is not None:
-                sys.exit(self._ends_with)
+            # Redirects the buffered output as well. Otherwise the flush at exit would fail again.
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self._stream.fileno())
+            os.close(null)
+            if self._exit_code is not None:
+                sys.exit(self._exit_code)
 
 
 @contextlib.contextmanager
-def ignore_closed_pipes(ends_with: int | None = None) -> Iterator[None]:
-    """Lets this process go on, or end quietly, when the reader of its output has gone.
+def ignore_closed_pipes(exit_code: int | None = None) -> Iterator[None]:
+    """Continues, or exits quietly, when the reader of stdout or stderr has closed it.
 
     Args:
-        ends_with: Exit code to end with at once; None to go on with what has to be done.
+        exit_code: Code to exit with at once; None to continue.
     """
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = (stream and _Forgiving(stream, ends_with) for stream in before)
+    sys.stdout, sys.stderr = (stream and _PipeSafeStream(stream, exit_code) for stream in before)
     try:
         yield
     finally:

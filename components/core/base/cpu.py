@@ -1,4 +1,4 @@
-"""What the CPU can do and how much of it is ours: features, threads, precision, each with its reason."""
+"""CPU features, the number of CPUs and threads to use, and the training precision."""
 
 import os
 import platform
@@ -24,13 +24,13 @@ _LIBRARIES = (
 
 @cache
 def model_name() -> str:
-    """The CPU's name as its maker writes it."""
+    """Returns the CPU's name, such as `AMD EPYC 7B13`."""
     return _cpuinfo().get("model name", platform.processor() or platform.machine())
 
 
 @cache
 def flags() -> tuple[str, ...]:
-    """Those of `DECISIVE_FLAGS` that this CPU has."""
+    """Returns the flags of `DECISIVE_FLAGS` that this CPU has."""
     present = set(_cpuinfo().get("flags", "").split())
     return tuple(flag for flag in DECISIVE_FLAGS if flag in present)
 
@@ -46,23 +46,19 @@ def has_bf16() -> bool:
 
 
 def cpu_limit() -> int:
-    """Whole CPUs this process may use: its affinity mask, cut by the container's quota (cgroup v2 or v1)."""
+    """Returns how many whole CPUs this process may use: its affinity mask, limited by the cgroup quota (v2 or v1)."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     quota = _cgroup_quota(Path("/sys/fs/cgroup"))
     return max(1, min(available, int(quota) if quota else available))
 
 
-# Threads that wait for one another at each small operator take longer than one thread: training a BERT of 4 layers and
-# hidden size 128 took 106 ms a step with two threads and 54 ms with one, where 17 million parameters gained from two.
+# For small operators, synchronizing threads costs more than it saves: training a BERT of 4 layers and hidden size 128
+# took 106 ms a step with two threads and 54 ms with one. A model of 17 million parameters was faster with two.
 _SMALL_MODEL_PARAMETERS = 5_000_000
 
 
 def training_threads(processes: int, parameters: int) -> tuple[int, str]:
-    """Threads for one of `processes` equal processes that train a model.
-
-    Returns:
-        The number and, for the log, why.
-    """
+    """Returns the number of threads for each of `processes` training processes, and the reason for the log."""
     if os.environ.get("OMP_NUM_THREADS"):
         return threads(processes), "OMP_NUM_THREADS"
     if parameters < _SMALL_MODEL_PARAMETERS:
@@ -71,26 +67,22 @@ def training_threads(processes: int, parameters: int) -> tuple[int, str]:
 
 
 def threads(processes: int = 1) -> int:
-    """Threads for one of `processes` equal processes on this machine; OMP_NUM_THREADS, when set, wins."""
+    """Returns the number of threads for each of `processes` processes; OMP_NUM_THREADS takes precedence."""
     chosen = os.environ.get("OMP_NUM_THREADS", "")
     return int(chosen) if chosen.isdigit() and int(chosen) > 0 else max(1, cpu_limit() // max(1, processes))
 
 
-def choose_precision(asked: str) -> tuple[str, str]:
-    """Resolves `auto` to `bf16` or `fp32` for training.
-
-    Returns:
-        The precision and, for the log and the report, why.
-    """
-    if asked != "auto":
-        return asked, "set by hand"
+def choose_precision(precision: str) -> tuple[str, str]:
+    """Resolves `auto` to `bf16` or `fp32` for training; returns the precision and the reason for log and report."""
+    if precision != "auto":
+        return precision, "set by hand"
     if has_bf16():
         return "bf16", "the CPU computes BF16 in hardware"
     return "fp32", "the CPU has no BF16 hardware (emulation would be slower)"
 
 
 def machine_facts() -> dict[str, Any]:
-    """CPU, threads and versions to print beside every figure."""
+    """Returns CPU, threads and library versions, which are recorded with every measurement."""
     return {
         "cpu": model_name(),
         "flags": list(flags()),
@@ -98,7 +90,7 @@ def machine_facts() -> dict[str, Any]:
         "threads": threads(),
         "python": platform.python_version(),
         "platform": sys.platform,
-        "versions": {name: found for name in _LIBRARIES if (found := _version(name))},
+        "versions": {name: installed for name in _LIBRARIES if (installed := _version(name))},
     }
 
 
@@ -113,7 +105,7 @@ def _cpuinfo() -> dict[str, str]:
 
 
 def _cgroup_quota(root: Path) -> float | None:
-    """CPUs granted by the cgroup quota, or None where there is no limit."""
+    """Returns the cgroup quota in CPUs; None without a limit."""
     try:
         if (root / "cpu.max").is_file():
             quota, period = (root / "cpu.max").read_text(encoding="ascii").split()

@@ -1,4 +1,4 @@
-"""The little of torch.distributed that a stage needs outside Trainer; all of it is free with one process."""
+"""Ranks, broadcasts and barriers for use outside Trainer; with one process, they do nothing."""
 
 import os
 from datetime import timedelta
@@ -8,67 +8,67 @@ if TYPE_CHECKING:
     import torch
 
 Value = TypeVar("Value")
-_PATIENCE = timedelta(hours=12)
-# What makes a process a rank; a child that only evaluates or measures must not have them.
+_TIMEOUT = timedelta(hours=12)
+# These variables make a process a rank. A child that only evaluates or measures must not inherit them.
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 def world_size() -> int:
-    """Number of processes that train together, as torchrun or the operator set it."""
+    """Returns the number of training processes, as torchrun or the operator set it."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def local_world_size() -> int:
-    """Number of those processes on this machine."""
+    """Returns the number of training processes on this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def rank() -> int:
-    """This process's number, 0 to world size - 1."""
+    """Returns the rank of this process, 0 to world size - 1."""
     return int(os.environ.get("RANK", "0"))
 
 
 def is_main() -> bool:
-    """Whether this is rank 0, the one that writes files and logs."""
+    """Whether this is rank 0, which writes files and logs."""
     return rank() == 0
 
 
 def local_rank() -> int:
-    """This process's number on this machine, 0 to local world size - 1."""
+    """Returns the rank of this process on its machine, 0 to local world size - 1."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def node_rank() -> int:
-    """This machine's number among those that train together."""
+    """Returns the rank of this machine, 0 to number of nodes - 1."""
     return int(os.environ.get("GROUP_RANK", "0"))
 
 
 def is_local_main() -> bool:
-    """Whether this is the first process of its node, the one that downloads for all of them."""
+    """Whether this is the first process of its node, which downloads for the others."""
     return local_rank() == 0
 
 
 def device() -> "torch.device":
-    """Where this process computes: its GPU, or the CPU where torch sees none."""
+    """Returns the GPU of this process, or the CPU if torch finds no GPU."""
     import torch
 
     return torch.device("cuda", local_rank()) if torch.cuda.is_available() else torch.device("cpu")
 
 
 def broadcast(value: Value) -> Value:
-    """Gives every rank the value of rank 0."""
+    """Returns the value of rank 0 on every rank."""
     if world_size() == 1:
         return value
     _initialise()
     import torch.distributed
 
-    box = [value]
-    torch.distributed.broadcast_object_list(box, src=0)
-    return box[0]
+    values = [value]
+    torch.distributed.broadcast_object_list(values, src=0)
+    return values[0]
 
 
 def gather(value: Value) -> list[Value]:
-    """Gives every rank the values of all ranks, rank 0's first."""
+    """Returns the values of all ranks, in the order of the ranks, on every rank."""
     if world_size() == 1:
         return [value]
     _initialise()
@@ -80,7 +80,7 @@ def gather(value: Value) -> list[Value]:
 
 
 def broadcast_weights(model: "torch.nn.Module") -> None:
-    """Gives every rank's model the parameters and buffers of rank 0's."""
+    """Copies the parameters and buffers of rank 0's model to the models of all ranks."""
     if world_size() == 1:
         return
     _initialise()
@@ -91,7 +91,7 @@ def broadcast_weights(model: "torch.nn.Module") -> None:
 
 
 def barrier() -> None:
-    """Waits until every rank has come this far."""
+    """Waits until every rank has reached this call."""
     if world_size() > 1:
         _initialise()
         import torch.distributed
@@ -100,12 +100,12 @@ def barrier() -> None:
 
 
 def _initialise() -> None:
-    # Through accelerate, so that Trainer finds its own process group and does not make another. The timeout is long
-    # since the other ranks wait while rank 0 evaluates.
+    # Through accelerate, so that Trainer uses this process group and does not create another. The timeout is long
+    # because the other ranks wait while rank 0 evaluates.
     import torch
     from accelerate import PartialState
 
     if torch.cuda.is_available():
-        PartialState(timeout=_PATIENCE)
+        PartialState(timeout=_TIMEOUT)
     else:
-        PartialState(cpu=True, backend="gloo", timeout=_PATIENCE)
+        PartialState(cpu=True, backend="gloo", timeout=_TIMEOUT)

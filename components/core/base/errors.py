@@ -1,22 +1,22 @@
-"""The exceptions that are no bugs: the user can mend it, or time can."""
+"""Exceptions for errors of the user and for services that do not answer; exit codes and prefixes of all failures."""
 
-# How a component's process tells of one: this exit code, and a line on standard error that begins so.
+# A component's process reports each kind of failure by an exit code and by a prefix of its last line on standard error.
 USER_ERROR_EXIT_CODE = 2
 ERROR_PREFIX = "error: "
 # EX_TEMPFAIL of sysexits.h.
 UNAVAILABLE_EXIT_CODE = 75
 UNAVAILABLE_PREFIX = "unavailable: "
-# EX_SOFTWARE of sysexits.h: a fault of ours, such as a TypeError. The same work, tried again, fails again.
+# EX_SOFTWARE of sysexits.h: a bug in compaware, such as a TypeError. A retry fails in the same way.
 FAULT_EXIT_CODE = 70
 FAULT_PREFIX = "fault: "
-# Any other failure, exit code 1: no memory, a peer that is gone, a full disk. It may succeed when tried again.
+# Any other failure, exit code 1: too little memory, a lost peer, a full disk. A retry may succeed.
 FAILURE_PREFIX = "failed: "
-# Of several processes, a signal ended one: the exit code is 128 and its number.
+# A signal killed one of several processes; the exit code is 128 + the signal's number.
 KILLED_PREFIX = "killed: "
 
 
 class UserError(Exception):
-    """A mistake in what the user gave us.
+    """An error that the user can fix.
 
     The message is one line that says what is wrong and what to change. Entry points print it without a traceback and
     exit with code 2.
@@ -24,14 +24,14 @@ class UserError(Exception):
 
 
 class UnavailableError(Exception):
-    """Something that the work needs does not answer; the same work, tried again later, may succeed.
+    """A service does not answer; a later retry may succeed.
 
     The message is one line. Entry points print it without a traceback and exit with code 75.
     """
 
 
 def first_line(error: Exception) -> str:
-    """The first line of a library's message, cut; with the exception's name where the message alone says little."""
+    """Returns the first line of an error's message, at most 200 characters; adds the name of unclear exceptions."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     line = " ".join(lines[:2] if lines and lines[0].endswith(":") else lines[:1])
     if not line or isinstance(error, LookupError | AttributeError | TypeError | AssertionError):

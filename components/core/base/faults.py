@@ -1,4 +1,4 @@
-"""What becomes of an exception that nobody expected: one line for the user, and its trace where it can be found."""
+"""Reports an unexpected exception: one line for the user, and the traceback in a file or in the log."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 from compaware.components.core.base.distributed import rank
 from compaware.components.core.base.errors import FAILURE_PREFIX, FAULT_EXIT_CODE, FAULT_PREFIX
 
-# Neither time nor another machine mends these.
+# Bugs: a retry, or another machine, does not help.
 _FAULTS = (
     ArithmeticError,
     AssertionError,
@@ -29,18 +29,18 @@ _LONGEST_MESSAGE = 120
 
 
 def report(error: Exception, folder: Path | None = None) -> int:
-    """Writes the trace to a file, in a pod to the log, then one line to standard error.
+    """Writes the traceback to a file, or in a pod to the log, then one line to standard error.
 
     Args:
-        error: What was raised.
-        folder: Where the trace's file goes if the folder is there and can be written; else, the temporary folder.
+        error: The exception.
+        folder: Folder for the traceback's file; the temporary folder is used if it does not exist or is not writable.
 
     Returns:
-        The exit code: `FAULT_EXIT_CODE` for a fault of the program, 1 for what may succeed when it is tried again.
+        The exit code: `FAULT_EXIT_CODE` for a bug, 1 for a failure that a retry may avoid.
     """
     trace = "".join(traceback.format_exception(error))
     if "KUBERNETES_SERVICE_HOST" in os.environ:
-        # A pod's files are gone when it is.
+        # The files of a pod are lost with it.
         print(trace, file=sys.stderr, end="")
         where = "in the log above"
     else:
@@ -64,7 +64,7 @@ def _write(trace: str, folder: Path | None) -> Path:
         try:
             file.write_text(trace, encoding="utf-8")
         except OSError:
-            pass  # A full or read-only disk is no reason to lose the trace.
+            pass  # The disk is full or read-only: use the temporary folder.
         else:
             return file
     with tempfile.NamedTemporaryFile(

@@ -1,4 +1,4 @@
-"""Folders as artifacts: put in place whole, and known by a fingerprint of their contents."""
+"""Moves, writes and deletes files and folders so that no other process sees a partial one."""
 
 import os
 import shutil
@@ -9,10 +9,10 @@ from compaware.components.core.base.errors import UserError
 
 
 def move_replacing(source: Path, destination: Path) -> None:
-    """Moves a finished file or folder under its final name, replacing what is there; never seen half-way.
+    """Moves a finished file or folder to its final name and replaces an existing one.
 
-    Falls back to a copy beside the destination where the two lie on different file systems. The umask says who may
-    read it, whatever the library that wrote it says: safetensors allows its owner only.
+    Across file systems it copies next to the destination first, then renames. Permissions are set from the umask,
+    because safetensors creates files that only their owner can read.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
     staged = destination.with_name(f".{destination.name}.incoming")
@@ -25,7 +25,7 @@ def move_replacing(source: Path, destination: Path) -> None:
 
 
 def _set_permissions(path: Path) -> None:
-    """Gives files and folders the permissions that new ones get here."""
+    """Sets the permissions that the umask gives to new files and folders."""
     probe = path.with_name(f"{path.name}.probe")
     probe.touch()
     for_files = stat.S_IMODE(probe.stat().st_mode)
@@ -40,7 +40,7 @@ def _set_permissions(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Deletes a file or a folder, if it is there."""
+    """Deletes a file or folder if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -48,14 +48,14 @@ def remove(path: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file whole: under a temporary name first, then renamed."""
+    """Writes a file under a temporary name, then renames it, so that it is never seen half-written."""
     staged = path.with_name(f".{path.name}.incoming")
     staged.write_text(text, encoding="utf-8")
     os.replace(staged, path)
 
 
 def size_bytes(path: Path) -> int:
-    """Bytes of a file, or of all files below a folder."""
+    """Returns the size of a file, or of all files below a folder."""
     return sum(file.stat().st_size for file in ([path] if path.is_file() else path.rglob("*")) if file.is_file())
 
 
@@ -66,10 +66,10 @@ def require_no_pointers(folder: Path) -> None:
     """Checks that no file of a folder is a Git LFS pointer.
 
     Raises:
-        UserError: One is, as in a clone that was made without Git LFS.
+        UserError: A file is a pointer, as in a clone made without Git LFS.
     """
     for file in sorted(folder.iterdir()):
-        # The pointers are some 130 bytes.
+        # A pointer has about 130 bytes.
         if file.suffix in (".json", ".safetensors", ".txt", ".model") and file.is_file() and file.stat().st_size < 1024:
             with file.open("rb") as stream:
                 if stream.read(len(_POINTER)) == _POINTER:

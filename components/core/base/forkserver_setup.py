@@ -1,4 +1,4 @@
-"""Sets up logging on import: the first module of a server that imports libraries before any of our code runs in it."""
+"""Sets up logging on import: a forkserver preloads this module before the libraries, so that they log nothing."""
 
 import atexit
 import os
@@ -6,5 +6,5 @@ import os
 from compaware.components.core.base.logs import setup_logging
 
 setup_logging()
-# The last to be called: taking the libraries apart would need seconds, for which the process that started it waits.
+# Handlers run in reverse order, so this one runs last. It skips the libraries' teardown, which takes seconds.
 atexit.register(os._exit, 0)

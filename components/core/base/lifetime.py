@@ -1,4 +1,4 @@
-"""Ends a process together with the command that it works for: a killed command leaves nothing that goes on alone."""
+"""Ends child processes together with the command that started them, even if the command is killed."""
 
 import os
 import select
@@ -7,17 +7,17 @@ import sys
 import threading
 from contextlib import suppress
 
-# The process id of the command: `compaware run`, a pod's worker, or what else began the first child.
+# Holds the process id of the command that started the first child, such as `compaware run` or a pod's worker.
 VARIABLE = "COMPAWARE_COMMAND_PID"
 
 
 def environment_of_children() -> dict[str, str]:
-    """This process's environment, for children that are to end with its command; that is itself if it has none."""
+    """Returns the environment for children that end with this process's command, or with this process without one."""
     return {VARIABLE: str(os.getpid()), **os.environ}
 
 
 def end_with_command() -> None:
-    """Sends this process SIGTERM as soon as the command that it works for is gone, if it works for one."""
+    """Sends SIGTERM to this process as soon as its command has ended; does nothing without a command."""
     command = os.environ.get(VARIABLE)
     if not command:
         return
@@ -26,7 +26,7 @@ def end_with_command() -> None:
     except ProcessLookupError:
         sys.exit(128 + signal.SIGTERM)
     except OSError:
-        return  # A sandbox without pidfd_open: its end is the end of all processes in it.
+        return  # A sandbox without pidfd_open ends all its processes when it ends.
     threading.Thread(target=_wait_for_end, args=(handle,), daemon=True).start()
 
 

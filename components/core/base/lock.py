@@ -1,4 +1,4 @@
-"""One process at a time in a folder; a lock that the end of its process releases, however it ends."""
+"""Locks a folder for one process; the lock is released when the process ends, even if it is killed."""
 
 import errno
 import fcntl
@@ -15,17 +15,17 @@ FILE_NAME = ".lock"
 log = logging.getLogger(__name__)
 
 
-def lock_folder(folder: Path, what: str) -> IO[str]:
-    """Locks a folder, made when needed, until the file that is returned is closed or this process ends.
+def lock_folder(folder: Path, output: str) -> IO[str]:
+    """Locks a folder, creating it if needed, until the returned file is closed or this process ends.
 
-    A record lock: it reaches the other machines of a shared disk, and no child has it after its parent was killed.
+    The lock is a record lock: other machines that share the disk respect it, and children do not inherit it.
 
     Args:
         folder: The folder.
-        what: What is made in it, for messages.
+        output: The output that the process writes, for messages.
 
     Raises:
-        UserError: Another process has it, or it cannot be written.
+        UserError: Another process holds the lock, or the folder is not writable.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -38,8 +38,8 @@ def lock_folder(folder: Path, what: str) -> IO[str]:
         if error.errno in (errno.EACCES, errno.EAGAIN):
             owner = _owner(stream)
             stream.close()
-            raise UserError(f"{what} is being made by {owner}: wait for it, or choose another output") from error
-        log.warning("cannot lock %s (%s): start no second command for it", folder, error.strerror)
+            raise UserError(f"{owner} is writing {output}: wait for it, or choose another output") from error
+        log.warning("cannot lock %s (%s): do not start a second command for it", folder, error.strerror)
         return stream
     stream.truncate(0)
     stream.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))

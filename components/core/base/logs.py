@@ -1,16 +1,16 @@
-"""Logging of every entry point: one line a fact, on standard error, only from rank 0 unless something is wrong."""
+"""Logging of every entry point: single lines on standard error; ranks other than 0 log only warnings and errors."""
 
 import logging
 import os
 import sys
 import warnings
 
-# Libraries that announce themselves at INFO or by Python warnings that no user of ours can act on.
+# Libraries whose messages and warnings our users cannot act on.
 _NOISY = ("httpx", "fsspec", "datasets", "transformers", "torch", "torchao", "nncf", "openvino", "neural_compressor")
 
 
 def setup_logging() -> None:
-    """Sends `compaware` records at INFO, and other libraries' at WARNING, to standard error as single lines."""
+    """Logs records of `compaware` from INFO on, and of other libraries from WARNING on, to standard error."""
     is_main = os.environ.get("RANK", "0") == "0"
     logging.basicConfig(
         stream=sys.stderr,
@@ -25,7 +25,7 @@ def setup_logging() -> None:
     warnings.filterwarnings("ignore", category=UserWarning)
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
-    os.environ.setdefault("TORCH_LOGS", "-all")  # Torch sets its loggers' levels anew on import: this is how it asks.
+    os.environ.setdefault("TORCH_LOGS", "-all")  # Torch resets its loggers' levels on import and reads this variable.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("TQDM_DISABLE", "1")  # Libraries' bars; our own progress is lines.
+    os.environ.setdefault("TQDM_DISABLE", "1")  # Progress is logged as lines, not as bars.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")

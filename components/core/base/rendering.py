@@ -1,4 +1,4 @@
-"""Jinja environments in which what is put into a template is text, never markup: in HTML and in Markdown."""
+"""Renders Jinja templates of HTML and Markdown with all values escaped."""
 
 from typing import Any
 
@@ -14,15 +14,15 @@ def render(template: str, *packages: str, **values: Any) -> str:
     """Renders a template.
 
     Args:
-        template: File name; `.html.j2` is HTML and `.md.j2` Markdown, where values are escaped unless marked `safe`.
-            Other files get their values as they are.
-        packages: Components that it, and what it includes, may be in.
-        values: For the template; filters are `thousands` and `name`, which cuts a long name.
+        template: File name. In `.html.j2` (HTML) and `.md.j2` (Markdown), values are escaped unless marked `safe`; in
+            other files they are not.
+        packages: Components whose folders are searched for the template and its includes.
+        values: Values for the template. The filters are `thousands` and `name`, which shortens a long name.
     """
     environment = Environment(
         loader=ChoiceLoader([PackageLoader(f"compaware.components.{package}") for package in packages]),
         autoescape=template.endswith(".html.j2"),
-        finalize=next((found for ending, found in _FINALIZE.items() if template.endswith(ending)), None),
+        finalize=next((finalize for ending, finalize in _FINALIZE.items() if template.endswith(ending)), None),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -33,7 +33,7 @@ def render(template: str, *packages: str, **values: Any) -> str:
 
 
 def cut(name: str, length: int = _LONGEST_NAME) -> str:
-    """A name of at most so many characters."""
+    """Shortens a name to at most `length` characters."""
     return name if len(name) <= length else name[: length - 1] + "…"
 
 

@@ -1,20 +1,20 @@
-"""The settings that a stage's result follows from."""
+"""The settings that determine a stage's result."""
 
 import hashlib
 import json
 from typing import Any
 
-# What begins so says where a stage works, and how often it saves: its result is the same.
-_OF_THE_WORK = ("work", "checkpoint")
+# Settings with these prefixes say where a stage works and how often it saves; they do not change its result.
+_NO_EFFECT = ("work", "checkpoint")
 
 
 def hash_settings(values: dict[str, Any]) -> str:
-    """SHA-256 of settings as they are, without those that say where a stage runs and writes."""
+    """Returns the SHA-256 of the settings that determine a stage's result."""
     return hashlib.sha256(json.dumps(result_settings(values), sort_keys=True, default=str).encode()).hexdigest()
 
 
 def result_settings(values: dict[str, Any]) -> dict[str, Any]:
-    """The settings without those that say where a stage runs and writes."""
+    """Returns the settings without those that only say where a stage works and writes."""
     return {
-        key: value for key, value in values.items() if not key.startswith(_OF_THE_WORK) and not key.endswith("output")
+        key: value for key, value in values.items() if not key.startswith(_NO_EFFECT) and not key.endswith("output")
     }

@@ -1,4 +1,4 @@
-"""`summary.json`: what a stage did and measured, kept inside the artifact that it made."""
+"""`summary.json`: the configuration and metrics of a stage, saved in its output folder."""
 
 import math
 from importlib.metadata import version
@@ -12,7 +12,7 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.files import write_text
 
 FILE_NAME = "summary.json"
-# A measured number. JSON has no NaN: null is written for it, and read back as NaN.
+# A measured number. JSON has no NaN, so NaN is written as null and read back as NaN.
 Score = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
 
 
@@ -23,10 +23,10 @@ class Summary(BaseModel):
         component: Name of the component that ran.
         version: Version of this package.
         config: The validated configuration that it ran with.
-        metrics: Flat numbers with the same names in every run, for charts and comparisons.
-        facts: Whatever else a report shows (tables, histories, notes), as JSON.
-        machine: CPU, threads and library versions that the figures were measured with.
-        identity: Of the settings and inputs that it follows from (see `identity_of`).
+        metrics: Numbers with the same names in every run, for charts and comparisons.
+        facts: Other content of the report (tables, histories, notes), as JSON.
+        machine: CPU, threads and library versions of the measurements.
+        identity: Hash of the settings and inputs (see `identity_of`).
     """
 
     component: str
@@ -41,7 +41,7 @@ class Summary(BaseModel):
     def create(
         cls, component: str, config: BaseModel, metrics: dict[str, float], facts: dict[str, Any] | None = None
     ) -> "Summary":
-        """Builds a summary of this process's run."""
+        """Creates the summary of a run in this process."""
         return cls(
             component=component,
             version=version("compaware"),
@@ -53,10 +53,10 @@ class Summary(BaseModel):
 
     @classmethod
     def load(cls, folder: str | Path) -> "Summary":
-        """Reads the summary of an artifact folder.
+        """Loads the summary of an output folder.
 
         Raises:
-            UserError: The folder has none, or not one of ours, so it was not made by a finished stage.
+            UserError: The folder has no valid summary, so no finished stage wrote it.
         """
         file = Path(folder) / FILE_NAME
         if not file.is_file():
@@ -64,7 +64,7 @@ class Summary(BaseModel):
         try:
             return cls.model_validate_json(file.read_bytes())
         except ValidationError as error:
-            raise UserError(f"{file} is damaged, or no finished component wrote it: make {folder} again") from error
+            raise UserError(f"{file} is damaged or not from a component: run the component again") from error
 
     def save(self, folder: Path) -> None:
         """Writes `summary.json` into `folder`."""

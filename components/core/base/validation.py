@@ -1,4 +1,4 @@
-"""Reads typed objects from YAML or JSON files and `key=value` words, with errors of one line."""
+"""Loads configurations from YAML or JSON files and `key=value` words; errors are one line."""
 
 import difflib
 import json
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.values import kind_at, read_json, read_word, read_yaml, typed
 
-# pydantic's type of an error whose message stands alone: what was given may hold a password.
+# pydantic's error type of values that messages do not show, because a URI may contain a password.
 ERROR_TYPE = "place"
 
 CONFIG_VARIABLE = "COMPAWARE_CONFIG"
@@ -22,7 +22,7 @@ ConfigType = TypeVar("ConfigType", bound=BaseModel)
 
 
 def load_config(config_class: type[ConfigType], file: Path | None, overrides: Sequence[str]) -> ConfigType:
-    """Reads and validates a configuration; see `read_values`.
+    """Loads and validates a configuration; see `read_values`.
 
     Raises:
         UserError: The file cannot be read, a key is unknown, or a value has the wrong type or is out of range.
@@ -31,14 +31,14 @@ def load_config(config_class: type[ConfigType], file: Path | None, overrides: Se
 
 
 def read_values(config_class: type[BaseModel], file: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
-    """Reads a configuration's values; a field for text gets what was written, `1.0`, `no` and `#1` included.
+    """Reads a configuration's values; text fields keep the text as written, including `1.0`, `no` and `#1`.
 
     Args:
-        config_class: Its fields' types say how scalars are read.
-        file: A YAML or JSON file with one mapping; when None, the mapping is in the variable COMPAWARE_CONFIG, if that
-            is set.
-        overrides: `key=value` words that replace the file's values; see `values.read_word`. A dot in the key reaches
-            into a nested mapping.
+        config_class: The types of its fields determine how scalars are read.
+        file: A YAML or JSON file with one mapping; if None, the mapping is read from the variable COMPAWARE_CONFIG, if
+            it is set.
+        overrides: `key=value` words that replace the file's values; see `values.read_word`. A dotted key addresses a
+            nested mapping.
 
     Raises:
         UserError: The file or a word cannot be read.
@@ -54,31 +54,31 @@ def read_values(config_class: type[BaseModel], file: Path | None, overrides: Seq
 
 
 def _read_mapping(file: Path) -> dict[str, Any]:
-    what = f"the config file {file}"
+    source = f"the config file {file}"
     try:
         text = file.expanduser().read_text(encoding="utf-8-sig")
     except (OSError, RuntimeError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {what}: {error}") from error
+        raise UserError(f"cannot read {source}: {error}") from error
     if not text.strip():
         return {}
-    return _mapping(read_json(text, what) if file.suffix == ".json" else read_yaml(text, what), what)
+    return _mapping(read_json(text, source) if file.suffix == ".json" else read_yaml(text, source), source)
 
 
-def _mapping(value: Any, what: str) -> dict[str, Any]:
+def _mapping(value: Any, source: str) -> dict[str, Any]:
     if isinstance(value, str) and value in ("", "null", "~"):
         return {}
     if not isinstance(value, dict):
         raise UserError(
-            f"{what} must hold a mapping of keys to values, not a {'list' if isinstance(value, list) else 'word'}"
+            f"{source} must hold a mapping of keys to values, not a {'list' if isinstance(value, list) else 'word'}"
         )
     return value
 
 
 def validate(config_class: type[ConfigType], values: dict[str, Any]) -> ConfigType:
-    """Validates `values`, turning pydantic's errors into one line.
+    """Validates `values`.
 
     Raises:
-        UserError: Names the first offending key, what it got and what it accepts.
+        UserError: A value is invalid; the message has one line and names every invalid key.
     """
     try:
         return config_class.model_validate(values)
@@ -97,7 +97,7 @@ def _override(config_class: type[BaseModel], values: dict[str, Any], word: str) 
             del values[parent]
         values = values.setdefault(parent, {})
         if not isinstance(values, dict):
-            raise UserError(f"'{key}' reaches into '{parent}', which is not a mapping")
+            raise UserError(f"cannot set '{key}': '{parent}' is not a mapping")
     values[last] = read_word(text, kind_at(config_class, [*parents, last]), key)
 
 
@@ -117,11 +117,11 @@ def _explain(config_class: type[BaseModel], details: Any) -> str:
 
 
 def _hint_keys(config_class: type[BaseModel], key: str) -> str:
-    """Says which key was meant, by spelling or within another key, or which ones there are."""
+    """Suggests the key with the closest spelling or with the same name elsewhere, else lists the known keys."""
     keys = _keys(config_class)
     parent, dot, name = key.rpartition(".")
     siblings = [known.removeprefix(parent + dot) for known in keys if known.rpartition(".")[0] == parent]
-    close = [parent + dot + found for found in difflib.get_close_matches(name, siblings, n=1)]
+    close = [parent + dot + sibling for sibling in difflib.get_close_matches(name, siblings, n=1)]
     meant = close or [known for known in keys if known.endswith(f".{name}")]
     if meant:
         return f"did you mean '{meant[0]}'?"
@@ -129,7 +129,7 @@ def _hint_keys(config_class: type[BaseModel], key: str) -> str:
 
 
 def _keys(model: type[BaseModel]) -> list[str]:
-    """All keys that a model takes, those of models in it with dots."""
+    """Returns all keys of a model, with dotted keys for nested models."""
     keys = sorted(model.model_fields)
     for name, field in model.model_fields.items():
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):

@@ -1,8 +1,8 @@
-"""Reads what a user wrote, in YAML, in JSON or on a command line: the type of the field decides what a scalar means.
+"""Reads values from YAML, JSON and the command line; the type of the field determines how a scalar is read.
 
-YAML by itself makes `false` of a label `no`, 100000.0 of a revision `1e5` and nothing of a column `#label`. Here a
-scalar stays the text that was written until it is known which field it is for; then only numbers, truth values, lists
-and mappings are made of it, where the field wants one.
+Plain YAML turns the label `no` into `false`, the revision `1e5` into 100000.0, and drops the column `#label`. Here, a
+scalar stays text until its field is known. It is then converted only if the field is a number, a boolean, a list or a
+mapping.
 """
 
 import json
@@ -29,46 +29,50 @@ _YAML = "tag:yaml.org,2002:"
 
 
 class Scalar(str):
-    """A scalar that was written without quotes."""
+    """A scalar written without quotes."""
 
     __slots__ = ()
 
 
-def read_yaml(text: str, what: str) -> Any:
-    """Reads one YAML document: mappings, lists, texts where there are quotes, else `Scalar`s.
+def read_yaml(text: str, source: str) -> Any:
+    """Reads one YAML document; a quoted scalar becomes a `str`, any other a `Scalar`.
+
+    Args:
+        text: The document.
+        source: Where it is from, for messages.
 
     Raises:
-        UserError: It is not YAML, has a key twice, or uses tags.
+        UserError: The text is not YAML, has a duplicate key, or uses tags.
     """
     try:
         node = yaml.compose(text, Loader=yaml.BaseLoader)
-        return Scalar() if node is None else _from_node(node, what)
+        return Scalar() if node is None else _from_node(node, source)
     except (yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"{what} is not YAML: {' '.join(str(error).split())}{_quoting_hint(text)}") from error
+        raise UserError(f"{source} is not YAML: {' '.join(str(error).split())}{_quoting_hint(text)}") from error
 
 
-def read_json(text: str, what: str) -> Any:
+def read_json(text: str, source: str) -> Any:
     """Reads JSON as `read_yaml` reads YAML.
 
     Raises:
-        UserError: It is not JSON, or has a key twice.
+        UserError: The text is not JSON, or has a duplicate key.
     """
     try:
-        return _from_json(json.loads(text, parse_int=Scalar, parse_float=Scalar, object_pairs_hook=_Pairs), what)
+        return _from_json(json.loads(text, parse_int=Scalar, parse_float=Scalar, object_pairs_hook=_Pairs), source)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{what} is not JSON: {' '.join(str(error).split())}") from error
+        raise UserError(f"{source} is not JSON: {' '.join(str(error).split())}") from error
 
 
 def read_word(text: str, kind: Any, key: str) -> Any:
     """Reads the value of a `key=value` word for a field of the type `kind`.
 
-    A text is taken as it was typed, but for `null`; what begins with a bracket, a brace or a quote is read as JSON or
-    YAML where the field can hold more than a text.
+    A text field takes the text as typed, except for `null`. For other fields, a value that begins with a bracket, a
+    brace or a quote is read as JSON or YAML.
 
     Raises:
-        UserError: It cannot be read.
+        UserError: The value cannot be read.
     """
-    what = f"the value of '{key}'"
+    source = f"the value of '{key}'"
     _check_text(text, key)
     if _is_text(kind):
         if not text and _nullable(kind):
@@ -79,26 +83,26 @@ def read_word(text: str, kind: Any, key: str) -> Any:
         raise UserError(f"'{key}' is empty: write a value, or null for none")
     if stripped[0] in "[{\"'":
         try:
-            return read_json(stripped, what)
+            return read_json(stripped, source)
         except UserError:
-            return _read_yaml_word(stripped, what)
-    return _read_yaml_word(stripped, what) if _plain(kind)[0] in _CONTAINERS else Scalar(stripped)
+            return _read_yaml_word(stripped, source)
+    return _read_yaml_word(stripped, source) if _plain(kind)[0] in _CONTAINERS else Scalar(stripped)
 
 
-def _read_yaml_word(text: str, what: str) -> Any:
-    value = read_yaml(text, what)
+def _read_yaml_word(text: str, source: str) -> Any:
+    value = read_yaml(text, source)
     if any(getattr(event, "anchor", None) for event in yaml.parse(text, Loader=yaml.BaseLoader)):
-        raise UserError(f"{what} has a YAML anchor or alias: put words that begin with & or * in quotes")
+        raise UserError(f"{source} has a YAML anchor or alias: put words that begin with & or * in quotes")
     return value
 
 
 def write_yaml(values: dict[str, Any]) -> str:
-    """Writes what `read_yaml` reads as the same values: a text that may be taken for something else has quotes."""
+    """Writes YAML that `read_yaml` reads as the same values; ambiguous texts are quoted."""
     return yaml.dump(values, Dumper=_Quoting, sort_keys=False, allow_unicode=True)
 
 
 class _Quoting(yaml.SafeDumper):
-    """Writes texts that are no plain words in quotes."""
+    """Quotes all texts but plain words."""
 
     def represent_str(self, data: str) -> yaml.ScalarNode:
         is_plain = _WORDS.fullmatch(data) and data.lower() not in (*_NULLS, *_TRUTH)
@@ -109,15 +113,15 @@ _Quoting.add_representer(str, _Quoting.represent_str)
 
 
 def typed(value: Any, kind: Any, key: str = "") -> Any:
-    """Gives what was read the types that a field wants; what does not fit is left for the field to refuse.
+    """Converts the scalars in a value to the types of their fields; invalid values are left for pydantic to reject.
 
     Args:
-        value: What `read_yaml`, `read_json` or `read_word` gave.
+        value: Result of `read_yaml`, `read_json` or `read_word`.
         kind: The field's type.
         key: Its name, for messages.
 
     Raises:
-        UserError: A scalar is empty, or may mean two things.
+        UserError: A scalar is empty or ambiguous.
     """
     if isinstance(value, dict):
         return {name: typed(item, _item_kind(kind, name), _join(key, name)) for name, item in value.items()}
@@ -130,12 +134,12 @@ def typed(value: Any, kind: Any, key: str = "") -> Any:
 
 
 def kind_of(field: FieldInfo) -> Any:
-    """A field's type with what pydantic keeps apart from it."""
+    """Returns a field's type together with its metadata, which pydantic stores separately."""
     return Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
 
 
 def kind_at(model: type[BaseModel], path: list[str]) -> Any:
-    """The type of what a dotted key reaches; Any where nothing is known."""
+    """Returns the type of the field at a dotted key; Any if it is unknown."""
     kind: Any = model
     for name in path:
         kind = _item_kind(kind, name)
@@ -152,7 +156,7 @@ def _typed_scalar(value: Scalar, kind: Any, key: str) -> Any:
     if _is_text(kind):
         if text == "~" and _nullable(kind):
             raise UserError(f"'{key}' is ~, which may mean null or a text: write null, or \"~\"")
-        # The other spellings may well be names, such as that of a column NULL.
+        # The other spellings may be names, such as a column NULL.
         return None if text == "null" and _nullable(kind) else text
     if text in _NULLS and (_nullable(kind) or plain is Any):
         return None
@@ -165,7 +169,7 @@ def _typed_scalar(value: Scalar, kind: Any, key: str) -> Any:
 
 
 def _guess(text: str, key: str) -> Any:
-    """What a scalar is where any type will do: as in YAML 1.2, with `1_000`; leading zeros are no number's."""
+    """Converts a scalar of a field of any type, as YAML 1.2 does; `1_000` is a number, `007` is text."""
     if text in _NULLS:
         return None
     if text.lower() in ("true", "false"):
@@ -190,12 +194,12 @@ def _number(text: str) -> int | float | None:
             number = float(text)
             return number if abs(number) != float("inf") else None
     except ValueError:
-        pass  # More digits than Python reads, or underscores at odd places.
+        pass  # More digits than Python accepts, or misplaced underscores.
     return None
 
 
 def _plain(kind: Any) -> tuple[Any, ...]:
-    """The type without what makes it optional or annotates it, then its arguments."""
+    """Returns the type without Optional and Annotated, then its arguments."""
     while get_origin(kind) in (Annotated, Union, types.UnionType):
         members = [member for member in get_args(kind) if member is not types.NoneType]
         if get_origin(kind) is not Annotated and len(members) > 1:
@@ -218,7 +222,7 @@ def _is_text(kind: Any) -> bool:
 
 
 def _item_kind(kind: Any, name: str | None) -> Any:
-    """The type of an item of a list (None) or of a mapping."""
+    """Returns the type of a mapping's item `name`, or of a list's items if `name` is None."""
     plain, *parts = _plain(kind)
     if name is None:
         return parts[0] if plain in (list, tuple) and parts else Any
@@ -230,50 +234,50 @@ def _item_kind(kind: Any, name: str | None) -> Any:
     return parts[1]
 
 
-def _from_node(node: yaml.Node, what: str, depth: int = 0) -> Any:
+def _from_node(node: yaml.Node, source: str, depth: int = 0) -> Any:
     if depth > 100:
-        raise UserError(f"{what} is nested too deeply, or holds itself")
+        raise UserError(f"{source} is nested too deeply, or contains itself")
     if isinstance(node, yaml.MappingNode) and node.tag == f"{_YAML}map":
-        pairs = [(_from_node(key, what), _from_node(item, what, depth + 1)) for key, item in node.value]
-        return _mapping(pairs, what)
+        pairs = [(_from_node(key, source), _from_node(item, source, depth + 1)) for key, item in node.value]
+        return _mapping(pairs, source)
     if isinstance(node, yaml.SequenceNode) and node.tag == f"{_YAML}seq":
-        return [_from_node(item, what, depth + 1) for item in node.value]
+        return [_from_node(item, source, depth + 1) for item in node.value]
     if isinstance(node, yaml.ScalarNode) and node.tag == f"{_YAML}str":
         return Scalar(node.value) if node.style is None else _joined_surrogates(node.value)
-    raise UserError(f"{what} has the tag '{node.tag.replace(_YAML, '!!')}': put a word that begins with ! in quotes")
+    raise UserError(f"{source} has the tag '{node.tag.replace(_YAML, '!!')}': put a word that begins with ! in quotes")
 
 
 class _Pairs(list[tuple[str, Any]]):
-    """A JSON object, before it is known whether its keys differ."""
+    """The pairs of a JSON object, whose keys may be duplicates."""
 
 
-def _from_json(value: Any, what: str) -> Any:
+def _from_json(value: Any, source: str) -> Any:
     if isinstance(value, _Pairs):
-        return _mapping([(name, _from_json(item, what)) for name, item in value], what)
+        return _mapping([(name, _from_json(item, source)) for name, item in value], source)
     if isinstance(value, list):
-        return [_from_json(item, what) for item in value]
+        return [_from_json(item, source) for item in value]
     if value is None or isinstance(value, bool):
         return Scalar(json.dumps(value))
     return value
 
 
-def _mapping(pairs: list[tuple[Any, Any]], what: str) -> dict[str, Any]:
+def _mapping(pairs: list[tuple[Any, Any]], source: str) -> dict[str, Any]:
     mapping: dict[str, Any] = {}
     for key, item in pairs:
         if not isinstance(key, str):
-            raise UserError(f"{what} has a key that is no word: put a key that begins with a bracket in quotes")
+            raise UserError(f"{source} has a key that is not text: put a key that begins with a bracket in quotes")
         if key in mapping:
-            raise UserError(f"{what} has the key '{key}' twice: leave one")
+            raise UserError(f"{source} has the key '{key}' twice: remove one")
         mapping[str(key)] = item
     return mapping
 
 
 def _joined_surrogates(text: str) -> str:
-    r"""Makes one character of two escapes: JSON writes what lies beyond U+FFFF so, and PyYAML reads halves of it."""
+    r"""Joins surrogate pairs, which JSON writes for characters beyond U+FFFF and PyYAML reads as two characters."""
     try:
         return text.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError:
-        return text  # Half a character is refused where it is known which key it is of.
+        return text  # `_check_text` rejects a single surrogate; it knows the key for the message.
 
 
 def _has_surrogates(text: str) -> bool:
@@ -282,14 +286,14 @@ def _has_surrogates(text: str) -> bool:
 
 def _check_text(text: str, key: str) -> None:
     if _has_surrogates(text):
-        raise UserError(f"'{key}' holds bytes that are not UTF-8: write it in UTF-8")
+        raise UserError(f"'{key}' has bytes that are not UTF-8: write it in UTF-8")
     if "\0" in text:
-        raise UserError(f"'{key}' holds a zero byte: leave it out")
+        raise UserError(f"'{key}' has a zero byte: remove it")
 
 
 def _quoting_hint(text: str) -> str:
-    odd = [character for character in "#&*!@%`|>" if re.search(rf"(^|[\s,\[{{]){re.escape(character)}", text)]
-    return f"; put words that begin with {odd[0]} in quotes" if odd else ""
+    special = [character for character in "#&*!@%`|>" if re.search(rf"(^|[\s,\[{{]){re.escape(character)}", text)]
+    return f"; put words that begin with {special[0]} in quotes" if special else ""
 
 
 def _join(key: str, part: Any) -> str:

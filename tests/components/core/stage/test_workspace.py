@@ -186,7 +186,7 @@ def test_a_second_command_is_refused_until_the_first_ends_even_by_a_kill(tmp_pat
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout is not None
         child = int(first.stdout.readline())
-        with pytest.raises(UserError, match=rf"out is being made by process {first.pid} on .*: wait for it"):
+        with pytest.raises(UserError, match=rf"process {first.pid} on .* is writing .*out: wait for it"):
             run_to_the_end(stage)
         first.kill()
         first.wait()
