@@ -21,14 +21,14 @@ from compaware.components.core.int8.convert import fold_weights
 from compaware.components.core.int8.ptq import run_graph
 from compaware.components.core.models.load import load_classifier
 from compaware.components.core.runtimes.export import export_classifier, export_graph
-from compaware.components.core.runtimes.forms import (
+from compaware.components.core.runtimes.formats import (
     FP32_ONNX_FILE,
     FP32_OPENVINO_FILE,
     ONNX_FILE,
     OPENVINO_FILE,
     OUTPUT_NAME,
 )
-from compaware.components.core.runtimes.openvino_form import save_openvino
+from compaware.components.core.runtimes.openvino_export import save_openvino
 from compaware.components.core.runtimes.predictors import convert_fp32
 
 CALIBRATION_ROWS = 320

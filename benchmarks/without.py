@@ -19,7 +19,7 @@ from compaware.components.core.training.speedups import (
 
 _SWITCHES = {
     "dropout": (dropout, "use_bit_dropout", lambda model: None),
-    "first_token": (first_token, "answer_at_first_token", lambda model: False),
+    "first_token": (first_token, "use_first_token_only", lambda model: False),
     "frozen_states": (frozen_states, "_MOST_BYTES", 0),
     "vocabulary": (vocabulary, "_MOST", 0.0),
 }

@@ -5,7 +5,7 @@ import logging
 from compaware.components.accuracy_gate.config import AccuracyGateConfig
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Summary
-from compaware.components.core.evaluation.criterion import FACT, Judged
+from compaware.components.core.evaluation.criterion import FACT, CriterionResult
 from compaware.components.core.stage.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ def run(config: AccuracyGateConfig, workspace: Workspace) -> Summary:
     Raises:
         UserError: It was missed and `on_failure` is `fail`, or the folder holds no criterion.
     """
-    criterion = Judged.of(Summary.load(config.quantized))
+    criterion = CriterionResult.from_summary(Summary.load(config.quantized))
     if criterion is None:
         raise UserError(f"{config.quantized} has no accuracy criterion: give a model that was quantized")
     words = describe(criterion)
@@ -32,7 +32,7 @@ def run(config: AccuracyGateConfig, workspace: Workspace) -> Summary:
     return Summary.create("accuracy_gate", config, metrics, facts)
 
 
-def describe(criterion: Judged) -> str:
+def describe(criterion: CriterionResult) -> str:
     """The criterion in one line: what was measured, against what, and what was allowed."""
     verb = "keeps" if criterion.passed else "misses"
     compared = criterion.describe(criterion.measured)

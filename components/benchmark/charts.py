@@ -185,7 +185,7 @@ def learning_curves(name: str, role: Role, metric: str, training: dict[str, Any]
         name: The candidate's.
         role: Its role, for the colour.
         metric: Primary metric of the data.
-        training: `Trained`, as a summary's facts have it.
+        training: `TrainingResult`, as a summary's facts have it.
     """
     loss = _thinned([(point["step"], point["loss"]) for point in training["history"] if point.get("loss") is not None])
     key = f"eval_{metric}"

@@ -24,7 +24,7 @@ from compaware.components.core.base.files import size_bytes, write_text
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder
 from compaware.components.core.evaluation.confusion import classification_facts
-from compaware.components.core.evaluation.criterion import Judged
+from compaware.components.core.evaluation.criterion import CriterionResult
 from compaware.components.core.sparsity.measure import compressed_bytes
 from compaware.components.core.stage.workspace import Workspace
 
@@ -81,7 +81,9 @@ def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, S
         groups=groups,
     )
     benchmark.fill_ratios()
-    benchmark.fill_criteria({name: found for name, summary in summaries.items() if (found := Judged.of(summary))})
+    benchmark.fill_criteria(
+        {name: found for name, summary in summaries.items() if (found := CriterionResult.from_summary(summary))}
+    )
     return benchmark, summaries
 
 

@@ -13,7 +13,7 @@ from typing import Any, Self
 from compaware.components.benchmark.config import Candidate
 from compaware.components.core.base.distributed import RANK_VARIABLES
 from compaware.components.core.base.errors import UserError
-from compaware.components.core.runtimes.forms import Precision, RuntimeName
+from compaware.components.core.runtimes.formats import Precision, RuntimeName
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _SECONDS_TO_END = 10.0

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from compaware.components.benchmark.config import Role, Runtime
 from compaware.components.benchmark.statistics import Ratio, latency_percentiles, ratio
 from compaware.components.core.base.summary import Score
-from compaware.components.core.evaluation.criterion import Criterion, rank
+from compaware.components.core.evaluation.criterion import Criterion, sort_key
 
 FILE_NAME = "benchmark.json"
 # Where the distribution of latencies is kept.
@@ -212,9 +212,9 @@ class Benchmark(BaseModel):
                 asked = None  # It was asked for other data.
             if dense:
                 reference = dense[0].metric
-                asked = asked.against(reference) if asked else Criterion.usual(item.metric_name, reference)
+                asked = asked.with_baseline(reference) if asked else Criterion.usual(item.metric_name, reference)
             if asked:
-                self.criteria[item.name] = asked.against(asked.baseline)
+                self.criteria[item.name] = asked.with_baseline(asked.baseline)
 
     def fill_ratios(self) -> None:
         """Writes each batch's ratios and their spread."""
@@ -231,4 +231,4 @@ class Benchmark(BaseModel):
 
 def fastest(candidates: Iterable[Measured], batch_size: int) -> Measured:
     """The candidate with the lowest median latency at a batch size, of at least one; of equals, the most accurate."""
-    return min(candidates, key=lambda item: (item.batches[batch_size].p50_ms, -rank(item.metric), item.size_bytes))
+    return min(candidates, key=lambda item: (item.batches[batch_size].p50_ms, -sort_key(item.metric), item.size_bytes))

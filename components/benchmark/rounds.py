@@ -16,7 +16,7 @@ from compaware.components.benchmark.unmeasured import Losses
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.progress import Progress
 from compaware.components.core.data.dataset import PreparedDataset
-from compaware.components.core.evaluation.label_order import find_other_order
+from compaware.components.core.evaluation.label_order import find_better_order
 from compaware.components.core.evaluation.metrics import compute_metrics, f1_by_label
 
 SCORING_BATCH = 32
@@ -104,7 +104,7 @@ def _score(worker: Worker, dataset: PreparedDataset, split: str, work: Path) -> 
     manifest, labels = dataset.manifest, dataset.labels(split)
     found = compute_metrics(manifest.metric, logits, labels)[manifest.metric]
     log.info("%s: %s %.4f", worker.task.id, manifest.metric, found)
-    other = find_other_order(logits, dataset, split)
+    other = find_better_order(logits, dataset, split)
     if other is not None:
         log.warning(
             "%s seems to have its labels in another order: %s in that; correct id2label in %s",

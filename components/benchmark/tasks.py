@@ -17,11 +17,11 @@ from compaware.components.core.base.summary import Summary
 from compaware.components.core.data.dataset import PreparedDataset
 from compaware.components.core.data.text import tokenize
 from compaware.components.core.data.tokenizer import load_tokenizer
-from compaware.components.core.evaluation.criterion import Judged
+from compaware.components.core.evaluation.criterion import CriterionResult
 from compaware.components.core.models.heads import find_order
 from compaware.components.core.models.pairing import max_sequence_tokens
-from compaware.components.core.runtimes import forms, ipex, predictors
-from compaware.components.core.runtimes.forms import Precision, RuntimeName
+from compaware.components.core.runtimes import formats, ipex, predictors
+from compaware.components.core.runtimes.formats import Precision, RuntimeName
 
 # Training sentences that a runtime which quantizes by itself takes its ranges from.
 _CALIBRATION_ROWS = 256
@@ -44,7 +44,8 @@ def read_configs(
                 )
             data_order(candidate, dataset)
             if (candidate.folder / SUMMARY_FILE).is_file():
-                Judged.of(Summary.load(candidate.folder))  # One that is damaged is found before anything is measured.
+                # A damaged criterion is reported before anything is measured.
+                CriterionResult.from_summary(Summary.load(candidate.folder))
             configs[candidate] = found
     return configs
 
@@ -69,7 +70,7 @@ def prepare_tasks(
         candidates: Those that fit the data.
         dataset: The data.
         max_length_tokens: Longer sentences are cut.
-        work: Folder for inputs and converted forms.
+        work: Folder for inputs and converted models.
         losses: Gets what cannot run as asked.
     """
     tasks = []
@@ -150,6 +151,6 @@ def _files(folder: Path, runtime: RuntimeName, precision: Precision) -> tuple[Pa
         return (folder / "model.safetensors",)
     quantized = precision.startswith("int8")
     if runtime == "onnxruntime":
-        return (folder / (forms.ONNX_FILE if quantized else forms.FP32_ONNX_FILE),)
-    graph = folder / (forms.OPENVINO_FILE if quantized else forms.FP32_OPENVINO_FILE)
+        return (folder / (formats.ONNX_FILE if quantized else formats.FP32_ONNX_FILE),)
+    graph = folder / (formats.OPENVINO_FILE if quantized else formats.FP32_OPENVINO_FILE)
     return graph, graph.with_suffix(".bin")

@@ -9,15 +9,15 @@ from compaware.components.core.base.files import size_bytes
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder
 from compaware.components.core.data.soft_labels import load_soft_labels
-from compaware.components.core.data.tokenizer import load_tokenizer, load_tokenizer_of
+from compaware.components.core.data.tokenizer import load_model_tokenizer, load_tokenizer
 from compaware.components.core.evaluation.evaluate import evaluate_folder
-from compaware.components.core.evaluation.label_order import restore_order
+from compaware.components.core.evaluation.label_order import correct_student_order
 from compaware.components.core.models.build import new_classifier
-from compaware.components.core.models.first_token import answer_at_first_token
+from compaware.components.core.models.first_token import use_first_token_only
 from compaware.components.core.models.layers import freeze_layers, keep_layers
 from compaware.components.core.models.load import load_classifier, load_student, save_classifier
 from compaware.components.core.models.pairing import fit_tokenizer
-from compaware.components.core.runtimes.servable import require_supported
+from compaware.components.core.runtimes.servable import require_servable
 from compaware.components.core.stage.workspace import Workspace
 from compaware.components.core.training.ipex import choose_backend
 from compaware.components.core.training.objectives import LogitObjective, Objective
@@ -49,10 +49,10 @@ def run(config: DistillationConfig, workspace: Workspace) -> Summary:
     set_seed(config.seed)
     student, tokenizer = build_student(config, dataset, workspace)
     fit_tokenizer(tokenizer, student, config.max_length_tokens)
-    require_supported(student, tokenizer)
+    require_servable(student, tokenizer)
     if config.student is not None:
         if is_main():
-            restore_order(student, tokenizer, dataset, config.max_length_tokens, workspace.work / "given")
+            correct_student_order(student, tokenizer, dataset, config.max_length_tokens, workspace.work / "given")
         broadcast_weights(student)
     if config.frozen_layers:
         freeze_layers(student, config.frozen_layers)
@@ -97,9 +97,9 @@ def build_student(
     """Loads the student, makes it from the teacher's layers, or builds it fresh; with its tokenizer."""
     if config.student is not None:
         source = local_source(config.student, workspace.work / "downloads")
-        return load_student(source, dataset.manifest), load_tokenizer_of(source, config.student_tokenizer)
+        return load_student(source, dataset.manifest), load_model_tokenizer(source, config.student_tokenizer)
     if config.student_layers is not None:
-        tokenizer = load_tokenizer_of(config.teacher, config.student_tokenizer)
+        tokenizer = load_model_tokenizer(config.teacher, config.student_tokenizer)
         return keep_layers(load_classifier(config.teacher), config.student_layers), tokenizer
     tokenizer = load_tokenizer(config.student_tokenizer or config.teacher)
     return new_classifier(config.student_config or {}, dataset.manifest, tokenizer), tokenizer
@@ -108,7 +108,7 @@ def build_student(
 def _objective(config: DistillationConfig, student: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Objective:
     logits = LogitObjective(config.temperature, config.alpha)
     if config.hidden_weight == 0 and config.attention_weight == 0:
-        answer_at_first_token(student)
+        use_first_token_only(student)
         return logits
     log.info("hidden-state or attention loss is on: the teacher runs at every step")
     return TransferObjective(

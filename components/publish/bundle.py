@@ -16,7 +16,7 @@ from compaware.components.benchmark.phrases import megabytes, runs_in, title
 from compaware.components.benchmark.results import FILE_NAME
 from compaware.components.core.base.files import write_text
 from compaware.components.core.base.rendering import render
-from compaware.components.core.runtimes.forms import ONNX_FILE, OPENVINO_FILE
+from compaware.components.core.runtimes.formats import ONNX_FILE, OPENVINO_FILE
 from compaware.components.publish.card import limits, metadata
 from compaware.components.publish.release import Release, model_files, parameters, storage_uri
 from compaware.components.publish.versions import Entry

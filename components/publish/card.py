@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from compaware.components.core.data.tasks import TASKS
-from compaware.components.core.evaluation.criterion import Judged
+from compaware.components.core.evaluation.criterion import CriterionResult
 from compaware.components.publish.release import Release
 from compaware.components.publish.versions import Entry
 
@@ -51,7 +51,7 @@ def limits(release: Release) -> list[str]:
         f"It was measured on {manifest.splits['validation']} validation rows of {manifest.task} and on nothing else; "
         "it has the teacher's biases and those of the data.",
     ]
-    criterion = Judged.of(stage)
+    criterion = CriterionResult.from_summary(stage)
     if criterion and not criterion.passed:
         compared = criterion.describe(criterion.measured)
         said.append(f"It misses its accuracy criterion against the FP32 model: {compared}.")

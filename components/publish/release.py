@@ -17,7 +17,7 @@ from compaware.components.core.base.summary import FILE_NAME as SUMMARY_FILE
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder
 from compaware.components.core.data.tokenizer import load_tokenizer
-from compaware.components.core.runtimes.forms import ONNX_FILE, OPENVINO_FILE, Precision, RuntimeName
+from compaware.components.core.runtimes.formats import ONNX_FILE, OPENVINO_FILE, Precision, RuntimeName
 from compaware.components.core.runtimes.predictors import int8_runtime
 from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.publish.config import PublishConfig

@@ -15,12 +15,12 @@ from compaware.components.core.base.summary import Score
 from compaware.components.core.data.dataset import ProblemType
 from compaware.components.core.evaluation.evaluate import evaluate_folder
 from compaware.components.core.evaluation.metrics import decisions
-from compaware.components.core.int8.serve import save_forms
-from compaware.components.core.int8.statistics import mixed_precision
+from compaware.components.core.int8.mixed_precision import count_by_precision
+from compaware.components.core.int8.save import save_int8_files
 from compaware.components.core.models.pairing import max_sequence_tokens
-from compaware.components.core.runtimes.forms import ONNX_FILE, OPENVINO_FILE, RuntimeName
-from compaware.components.core.training.trainer import Trained
-from compaware.components.quantization_aware_training.inputs import Inputs
+from compaware.components.core.runtimes.formats import ONNX_FILE, OPENVINO_FILE, RuntimeName
+from compaware.components.core.training.trainer import TrainingResult
+from compaware.components.quantization_aware_training.inputs import QuantizationInputs
 
 RUNTIMES: tuple[RuntimeName, ...] = ("openvino", "onnxruntime")
 _MEASURED = "candidate.json"
@@ -30,7 +30,7 @@ _FILES = {
 }
 
 
-class Served(BaseModel):
+class RuntimeResult(BaseModel):
     """What one file scores in its runtime, in a process of its own.
 
     Attributes:
@@ -38,7 +38,7 @@ class Served(BaseModel):
         seconds: Time of the predictions, warm.
         size_bytes: Size of what this runtime loads.
         agreement: With the simulated INT8 graph: part of equal decisions, or Pearson's r for regression.
-        mixed_precision: See `core.int8.statistics`.
+        mixed_precision: See `core.int8.mixed_precision`.
     """
 
     metrics: dict[str, Score]
@@ -48,7 +48,7 @@ class Served(BaseModel):
     mixed_precision: list[dict[str, Any]]
 
 
-class Candidate(BaseModel):
+class QuantizedCandidate(BaseModel):
     """An INT8 model.
 
     Attributes:
@@ -61,13 +61,13 @@ class Candidate(BaseModel):
 
     name: Literal["PTQ", "QAT"]
     made_in_s: float
-    served: dict[str, Served]
+    served: dict[str, RuntimeResult]
     trials: int = 0
-    trained: Trained | None = None
+    trained: TrainingResult | None = None
 
 
 @dataclass(frozen=True)
-class Simulated:
+class SimulatedLogits:
     """Answers of the INT8 graph in PyTorch to some validation rows.
 
     Attributes:
@@ -79,22 +79,22 @@ class Simulated:
     logits: np.ndarray
 
 
-def load_candidate(folder: Path) -> Candidate | None:
+def load_candidate(folder: Path) -> QuantizedCandidate | None:
     """The candidate that an earlier, killed run left in a folder, if it was finished."""
     file = folder / _MEASURED
-    return Candidate.model_validate_json(file.read_text(encoding="utf-8")) if file.is_file() else None
+    return QuantizedCandidate.model_validate_json(file.read_text(encoding="utf-8")) if file.is_file() else None
 
 
 def save_candidate(
     name: Literal["PTQ", "QAT"],
     graph: torch.fx.GraphModule,
-    simulated: Simulated,
+    simulated: SimulatedLogits,
     started: float,
-    inputs: Inputs,
+    inputs: QuantizationInputs,
     folder: Path,
     trials: int = 0,
-    trained: Trained | None = None,
-) -> Candidate:
+    trained: TrainingResult | None = None,
+) -> QuantizedCandidate:
     """Writes an INT8 model's public files and measures each in a new process.
 
     Args:
@@ -104,16 +104,16 @@ def save_candidate(
         started: `time.monotonic()` when making it began.
         inputs: Model configuration, tokenizer, data and options.
         folder: Appears when all is done.
-        trials: See `Candidate`, as for `trained`.
+        trials: See `QuantizedCandidate`, as for `trained`.
     """
     staged = folder.with_name(folder.name + "-unfinished")
     remove(staged)
     staged.mkdir(parents=True)
     inputs.model.config.save_pretrained(staged)
     inputs.tokenizer.save_pretrained(staged)
-    save_forms(graph, staged, max_sequence_tokens(inputs.model.config), inputs.config.aot_package)
+    save_int8_files(graph, staged, max_sequence_tokens(inputs.model.config), inputs.config.aot_package)
     made_in_s = time.monotonic() - started
-    candidate = Candidate(
+    candidate = QuantizedCandidate(
         name=name,
         made_in_s=made_in_s,
         served={runtime: _measure(staged, runtime, graph, simulated, inputs) for runtime in RUNTIMES},
@@ -125,22 +125,26 @@ def save_candidate(
     return candidate
 
 
-def deliver(folder: Path, output: Path) -> None:
+def copy_public_files(folder: Path, output: Path) -> None:
     """Copies a candidate's public files into the output; the candidate stays for a run that has to be resumed."""
     shutil.copytree(folder, output, ignore=shutil.ignore_patterns(_MEASURED), dirs_exist_ok=True)
 
 
 def _measure(
-    folder: Path, runtime: RuntimeName, graph: torch.fx.GraphModule, simulated: Simulated, inputs: Inputs
-) -> Served:
+    folder: Path,
+    runtime: RuntimeName,
+    graph: torch.fx.GraphModule,
+    simulated: SimulatedLogits,
+    inputs: QuantizationInputs,
+) -> RuntimeResult:
     form: dict[str, Any] = {"runtime": runtime, "precision": "int8", "warm": True}
     found = evaluate_folder(folder, inputs.config.dataset, max_length_tokens=inputs.config.max_length_tokens, **form)
-    return Served(
+    return RuntimeResult(
         metrics=found.metrics,
         seconds=found.seconds,
         size_bytes=sum(size_bytes(folder / name) for name in _FILES[runtime]),
         agreement=agreement(found.logits[simulated.rows], simulated.logits, inputs.dataset.manifest.problem_type),
-        mixed_precision=mixed_precision(graph, folder, runtime),
+        mixed_precision=count_by_precision(graph, folder, runtime),
     )
 
 

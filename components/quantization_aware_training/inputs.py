@@ -13,10 +13,11 @@ from compaware.components.core.data.dataset import GROUP_ROWS, PreparedDataset, 
 from compaware.components.core.data.soft_labels import SoftLabels, load_soft_labels
 from compaware.components.core.data.text import table_batches
 from compaware.components.core.data.tokenizer import load_tokenizer
-from compaware.components.core.int8.ptq import Batch, run_graph
-from compaware.components.core.models.load import load_in_order
+from compaware.components.core.int8.ptq import run_graph
+from compaware.components.core.models.load import load_aligned
 from compaware.components.core.models.pairing import fit_tokenizer, input_names
-from compaware.components.core.runtimes.servable import require_supported
+from compaware.components.core.runtimes.formats import TokenBatch
+from compaware.components.core.runtimes.servable import require_servable
 from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
 
 # The simulated graph is slow; so many validation rows tell candidates apart.
@@ -25,7 +26,7 @@ _BATCH_ROWS = 32
 
 
 @dataclass(frozen=True)
-class Inputs:
+class QuantizationInputs:
     """The component's inputs, read and checked.
 
     Attributes:
@@ -47,7 +48,7 @@ class Inputs:
     simulated_rows: np.ndarray
 
     @classmethod
-    def read(cls, config: QuantizationAwareTrainingConfig, work: Path) -> "Inputs":
+    def read(cls, config: QuantizationAwareTrainingConfig, work: Path) -> "QuantizationInputs":
         """Reads what the configuration names.
 
         Args:
@@ -59,14 +60,14 @@ class Inputs:
         """
         dataset = load_dataset_folder(config.dataset)
         soft_labels = load_soft_labels(config.soft_labels, dataset) if config.soft_labels else None
-        model, folder = load_in_order(config.model, dataset.manifest, work)
+        model, folder = load_aligned(config.model, dataset.manifest, work)
         tokenizer = load_tokenizer(config.model)
-        require_supported(model, tokenizer)
+        require_servable(model, tokenizer)
         fit_tokenizer(tokenizer, model, config.max_length_tokens)
         rows = _sample(dataset.manifest.splits["validation"], _SIMULATED_ROWS, config.seed)
         return cls(config, dataset, model, folder, tokenizer, soft_labels, rows)
 
-    def calibration_batches(self) -> list[Batch]:
+    def calibration_batches(self) -> list[TokenBatch]:
         """Batches of training rows, chosen by the seed, to take activation ranges from."""
         rows = _sample(self.dataset.manifest.splits["train"], self.config.calibration_rows, self.config.seed)
         return [batch for _, batch in self._batches(_take(self.dataset, "train", rows))]
@@ -86,7 +87,7 @@ class Inputs:
         """Labels of those rows."""
         return self.dataset.labels("validation")[self.simulated_rows]
 
-    def _batches(self, table: pa.Table) -> list[tuple[np.ndarray, Batch]]:
+    def _batches(self, table: pa.Table) -> list[tuple[np.ndarray, TokenBatch]]:
         names = input_names(self.model)
         return list(table_batches(table, self.tokenizer, names, self.config.max_length_tokens, _BATCH_ROWS))
 

@@ -15,28 +15,28 @@ from compaware.components.core.base.distributed import broadcast, is_main, local
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.files import size_bytes
 from compaware.components.core.base.summary import Summary
-from compaware.components.core.evaluation.criterion import FACT, Criterion, Judged, rank
+from compaware.components.core.evaluation.criterion import FACT, Criterion, CriterionResult, sort_key
 from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_folder
 from compaware.components.core.evaluation.label_order import require_order
 from compaware.components.core.evaluation.metrics import compute_metrics
-from compaware.components.core.int8.convert import convert_graph, simulation_of
+from compaware.components.core.int8.convert import convert_graph, fold_for_simulation
 from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier, FreezeObservers
 from compaware.components.core.int8.ptq import quantize_after_training
-from compaware.components.core.runtimes.forms import RuntimeName
+from compaware.components.core.runtimes.formats import RuntimeName
 from compaware.components.core.runtimes.predictors import int8_runtime
 from compaware.components.core.sparsity.masks import MaskLock, masks_of_zeros, zero_fraction
 from compaware.components.core.stage.workspace import Workspace
 from compaware.components.core.training.objectives import LogitObjective
 from compaware.components.core.training.trainer import train
 from compaware.components.quantization_aware_training.candidate import (
-    Candidate,
-    Simulated,
-    deliver,
+    QuantizedCandidate,
+    SimulatedLogits,
+    copy_public_files,
     load_candidate,
     save_candidate,
 )
 from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
-from compaware.components.quantization_aware_training.inputs import Inputs
+from compaware.components.quantization_aware_training.inputs import QuantizationInputs
 from compaware.components.quantization_aware_training.tables import (
     statistics_markdown,
     statistics_table,
@@ -57,7 +57,7 @@ def run(config: QuantizationAwareTrainingConfig, workspace: Workspace) -> Summar
         UserError: The model does not fit the data, its labels are in another order, or its logits are no numbers; or
             the soft labels belong to other data.
     """
-    inputs = Inputs.read(config, workspace.work)
+    inputs = QuantizationInputs.read(config, workspace.work)
     runtime, reason = broadcast(int8_runtime())
     log.info("INT8 is judged in %s: %s", runtime, reason)
     torch.set_num_threads(cpu.threads(local_world_size()))
@@ -83,13 +83,13 @@ def run(config: QuantizationAwareTrainingConfig, workspace: Workspace) -> Summar
         candidates.append(_qat(inputs, workspace))
     chosen = candidates[-1]
     if config.mode == "auto":
-        chosen = max(candidates, key=lambda candidate: rank(candidate.served[runtime].metrics[metric]))
+        chosen = max(candidates, key=lambda candidate: sort_key(candidate.served[runtime].metrics[metric]))
     if is_main():
-        deliver(workspace.work / chosen.name.lower(), workspace.output)
+        copy_public_files(workspace.work / chosen.name.lower(), workspace.output)
     return _summarise(inputs, baseline, criterion, candidates, chosen, runtime, reason)
 
 
-def _ptq(inputs: Inputs, baseline: Evaluation, criterion: Criterion, folder: Path) -> Candidate:
+def _ptq(inputs: QuantizationInputs, baseline: Evaluation, criterion: Criterion, folder: Path) -> QuantizedCandidate:
     """Makes the post-training candidate, or finds the one that a killed run has finished."""
     finished = load_candidate(folder)
     if finished:
@@ -100,17 +100,17 @@ def _ptq(inputs: Inputs, baseline: Evaluation, criterion: Criterion, folder: Pat
     answers: list[np.ndarray] = []
 
     def score(graph: torch.fx.GraphModule) -> float:
-        answers.append(inputs.simulate(simulation_of(graph)))
+        answers.append(inputs.simulate(fold_for_simulation(graph)))
         return compute_metrics(metric, answers[-1], labels)[metric]
 
     before = compute_metrics(metric, baseline.logits[inputs.simulated_rows], labels)[metric]
-    passes = criterion.against(before).passes
+    passes = criterion.with_baseline(before).passes
     tuned = quantize_after_training(inputs.model, inputs.calibration_batches(), score, passes)
-    simulated = Simulated(rows=inputs.simulated_rows, logits=answers[tuned.chosen])
+    simulated = SimulatedLogits(rows=inputs.simulated_rows, logits=answers[tuned.chosen])
     return save_candidate("PTQ", tuned.graph, simulated, started, inputs, folder, tuned.trials)
 
 
-def _qat(inputs: Inputs, workspace: Workspace) -> Candidate:
+def _qat(inputs: QuantizationInputs, workspace: Workspace) -> QuantizedCandidate:
     """Trains with fake quantization, on all ranks, and makes the candidate on rank 0, or finds the finished one."""
     config, folder = inputs.config, workspace.work / "qat"
     finished = broadcast(load_candidate(folder) if is_main() else None)
@@ -141,7 +141,7 @@ def _qat(inputs: Inputs, workspace: Workspace) -> Candidate:
     if is_main():
         # INT8 files are made and simulated on the CPU, wherever the training ran.
         model.to("cpu").eval()
-        simulated = Simulated(rows=inputs.simulated_rows, logits=inputs.simulate(model.graph))
+        simulated = SimulatedLogits(rows=inputs.simulated_rows, logits=inputs.simulate(model.graph))
         graph = convert_graph(model.graph)
         candidate = save_candidate("QAT", graph, simulated, started, inputs, folder, trained=trained)
     candidate = broadcast(candidate)
@@ -150,17 +150,17 @@ def _qat(inputs: Inputs, workspace: Workspace) -> Candidate:
 
 
 def _summarise(
-    inputs: Inputs,
+    inputs: QuantizationInputs,
     baseline: Evaluation,
     criterion: Criterion,
-    candidates: list[Candidate],
-    chosen: Candidate,
+    candidates: list[QuantizedCandidate],
+    chosen: QuantizedCandidate,
     runtime: RuntimeName,
     reason: str,
 ) -> Summary:
     served = chosen.served[runtime]
     trained = candidates[-1].trained
-    judged = Judged(
+    judged = CriterionResult(
         **criterion.model_dump(), measured=served.metrics[criterion.metric_name], runtime=runtime, runtime_reason=reason
     )
     passed = judged.passed

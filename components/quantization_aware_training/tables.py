@@ -7,9 +7,9 @@ from tabulate import tabulate
 
 from compaware.components.core.evaluation.criterion import Criterion
 from compaware.components.core.evaluation.evaluate import Evaluation
-from compaware.components.core.int8.statistics import COLUMNS
-from compaware.components.core.runtimes.forms import RuntimeName
-from compaware.components.quantization_aware_training.candidate import Candidate
+from compaware.components.core.int8.mixed_precision import COLUMNS
+from compaware.components.core.runtimes.formats import RuntimeName
+from compaware.components.quantization_aware_training.candidate import QuantizedCandidate
 
 _STATISTICS_TITLES = ("Op Type", "Total", "INT8", "BF16", "FP32")
 _RESULT_COLUMNS = {
@@ -25,7 +25,11 @@ _RESULT_COLUMNS = {
 
 
 def tune_results(
-    baseline: Evaluation, baseline_bytes: int, candidates: list[Candidate], criterion: Criterion, chosen: RuntimeName
+    baseline: Evaluation,
+    baseline_bytes: int,
+    candidates: list[QuantizedCandidate],
+    criterion: Criterion,
+    chosen: RuntimeName,
 ) -> list[dict[str, Any]]:
     """Baseline, PTQ and QAT side by side, each INT8 model in both runtimes, the chosen one first.
 

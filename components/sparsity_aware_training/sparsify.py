@@ -15,11 +15,11 @@ from compaware.components.core.data.dataset import PreparedDataset, load_dataset
 from compaware.components.core.data.soft_labels import load_soft_labels
 from compaware.components.core.data.tokenizer import load_tokenizer
 from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_folder
-from compaware.components.core.evaluation.label_order import require_order, restore_order
-from compaware.components.core.models.first_token import answer_at_first_token
-from compaware.components.core.models.load import load_in_order, load_student, save_classifier
+from compaware.components.core.evaluation.label_order import correct_student_order, require_order
+from compaware.components.core.models.first_token import use_first_token_only
+from compaware.components.core.models.load import load_aligned, load_student, save_classifier
 from compaware.components.core.models.pairing import fit_tokenizer
-from compaware.components.core.runtimes.servable import require_supported
+from compaware.components.core.runtimes.servable import require_servable
 from compaware.components.core.sparsity.masks import (
     MaskLock,
     masks_of_zeros,
@@ -56,17 +56,17 @@ def run(config: SparsityAwareTrainingConfig, workspace: Workspace) -> Summary:
     dataset = load_dataset_folder(config.dataset)
     soft_labels = load_soft_labels(config.soft_labels, dataset) if config.soft_labels else None
     set_seed(config.seed)
-    given = bring_student(config, dataset, workspace) if config.student else config.model
+    given = prepare_student(config, dataset, workspace) if config.student else config.model
     tokenizer = load_tokenizer(given)
-    model, source = load_in_order(given, dataset.manifest, workspace.work)
-    require_supported(model, tokenizer)
+    model, source = load_aligned(given, dataset.manifest, workspace.work)
+    require_servable(model, tokenizer)
     fit_tokenizer(tokenizer, model, config.max_length_tokens)
     names = list(prunable_parameters(model, config.exclude))
     lock = choose_lock(model, config)
     baseline = _evaluate(source, config)
     if not config.student:
         require_order(given, baseline.logits, dataset)
-    answer_at_first_token(model)
+    use_first_token_only(model)
     trained = train(
         model,
         tokenizer,
@@ -94,7 +94,7 @@ def run(config: SparsityAwareTrainingConfig, workspace: Workspace) -> Summary:
     )
 
 
-def bring_student(config: SparsityAwareTrainingConfig, dataset: PreparedDataset, workspace: Workspace) -> Path:
+def prepare_student(config: SparsityAwareTrainingConfig, dataset: PreparedDataset, workspace: Workspace) -> Path:
     """Saves the student in the work folder, with the head that the data needs, and gives that folder.
 
     Raises:
@@ -106,7 +106,7 @@ def bring_student(config: SparsityAwareTrainingConfig, dataset: PreparedDataset,
         staged = workspace.work / ".student"
         student, tokenizer = load_student(source, dataset.manifest), load_tokenizer(source)
         fit_tokenizer(tokenizer, student, config.max_length_tokens)
-        restore_order(student, tokenizer, dataset, config.max_length_tokens, staged)
+        correct_student_order(student, tokenizer, dataset, config.max_length_tokens, staged)
         save_classifier(student, tokenizer, staged)
         move_replacing(staged, folder)
     barrier()

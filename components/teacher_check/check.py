@@ -15,23 +15,23 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder
 from compaware.components.core.data.soft_labels import SoftLabelsKey, model_fingerprint, write_soft_labels
-from compaware.components.core.data.tokenizer import load_tokenizer, load_tokenizer_of, tokenizer_fingerprint
+from compaware.components.core.data.tokenizer import load_model_tokenizer, load_tokenizer, tokenizer_fingerprint
 from compaware.components.core.evaluation.confusion import classification_facts
 from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_folder
 from compaware.components.core.evaluation.metrics import chance_score, compute_metrics, majority_baseline
 from compaware.components.core.models.build import new_classifier
-from compaware.components.core.models.first_token import answer_at_first_token
+from compaware.components.core.models.first_token import use_first_token_only
 from compaware.components.core.models.heads import Alignment, align_labels
 from compaware.components.core.models.load import load_classifier, load_with_new_head, save_classifier
 from compaware.components.core.models.pairing import fit_tokenizer
-from compaware.components.core.runtimes.servable import require_supported
+from compaware.components.core.runtimes.servable import require_servable
 from compaware.components.core.stage.workspace import Workspace
 from compaware.components.core.training.ipex import choose_backend
-from compaware.components.core.training.trainer import Trained, train
+from compaware.components.core.training.trainer import TrainingResult, train
 from compaware.components.storage import local_source
 from compaware.components.teacher_check.config import TeacherCheckConfig
 from compaware.components.teacher_check.correction import correct_head
-from compaware.components.teacher_check.parts import SoftLabelParts, require_common_storage
+from compaware.components.teacher_check.parts import SoftLabelParts, require_shared_storage
 from compaware.components.teacher_check.wordpiece import train_tokenizer
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
             even so; or the nodes of the job share no storage, or the backend cannot run here.
     """
     backend = choose_backend(config.backend, config.precision)
-    require_common_storage(workspace)
+    require_shared_storage(workspace)
     dataset = load_dataset_folder(config.dataset)
     metric = dataset.manifest.metric
     labels = dataset.labels("validation")
@@ -65,9 +65,9 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
     set_seed(config.seed)
     model, tokenizer, aligned = _load(config, dataset, workspace)
     fit_tokenizer(tokenizer, model, config.max_length_tokens)
-    require_supported(model, tokenizer)
-    answer_at_first_token(model)
-    trained: Trained | None = None
+    require_servable(model, tokenizer)
+    use_first_token_only(model)
+    trained: TrainingResult | None = None
     evaluation: Evaluation | None = None
     if aligned is not None:
         evaluation = _measure(model, tokenizer, workspace.output, config)
@@ -113,7 +113,7 @@ def _load(
         return new_classifier(config.teacher_config, dataset.manifest, tokenizer), tokenizer, None
     source = local_source(config.teacher or "", workspace.work / "downloads")
     model = load_classifier(source)
-    tokenizer = load_tokenizer_of(source, config.tokenizer)
+    tokenizer = load_model_tokenizer(source, config.tokenizer)
     if not model.fresh_parameters:
         try:
             return model, tokenizer, align_labels(model, dataset.manifest, config.label_order)

@@ -8,9 +8,9 @@ from transformers import PreTrainedModel
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.data.dataset import PreparedDataset
-from compaware.components.core.evaluation.answers import better_scale
 from compaware.components.core.evaluation.evaluate import Evaluation
-from compaware.components.core.evaluation.label_order import find_other_order, shorten
+from compaware.components.core.evaluation.head_fit import fit_scale
+from compaware.components.core.evaluation.label_order import find_better_order, shorten
 from compaware.components.core.models.heads import Alignment, permute_head, rescale_head
 from compaware.components.teacher_check.config import TeacherCheckConfig
 
@@ -55,7 +55,7 @@ def _correct_scale(
     aligned: Alignment,
     config: TeacherCheckConfig,
 ) -> Alignment | None:
-    line = better_scale(evaluation.logits, dataset.labels("validation"))
+    line = fit_scale(evaluation.logits, dataset.labels("validation"))
     correlation = evaluation.metrics["pearson"]
     if line is None or abs(correlation) < _LEAST_CORRELATION:
         return None
@@ -80,7 +80,7 @@ def _correct_order(
     aligned: Alignment,
     config: TeacherCheckConfig,
 ) -> Alignment | None:
-    other = find_other_order(evaluation.logits, dataset)
+    other = find_better_order(evaluation.logits, dataset)
     if other is None:
         return None
     names = [aligned.names[index] for index in other.outputs]

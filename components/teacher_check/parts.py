@@ -27,7 +27,7 @@ from compaware.components.storage import exists, fetch, upload
 log = logging.getLogger(__name__)
 
 
-def require_common_storage(workspace: Workspace) -> None:
+def require_shared_storage(workspace: Workspace) -> None:
     """Checks, at the start of a stage, that rank 0 can read what this rank is going to write.
 
     Raises:

@@ -11,7 +11,7 @@ from compaware.components.benchmark.results import Benchmark
 from compaware.components.benchmark.words import recommend
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Summary
-from compaware.components.core.evaluation.criterion import FACT, Criterion, Judged
+from compaware.components.core.evaluation.criterion import FACT, Criterion, CriterionResult
 from compaware.components.core.stage.workspace import run_stage
 from compaware.components.publish.card import limits
 from tests.components.benchmark.synthetic import benchmark, measured
@@ -22,7 +22,7 @@ ABSOLUTE, RELATIVE = (0.005, None), (0.005, 0.02)
 
 def quantized(folder: Path, asked: tuple[float, float | None], baseline: float, score: float) -> Summary:
     """The summary that quantization leaves, read back from its file."""
-    judged = Judged(
+    judged = CriterionResult(
         **Criterion.create(METRIC, baseline, *asked).model_dump(),
         measured=score,
         runtime="onnxruntime",
@@ -47,7 +47,7 @@ def measure(summary: Summary, baseline: float, score: float, *, with_student: bo
     student = measured("student", "torch", role="student", metric=baseline, milliseconds={1: 4.0})
     int8 = measured("int8", "onnxruntime", role="int8", precision="int8", metric=score, milliseconds={1: 1.0})
     candidates = [item.model_copy(update={"metric_name": METRIC}) for item in (student, int8)]
-    own = Judged.of(summary)
+    own = CriterionResult.from_summary(summary)
     assert own is not None
     found = benchmark(candidates if with_student else candidates[1:], criteria={"int8": own})
     return Benchmark.model_validate_json(found.model_dump_json())

@@ -16,16 +16,16 @@ from compaware.components.core.data.text import table_batches
 from compaware.components.core.data.tokenizer import load_tokenizer
 from compaware.components.core.int8.convert import convert_graph
 from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier
-from compaware.components.core.int8.ptq import Batch, quantize_after_training, run_graph
-from compaware.components.core.int8.serve import save_forms
-from compaware.components.core.int8.statistics import mixed_precision
+from compaware.components.core.int8.mixed_precision import count_by_precision
+from compaware.components.core.int8.ptq import quantize_after_training, run_graph
+from compaware.components.core.int8.save import save_int8_files
 from compaware.components.core.models.build import new_classifier
-from compaware.components.core.models.families import FAMILIES, LIMITS, REFUSED, STAGES
+from compaware.components.core.models.families import FAMILIES, LIMITS, STAGES, UNSUPPORTED
 from compaware.components.core.models.load import load_classifier
 from compaware.components.core.models.pairing import input_names, max_sequence_tokens
-from compaware.components.core.runtimes.forms import RuntimeName
+from compaware.components.core.runtimes.formats import RuntimeName, TokenBatch
 from compaware.components.core.runtimes.predictors import open_runtime
-from compaware.components.core.runtimes.servable import conversion_failure, require_supported
+from compaware.components.core.runtimes.servable import conversion_error, require_servable
 from compaware.components.distillation import distil
 from compaware.components.distillation.config import DistillationConfig
 from compaware.components.sparsity_aware_training import sparsify
@@ -96,7 +96,7 @@ class Stages:
         """It is quantized with and without training, and both runtimes answer as the trained graph does."""
         folder, served = self._root / "teacher", self._root / "int8"
         model = load_classifier(folder)
-        require_supported(model)
+        require_servable(model)
         batches = _batches(folder, input_names(model), self._data)
         inputs = [batch for batch, _ in batches]
         tuned = quantize_after_training(
@@ -108,8 +108,8 @@ class Stages:
         graph = convert_graph(trained.eval().graph)
         assert _accuracy(graph, batches) > LEARNT
         served.mkdir()
-        save_forms(graph, served, max_sequence_tokens(model.config))
-        linear = next(row for row in mixed_precision(graph, served, "onnxruntime") if row["op_type"] == "Linear")
+        save_int8_files(graph, served, max_sequence_tokens(model.config))
+        linear = next(row for row in count_by_precision(graph, served, "onnxruntime") if row["op_type"] == "Linear")
         assert linear["int8"] == linear["total"] > 1
         expected = np.concatenate([run_graph(graph, batch) for batch in inputs])
         for runtime in RUNTIMES:
@@ -123,19 +123,19 @@ class Stages:
         return run_component(module, config_class, output=self._root / output, **{**self._shared, **options})
 
 
-def _batches(folder: Path, names: list[str], data: PreparedDataset) -> list[tuple[Batch, np.ndarray]]:
+def _batches(folder: Path, names: list[str], data: PreparedDataset) -> list[tuple[TokenBatch, np.ndarray]]:
     """The validation split in batches of different lengths, padded, with its labels."""
     labels = data.labels("validation")
     found = table_batches(data.split("validation"), load_tokenizer(folder), names, 32, 16)
     return [(batch, labels[rows]) for rows, batch in found]
 
 
-def _accuracy(graph: torch.fx.GraphModule, batches: list[tuple[Batch, np.ndarray]]) -> float:
+def _accuracy(graph: torch.fx.GraphModule, batches: list[tuple[TokenBatch, np.ndarray]]) -> float:
     right = [run_graph(graph, batch).argmax(axis=-1) == labels for batch, labels in batches]
     return float(np.concatenate(right).mean())
 
 
-def _train_a_little(model: FakeQuantizedClassifier, batches: list[tuple[Batch, np.ndarray]]) -> None:
+def _train_a_little(model: FakeQuantizedClassifier, batches: list[tuple[TokenBatch, np.ndarray]]) -> None:
     optimizer = torch.optim.AdamW(model.parameters(), 1e-4)
     for _ in range(4):
         for batch, labels in batches:
@@ -197,18 +197,18 @@ def other(family: str, data: PreparedDataset) -> PreTrainedModel:
     return new_classifier({"model_type": family, **OTHERS[family]}, data.manifest, tokenizer)
 
 
-@pytest.mark.parametrize("family", REFUSED)
+@pytest.mark.parametrize("family", UNSUPPORTED)
 def test_a_family_that_cannot_be_served_is_refused_in_a_line_that_names_others(
     data: PreparedDataset, family: str
 ) -> None:
     with pytest.raises(UserError, match=r"^[^\n]* choose one of bert, distilbert, [^\n]*$"):
-        require_supported(other(family, data))
+        require_servable(other(family, data))
 
 
 @pytest.mark.parametrize("family", ["bart", "fnet"])
 def test_what_is_refused_by_name_really_cannot_be_converted(data: PreparedDataset, family: str) -> None:
-    assert conversion_failure(other(family, data))
+    assert conversion_error(other(family, data))
 
 
 def test_a_family_that_nobody_has_tried_passes_when_it_can_be_converted(data: PreparedDataset) -> None:
-    require_supported(other("camembert", data))
+    require_servable(other("camembert", data))

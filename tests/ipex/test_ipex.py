@@ -25,7 +25,7 @@ from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.core.stage.options import TrainingOptions
 from compaware.components.core.stage.workspace import Workspace, run_stage
 from compaware.components.core.training.ipex import choose_backend
-from compaware.components.core.training.trainer import Trained, train
+from compaware.components.core.training.trainer import TrainingResult, train
 from tests.tiny import SMALL_BERT, make_dataset, make_model
 
 
@@ -41,7 +41,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, data: PreparedDataset) -> P
 
 def trained_with(
     backend: str, folder: Path, data: PreparedDataset, output: Path, precision: str = "fp32"
-) -> tuple[dict[str, torch.Tensor], Trained]:
+) -> tuple[dict[str, torch.Tensor], TrainingResult]:
     """The weights of a training in which nothing is drawn by chance but the order of rows, and its course."""
     torch.manual_seed(0)
     model = load_classifier(folder)
@@ -55,7 +55,7 @@ def trained_with(
     return {name: weight.detach() for name, weight in model.state_dict().items()}, trained
 
 
-def losses(trained: Trained) -> list[float]:
+def losses(trained: TrainingResult) -> list[float]:
     return [point["loss"] for point in trained.history if "loss" in point]
 
 

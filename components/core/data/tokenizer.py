@@ -52,7 +52,7 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_tokenizer_of(model: str | Path, named: str | None) -> PreTrainedTokenizerBase:
+def load_model_tokenizer(model: str | Path, named: str | None) -> PreTrainedTokenizerBase:
     """Loads the tokenizer of a model that is trained already.
 
     Args:

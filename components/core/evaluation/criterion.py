@@ -51,7 +51,7 @@ class Criterion(BaseModel):
         """The largest loss as a difference of scores."""
         return self.asked_loss if self.kind == "absolute" else self.asked_loss * abs(self.baseline)
 
-    def against(self, baseline: float) -> "Criterion":
+    def with_baseline(self, baseline: float) -> "Criterion":
         """The same demand with another baseline: the reference on other rows, or another reference."""
         return Criterion(metric_name=self.metric_name, baseline=baseline, kind=self.kind, asked_loss=self.asked_loss)
 
@@ -81,7 +81,7 @@ class Criterion(BaseModel):
         return f"{compared}, {change} where {allowed} is allowed"
 
 
-class Judged(Criterion):
+class CriterionResult(Criterion):
     """A criterion with the score that it was asked about, as a quantized model's summary keeps it.
 
     Attributes:
@@ -101,7 +101,7 @@ class Judged(Criterion):
         return self.passes(self.measured)
 
     @classmethod
-    def of(cls, summary: Summary) -> Self | None:
+    def from_summary(cls, summary: Summary) -> Self | None:
         """Reads the criterion of a summary; None where it has none.
 
         Raises:
@@ -119,7 +119,7 @@ class Judged(Criterion):
             ) from error
 
 
-def rank(score: float) -> float:
+def sort_key(score: float) -> float:
     """A score to sort by: NaN comes last."""
     return -math.inf if math.isnan(score) else score
 

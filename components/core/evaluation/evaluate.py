@@ -21,7 +21,7 @@ import numpy as np
 
 from compaware.components.core.base.distributed import RANK_VARIABLES, device, is_main, world_size
 from compaware.components.core.base.logs import setup_logging
-from compaware.components.core.runtimes.forms import Precision, RuntimeName
+from compaware.components.core.runtimes.formats import Precision, RuntimeName
 
 _CLEAN = multiprocessing.get_context("forkserver")
 _PACKAGE = "compaware.components.core"

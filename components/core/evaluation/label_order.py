@@ -10,8 +10,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.data.dataset import PreparedDataset
-from compaware.components.core.evaluation.answers import better_order
 from compaware.components.core.evaluation.evaluate import evaluate_folder
+from compaware.components.core.evaluation.head_fit import fit_order
 from compaware.components.core.evaluation.metrics import compute_metrics
 from compaware.components.core.models.config import load_config
 from compaware.components.core.models.heads import find_order, head_is_fresh, permute_head
@@ -23,7 +23,7 @@ _SHOWN_CHARACTERS = 120
 
 
 @dataclass(frozen=True)
-class OtherOrder:
+class BetterOrder:
     """An order of a model's outputs that its answers fit far better than the one at hand.
 
     Attributes:
@@ -35,16 +35,16 @@ class OtherOrder:
     scores: str
 
 
-def find_other_order(logits: np.ndarray, dataset: PreparedDataset, split: str = "validation") -> OtherOrder | None:
+def find_better_order(logits: np.ndarray, dataset: PreparedDataset, split: str = "validation") -> BetterOrder | None:
     """Finds the order that answers to a split fit, where it is not the one at hand."""
     if dataset.manifest.problem_type == "regression" or not np.isfinite(logits).all():
         return None
     metric, labels = dataset.manifest.metric, dataset.labels(split)
-    outputs = better_order(logits, labels)
+    outputs = fit_order(logits, labels)
     if outputs is None:
         return None
     before, after = (compute_metrics(metric, each, labels)[metric] for each in (logits, logits[:, outputs]))
-    return OtherOrder(outputs, f"{metric} is {before:.4f}, and {after:.4f}")
+    return BetterOrder(outputs, f"{metric} is {before:.4f}, and {after:.4f}")
 
 
 def require_order(source: Path, logits: np.ndarray, dataset: PreparedDataset) -> None:
@@ -58,7 +58,7 @@ def require_order(source: Path, logits: np.ndarray, dataset: PreparedDataset) ->
     Raises:
         UserError: The answers fit another order far better.
     """
-    other = find_other_order(logits, dataset)
+    other = find_better_order(logits, dataset)
     if other is None:
         return
     outputs, how = find_order(load_config(source), dataset.manifest, role="model")
@@ -78,7 +78,7 @@ def shorten(shown: str) -> str:
     return shown if len(shown) <= _SHOWN_CHARACTERS else "… as the log shows it"
 
 
-def restore_order(
+def correct_student_order(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     dataset: PreparedDataset,
@@ -98,7 +98,7 @@ def restore_order(
         return
     save_classifier(model, tokenizer, folder)
     logits = evaluate_folder(folder, dataset.path, max_length_tokens=max_length_tokens).logits
-    other = find_other_order(logits, dataset)
+    other = find_better_order(logits, dataset)
     if other is not None:
         log.warning("the student's head is put in the order that its answers fit: %s in that", other.scores)
         permute_head(model, other.outputs)

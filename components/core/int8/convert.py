@@ -6,7 +6,7 @@ import torch
 from torchao.quantization.pt2e.constant_fold import constant_fold
 from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e
 
-from compaware.components.core.int8.quantizers import drop_rounding, quantize_embeddings
+from compaware.components.core.int8.quantizers import quantize_embeddings, remove_lookup_rounding
 from compaware.components.core.int8.saturation import avoid_saturation
 
 _QUANTIZE = {
@@ -22,14 +22,14 @@ def convert_graph(prepared: torch.fx.GraphModule) -> torch.fx.GraphModule:
     `fold_weights` makes them INT8.
     """
     copied = copy.deepcopy(prepared)
-    drop_rounding(copied)
+    remove_lookup_rounding(copied)
     converted = quantize_embeddings(convert_pt2e(copied, fold_quantize=False))
     # The last step may have moved weights beyond the ranges that it had seen.
     avoid_saturation(converted)
     return converted
 
 
-def simulation_of(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
+def fold_for_simulation(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
     """A copy that gives the same answers sooner in PyTorch: weights are rounded once, not at every call.
 
     Args:

@@ -9,7 +9,7 @@ from torchao.quantization.pt2e.quantize_pt2e import prepare_qat_pt2e
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from compaware.components.core.int8.quantizers import round_lookups, training_quantizer
+from compaware.components.core.int8.quantizers import add_lookup_rounding, training_quantizer
 from compaware.components.core.runtimes.export import export_classifier, graph_inputs
 
 _DROPOUT = torch.ops.aten.dropout.default
@@ -30,7 +30,7 @@ class FakeQuantizedClassifier(torch.nn.Module):
         super().__init__()
         self.config = model.config
         self.graph = prepare_qat_pt2e(export_classifier(model), training_quantizer())
-        round_lookups(self.graph)
+        add_lookup_rounding(self.graph)
         self._inputs = graph_inputs(self.graph)
         self._dropouts = self._find_dropouts()
         self._dropout_is_on: bool | None = None

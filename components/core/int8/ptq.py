@@ -12,14 +12,14 @@ import torch
 from torchao.quantization.pt2e import MovingAverageMinMaxObserver
 from transformers import PreTrainedModel
 
-from compaware.components.core.evaluation.criterion import rank
+from compaware.components.core.evaluation.criterion import sort_key
 from compaware.components.core.int8.quantizers import quantize_embeddings
 from compaware.components.core.int8.saturation import avoid_saturation
 from compaware.components.core.runtimes.export import export_classifier, graph_inputs
+from compaware.components.core.runtimes.formats import TokenBatch
 
 # How activation ranges are found, tried in this order: the mean of the batches' minimum and maximum, then a histogram.
 ACTIVATION_ALGORITHMS = ("minmax", "kl")
-Batch = dict[str, np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class TunedGraph:
 
 def quantize_after_training(
     model: PreTrainedModel,
-    calibration: Sequence[Batch],
+    calibration: Sequence[TokenBatch],
     score: Callable[[torch.fx.GraphModule], float],
     passes: Callable[[float], bool],
 ) -> TunedGraph:
@@ -71,7 +71,7 @@ def quantize_after_training(
         graph = quantize(graph, StaticQuantConfig(act_algo=algorithm), run_fn=partial(_calibrate, batches=calibration))
         avoid_saturation(graph)
         value = score(graph)
-        if best is None or rank(value) > rank(best.score):
+        if best is None or sort_key(value) > sort_key(best.score):
             best = TunedGraph(graph, value, chosen=number, trials=number + 1)
         else:
             best = replace(best, trials=number + 1)
@@ -81,7 +81,7 @@ def quantize_after_training(
     return best
 
 
-def _calibrate(prepared: torch.fx.GraphModule, batches: Sequence[Batch]) -> None:
+def _calibrate(prepared: torch.fx.GraphModule, batches: Sequence[TokenBatch]) -> None:
     """Runs the batches through a graph that observes ranges.
 
     A moving average with torchao's constant of 0.01 would leave the first of eight batches 93 % of the weight; here it
@@ -97,7 +97,7 @@ def _calibrate(prepared: torch.fx.GraphModule, batches: Sequence[Batch]) -> None
         run_graph(prepared, batch)
 
 
-def run_graph(graph: torch.fx.GraphModule, batch: Batch) -> np.ndarray:
+def run_graph(graph: torch.fx.GraphModule, batch: TokenBatch) -> np.ndarray:
     """Runs an exported graph on a batch, without gradients: logits, float32 (batch, labels)."""
     with torch.no_grad():
         return graph(**{name: torch.from_numpy(batch[name]) for name in graph_inputs(graph)}).numpy()

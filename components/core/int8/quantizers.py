@@ -55,7 +55,7 @@ def quantize_embeddings(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
     return convert_pt2e(prepared, fold_quantize=False)
 
 
-def round_lookups(graph: torch.fx.GraphModule) -> None:
+def add_lookup_rounding(graph: torch.fx.GraphModule) -> None:
     """Fake-quantizes what embeddings give, in place: the same as their tables by row, but only of rows in use."""
     for lookup in graph.graph.find_nodes(op="call_function", target=_LOOKUP):
         with graph.graph.inserting_after(lookup):
@@ -64,8 +64,8 @@ def round_lookups(graph: torch.fx.GraphModule) -> None:
     graph.recompile()
 
 
-def drop_rounding(graph: torch.fx.GraphModule) -> None:
-    """Takes `round_lookups` back."""
+def remove_lookup_rounding(graph: torch.fx.GraphModule) -> None:
+    """Takes `add_lookup_rounding` back."""
     for node in graph.graph.find_nodes(op="call_function", target=_round_rows):
         node.replace_all_uses_with(node.args[0])
         graph.graph.erase_node(node)
@@ -80,7 +80,7 @@ def _round_rows(rows: torch.Tensor) -> torch.Tensor:
 
 
 def training_quantizer() -> Quantizer:
-    """Fake quantization of linear layers for training; embeddings have `round_lookups`.
+    """Fake quantization of linear layers for training; embeddings have `add_lookup_rounding`.
 
     Activations use the full 8 bits, and weights what `saturation` leaves them.
     """

@@ -30,7 +30,7 @@ LIMITS = {
     "gpt2": {"sparsity": "its layers are Conv1D, which stores weights transposed"},
 }
 # Families that are rejected at the start, and why.
-REFUSED = {
+UNSUPPORTED = {
     "bart": "sequence-to-sequence, like T5 and others",
     "fnet": "OpenVINO has no operator for its Fourier transform",
     "mamba": "transformers has no sequence classifier for it",
@@ -38,7 +38,7 @@ REFUSED = {
 }
 
 
-def why_not(family: str, stage: str) -> str | None:
+def limitation(family: str, stage: str) -> str | None:
     """Returns why a stage does not work for a family; None if it works or was not tested."""
     return LIMITS.get(family, {}).get(stage)
 
@@ -48,9 +48,9 @@ def markdown() -> str:
     notes = list(dict.fromkeys(reason for stages in LIMITS.values() for reason in stages.values()))
     lines = [["family", *STAGES.values()], ["---"] * (1 + len(STAGES))]
     for family, title in FAMILIES.items():
-        reasons = (why_not(family, stage) for stage in STAGES)
+        reasons = (limitation(family, stage) for stage in STAGES)
         lines.append([title, *("yes" if reason is None else f"no ({notes.index(reason) + 1})" for reason in reasons)])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     because = "; ".join(f"({number}) {note}" for number, note in enumerate(notes, start=1))
-    refused = "; ".join(f"{family}: {reason}" for family, reason in REFUSED.items())
+    refused = "; ".join(f"{family}: {reason}" for family, reason in UNSUPPORTED.items())
     return f"{table}\n\n{because[0].upper() + because[1:]}. These families are rejected at the start: {refused}."

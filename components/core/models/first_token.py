@@ -12,7 +12,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from transformers import PreTrainedModel
 
 
-def answer_at_first_token(model: PreTrainedModel) -> bool:
+def use_first_token_only(model: PreTrainedModel) -> bool:
     """Makes the last layer compute its first token alone, where the logits stay the same; weights are untouched.
 
     What the model then gives as last hidden states is the first token's alone.

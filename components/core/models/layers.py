@@ -6,7 +6,7 @@ import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 
 from compaware.components.core.base.errors import UserError
-from compaware.components.core.models.families import why_not
+from compaware.components.core.models.families import limitation
 
 
 def keep_layers(teacher: PreTrainedModel, layers: list[int]) -> PreTrainedModel:
@@ -86,7 +86,7 @@ def encoder_layers(model: PreTrainedModel) -> tuple[str, int]:
         if isinstance(module, torch.nn.ModuleList) and len(module) == expected:
             return name, expected
     family = model.config.model_type
-    reason = why_not(family, "kept_layers") or "they are not in one list"
+    reason = limitation(family, "kept_layers") or "they are not in one list"
     raise UserError(f"the layers of a {family} model cannot be told apart ({reason}): use no option that names layers")
 
 

@@ -147,7 +147,7 @@ def load_student(source: str | Path, manifest: Manifest) -> PreTrainedModel:
     return model
 
 
-def load_in_order(source: Path, manifest: Manifest, work: Path) -> tuple[PreTrainedModel, Path]:
+def load_aligned(source: Path, manifest: Manifest, work: Path) -> tuple[PreTrainedModel, Path]:
     """Loads a classifier and puts its labels in the data's order.
 
     Args:

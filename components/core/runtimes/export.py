@@ -6,7 +6,7 @@ import torch
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
-from compaware.components.core.models.first_token import answer_at_first_token
+from compaware.components.core.models.first_token import use_first_token_only
 from compaware.components.core.models.pairing import input_names, max_sequence_tokens
 
 _MAX_BATCH = 4096
@@ -63,7 +63,7 @@ def export_program(model: PreTrainedModel) -> torch.export.ExportedProgram:
     # Decoders would put keys and values away for a next token, which a classifier has no use for.
     copied.config.use_cache = False
     # Those models are known to have no mask but the padding's.
-    bidirectional = answer_at_first_token(copied) and copied.config._attn_implementation == "sdpa"
+    bidirectional = use_first_token_only(copied) and copied.config._attn_implementation == "sdpa"
     wrapper = LogitsOnly(copied, bidirectional)
     shapes = dynamic_shapes(names, max_sequence_tokens(model.config))
     return torch.export.export(wrapper, (), kwargs=example_inputs(names), dynamic_shapes=shapes)

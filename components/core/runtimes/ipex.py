@@ -15,11 +15,11 @@ import numpy as np
 
 from compaware.components.core.base import cpu
 from compaware.components.core.base.errors import UserError
+from compaware.components.core.runtimes.formats import TokenBatch
 
 if TYPE_CHECKING:
     import torch
 
-Batch = dict[str, np.ndarray]
 _DISTRIBUTION = "intel-extension-for-pytorch"
 log = logging.getLogger(__name__)
 
@@ -68,11 +68,11 @@ class IpexPredictor:
         UserError: IPEX cannot run here, or cannot trace the model.
     """
 
-    def __init__(self, folder: Path, precision: str, threads: int, calibration: Sequence[Batch] = ()):
+    def __init__(self, folder: Path, precision: str, threads: int, calibration: Sequence[TokenBatch] = ()):
         require()
         import torch
 
-        from compaware.components.core.models.first_token import answer_at_first_token
+        from compaware.components.core.models.first_token import use_first_token_only
         from compaware.components.core.models.load import load_trained
         from compaware.components.core.models.pairing import input_names
         from compaware.components.core.runtimes.export import LogitsOnly, example_inputs
@@ -84,7 +84,7 @@ class IpexPredictor:
         self.input_names: Sequence[str] = input_names(model)
         if precision == "fp32":
             # Not for INT8: IPEX's quantization loses ten points of accuracy on a layer that is cut so.
-            answer_at_first_token(model)
+            use_first_token_only(model)
         wrapped = LogitsOnly(model).eval()
         example = tuple(example_inputs(list(self.input_names)).values())
         try:
@@ -100,7 +100,7 @@ class IpexPredictor:
             reason = str(error).strip().splitlines()[-1]
             raise UserError(f"ipex cannot run {folder} in {precision}: {reason}; name other runtimes") from error
 
-    def predict(self, batch: Batch) -> np.ndarray:
+    def predict(self, batch: TokenBatch) -> np.ndarray:
         """See `runtimes.Predictor`."""
         import torch
 
@@ -108,7 +108,7 @@ class IpexPredictor:
             return self._model(*self._tensors(batch)).numpy()
 
     def _quantized(
-        self, model: "torch.nn.Module", example: "tuple[torch.Tensor, ...]", calibration: Sequence[Batch]
+        self, model: "torch.nn.Module", example: "tuple[torch.Tensor, ...]", calibration: Sequence[TokenBatch]
     ) -> "torch.nn.Module":
         quantization = load_ipex().quantization
         ranges = quantization.default_static_qconfig_mapping
@@ -117,7 +117,7 @@ class IpexPredictor:
             prepared(*self._tensors(batch))
         return quantization.convert(prepared)
 
-    def _tensors(self, batch: Batch) -> "list[torch.Tensor]":
+    def _tensors(self, batch: TokenBatch) -> "list[torch.Tensor]":
         import torch
 
         return [torch.from_numpy(batch[name]) for name in self.input_names]

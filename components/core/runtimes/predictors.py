@@ -15,7 +15,7 @@ import numpy as np
 from compaware.components.core.base import cpu
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.runtimes import ipex
-from compaware.components.core.runtimes.forms import (
+from compaware.components.core.runtimes.formats import (
     FP32_ONNX_FILE,
     FP32_OPENVINO_FILE,
     ONNX_FILE,
@@ -23,6 +23,7 @@ from compaware.components.core.runtimes.forms import (
     OUTPUT_NAME,
     Precision,
     RuntimeName,
+    TokenBatch,
 )
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Predictor(Protocol):
 
     input_names: Sequence[str]
 
-    def predict(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+    def predict(self, batch: TokenBatch) -> np.ndarray:
         """Token ids, mask and so on, each int64 (batch, sequence) → logits, float32 (batch, labels)."""
         ...
 
@@ -83,7 +84,7 @@ def open_runtime(
     runtime: RuntimeName = "torch",
     precision: Precision = "fp32",
     threads: int | None = None,
-    calibration: Sequence[dict[str, np.ndarray]] = (),
+    calibration: Sequence[TokenBatch] = (),
     device: str = "cpu",
 ) -> Predictor:
     """Loads a model folder into a runtime.
@@ -121,15 +122,15 @@ def convert_fp32(model_folder: str | Path, destination: Path) -> None:
     """
     from compaware.components.core.models.load import load_trained
 
-    write_fp32_forms(load_trained(model_folder), destination)
+    save_fp32_files(load_trained(model_folder), destination)
 
 
-def write_fp32_forms(model: "PreTrainedModel", destination: Path) -> None:
+def save_fp32_files(model: "PreTrainedModel", destination: Path) -> None:
     """Does so with a model that is loaded."""
     from compaware.components.core.models.pairing import input_names, max_sequence_tokens
     from compaware.components.core.runtimes.export import export_program
-    from compaware.components.core.runtimes.onnx_form import save_onnx
-    from compaware.components.core.runtimes.openvino_form import save_openvino
+    from compaware.components.core.runtimes.onnx_export import save_onnx
+    from compaware.components.core.runtimes.openvino_export import save_openvino
 
     program = export_program(model)
     save_openvino(program, destination / FP32_OPENVINO_FILE)
@@ -152,7 +153,7 @@ class TorchPredictor:
         self._model = model
         self.input_names: Sequence[str] = input_names(model)
 
-    def predict(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+    def predict(self, batch: TokenBatch) -> np.ndarray:
         """See `Predictor`."""
         import torch
 
@@ -173,7 +174,7 @@ class OpenVinoPredictor:
         try:
             compiled = openvino.Core().compile_model(self._model(folder, precision), "CPU", settings)
         except RuntimeError as error:
-            raise UserError(f"OpenVINO cannot load {folder}: {_first_line(error)}") from error
+            raise UserError(f"OpenVINO cannot load {folder}: {_last_line(error)}") from error
         self._request = compiled.create_infer_request()
         self.input_names: Sequence[str] = [port.get_any_name() for port in compiled.inputs]
 
@@ -190,7 +191,7 @@ class OpenVinoPredictor:
 
         return openvino.convert_model(export_program(load_trained(folder)))
 
-    def predict(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+    def predict(self, batch: TokenBatch) -> np.ndarray:
         """See `Predictor`."""
         result = self._request.infer({name: batch[name] for name in self.input_names}, share_inputs=True)
         return np.array(result[0], np.float32)
@@ -218,10 +219,10 @@ class OnnxPredictor:
         try:
             self._session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except (errors.Fail, errors.InvalidProtobuf, errors.InvalidGraph) as error:
-            raise UserError(f"onnxruntime cannot load {folder}: {_first_line(error)}") from error
+            raise UserError(f"onnxruntime cannot load {folder}: {_last_line(error)}") from error
         self.input_names: Sequence[str] = [item.name for item in self._session.get_inputs()]
 
-    def predict(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+    def predict(self, batch: TokenBatch) -> np.ndarray:
         """See `Predictor`."""
         logits = self._session.run([OUTPUT_NAME], {name: batch[name] for name in self.input_names})[0]
         return np.asarray(logits, np.float32)
@@ -231,7 +232,7 @@ def _exported_onnx(folder: Path) -> bytes:
     from compaware.components.core.models.load import load_trained
     from compaware.components.core.models.pairing import input_names, max_sequence_tokens
     from compaware.components.core.runtimes.export import export_program
-    from compaware.components.core.runtimes.onnx_form import save_onnx
+    from compaware.components.core.runtimes.onnx_export import save_onnx
 
     model = load_trained(folder)
     with tempfile.TemporaryDirectory() as temporary:
@@ -251,6 +252,7 @@ def _listed(pairs: list[tuple[RuntimeName, Precision]]) -> str:
     return ", ".join(f"{precision} in {runtime}" for runtime, precision in pairs) or "nothing that runs"
 
 
-def _first_line(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
+    """Returns the last line of a runtime's message, which gives the reason after the lines of its call stack."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

@@ -7,17 +7,17 @@ from pathlib import Path
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from compaware.components.core.base.distributed import broadcast, is_main
-from compaware.components.core.base.errors import UserError
-from compaware.components.core.models.families import FAMILIES, REFUSED
+from compaware.components.core.base.errors import UserError, first_line
+from compaware.components.core.models.families import FAMILIES, UNSUPPORTED
 from compaware.components.core.models.pairing import require_padding_ignored
-from compaware.components.core.runtimes.predictors import write_fp32_forms
+from compaware.components.core.runtimes.predictors import save_fp32_files
 
 log = logging.getLogger(__name__)
 # What the export and the converters stop with at a model that they cannot do, besides OpenVINO's own.
 _FAILURES = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError)
 
 
-def require_supported(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
+def require_servable(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
     """Checks that OpenVINO and onnxruntime can serve a classifier, and that batches leave its answers as they are.
 
     Families that the project's tests go through are known to work; a model of another is converted once, which takes
@@ -38,16 +38,16 @@ def require_supported(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
 
 
 def _require_convertible(model: PreTrainedModel, family: str) -> None:
-    reason = REFUSED.get(family)
+    reason = UNSUPPORTED.get(family)
     if reason is None and model.config.is_encoder_decoder:
         reason = "sequence-to-sequence"
     if reason is None:
-        reason = broadcast(conversion_failure(model) if is_main() else None)
+        reason = broadcast(conversion_error(model) if is_main() else None)
     if reason is not None:
         raise UserError(f"{family} models cannot be served ({reason}): choose one of {', '.join(FAMILIES)}")
 
 
-def conversion_failure(model: PreTrainedModel) -> str | None:
+def conversion_error(model: PreTrainedModel) -> str | None:
     """Converts a classifier for both runtimes: what they stop at, or None where they do not."""
     # Takes a second, which families that are known to work need not wait for.
     from openvino.frontend import OpConversionFailure
@@ -57,8 +57,7 @@ def conversion_failure(model: PreTrainedModel) -> str | None:
     )
     with tempfile.TemporaryDirectory() as folder:
         try:
-            write_fp32_forms(model, Path(folder))
+            save_fp32_files(model, Path(folder))
         except (*_FAILURES, OpConversionFailure) as error:
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            return lines[0] if lines else type(error).__name__
+            return first_line(error)
     return None

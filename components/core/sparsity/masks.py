@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from compaware.components.core.base.errors import UserError
-from compaware.components.core.models.families import why_not
+from compaware.components.core.models.families import limitation
 
 # A matrix with a larger fraction of exact zeros than this was pruned on purpose.
 _SPARSE_FROM = 0.05
@@ -39,7 +39,7 @@ def prunable_parameters(model: PreTrainedModel, exclude: Sequence[str] = ()) -> 
         and not any(fnmatchcase(name, pattern) for pattern in _NEVER_PRUNED)
     }
     if not linears:
-        reason = why_not(model.config.model_type, "sparsity") or "look for another model"
+        reason = limitation(model.config.model_type, "sparsity") or "look for another model"
         raise UserError(f"{type(model).__name__} has no linear layers in its encoder to prune: {reason}")
     for pattern in exclude:
         if not any(fnmatchcase(name, pattern) for name in linears):

@@ -56,7 +56,7 @@ from compaware.components.core.training.speedups.used_rows import only_used_rows
 log = logging.getLogger(__name__)
 
 
-class Trained(BaseModel):
+class TrainingResult(BaseModel):
     """What a training did.
 
     Attributes:
@@ -97,7 +97,7 @@ def train(
     whole_vocabulary: bool = False,
     frozen_layers: int = 0,
     backend: Backend = "torch",
-) -> Trained:
+) -> TrainingResult:
     """Trains `model` in place and leaves it, on all ranks, with the weights of its best validation score.
 
     Args:
@@ -148,7 +148,7 @@ def train(
             eval_dataset=validation_rows,
             processing_class=tokenizer,
             compute_metrics=_metrics_of(dataset.manifest.metric),
-            callbacks=[ProgressLines(), TimedCheckpoints(options.checkpoint_minutes), *callbacks, checkpoints],
+            callbacks=[ProgressLogger(), TimedCheckpoints(options.checkpoint_minutes), *callbacks, checkpoints],
             objective=objective,
             frozen=frozen,
             backend=backend,
@@ -156,7 +156,7 @@ def train(
         result = trainer.train(resume_from_checkpoint=str(newest) if (newest := checkpoints.newest()) else None)
         _require_scores(trainer.state, dataset.manifest.metric, options.learning_rate)
         _settle_weights(trainer, model)
-    return Trained(
+    return TrainingResult(
         steps=result.global_step,
         best_step=trainer.state.best_global_step,
         seconds=time.monotonic() - started,
@@ -328,7 +328,7 @@ class CompressionTrainer(Trainer):
         return (loss, {"logits": output["logits"]}) if return_outputs else loss
 
 
-class ProgressLines(TrainerCallback):
+class ProgressLogger(TrainerCallback):
     """Logs step, epoch, loss, samples/s and time left."""
 
     def on_train_begin(

@@ -9,13 +9,13 @@ from compaware.components.accuracy_gate import gate
 from compaware.components.accuracy_gate.config import AccuracyGateConfig
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Summary
-from compaware.components.core.evaluation.criterion import Criterion, Judged
+from compaware.components.core.evaluation.criterion import Criterion, CriterionResult
 from compaware.components.core.stage.workspace import run_stage
 
 
 def judge(folder: Path, measured: float, on_failure: str = "fail", kind: str = "absolute") -> Summary:
     criterion = Criterion.create("accuracy", 0.9, 0.01, 0.01 if kind == "relative" else None)
-    judged = Judged(**criterion.model_dump(), measured=measured, runtime="openvino", runtime_reason="made up")
+    judged = CriterionResult(**criterion.model_dump(), measured=measured, runtime="openvino", runtime_reason="made up")
     return run_gate(folder, {"criterion": judged.model_dump(mode="json")}, on_failure)
 
 

@@ -15,7 +15,7 @@ from compaware.components.core.data.text import Collator, tokenize
 from compaware.components.core.data.tokenizer import load_tokenizer
 from compaware.components.core.int8.convert import convert_graph
 from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier
-from compaware.components.core.int8.serve import save_forms
+from compaware.components.core.int8.save import save_int8_files
 from compaware.components.core.models.load import load_classifier, save_classifier
 from compaware.components.core.models.pairing import max_sequence_tokens
 from compaware.components.core.stage.workspace import run_stage
@@ -86,7 +86,7 @@ def _int8(student: Path, folder: Path, dataset: PreparedDataset) -> Path:
         **Collator(tokenizer)([dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
     )
     folder.mkdir()
-    save_forms(convert_graph(quantized.eval().graph), folder, max_sequence_tokens(model.config))
+    save_int8_files(convert_graph(quantized.eval().graph), folder, max_sequence_tokens(model.config))
     tokenizer.save_pretrained(folder)
     shutil.copy(student / "config.json", folder)
     Summary(component="quantization", version="0", config={}, metrics={}, facts=FACTS, machine={}).save(folder)

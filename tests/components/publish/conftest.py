@@ -15,7 +15,7 @@ from compaware.components.core.data.dataset import PreparedDataset
 from compaware.components.core.data.tokenizer import load_tokenizer
 from compaware.components.core.int8.convert import convert_graph
 from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier
-from compaware.components.core.int8.serve import save_forms
+from compaware.components.core.int8.save import save_int8_files
 from compaware.components.core.models.load import load_classifier, save_classifier
 from compaware.components.core.models.pairing import max_sequence_tokens
 from compaware.components.core.stage.workspace import run_stage
@@ -131,7 +131,7 @@ def _int8(source: Path, folder: Path, dataset: PreparedDataset) -> Path:
     quantized = FakeQuantizedClassifier(model)
     quantized(**_batch(source, dataset))
     folder.mkdir()
-    save_forms(convert_graph(quantized.eval().graph), folder, max_sequence_tokens(model.config))
+    save_int8_files(convert_graph(quantized.eval().graph), folder, max_sequence_tokens(model.config))
     load_tokenizer(source).save_pretrained(folder)
     shutil.copy(source / "config.json", folder)
     return folder

@@ -90,12 +90,12 @@ def test_candidates_that_are_finished_are_not_made_again(
     # Files are made and measured by other tests; here, what is remembered of them counts.
     scores, rows = {"accuracy": 0.5}, tiny[1].manifest.splits["validation"]
     baseline = Evaluation(scores, np.zeros((rows, 2), np.float32), 1.0, "cpu")
-    served = candidate.Served(metrics=scores, seconds=1.0, size_bytes=1, agreement=1.0, mixed_precision=[])
+    served = candidate.RuntimeResult(metrics=scores, seconds=1.0, size_bytes=1, agreement=1.0, mixed_precision=[])
     monkeypatch.setattr(stage, "evaluate_folder", lambda *_, **__: baseline)
-    monkeypatch.setattr(candidate, "save_forms", lambda *_: None)
+    monkeypatch.setattr(candidate, "save_int8_files", lambda *_: None)
     monkeypatch.setattr(candidate, "_measure", lambda *_: served)
     options = {**OPTIONS, "epochs": 1, "mode": "qat", "calibration_rows": 16, "existing_output": "resume"}
-    for place in ("FakeQuantizedClassifier", "deliver"):
+    for place in ("FakeQuantizedClassifier", "copy_public_files"):
         with monkeypatch.context() as patches:
             patches.setattr(stage, place, kill)
             with pytest.raises(KilledError):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compaware.components.core.evaluation.criterion import Criterion, Judged, rank
+from compaware.components.core.evaluation.criterion import Criterion, CriterionResult, sort_key
 
 CRITERIA = st.builds(
     lambda baseline, loss, kind: Criterion(metric_name="accuracy", baseline=baseline, kind=kind, asked_loss=loss),
@@ -27,7 +27,7 @@ def test_a_relative_loss_is_a_part_of_the_baseline() -> None:
     assert criterion.allowed_loss == pytest.approx(0.01)
     assert criterion.passes(0.491)
     assert not criterion.passes(0.489)
-    assert criterion.against(1.0).passes(0.98) and not criterion.against(1.0).passes(0.9799)
+    assert criterion.with_baseline(1.0).passes(0.98) and not criterion.with_baseline(1.0).passes(0.9799)
 
 
 @pytest.mark.parametrize(("baseline", "good", "bad"), [(-0.1, -0.105, -0.12), (0.0, 0.0, -0.001)])
@@ -49,16 +49,16 @@ def test_a_score_on_the_border_passes_and_one_answer_less_does_not(rows: int, da
 @given(CRITERIA)
 def test_nan_never_passes_and_nothing_passes_against_it(criterion: Criterion) -> None:
     assert not criterion.passes(math.nan)
-    assert not criterion.against(math.nan).passes(1.0)
-    assert rank(math.nan) < rank(-1.0)
+    assert not criterion.with_baseline(math.nan).passes(1.0)
+    assert sort_key(math.nan) < sort_key(-1.0)
 
 
 @given(CRITERIA, st.floats(-1, 1) | st.just(math.nan))
 def test_what_was_asked_for_survives_json(criterion: Criterion, score: float) -> None:
-    judged = Judged(**criterion.model_dump(), measured=score, runtime="openvino", runtime_reason="made up")
+    judged = CriterionResult(**criterion.model_dump(), measured=score, runtime="openvino", runtime_reason="made up")
     text = judged.model_dump_json()
     assert "NaN" not in text
-    loaded = Judged.model_validate_json(text)
+    loaded = CriterionResult.model_validate_json(text)
     assert loaded.model_dump_json() == text and loaded.passed == criterion.passes(score)
 
 

@@ -15,7 +15,8 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
-from compaware.components.core.int8.ptq import Batch, TunedGraph
+from compaware.components.core.int8.ptq import TunedGraph
+from compaware.components.core.runtimes.formats import TokenBatch
 
 VOCABULARY = 2000
 ARCHITECTURES = ("bert", "distilbert", "roberta")
@@ -43,7 +44,7 @@ def build(architecture: str) -> PreTrainedModel:
     return model.eval()
 
 
-def batch(rows: int, tokens: int, seed: int = 0) -> Batch:
+def batch(rows: int, tokens: int, seed: int = 0) -> TokenBatch:
     """Random token ids, the first row padded by half."""
     ids = np.random.default_rng(seed).integers(5, VOCABULARY, (rows, tokens))
     mask = np.ones_like(ids)
@@ -51,7 +52,7 @@ def batch(rows: int, tokens: int, seed: int = 0) -> Batch:
     return {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
 
 
-def logits_of(model: PreTrainedModel, inputs: Batch, names: list[str]) -> np.ndarray:
+def logits_of(model: PreTrainedModel, inputs: TokenBatch, names: list[str]) -> np.ndarray:
     """The Hugging Face model's own answer."""
     with torch.no_grad():
         return model(**{name: torch.from_numpy(inputs[name]) for name in names}).logits.numpy()

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from compaware.components.core.int8.ptq import ACTIVATION_ALGORITHMS, Batch, quantize_after_training, run_graph
+from compaware.components.core.int8.ptq import ACTIVATION_ALGORITHMS, quantize_after_training, run_graph
 from compaware.components.core.int8.saturation import HALF_RANGE, widest_pairs
 from compaware.components.core.runtimes.export import graph_inputs
+from compaware.components.core.runtimes.formats import TokenBatch
 from tests.components.core.int8.small_models import batch, build
 
 CALIBRATION = [batch(4, 6 + seed, seed) for seed in range(3)]
@@ -54,7 +55,7 @@ def test_where_no_setting_is_good_enough_the_graph_that_scored_best_is_delivered
 
 def test_every_calibration_row_counts_alike_whatever_the_order_of_batches() -> None:
     model, batches = build("bert"), [batch(6, 30, 1), batch(6, 20, 2), batch(3, 5, 3)]
-    seen: list[list[Batch]] = [batches, batches[::-1]]
+    seen: list[list[TokenBatch]] = [batches, batches[::-1]]
     there, back = (quantize_after_training(model, order, lambda graph: 1.0, bool).graph for order in seen)
     assert graph_inputs(there) == graph_inputs(back)
     for (scale, zero_point), (other, other_point) in zip(ranges(there), ranges(back), strict=True):

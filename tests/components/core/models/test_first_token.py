@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from compaware.components.core.models.first_token import answer_at_first_token
+from compaware.components.core.models.first_token import use_first_token_only
 from tests.families.models import MODELS, SMALL, classifier
 
 # The others' last layers have another form, or their heads read other tokens than the first.
@@ -17,7 +17,7 @@ CHANGED = {"bert", "distilbert", "electra", "roberta", "xlm-roberta"}
 def test_logits_and_gradients_stay_the_same(family: str) -> None:
     plain = classifier(family)
     changed = copy.deepcopy(plain)
-    assert answer_at_first_token(changed) == (family in CHANGED)
+    assert use_first_token_only(changed) == (family in CHANGED)
     ids, mask = torch.randint(5, 50, (4, 12)), torch.ones(4, 12, dtype=torch.int64)
     mask[2, 6:], ids[2, 6:] = 0, 1
     answers = [model(input_ids=ids, attention_mask=mask).logits for model in (plain, changed)]
@@ -33,7 +33,7 @@ def test_the_last_layer_works_on_one_token() -> None:
     model = classifier("bert")
     seen: list[torch.Size] = []
     model.bert.encoder.layer[-1].intermediate.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape))
-    answer_at_first_token(model)
+    use_first_token_only(model)
     model(input_ids=torch.ones(2, 9, dtype=torch.int64))
     assert seen[-1] == (2, 1, 32)
 
@@ -47,7 +47,7 @@ def test_a_head_that_reads_all_tokens_is_left_alone() -> None:
     model.bert.pooler = MeanPooler()
     ids = torch.arange(18).reshape(2, 9)
     before = model(input_ids=ids).logits
-    assert not answer_at_first_token(model)
+    assert not use_first_token_only(model)
     torch.testing.assert_close(model(input_ids=ids).logits, before)
 
 
@@ -57,5 +57,5 @@ def test_a_layer_whose_modules_are_only_called_like_bert_s_is_left_alone(family:
     model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(family, **config)).eval()
     ids = torch.arange(18).reshape(2, 9)
     before = model(input_ids=ids).logits
-    assert not answer_at_first_token(model)
+    assert not use_first_token_only(model)
     torch.testing.assert_close(model(input_ids=ids).logits, before)

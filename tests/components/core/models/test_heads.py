@@ -16,7 +16,7 @@ from compaware.components.core.data.dataset import Manifest, ProblemType
 from compaware.components.core.data.label_names import match_names, order_labels
 from compaware.components.core.data.tokenizer import load_tokenizer
 from compaware.components.core.models.heads import align_labels
-from compaware.components.core.models.load import load_classifier, load_in_order, load_student, load_with_new_head
+from compaware.components.core.models.load import load_aligned, load_classifier, load_student, load_with_new_head
 from tests.families.models import MODELS, classifier
 from tests.tiny import make_dataset, make_model
 
@@ -182,7 +182,7 @@ def test_a_fine_tuned_student_is_put_in_the_datas_order(tmp_path: Path, changes:
     folder = _rename(make_model(tmp_path / "student", data), ["POSITIVE", "NEGATIVE"], **changes)
     before = [answer.lower() for answer in _answers(load_classifier(folder).eval())]
     assert _answers(load_student(folder, data.manifest).eval()) == before
-    model, copy = load_in_order(folder, data.manifest, tmp_path / "work")
+    model, copy = load_aligned(folder, data.manifest, tmp_path / "work")
     assert _answers(model.eval()) == _answers(load_classifier(copy).eval()) == before
     assert load_tokenizer(copy).get_vocab() == load_tokenizer(folder).get_vocab()
 
@@ -190,7 +190,7 @@ def test_a_fine_tuned_student_is_put_in_the_datas_order(tmp_path: Path, changes:
 def test_a_model_in_the_datas_order_is_used_where_it_is(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data", 8, 8)
     folder = make_model(tmp_path / "model", data)
-    assert load_in_order(folder, data.manifest, tmp_path / "work")[1] == folder
+    assert load_aligned(folder, data.manifest, tmp_path / "work")[1] == folder
 
 
 def test_a_student_of_other_labels_gets_a_new_head(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -202,7 +202,7 @@ def test_a_student_of_other_labels_gets_a_new_head(tmp_path: Path, caplog: pytes
     assert new.config.id2label == {0: "negative", 1: "positive"}
     assert "it gets a new head" in caplog.text
     with pytest.raises(UserError, match="do not match"):
-        load_in_order(folder, data.manifest, tmp_path / "work")
+        load_aligned(folder, data.manifest, tmp_path / "work")
 
 
 def test_a_new_head_is_new_though_the_old_one_is_as_wide(tmp_path: Path) -> None:

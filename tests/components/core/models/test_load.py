@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from compaware.components.core.base.errors import UserError
-from compaware.components.core.data.tokenizer import load_tokenizer, load_tokenizer_of
+from compaware.components.core.data.tokenizer import load_model_tokenizer, load_tokenizer
 from compaware.components.core.models.build import new_classifier
-from compaware.components.core.models.families import FAMILIES, why_not
+from compaware.components.core.models.families import FAMILIES, limitation
 from compaware.components.core.models.layers import encoder_layers, freeze_layers, keep_layers
 from compaware.components.core.models.load import load_classifier, load_student
 from compaware.components.core.runtimes.predictors import open_runtime
@@ -54,7 +54,7 @@ def test_kept_layers_hold_the_teachers_weights_in_order(model_folder: Path) -> N
         keep_layers(teacher, [1, 4])
 
 
-@pytest.mark.parametrize("family", [family for family in FAMILIES if why_not(family, "kept_layers") is None])
+@pytest.mark.parametrize("family", [family for family in FAMILIES if limitation(family, "kept_layers") is None])
 def test_nothing_that_a_frozen_layer_gives_can_change(family: str) -> None:
     model = classifier(family)
     freeze_layers(model, 1)
@@ -147,11 +147,11 @@ def test_a_model_is_built_in_fp32_whatever_its_config_was_saved_in(tmp_path: Pat
 def test_a_model_does_not_get_the_tokenizer_of_another(tmp_path: Path, model_folder: Path) -> None:
     other = make_family("gpt2", tmp_path / "gpt2", make_dataset(tmp_path / "more", 8, 8))
     assert (
-        load_tokenizer_of(model_folder, None).get_vocab()
-        == load_tokenizer_of(model_folder, str(model_folder)).get_vocab()
+        load_model_tokenizer(model_folder, None).get_vocab()
+        == load_model_tokenizer(model_folder, str(model_folder)).get_vocab()
     )
     with pytest.raises(UserError, match="has another vocabulary than that of"):
-        load_tokenizer_of(model_folder, str(other))
+        load_model_tokenizer(model_folder, str(other))
     for file in model_folder.glob("tokenizer*"):
         file.unlink()
-    assert len(load_tokenizer_of(model_folder, str(other))) == len(load_tokenizer(other))
+    assert len(load_model_tokenizer(model_folder, str(other))) == len(load_tokenizer(other))

@@ -9,7 +9,7 @@ import torch
 from compaware.components.core.base import cpu
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.models.load import load_classifier
-from compaware.components.core.runtimes.forms import RuntimeName
+from compaware.components.core.runtimes.formats import RuntimeName
 from compaware.components.core.runtimes.predictors import available, int8_runtime, open_runtime
 from tests.tiny import make_dataset, make_model
 

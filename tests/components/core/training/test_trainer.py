@@ -23,7 +23,7 @@ from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.core.stage.options import TrainingOptions
 from compaware.components.core.stage.training_arguments import REFUSED, known_arguments
 from compaware.components.core.stage.workspace import Workspace
-from compaware.components.core.training.trainer import Trained, build_arguments, train
+from compaware.components.core.training.trainer import TrainingResult, build_arguments, train
 from tests.tiny import make_dataset, make_model
 
 ONE_DISTILLATION = [sys.executable, "-m", "compaware.components.distillation"]
@@ -108,7 +108,7 @@ def test_work_that_has_moved_still_knows_its_best_weights(tmp_path: Path) -> Non
     folder = make_model(tmp_path / "model", data)
     options = TrainingOptions(epochs=8, learning_rate=3e-3, max_length_tokens=32)
 
-    def run(output: str) -> tuple[torch.Tensor, Trained]:
+    def run(output: str) -> tuple[torch.Tensor, TrainingResult]:
         model = load_classifier(folder)
         workspace = Workspace(ComponentConfig(output=tmp_path / output))
         trained = train(model, load_tokenizer(folder), data, options, workspace)

@@ -10,7 +10,7 @@ from compaware.components.core.data.dataset import PreparedDataset
 from compaware.components.core.data.text import Collator
 from compaware.components.core.data.tokenizer import load_tokenizer
 from compaware.components.core.data.tokens import tokenize_split
-from compaware.components.core.models.families import why_not
+from compaware.components.core.models.families import limitation
 from compaware.components.core.models.layers import encoder_layers, freeze_layers
 from compaware.components.core.models.load import load_classifier
 from compaware.components.core.stage.config import ComponentConfig
@@ -65,7 +65,7 @@ def test_a_student_trains_as_one_whose_frozen_layers_are_asked_at_every_step(
         torch.testing.assert_close(read[name], value, msg=name)
 
 
-@pytest.mark.parametrize("family", [family for family in FAMILIES if why_not(family, "kept_layers") is None])
+@pytest.mark.parametrize("family", [family for family in FAMILIES if limitation(family, "kept_layers") is None])
 def test_a_model_of_any_family_answers_alike_without_computing_what_is_frozen(
     family: str, tmp_path: Path, data: PreparedDataset
 ) -> None:

@@ -12,7 +12,7 @@ from onnxscript.optimizer import optimize_ir
 from onnxscript.rewriter import pattern, rewrite
 
 from compaware.components.core.runtimes.export import dynamic_shapes, example_inputs
-from compaware.components.core.runtimes.forms import OUTPUT_NAME
+from compaware.components.core.runtimes.formats import OUTPUT_NAME
 
 # The domain of onnxruntime's own operators.
 _ONNXRUNTIME = "com.microsoft"

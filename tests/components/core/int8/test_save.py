@@ -8,7 +8,7 @@ import openvino
 import pytest
 
 from compaware.components.core.int8.ptq import run_graph
-from compaware.components.core.runtimes.forms import ONNX_FILE, OPENVINO_FILE, RuntimeName
+from compaware.components.core.runtimes.formats import ONNX_FILE, OPENVINO_FILE, RuntimeName
 from compaware.components.core.runtimes.predictors import available, open_runtime
 from tests.components.core.int8.small_models import VOCABULARY, ServedModel, batch
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import openvino
 import torch
 
-from compaware.components.core.runtimes.forms import OUTPUT_NAME
+from compaware.components.core.runtimes.formats import OUTPUT_NAME
 
 
 def save_openvino(program: torch.export.ExportedProgram, file: Path) -> None:

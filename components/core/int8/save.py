@@ -10,12 +10,12 @@ import torch
 
 from compaware.components.core.int8.convert import fold_weights
 from compaware.components.core.runtimes.export import export_graph, graph_inputs
-from compaware.components.core.runtimes.forms import AOT_FILE, ONNX_FILE, OPENVINO_FILE
-from compaware.components.core.runtimes.onnx_form import save_onnx
-from compaware.components.core.runtimes.openvino_form import save_openvino
+from compaware.components.core.runtimes.formats import AOT_FILE, ONNX_FILE, OPENVINO_FILE
+from compaware.components.core.runtimes.onnx_export import save_onnx
+from compaware.components.core.runtimes.openvino_export import save_openvino
 
 
-def save_forms(graph: torch.fx.GraphModule, folder: Path, max_tokens: int, aot_package: bool = False) -> None:
+def save_int8_files(graph: torch.fx.GraphModule, folder: Path, max_tokens: int, aot_package: bool = False) -> None:
     """Writes the files that runtimes load.
 
     Args:

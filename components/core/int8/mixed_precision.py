@@ -14,7 +14,7 @@ from typing import Any
 import onnx_ir
 import torch
 
-from compaware.components.core.runtimes.forms import ONNX_FILE, OPENVINO_FILE, RuntimeName
+from compaware.components.core.runtimes.formats import ONNX_FILE, OPENVINO_FILE, RuntimeName
 
 _ATEN = torch.ops.aten
 _KINDS: dict[Any, str] = {
@@ -46,7 +46,7 @@ _OPENVINO_KINDS = {"FullyConnected": "Linear", "MatMul": "MatMul", "Gather": "Em
 COLUMNS = ("op_type", "total", "int8", "bf16", "fp32")
 
 
-def mixed_precision(graph: torch.fx.GraphModule, folder: Path, runtime: RuntimeName) -> list[dict[str, Any]]:
+def count_by_precision(graph: torch.fx.GraphModule, folder: Path, runtime: RuntimeName) -> list[dict[str, Any]]:
     """Counts a model's operators by type and by the precision that a runtime computes them in.
 
     Args:

@@ -17,7 +17,7 @@ _LEAST_F = 10.0
 _LEAST_ROWS = 5
 
 
-def better_order(logits: np.ndarray, labels: np.ndarray) -> list[int] | None:
+def fit_order(logits: np.ndarray, labels: np.ndarray) -> list[int] | None:
     """Finds the order of the outputs that a model's answers fit far better than the one at hand.
 
     Args:
@@ -59,7 +59,7 @@ class Line:
         return f"label = {self.slope:.3g} * answer {'-' if self.intercept < 0 else '+'} {abs(self.intercept):.3g}"
 
 
-def better_scale(logits: np.ndarray, labels: np.ndarray) -> Line | None:
+def fit_scale(logits: np.ndarray, labels: np.ndarray) -> Line | None:
     """Fits a line through a regression teacher's answers.
 
     Args:

@@ -1,7 +1,11 @@
-"""The forms that a model is served in: runtimes, precisions, and the names of their files."""
+"""The formats that models are served in: runtimes, precisions, file names, and the type of a batch."""
 
 from typing import Literal
 
+import numpy as np
+
+# Input name (input_ids, attention_mask, …) to int64 values, (batch, sequence).
+TokenBatch = dict[str, np.ndarray]
 RuntimeName = Literal["torch", "openvino", "onnxruntime", "ipex"]
 Precision = Literal["fp32", "bf16", "int8", "int8_bf16"]
 ONNX_FILE = "model_quantized.onnx"
