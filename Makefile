@@ -27,8 +27,10 @@ TYPES := build/types/compaware
 IMAGES ?= launcher data trainer benchmark
 REGISTRY ?=
 NETWORK ?= default
-SOURCE ?=
-LICENSES ?= NOASSERTION
+SOURCE ?= $(shell sed -n 's/^urls.Repository = "\(.*\)"/\1/p' pyproject.toml)
+LICENSES ?= $(shell sed -n 's/^license = "\(.*\)"/\1/p' pyproject.toml)
+# Empty: the one that images/Containerfile pins by digest.
+BASE_IMAGE ?=
 BUILD_ARGS ?=
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 TAG = $(REGISTRY:%=%/)compaware/$(1):$(VERSION)
@@ -37,12 +39,13 @@ REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude='*')
 BUILD_OPTIONS = --file images/Containerfile --network $(NETWORK) $(LABEL).version=$(VERSION) \
 	$(LABEL).revision=$(REVISION) --build-arg REVISION=$(REVISION) $(LABEL).licenses=$(LICENSES) \
 	$(if $(SOURCE),$(LABEL).source=$(SOURCE)) \
+	$(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE)) \
 	$(if $(TORCH_INDEX_URL),--build-arg TORCH_INDEX_URL=$(TORCH_INDEX_URL)) $(BUILD_ARGS)
 LIST_PACKAGES = python -m venv /tmp/tools; /tmp/tools/bin/pip install --quiet --require-hashes --requirement /dev/stdin; \
 	/tmp/tools/bin/cyclonedx-py environment --output-reproducible /opt/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-families test-ipex test-services lint types compile docs check-fresh release-check lock clean install images push sbom
+.PHONY: help run test test-families test-ipex test-services lint types compile docs check-fresh release-check lock clean install images image-names push sbom
 
 help:
 	@echo "make run [PIPELINE=…] [CONFIG=…] [OUTPUT=…] [ARGS='key=value …']   run a pipeline on this machine"
@@ -121,6 +124,10 @@ lock:
 # Other names than these: trainer-ipex. NETWORK=host where the engine has no bridge.
 images:
 	$(foreach image,$(IMAGES),docker build $(BUILD_OPTIONS) --target $(image) --tag $(call TAG,$(image)) . &&) true
+
+# The names with which they are tagged.
+image-names:
+	@echo $(foreach image,$(IMAGES),$(call TAG,$(image)))
 
 push:
 	$(foreach image,$(IMAGES),docker push $(call TAG,$(image)) &&) true

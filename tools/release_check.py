@@ -20,6 +20,19 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 IMAGE = re.compile(r"compaware/(?:data|trainer|trainer-ipex|benchmark|launcher):([\w.+-]+)")
 CHECKED_BY_MAKE = ("lint", "types", "check-fresh")
+COMMUNITY_FILES = (
+    "CODE_OF_CONDUCT.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "OWNERS",
+    "SECURITY.md",
+    ".github/ISSUE_TEMPLATE/bug.yml",
+    ".github/ISSUE_TEMPLATE/feature.yml",
+    ".github/pull_request_template.md",
+    ".github/workflows/ci.yml",
+    ".pre-commit-config.yaml",
+    "renovate.json",
+)
 
 
 def uncommitted(root: Path) -> list[str]:
@@ -70,6 +83,51 @@ def stale_locks(root: Path) -> list[str]:
     return sorted(problems)
 
 
+def missing_community_files(root: Path) -> list[str]:
+    """Files of a public project that are not there."""
+    return [f"there is no {name}" for name in COMMUNITY_FILES if not (root / name).is_file()]
+
+
+def missing_owner(root: Path) -> list[str]:
+    """What only the owner of the repository can fill in, and has not."""
+    project = _project(root)
+    owners = yaml.safe_load((root / "OWNERS").read_text(encoding="utf-8"))
+    given = {
+        "authors in pyproject.toml": project.get("authors"),
+        "urls.Repository in pyproject.toml": project.get("urls", {}).get("Repository"),
+        "approvers in OWNERS": owners["approvers"],
+        "reviewers in OWNERS": owners["reviewers"],
+    }
+    return [f"set {name}" for name, value in given.items() if not value]
+
+
+def other_licenses(root: Path) -> list[str]:
+    """Places that name another license than pyproject.toml."""
+    ours = _project(root).get("license")
+    chart = yaml.safe_load((root / "manifests/chart/Chart.yaml").read_text(encoding="utf-8"))
+    text = (root / "LICENSE").read_text(encoding="utf-8")
+    named = {
+        "manifests/chart/Chart.yaml": chart.get("annotations", {}).get("artifacthub.io/license"),
+        "LICENSE": "Apache-2.0" if text.split()[:4] == ["Apache", "License", "Version", "2.0,"] else "another text",
+    }
+    return [f"{place} has {found}, not {ours}" for place, found in named.items() if found != ours]
+
+
+def moving_sources(root: Path) -> list[str]:
+    """Base images without a digest, and GitHub actions that are not pinned by a commit."""
+    recipe = (root / "images/Containerfile").read_text(encoding="utf-8")
+    problems = [
+        f"images/Containerfile: {image} has no digest: docker buildx imagetools inspect {image}"
+        for image in re.findall(r"(?m)^ARG BASE_IMAGE=(\S+)", recipe)
+        if not re.search(r"@sha256:[0-9a-f]{64}$", image)
+    ]
+    for file in sorted((root / ".github").rglob("*.yml")):
+        for action in re.findall(r"uses: ([^.\s]\S*)", file.read_text(encoding="utf-8")):
+            if not re.search(r"@[0-9a-f]{40}$", action):
+                problems.append(f"{file.relative_to(root)}: {action} is not pinned by a commit")
+    return problems
+
+
 def _with_their_extras(extra: str, project: dict[str, Any]) -> set[str]:
     """An extra and those that it asks for: requirements.lock is of `dev`, and not all fit together."""
     needs = map(Requirement, project["optional-dependencies"][extra])
@@ -102,6 +160,10 @@ CHECKS: dict[str, Callable[[Path], list[str]]] = {
     "one version everywhere": other_versions,
     "the changelog has this version": missing_changes,
     "the locks hold what pyproject.toml asks for": stale_locks,
+    "the files of a public project are there": missing_community_files,
+    "one license everywhere": other_licenses,
+    "the owner is named": missing_owner,
+    "base images and actions are pinned": moving_sources,
     **{f"make {target}": _made(target) for target in CHECKED_BY_MAKE},
 }
 

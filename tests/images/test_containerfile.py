@@ -84,8 +84,10 @@ def test_what_is_installed_comes_from_a_lock_with_hashes_or_is_this_project():
             assert "--require-hashes" in words or ("--no-deps" in words and "/wheel/" in words)
 
 
-def test_nothing_is_called_latest_and_the_base_image_has_a_version():
+def test_nothing_is_called_latest_and_the_base_image_has_a_registry_a_version_and_a_digest():
     for file in (RECIPE, ROOT / "images" / "compose.yaml", ROOT / "Makefile"):
         assert ":latest" not in file.read_text(encoding="utf-8"), file
     (base,) = [words for words in INSTRUCTIONS if words.startswith("ARG BASE_IMAGE=")]
-    assert re.search(r":\d+\.\d+", base)
+    assert re.search(r"=docker\.io/library/python:\d+\.\d+[\w.-]*@sha256:[0-9a-f]{64}$", base)
+    sources = {words.split()[1] for words in INSTRUCTIONS if words.startswith("FROM ")}
+    assert sources <= {"${BASE_IMAGE}", *stages()}

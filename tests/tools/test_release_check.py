@@ -15,6 +15,9 @@ FILES = {
 [project]
 name = "compaware"
 version = "{VERSION}"
+license = "Apache-2.0"
+authors = [{{ name = "A" }}]
+urls.Repository = "https://example.com/a"
 dependencies = ["pyyaml>=6"]
 [project.optional-dependencies]
 data = ["numpy>=2", "torch==2.13.0"]
@@ -22,8 +25,18 @@ old = ["torch==2.8.0"]
 dev = ["compaware[data]", "types-pyyaml"]
 """,
     "CHANGELOG.md": f"# Changelog\n\n## [{VERSION}] - 2026-01-31\n",
-    "manifests/chart/Chart.yaml": f"version: {VERSION}\nappVersion: {VERSION}\n",
+    "manifests/chart/Chart.yaml": f"""
+version: {VERSION}
+appVersion: {VERSION}
+annotations:
+  artifacthub.io/license: Apache-2.0
+""",
     "pipelines/a/pipeline.yaml": f"image: compaware/data:{VERSION}\n",
+    **dict.fromkeys(release_check.COMMUNITY_FILES, ""),
+    "LICENSE": "Apache License\nVersion 2.0, January 2004\n",
+    "OWNERS": "approvers: [a]\nreviewers: [a]\n",
+    "images/Containerfile": f"ARG BASE_IMAGE=docker.io/library/python:3.11@sha256:{'0' * 64}\n",
+    ".github/workflows/ci.yml": f"- uses: actions/checkout@{'0' * 40} # v7\n- uses: ./.github/actions/setup\n",
     "requirements.lock": "numpy==2.1.0\npyyaml==6.0.1\ntorch==2.13.0\ntypes-pyyaml==6.0.12\n",
     "requirements/data.lock": "numpy==2.1.0 \\\n    --hash=sha256:00\npyyaml==6.0.1\ntorch==2.13.0\n",
 }
@@ -46,6 +59,10 @@ def test_a_release_has_nothing_to_mend(release: Path):
         release_check.other_versions,
         release_check.missing_changes,
         release_check.stale_locks,
+        release_check.missing_community_files,
+        release_check.other_licenses,
+        release_check.missing_owner,
+        release_check.moving_sources,
     ):
         assert check(release) == []
 
@@ -67,6 +84,13 @@ def test_a_release_has_nothing_to_mend(release: Path):
         (release_check.stale_locks, "requirements/data.lock", "numpy==2.1.0", "numpy==1.9", "data.lock has 1.9"),
         (release_check.stale_locks, "requirements.lock", "torch==2.13.0", "torch==2.12.0", "has 2.12.0 for torch"),
         (release_check.stale_locks, "requirements.lock", "numpy==2.1.0\n", "", "for numpy>=2: run make lock"),
+        (release_check.other_licenses, "LICENSE", "2.0, January", "1.1", "LICENSE has another text, not Apache-2.0"),
+        (release_check.other_licenses, "manifests/chart/Chart.yaml", "Apache-2.0", "MIT", "Chart.yaml has MIT"),
+        (release_check.missing_owner, "pyproject.toml", 'authors = [{ name = "A" }]', "", "set authors in pyproject"),
+        (release_check.missing_owner, "pyproject.toml", "urls.Repository", "urls.Other", "set urls.Repository in"),
+        (release_check.missing_owner, "OWNERS", "approvers: [a]", "approvers: []", "set approvers in OWNERS"),
+        (release_check.moving_sources, "images/Containerfile", "@sha256:" + "0" * 64, "", "3.11 has no digest"),
+        (release_check.moving_sources, ".github/workflows/ci.yml", "0" * 40, "v7", "checkout@v7 is not pinned"),
     ],
 )
 def test_what_is_not_ready_is_named(
@@ -77,3 +101,8 @@ def test_what_is_not_ready_is_named(
     assert old in text
     file.write_text(text.replace(old, new), encoding="utf-8")
     assert any(expected in problem for problem in check(release))
+
+
+def test_a_missing_file_of_a_public_project_is_named(release: Path):
+    (release / "SECURITY.md").unlink()
+    assert release_check.missing_community_files(release) == ["there is no SECURITY.md"]

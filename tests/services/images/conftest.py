@@ -1,7 +1,7 @@
 """A real Docker engine; DOCKER_HOST says where it is.
 
-`make images` takes NETWORK (`host` where the engine has no bridge) and BUILD_ARGS (such as an index of one's own) from
-the environment.
+`make images` takes these from the environment: NETWORK (`host` where the engine has no bridge), BASE_IMAGE (where the
+engine cannot pull the one that is pinned) and BUILD_ARGS (such as another package index).
 """
 
 import json
@@ -19,7 +19,9 @@ Ended = subprocess.CompletedProcess[str]
 ROOT = Path(__file__).resolve().parents[3]
 # Not the names that a user's images have.
 REGISTRY = "test.invalid"
-BASE_IMAGE = "docker.io/library/python:3.11-slim-bookworm"
+RECIPE = ROOT / "images" / "Containerfile"
+(PINNED,) = re.findall(r"(?m)^ARG BASE_IMAGE=(\S+)", RECIPE.read_text(encoding="utf-8"))
+BASE_IMAGE = os.environ.get("BASE_IMAGE") or PINNED
 
 
 class Engine:
