@@ -153,5 +153,6 @@ def test_training_in_int8_is_refused_in_one_line_there(tmp_path: Path, folder: P
     found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
     assert found.returncode == 2
     assert found.stderr.splitlines()[-1] == (
-        "error: quantization_aware_training needs torchao, which is not installed here: use its own image or extra"
+        "error: quantization_aware_training needs torchao, which is not installed here: "
+        "use the component's image or extra"
     )

@@ -181,7 +181,7 @@ def test_a_killed_distillation_goes_on_where_it_was(two_step_run: Finished, tmp_
     again = run_pipeline("distillation", tmp_path, **parameters)
     assert again.code == 0, again.out + again.err
     assert again.out.count("finished earlier, reused") == 2
-    assert "going on with the work" in again.out
+    assert "resuming from the work folder" in again.out
     assert (output / "report.html").is_file()
     assert roles(again) == {"teacher", "student"}
 

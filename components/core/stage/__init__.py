@@ -1,1 +1,1 @@
-"""How any component runs: its configuration, its folders, its command line."""
+"""Runs a component: its configuration, folders and command line."""

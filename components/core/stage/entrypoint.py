@@ -1,8 +1,8 @@
-"""`python -m compaware.components.<name> --config FILE [key=value …]`: the door of every component.
+"""`python -m compaware.components.<name> --config FILE [key=value …]`: the entry point of every component.
 
-Used by hand, by the launcher of a KFP task, by torchrun and by a job's pods. Exit codes: 0 done, 2 the user can mend
-it, 70 a fault of the program, 75 something does not answer (try again), 1 any other failure, such as too little memory
-(try again). The last line on standard error says why; an unexpected exception's trace is in the file that it names.
+Users, KFP tasks, torchrun and the pods of a job call it. Exit codes: 0 success, 2 an error that the user can fix, 70 a
+bug, 75 a service does not answer (retry), 1 any other failure, such as too little memory (retry). The last line on
+standard error gives the reason and, for an unexpected exception, the file with the traceback.
 """
 
 import argparse
@@ -46,15 +46,15 @@ def main(
     """Parses the command line, runs the component and exits.
 
     Args:
-        module: Dotted name of the module whose `run(config, workspace) -> Summary` does the work; imported only
-            after the configuration is found valid, so that mistakes and `--help` answer at once.
+        module: Dotted name of the module with `run(config, workspace) -> Summary`. It is imported only after the
+            configuration is validated, so that errors and `--help` appear at once.
         config_class: The component's configuration.
-        evaluates: Its work loads models and measures what is saved of them.
-        measures_speed: Leave the OpenMP runtime as it is by default.
+        evaluates: The component evaluates saved models.
+        measures_speed: Keep the defaults of the OpenMP runtime.
     """
     if not measures_speed:
-        # OpenMP's threads spin for milliseconds while they wait: where others use the CPUs too, training was 5 to 25
-        # times slower for it. Some ten microseconds cover the gaps between operators.
+        # By default, waiting OpenMP threads spin for milliseconds. With other processes on the same CPUs, this made
+        # training 5 to 25 times slower. Spinning for about ten microseconds covers the gaps between operators.
         os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     with ignore_closed_pipes():
         _main(module, config_class, evaluates)
@@ -79,7 +79,7 @@ def _main(module: str, config_class: type[ComponentConfig], evaluates: bool) -> 
         print(f"{UNAVAILABLE_PREFIX}{show_uris(str(error))}", file=sys.stderr, flush=True)
         sys.exit(UNAVAILABLE_EXIT_CODE)
     except KeyboardInterrupt:
-        print("interrupted: existing_output=resume goes on from here", file=sys.stderr, flush=True)
+        print("interrupted: set existing_output=resume to continue", file=sys.stderr, flush=True)
         sys.exit(128 + signal.SIGINT)
     except Exception as error:
         code = report(error, work)
@@ -93,14 +93,14 @@ def _main(module: str, config_class: type[ComponentConfig], evaluates: bool) -> 
 
 
 def _exit_for_good(code: int) -> NoReturn:
-    """Ends this process, and torchrun where that started it: it would start this again in an elastic job."""
+    """Exits, and ends torchrun if it started this process: in an elastic job it would restart the process."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         os.kill(os.getppid(), signal.SIGTERM)
     sys.exit(code)
 
 
 def _leave() -> None:
-    """Ends the process as it is: to take torch's and transformers' modules apart would need seconds more."""
+    """Exits without the teardown of torch and transformers, which takes seconds."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
@@ -118,8 +118,12 @@ def _run(module: str, config: ComponentConfig, transfers: Transfers, evaluates: 
 
 
 def _import(module: str, evaluates: bool) -> ModuleType:
-    """The component's work; an image or an environment that is made for others lacks what it needs."""
-    gc.disable()  # What is imported stays; to look for garbage in it again and again takes a tenth of the time.
+    """Imports the component's module.
+
+    Raises:
+        UserError: A library is not installed, as in the image of another component.
+    """
+    gc.disable()  # Collecting garbage during the import takes a tenth of its time and frees nothing.
     try:
         work = importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -127,11 +131,11 @@ def _import(module: str, evaluates: bool) -> ModuleType:
             raise
         component = module.split(".")[-2]
         raise UserError(
-            f"{component} needs {error.name}, which is not installed here: use its own image or extra"
+            f"{component} needs {error.name}, which is not installed here: use the component's image or extra"
         ) from error
     finally:
         gc.enable()
-    gc.freeze()  # Nor is it looked through, and so copied, in the processes that evaluate.
+    gc.freeze()  # Garbage collection in forked processes would copy the pages of these objects.
     if evaluates:
         from compaware.components.core.evaluation.evaluate import prepare_evaluation
 
@@ -151,7 +155,7 @@ def _parser(component: str, config_class: type[ComponentConfig]) -> argparse.Arg
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--config", type=Path, help=f"YAML or JSON file with the keys below; else {CONFIG_VARIABLE} has them"
+        "--config", type=Path, help=f"YAML or JSON file with the keys below; by default, {CONFIG_VARIABLE} is read"
     )
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="keys that replace the file's")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="values that replace those of the file")
     return parser

@@ -1,4 +1,4 @@
-"""What a stage's result follows from: its settings, and what its inputs hold rather than where they are."""
+"""Identity of a stage's result: a hash of its settings and of the content of its inputs."""
 
 import hashlib
 import json
@@ -14,22 +14,22 @@ from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.storage import fingerprint, is_uri
 from compaware.components.storage.upload_manifest import list_files
 
-# Text under keys that end so is a path, a URI, or a hub id, of which only the name is known here.
+# Values of keys with these endings are paths, URIs or hub ids. Of a hub id, only the name is hashed.
 _SOURCES = ("data", "dataset", "model", "soft_labels", "student", "teacher", "tokenizer")
 
 
 def identity_of(config: ComponentConfig) -> str:
-    """SHA-256 of a stage's settings and inputs; where it runs and writes is no part of it, so a resumed run may move.
+    """Returns the SHA-256 of a stage's settings and inputs, without its work and output paths.
 
     Raises:
-        UserError: An input's store refuses, or has nothing there.
-        UnavailableError: It does not answer.
+        UserError: An input does not exist, or its store denies access.
+        UnavailableError: The store does not answer.
     """
     return hash_settings({key: _describe(key, value) for key, value in result_settings(config.model_dump()).items()})
 
 
 def content_of(source: str) -> str:
-    """What tells the content of a path or URI from an earlier one; the name itself where it is neither."""
+    """Returns a hash of the content of a path or URI; returns any other name, such as a hub id, unchanged."""
     if is_uri(source):
         return fingerprint(source)
     path = Path(source).expanduser()
@@ -39,30 +39,30 @@ def content_of(source: str) -> str:
 
 
 def _folder_content(folder: Path) -> str:
-    """SHA-256 of a folder's files, but for hidden ones."""
-    files = list_files(folder)
-    found = {name: sha256_of(file) for name, file in files.items() if "/." not in f"/{name}"}
-    if FILE_NAME in found:
-        # A stage's summary holds times: what counts is what it followed from. Other people's may have the same name.
+    """Returns the SHA-256 over a folder's files; hidden files are ignored."""
+    hashes = {name: sha256_of(file) for name, file in list_files(folder).items() if "/." not in f"/{name}"}
+    if FILE_NAME in hashes:
+        # A stage's summary contains times, so its identity is hashed instead. A file of this name from elsewhere is not
+        # a summary.
         with suppress(UserError):
-            found[FILE_NAME] = Summary.load(folder).identity
-    return hashlib.sha256(json.dumps(found).encode()).hexdigest()
+            hashes[FILE_NAME] = Summary.load(folder).identity
+    return hashlib.sha256(json.dumps(hashes).encode()).hexdigest()
 
 
 def sources_of(values: dict[str, Any]) -> list[str]:
-    """Paths, URIs and hub ids among a pipeline's or a component's settings, also those in lists and mappings."""
-    found = []
+    """Returns the paths, URIs and hub ids in a pipeline's or a component's settings, including nested ones."""
+    sources = []
     for key, value in values.items():
         for item in value if isinstance(value, list | tuple) else [value]:
             if isinstance(item, dict):
-                found += sources_of(item)
+                sources += sources_of(item)
             elif isinstance(item, str) and item and key.endswith(_SOURCES):
-                found.append(item)
-    return found
+                sources.append(item)
+    return sources
 
 
 def _describe(key: str, value: Any) -> Any:
-    """A value with fingerprints in the place of inputs."""
+    """Returns a value with every input replaced by the hash of its content."""
     if isinstance(value, dict):
         return {name: _describe(name, item) for name, item in value.items()}
     if isinstance(value, list | tuple):

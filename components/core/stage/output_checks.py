@@ -1,4 +1,4 @@
-"""Refuses outputs that would replace what the same command reads, where it runs, or what else it writes."""
+"""Checks that an output does not contain an input, another output, or the current folder."""
 
 from collections.abc import Iterator
 from pathlib import Path, PurePath, PurePosixPath
@@ -14,30 +14,30 @@ from compaware.components.storage.uri import parse
 
 
 def require_separate_outputs(config: ComponentConfig, uris: dict[Path, str]) -> None:
-    """Checks that a finished output and removed work take nothing else away.
+    """Checks that writing the outputs and deleting the work folder deletes nothing else.
 
     Args:
         config: A component's configuration.
-        uris: What local paths in it stand for.
+        uris: The URIs of local paths in it.
 
     Raises:
-        UserError: An output or a work folder holds an input, another output, or the folder that the command runs in.
+        UserError: An output or a work folder contains an input, another output, or the current folder.
     """
     values = {name: getattr(config, name) for name in type(config).model_fields}
-    places: dict[str, Path | str | None] = {**config.outputs(), "work": config.work, "work_uri": config.work_uri}
-    written = {key: _place(place, uris) for key, place in places.items() if place}
-    read = {key: value for key, value in values.items() if key not in places}
-    inputs = [_place(path, uris) for path in _paths(read)]
-    inputs += [_place(name, uris) for name in sources_of(read) if is_uri(name) or Path(name).exists()]
-    for key, place in written.items():
-        if _holds(place, Path.cwd()):
-            raise UserError(f"'{key}' is {place}, where this command runs: choose another folder")
-        for other, where in written.items():
-            if other != key and _holds(place, where):
-                raise UserError(f"'{other}' is in '{key}' ({place}), which replaces it: choose another folder")
+    targets: dict[str, Path | str | None] = {**config.outputs(), "work": config.work, "work_uri": config.work_uri}
+    written = {key: _absolute(target, uris) for key, target in targets.items() if target}
+    read = {key: value for key, value in values.items() if key not in targets}
+    inputs = [_absolute(path, uris) for path in _paths(read)]
+    inputs += [_absolute(name, uris) for name in sources_of(read) if is_uri(name) or Path(name).exists()]
+    for key, path in written.items():
+        if _contains(path, Path.cwd()):
+            raise UserError(f"'{key}' ({path}) contains the current folder: choose another folder")
+        for other_key, other_path in written.items():
+            if other_key != key and _contains(path, other_path):
+                raise UserError(f"'{other_key}' is in '{key}' ({path}), which replaces it: choose another folder")
         for source in inputs:
-            if _holds(place, source):
-                raise UserError(f"'{key}' ({place}) would replace the input {source}: choose another folder")
+            if _contains(path, source):
+                raise UserError(f"'{key}' ({path}) would replace the input {source}: choose another folder")
 
 
 def _paths(value: Any) -> Iterator[Path]:
@@ -50,10 +50,10 @@ def _paths(value: Any) -> Iterator[Path]:
             yield from _paths(item)
 
 
-def _place(value: Path | str, uris: dict[Path, str]) -> PurePath:
+def _absolute(value: Path | str, uris: dict[Path, str]) -> PurePath:
     location = parse(uris.get(value, str(value)) if isinstance(value, Path) else value)
     return location.resolve() if isinstance(location, Path) else PurePosixPath(location.shown)
 
 
-def _holds(folder: PurePath, other: PurePath) -> bool:
+def _contains(folder: PurePath, other: PurePath) -> bool:
     return folder == other or folder in other.parents

@@ -1,4 +1,4 @@
-"""Keys of transformers.TrainingArguments that `training_arguments` must not have, with the reason."""
+"""Keys of transformers.TrainingArguments that `training_arguments` must not contain, with the reason."""
 
 import ast
 import difflib
@@ -6,14 +6,14 @@ import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
 
-_PUBLISHES = "a training publishes nothing and takes no secrets; the component publish does that"
-_REPORTS = "progress is in the log and in the summary; nothing is reported elsewhere"
-_PARALLEL = "DDP is the only way that processes share a training here; the launcher starts it"
-_RESUMES = "a run that is resumed would not be the run that was interrupted"
-_EVALUATES = "the validation metric is computed over all rows from logits and labels"
-_NO_EFFECT = "it does nothing here"
-_PRECISION = "set precision instead"
-_OURS = "compaware sets it, from its own options if any"
+_PUBLISHES = "training components do not publish and take no secrets; use the component publish"
+_REPORTS = "progress is written to the log and the summary only"
+_PARALLEL = "processes train together with DDP only, which the launcher starts"
+_RESUMES = "a resumed run would differ from the interrupted one"
+_EVALUATES = "the validation metric is computed from the logits and labels of all rows"
+_NO_EFFECT = "it has no effect here"
+_PRECISION = "set `precision` instead"
+_MANAGED = "compaware sets it (see the component's options)"
 
 REFUSED = {
     **dict.fromkeys(
@@ -31,18 +31,20 @@ REFUSED = {
     **dict.fromkeys(("eval_use_gather_object", "include_for_metrics", "dataloader_drop_last"), _EVALUATES),
     **dict.fromkeys(("do_train", "do_eval", "do_predict", "length_column_name"), _NO_EFFECT),
     **dict.fromkeys(("fp16", "fp16_full_eval", "bf16", "bf16_full_eval"), _PRECISION),
-    **dict.fromkeys(("output_dir", "num_train_epochs", "learning_rate", "per_device_train_batch_size", "seed"), _OURS),
-    **dict.fromkeys(("metric_for_best_model", "greater_is_better", "load_best_model_at_end"), _OURS),
-    **dict.fromkeys(("remove_unused_columns", "label_names", "label_smoothing_factor", "disable_tqdm"), _OURS),
-    **dict.fromkeys(("use_cpu", "ddp_backend"), _OURS),
+    **dict.fromkeys(
+        ("output_dir", "num_train_epochs", "learning_rate", "per_device_train_batch_size", "seed"), _MANAGED
+    ),
+    **dict.fromkeys(("metric_for_best_model", "greater_is_better", "load_best_model_at_end"), _MANAGED),
+    **dict.fromkeys(("remove_unused_columns", "label_names", "label_smoothing_factor", "disable_tqdm"), _MANAGED),
+    **dict.fromkeys(("use_cpu", "ddp_backend"), _MANAGED),
 }
 
 
 def refuse_arguments(keys: Iterable[str]) -> None:
-    """Refuses unknown keys, and such as would publish, take secrets, or break what a training promises.
+    """Rejects unknown keys and the keys in `REFUSED`.
 
     Raises:
-        ValueError: Names the first such key and the reason; never its value, which may be a secret.
+        ValueError: Names the first such key and the reason, but not its value, which may be a secret.
     """
     keys = list(keys)
     known = known_arguments() if keys else set()
@@ -56,9 +58,9 @@ def refuse_arguments(keys: Iterable[str]) -> None:
 
 
 def known_arguments() -> set[str]:
-    """The fields of transformers.TrainingArguments, read from its source: an import would take seconds.
+    """Returns the fields of transformers.TrainingArguments, read from its source because an import takes seconds.
 
-    Empty where transformers is not installed, as in a launcher.
+    The set is empty if transformers is not installed, as in a launcher.
     """
     package = importlib.util.find_spec("transformers")
     if package is None or not package.origin:

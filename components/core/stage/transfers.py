@@ -1,7 +1,7 @@
-"""Inputs and outputs of a component that lie behind URIs: brought to this node first, sent off at the end.
+"""Downloads a component's inputs before it runs, and uploads its outputs after it.
 
-Any path in a component's configuration may be a URI (file, s3, minio) instead. What a component of ours has sent is
-checked against its manifest; what KFP has sent, when the task that made it was done, has none.
+Any path in a component's configuration may be a URI (file, s3, minio). Outputs that a component uploaded are checked
+against their manifest; artifacts that KFP uploaded have none.
 """
 
 import os
@@ -19,7 +19,7 @@ from compaware.components.core.base.summary import Summary
 from compaware.components.core.base.validation import ConfigType
 from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.core.stage.identity import identity_of
-from compaware.components.core.stage.workspace import earlier_result, not_empty, not_ours
+from compaware.components.core.stage.workspace import foreign_files_error, not_empty_error, reuse_result
 from compaware.components.storage import (
     delete,
     exists,
@@ -39,11 +39,11 @@ class Transfers:
     """The URIs of one run.
 
     Attributes:
-        values: The configuration with local paths in the place of URIs.
-        uris: The URI that each of those paths stands for.
-        inputs: Those of them that are read.
-        outputs: Key to URI; `output` and the keys that end so.
-        cache: Folder that inputs are downloaded to; shared by the processes of a node.
+        values: The configuration with URIs replaced by local paths.
+        uris: Local path to URI.
+        inputs: Local path to URI, for inputs only.
+        outputs: Key to URI, for `output` and the keys that end in `output`.
+        cache: Download folder, shared by the processes of a node.
     """
 
     values: dict[str, Any]
@@ -54,44 +54,41 @@ class Transfers:
 
     @classmethod
     def plan(cls, config_class: type[ComponentConfig], values: dict[str, Any]) -> Self:
-        """Finds the URIs among a configuration's paths, in lists and parts, too; nothing is read yet.
+        """Replaces the URIs in a configuration by local paths; nothing is downloaded yet.
 
         Raises:
-            UserError: A URI is of an unknown kind or not whole.
+            UserError: A URI is invalid.
         """
         root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "compaware"
-        found: dict[Path, str] = {}
-        local = _localize(config_class, values, "", root / "runs", found)
+        uris: dict[Path, str] = {}
+        local = _localize(config_class, values, "", root / "runs", uris)
         outputs = {key: value for key, value in values.items() if key.endswith("output") and is_uri(str(value))}
-        for path, uri in found.items():
+        for path, uri in uris.items():
             record_uri(path, uri)
-        inputs = {path: uri for path, uri in found.items() if uri not in outputs.values()}
-        return cls(local, found, inputs, outputs, root / "artifacts")
+        inputs = {path: uri for path, uri in uris.items() if uri not in outputs.values()}
+        return cls(local, uris, inputs, outputs, root / "artifacts")
 
     def download_inputs(self, config: ConfigType) -> ConfigType:
-        """Downloads the inputs.
+        """Downloads the inputs and returns the configuration with their paths.
 
         Args:
-            config: What `values` were validated to.
-
-        Returns:
-            The configuration with the inputs' paths.
+            config: The validated `values`.
 
         Raises:
-            UserError: An input is not there, is corrupt, or cannot be reached.
+            UserError: An input does not exist, is corrupt, or cannot be accessed.
         """
         return _replace(config, {path: fetch(uri, self.cache) for path, uri in self.inputs.items()})
 
     def finished_summary(self, config: ComponentConfig) -> Summary | None:
-        """The summary of a run that has sent its output already (all ranks get it).
+        """Returns the summary of an earlier run that has uploaded this output, on all ranks; None without one.
 
         Raises:
-            UserError: As `workspace.earlier_result`; or something else is at the output.
+            UserError: The output has other settings or inputs, or other files are at its URI.
         """
-        return broadcast(_look_at(self.outputs, config) if is_main() else None)
+        return broadcast(_check_outputs(self.outputs, config) if is_main() else None)
 
     def upload_outputs(self, config: ComponentConfig) -> None:
-        """Uploads the outputs, the main one last, and deletes the copies here and what was kept until then (rank 0).
+        """Uploads the outputs, the main one last, then deletes the local copies and `work_uri` (on rank 0).
 
         Raises:
             UserError: A URI cannot be written.
@@ -105,49 +102,46 @@ class Transfers:
                 delete(config.work_uri)
 
 
-def _look_at(outputs: dict[str, str], config: ComponentConfig) -> Summary | None:
-    uri = outputs.get("output")
-    if uri and config.existing_output == "resume" and exists(uri):
-        return earlier_result(identity_of(config), load_uploaded_summary(uri), uri)
-    for key, place in outputs.items():
+def _check_outputs(outputs: dict[str, str], config: ComponentConfig) -> Summary | None:
+    main_uri = outputs.get("output")
+    if main_uri and config.existing_output == "resume" and exists(main_uri):
+        return reuse_result(identity_of(config), load_uploaded_summary(main_uri), main_uri)
+    for key, uri in outputs.items():
         if config.existing_output == "error":
-            if not is_empty(place):
-                raise not_empty(place)
+            if not is_empty(uri):
+                raise not_empty_error(uri)
             if getattr(config, key).exists():
                 raise UserError(
-                    f"an earlier run for {place} was not uploaded: set existing_output to 'resume' or 'overwrite'"
+                    f"an earlier run for {uri} was not uploaded: set existing_output to 'resume' or 'overwrite'"
                 )
-        # All below a URI is replaced.
-        elif not (exists(place) or is_empty(place) or has_unfinished_upload(place)):
-            raise not_ours(place)
+        # An upload replaces everything below its URI.
+        elif not (exists(uri) or is_empty(uri) or has_unfinished_upload(uri)):
+            raise foreign_files_error(uri)
     return None
 
 
-def _localize(kind: Any, value: Any, key: str, folder: Path, found: dict[Path, str]) -> Any:
-    """Puts a path below `folder` in the place of each URI that `kind` takes for a path, and notes it in `found`.
-
-    Paths themselves get the home folder in the place of `~`.
-    """
+def _localize(kind: Any, value: Any, key: str, folder: Path, uris: dict[Path, str]) -> Any:
+    """Replaces each URI in a path field by a path below `folder`, and adds it to `uris`; expands `~` in paths."""
     if isinstance(value, dict) and isinstance(kind, type) and issubclass(kind, BaseModel):
         kinds = {name: field.annotation for name, field in kind.model_fields.items()}
-        return {name: _localize(kinds.get(name), item, name, folder, found) for name, item in value.items()}
+        return {name: _localize(kinds.get(name), item, name, folder, uris) for name, item in value.items()}
     if isinstance(value, list) and get_args(kind):
-        return [_localize(get_args(kind)[0], item, key, folder, found) for item in value]
+        return [_localize(get_args(kind)[0], item, key, folder, uris) for item in value]
     if isinstance(value, str) and Path in (kind, *get_args(kind)):
         try:
-            place = read_place(value)
+            location = read_place(value)
         except UserError as error:
             raise UserError(f"'{key}': {error}") from error
         if not is_uri(value):
-            return str(place)
+            return str(location)
         path = folder / short_hash(value)
-        found[path] = value
+        uris[path] = value
         return str(path)
     return value
 
 
 def _replace(value: Any, paths: dict[Path, Path]) -> Any:
-    """The same value with other paths in it."""
+    """Returns a copy of a value with its paths replaced."""
     if isinstance(value, Path):
         return paths.get(value, value)
     if isinstance(value, tuple):

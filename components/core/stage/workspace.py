@@ -1,4 +1,4 @@
-"""Where a stage works until it is done: a folder that survives a kill, and an output that appears only whole."""
+"""The folders of a stage: a work folder to resume from, and an output that appears only when it is complete."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ from compaware.components.core.stage.identity import identity_of
 from compaware.components.storage import delete
 
 log = logging.getLogger(__name__)
-# Says whose work a folder holds.
+# Records the identity of the run that a work folder belongs to.
 _BEGUN = "begun.json"
 
 
@@ -27,9 +27,9 @@ class Workspace:
     """The folders of one run of a stage.
 
     Attributes:
-        work: Survives a kill: checkpoints and caches. Removed when the stage is done.
-        output: Fill this with the artifact; it gets its final name when the stage is done.
-        identity: Of the settings and inputs; work of another one is not gone on with.
+        work: Checkpoints and caches, kept if the process is killed and deleted when the stage is finished.
+        output: Write the result here; it is moved to its final path when the stage is finished.
+        identity: Hash of the settings and inputs. A run resumes only work of the same identity.
     """
 
     def __init__(self, config: ComponentConfig):
@@ -42,7 +42,7 @@ class Workspace:
         self._lock: IO[str] | None = None
 
     def extra(self, final: Path) -> Path:
-        """A folder to fill for a second artifact, which gets the name `final` just before the main one does."""
+        """Creates a folder for another result, which is moved to `final` just before the main one is moved."""
         folder = self.work / f"extra-{len(self._extras)}"
         if is_main():
             remove(folder)
@@ -51,28 +51,28 @@ class Workspace:
         return folder
 
     def lock(self) -> None:
-        """Keeps other processes out of the work folder until the stage, or this process, ends.
+        """Locks the work folder until the stage or this process ends.
 
         Raises:
-            UserError: Another process is at work there.
+            UserError: Another process holds the lock.
         """
         if self._lock is None:
             self._lock = lock_folder(self.work, str(self.final))
 
     def unlock(self) -> None:
-        """Lets others in."""
+        """Releases the lock."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
     def clear(self) -> None:
-        """Removes what an earlier run left in the work folder."""
+        """Deletes the files of an earlier run from the work folder."""
         for path in sorted(self.work.iterdir(), key=lambda path: path.name == _BEGUN):
             if path.name != LOCK:
                 remove(path)
 
     def finish(self, summary: Summary) -> Summary:
-        """Gives all artifacts their final names, the main one last, and clears the work away (rank 0)."""
+        """Moves all results to their final paths, the main one last, and deletes the work folder (on rank 0)."""
         summary = summary.model_copy(update={"identity": self.identity})
         barrier()
         if is_main():
@@ -80,23 +80,23 @@ class Workspace:
             for folder, final in self._extras.items():
                 move_replacing(folder, final)
             move_replacing(self.output, self.final)
-            self.unlock()  # On NFS, a folder with an open file cannot be removed.
+            self.unlock()  # On NFS, a folder with an open file cannot be deleted.
             remove(self.work)
         barrier()
         return summary
 
 
 def work_folder(config: ComponentConfig) -> Path:
-    """Where a stage keeps what must survive a kill."""
+    """Returns the folder for a stage's checkpoints and caches."""
     return config.work or config.output.with_name(config.output.name + ".work")
 
 
 def run_stage(config: ComponentConfig, run: Callable[[Workspace], Summary]) -> Summary:
-    """Runs a stage in its workspace, or returns the summary of the finished one that is already there.
+    """Runs a stage in its workspace, or returns the summary of a finished run with the same output.
 
     Raises:
-        UserError: The output holds something and neither resuming nor overwriting was asked, what is to be resumed was
-            begun with another configuration or other inputs, or another process is at it.
+        UserError: The output is not empty and `existing_output` is `error`, the run to resume has other settings or
+            inputs, or another process works on it.
     """
     workspace = Workspace(config)
     try:
@@ -110,36 +110,36 @@ def run_stage(config: ComponentConfig, run: Callable[[Workspace], Summary]) -> S
 
 
 def _open(config: ComponentConfig, workspace: Workspace) -> Summary | None:
-    """Prepares the folders as `existing_output` says; returns the summary of a stage that is finished already."""
+    """Prepares the folders according to `existing_output`; returns the summary of a finished run, if there is one."""
     begun = workspace.work / _BEGUN
     if workspace.work.is_dir():
         workspace.lock()
-    has_output = _holds_something(config.output)
+    has_output = _is_filled(config.output)
     if config.existing_output == "error" and has_output:
-        raise not_empty(config.output)
-    if config.existing_output == "error" and begun.exists() and _left_behind(workspace.work):
+        raise not_empty_error(config.output)
+    if config.existing_output == "error" and begun.exists() and _has_leftovers(workspace.work):
         raise UserError(
             f"an earlier run for {config.output} was not finished: set existing_output to 'resume' or 'overwrite'"
         )
     if config.existing_output == "resume" and has_output:
-        return earlier_result(workspace.identity, Summary.load(config.output), config.output)
+        return reuse_result(workspace.identity, Summary.load(config.output), config.output)
     if has_output and not (config.output / SUMMARY).is_file():
-        raise not_ours(config.output)
-    if not begun.exists() and _left_behind(workspace.work):
-        raise UserError(f"the work folder {workspace.work} holds other files: set `work` to a folder of its own")
+        raise foreign_files_error(config.output)
+    if not begun.exists() and _has_leftovers(workspace.work):
+        raise UserError(f"the work folder {workspace.work} contains other files: set `work` to an empty folder")
     for output in config.outputs().values():
-        if _holds_something(output) and config.existing_output == "error":
-            raise not_empty(output)
-        if _holds_something(output) and not has_output and not begun.exists():
-            raise not_ours(output)
+        if _is_filled(output) and config.existing_output == "error":
+            raise not_empty_error(output)
+        if _is_filled(output) and not has_output and not begun.exists():
+            raise foreign_files_error(output)
     workspace.lock()
     if config.existing_output == "resume" and begun.exists():
         if json.loads(begun.read_text(encoding="utf-8"))["identity"] != workspace.identity:
             raise UserError(
                 f"the unfinished run for {config.output} has other settings or inputs: set existing_output=overwrite "
-                "to start anew"
+                "to start again"
             )
-        log.info("going on with the work in %s", workspace.work)
+        log.info("resuming from the work folder %s", workspace.work)
     else:
         workspace.clear()
         if workspace.work_uri and config.existing_output == "overwrite":
@@ -150,39 +150,39 @@ def _open(config: ComponentConfig, workspace: Workspace) -> Summary | None:
     return None
 
 
-def _holds_something(path: Path) -> bool:
+def _is_filled(path: Path) -> bool:
     return path.is_file() or (path.is_dir() and any(path.iterdir()))
 
 
-def _left_behind(work: Path) -> bool:
-    """Whether a work folder holds more than what a stage has that failed at its beginning."""
+def _has_leftovers(work: Path) -> bool:
+    """Whether a work folder contains more than the files of a stage that failed at its start."""
     if not work.is_dir():
         return False
     names = {path.name for path in work.iterdir()} - {LOCK, _BEGUN, "output"}
     return not all(name.startswith(TRACE_PREFIX) for name in names)
 
 
-def earlier_result(identity: str, summary: Summary, where: Path | str) -> Summary:
-    """Accepts the result of an earlier run in place of a new one.
+def reuse_result(identity: str, summary: Summary, output: Path | str) -> Summary:
+    """Returns the summary of an earlier run if its identity is that of the present run.
 
     Args:
-        identity: Of what is to be done now.
-        summary: Of what is there.
-        where: Where it is.
+        identity: Identity of the present run.
+        summary: Summary of the earlier run.
+        output: Output of the earlier run, for messages.
 
     Raises:
-        UserError: It was made with other settings or inputs.
+        UserError: The earlier run had other settings or inputs.
     """
     if summary.identity == identity:
         return summary
-    raise UserError(f"{where} was made with other settings or inputs: set existing_output=overwrite to redo it")
+    raise UserError(f"{output} was made with other settings or inputs: set existing_output=overwrite to replace it")
 
 
-def not_empty(where: Path | str) -> UserError:
-    """An error for an output that is there already."""
-    return UserError(f"{where} is not empty: choose another output, or set existing_output to 'resume' or 'overwrite'")
+def not_empty_error(output: Path | str) -> UserError:
+    """Returns the error for an output that exists."""
+    return UserError(f"{output} is not empty: choose another output, or set existing_output to 'resume' or 'overwrite'")
 
 
-def not_ours(where: Path | str) -> UserError:
-    """An error for an output that no component has made, so that it is not overwritten."""
-    return UserError(f"{where} holds files that no component wrote: choose another output, or empty it")
+def foreign_files_error(output: Path | str) -> UserError:
+    """Returns the error for an output with files that no component wrote, which must not be overwritten."""
+    return UserError(f"{output} contains files that no component wrote: choose another output, or empty it")

@@ -114,7 +114,7 @@ def test_killed_containers_and_interrupted_runs_leave_nothing_behind_and_the_nex
     done = ended(start("distillation", **DISTILLATION))
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("finished earlier, reused") == 2
-    assert "going on with the work" in done.stdout
+    assert "resuming from the work folder" in done.stdout
     assert (tmp_path / "output" / "report.html").is_file()
 
 

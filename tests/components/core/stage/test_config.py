@@ -1,4 +1,4 @@
-"""Configuration: what a user typed is taken as meant, or refused in one line that names the key."""
+"""A configuration is read as intended or refused in one line that names the key."""
 
 import json
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_json_and_yaml_load_the_same(tmp_path: Path, suffix: str) -> None:
         ("alpha=[", "not YAML"),
     ],
 )
-def test_a_mistake_is_one_line_that_names_the_key(word: str, says: str) -> None:
+def test_an_error_is_one_line_that_names_the_key(word: str, says: str) -> None:
     words = [f"{key}={value}" for key, value in REQUIRED.items()]
     with pytest.raises(UserError) as caught:
         load_config(DistillationConfig, None, [*words, word])
@@ -55,13 +55,13 @@ def test_a_mistake_is_one_line_that_names_the_key(word: str, says: str) -> None:
         ("zzz=2", "choose from data, "),
     ],
 )
-def test_an_unknown_key_is_looked_for_in_the_mapping_that_it_belongs_to(word: str, says: str) -> None:
+def test_an_unknown_key_is_suggested_from_nested_mappings(word: str, says: str) -> None:
     with pytest.raises(UserError) as caught:
         load_config(DataPrepConfig, None, ["output=x", word])
     assert says in str(caught.value) and len(str(caught.value)) < 300
 
 
-def test_a_place_may_begin_with_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tilde_in_a_path_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/ann")
     config = load_config(DataPrepConfig, None, ["output=x", "data=~/reviews", "tokenizer=org/name"])
     assert (config.data, config.tokenizer) == ("/home/ann/reviews", "org/name")
@@ -73,13 +73,13 @@ def test_fresh_weights_are_never_frozen() -> None:
         load_config(DistillationConfig, None, [*words, "frozen_layers=1"])
 
 
-def test_a_missing_key_says_what_it_is_for() -> None:
+def test_the_error_for_a_missing_key_has_its_description() -> None:
     with pytest.raises(UserError, match="'teacher' is missing: Teacher folder"):
         load_config(DistillationConfig, None, ["output=o", "dataset=d", "soft_labels=s", "student=x"])
 
 
 @given(st.text())
-def test_any_config_file_is_read_or_refused_in_one_line(text: str) -> None:
+def test_any_config_file_is_read_or_refused_with_one_line(text: str) -> None:
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""What a user sees of an exception: one line that names it and the file of its trace, alone and under torchrun."""
+"""An exception is reported in one line that names the file with its traceback, also under torchrun."""
 
 import signal
 import subprocess
@@ -12,7 +12,7 @@ from compaware.components.core.base import lifetime
 from compaware.components.launch.torchrun import follow_child, start_child
 
 STAGE = '''
-"""A component whose work goes wrong in the way that is asked for."""
+"""A component that runs the given code."""
 import os
 from pathlib import Path
 from compaware.components.core.stage.config import ComponentConfig
@@ -43,7 +43,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return ["-m", "stage.work", f"output={tmp_path / 'out'}"]
 
 
-def test_a_stage_ends_with_the_command_that_it_works_for(
+def test_a_stage_ends_with_the_command_that_started_it(
     tmp_path: Path, command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with subprocess.Popen(["sleep", "100"]) as killed:
@@ -67,7 +67,7 @@ def test_a_stage_ends_with_the_command_that_it_works_for(
         ("raise RuntimeError('many\\nlines ' * 99)", 1, "failed: RuntimeError: many lines many lines "),
     ],
 )
-def test_an_exception_becomes_one_line_that_names_the_file_of_its_trace(
+def test_an_exception_is_one_line_that_names_the_file_with_its_traceback(
     tmp_path: Path, command: list[str], raises: str, exit_code: int, line: str
 ) -> None:
     done = subprocess.run([sys.executable, *command, f"raises={raises}"], capture_output=True, text=True)
@@ -88,9 +88,7 @@ def test_without_a_work_folder_the_trace_is_in_the_temporary_folder(tmp_path: Pa
     assert Path(last.rpartition(" is in ")[2]).parent == tmp_path
 
 
-def test_in_a_pod_whose_files_are_lost_the_trace_is_in_the_log_before_the_last_line(
-    command: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_in_a_pod_the_traceback_is_in_the_log(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     done = subprocess.run([sys.executable, *command, "raises=None()"], capture_output=True, text=True)
     *before, last = done.stderr.splitlines()
@@ -106,7 +104,7 @@ def test_in_a_pod_whose_files_are_lost_the_trace_is_in_the_log_before_the_last_l
         ("os.kill(os.getpid(), 9)", 137, "killed: rank 1 got SIGKILL, most likely since there was not enough memory"),
     ],
 )
-def test_of_several_processes_the_one_that_failed_says_the_last_word(
+def test_the_last_line_is_from_the_process_that_failed(
     command: list[str], capfd: pytest.CaptureFixture[str], raises: str, exit_code: int, reason: str
 ) -> None:
     ranks = ["-m", "compaware.components.launch.ranks", "--standalone", "--nproc-per-node", "2", "--max-restarts", "0"]

@@ -1,4 +1,4 @@
-"""Inputs and outputs behind URIs: named as they were given, and not kept here."""
+"""Inputs are downloaded from URIs and outputs uploaded to them; errors name the URIs."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from compaware.components.storage import delete, show_uris, upload
 
 
 class Candidate(BaseModel):
-    """A part of a configuration."""
+    """A nested configuration."""
 
     name: str
     folder: Path
@@ -47,7 +47,7 @@ def data(tmp_path: Path) -> str:
 
 
 def run(values: dict[str, object]) -> Summary | None:
-    """As the entry point does it; None where nothing was to be done."""
+    """Runs a stage as the entry point does; returns None if it was finished already."""
     transfers = Transfers.plan(StageConfig, values)
     config = transfers.download_inputs(validate(StageConfig, transfers.values))
     if transfers.finished_summary(config):
@@ -77,22 +77,20 @@ def test_a_uri_output_that_its_owner_emptied_can_be_used_again(tmp_path: Path, d
         assert run({"output": output, "dataset": data, "existing_output": existing_output})
 
 
-def test_what_else_is_at_a_uri_output_is_not_replaced(tmp_path: Path, data: str) -> None:
+def test_other_files_at_a_uri_output_are_not_replaced(tmp_path: Path, data: str) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/thesis.txt").write_text("precious")
     output = f"file://{tmp_path}/out"
     with pytest.raises(UserError, match="out is not empty"):
         run({"output": output, "dataset": data})
-    with pytest.raises(UserError, match="out holds files that no component wrote"):
+    with pytest.raises(UserError, match="out contains files that no component wrote"):
         run({"output": output, "dataset": data, "existing_output": "overwrite"})
-    with pytest.raises(UserError, match="out holds files that no component wrote"):
+    with pytest.raises(UserError, match="out contains files that no component wrote"):
         run({"output": output, "dataset": data, "existing_output": "resume"})
     assert (tmp_path / "out/thesis.txt").read_text() == "precious"
 
 
-def test_paths_may_begin_with_the_home_folder_and_are_whole(
-    tmp_path: Path, data: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tilde_in_a_path_is_expanded(tmp_path: Path, data: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     values = Transfers.plan(StageConfig, {"output": "~/out", "dataset": "~/data", "branches": ["~/a"]}).values
     assert values == {"output": f"{tmp_path}/out", "dataset": f"{tmp_path}/data", "branches": [f"{tmp_path}/a"]}
@@ -115,11 +113,11 @@ def test_paths_may_begin_with_the_home_folder_and_are_whole(
         ({"output": "out", "side_output": "out/soft"}, "'side_output' is in 'output'"),
         ({"output": "s3://b/out", "side_output": "s3://b/out/"}, "is in 'output'|is in 'side_output'"),
         ({"output": "s3://b/out/model", "work_uri": "s3://b/out"}, "'output' is in 'work_uri'"),
-        ({"output": "."}, "'output' is .*, where this command runs"),
-        ({"output": "/"}, "'output' is /, where this command runs"),
+        ({"output": "."}, r"'output' \(.*\) contains the current folder"),
+        ({"output": "/"}, r"'output' \(/\) contains the current folder"),
     ],
 )
-def test_no_output_replaces_what_the_command_reads_or_writes_besides(
+def test_an_output_that_would_replace_an_input_or_another_output_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: dict[str, str], says: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -140,7 +138,7 @@ def test_data_changed_at_its_uri_is_noticed(tmp_path: Path, data: str) -> None:
         run(values)
 
 
-def test_uris_in_lists_and_parts_are_brought_and_names_of_the_hub_are_not(tmp_path: Path, data: str) -> None:
+def test_uris_in_lists_and_nested_configs_are_downloaded_and_hub_ids_are_not(tmp_path: Path, data: str) -> None:
     values = {
         "output": str(tmp_path / "out"),
         "dataset": data,

@@ -1,4 +1,4 @@
-"""The life of a stage's folders: killed, resumed, overwritten, and never half-way under its final name."""
+"""A stage's folders when it is killed, resumed or overwritten; an output is never partial."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ class StageConfig(ComponentConfig):
 
 
 class KilledError(Exception):
-    """Stands for the process's end in the middle of its work."""
+    """Stands for a kill of the process during its work."""
 
 
 def config(tmp_path: Path, **values: object) -> StageConfig:
@@ -78,7 +78,7 @@ def test_a_finished_stage_is_not_done_again_when_resumed(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("begin", [run_to_the_end, run_and_get_killed])
-def test_what_is_there_is_neither_touched_by_default_nor_mixed_with_other_settings(tmp_path: Path, begin) -> None:
+def test_an_earlier_run_is_not_replaced_by_default_and_not_resumed_with_other_settings(tmp_path: Path, begin) -> None:
     begin(config(tmp_path))
     with pytest.raises(UserError, match=r"not empty: choose another output|not finished: set existing_output"):
         run_to_the_end(config(tmp_path))
@@ -88,7 +88,7 @@ def test_what_is_there_is_neither_touched_by_default_nor_mixed_with_other_settin
     assert Summary.load(tmp_path / "out").config["knob"] == 2
 
 
-def test_a_strangers_folder_is_not_resumed(tmp_path: Path) -> None:
+def test_a_folder_of_other_files_is_not_resumed(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out/thesis.txt").write_text("precious")
     with pytest.raises(UserError, match=r"no summary\.json"):
@@ -97,16 +97,16 @@ def test_a_strangers_folder_is_not_resumed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("folder", ["out", "side", "out.work"])
-def test_a_strangers_folder_is_not_overwritten(tmp_path: Path, folder: str) -> None:
+def test_a_folder_of_other_files_is_not_overwritten(tmp_path: Path, folder: str) -> None:
     (tmp_path / folder).mkdir()
     (tmp_path / folder / "thesis.txt").write_text("precious")
     for existing_output in ("error", "overwrite"):
-        with pytest.raises(UserError, match=rf"{folder} (is not empty|holds files that no|holds other files)"):
+        with pytest.raises(UserError, match=rf"{folder} (is not empty|contains files that no|contains other files)"):
             run_to_the_end(config(tmp_path, existing_output=existing_output))
     assert (tmp_path / folder / "thesis.txt").read_text() == "precious"
 
 
-def test_a_stage_that_failed_at_once_is_begun_anew_without_more_words(tmp_path: Path) -> None:
+def test_a_stage_that_failed_at_its_start_can_be_started_again(tmp_path: Path) -> None:
     with pytest.raises(KilledError):
         run_stage(config(tmp_path, knob=2), lambda workspace: (_ for _ in ()).throw(KilledError))
     (tmp_path / "out.work/trace-0.txt").touch()
@@ -137,7 +137,7 @@ def inputs(tmp_path: Path) -> dict[str, object]:
 
 @pytest.mark.parametrize("changed", ["dataset/part", "reviews.csv", "branch/part"])
 @pytest.mark.parametrize("killed", [False, True])
-def test_what_was_made_of_earlier_content_of_the_same_path_is_not_taken(
+def test_a_result_of_changed_inputs_is_not_reused(
     tmp_path: Path, inputs: dict[str, object], changed: str, killed: bool
 ) -> None:
     stage = ReadingConfig.model_validate({**inputs, "existing_output": "resume"})
@@ -156,7 +156,7 @@ def test_what_was_made_of_earlier_content_of_the_same_path_is_not_taken(
         run_stage(stage, lambda workspace: pytest.fail("ran"))
 
 
-def test_inputs_that_moved_are_the_same_inputs(tmp_path: Path, inputs: dict[str, object]) -> None:
+def test_a_moved_input_is_the_same_input(tmp_path: Path, inputs: dict[str, object]) -> None:
     stage = ReadingConfig.model_validate(inputs)
     run_stage(stage, lambda workspace: Summary.create("stage", stage, {}))
     (tmp_path / "dataset").rename(tmp_path / "moved")
@@ -164,7 +164,7 @@ def test_inputs_that_moved_are_the_same_inputs(tmp_path: Path, inputs: dict[str,
     run_stage(moved, lambda workspace: pytest.fail("ran again"))
 
 
-def test_two_makings_of_one_dataset_are_the_same_input(tmp_path: Path, inputs: dict[str, object]) -> None:
+def test_two_runs_of_the_same_stage_give_the_same_input(tmp_path: Path, inputs: dict[str, object]) -> None:
     for number, place in enumerate(("first", "second")):
         stage = ReadingConfig.model_validate({**inputs, "output": tmp_path / place})
         run_stage(stage, lambda workspace, n=number, s=stage: Summary.create("stage", s, {"seconds": float(n)}))
@@ -180,13 +180,13 @@ HOLD = (
 )
 
 
-def test_a_second_command_is_refused_until_the_first_ends_even_by_a_kill(tmp_path: Path) -> None:
+def test_a_second_command_is_refused_until_the_first_ends_or_is_killed(tmp_path: Path) -> None:
     stage = config(tmp_path, existing_output="overwrite")
     command = [sys.executable, "-c", HOLD, str(tmp_path / "out.work")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as first:
         assert first.stdout is not None
         child = int(first.stdout.readline())
-        with pytest.raises(UserError, match=rf"process {first.pid} on .* is writing .*out: wait for it"):
+        with pytest.raises(UserError, match=rf"process {first.pid} on \S+ is writing \S*out: wait for it"):
             run_to_the_end(stage)
         first.kill()
         first.wait()
