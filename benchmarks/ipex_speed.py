@@ -14,7 +14,7 @@ from pathlib import Path
 from running import arguments, component, report
 from tabulate import tabulate
 
-from compaware.components.benchmark.phrases import batch_ratio
+from compaware.components.benchmark.formatting import format_batch_ratio
 from compaware.components.benchmark.results import FILE_NAME, Benchmark
 
 
@@ -40,7 +40,7 @@ def table(benchmark: Benchmark) -> str:
         for size, batch in item.batches.items():
             line |= {
                 f"p50 ms, b{size}": f"{batch.p50_ms:.2f}",
-                f"x eager, b{size}": batch_ratio(batch, "ratio_to_teacher"),
+                f"x eager, b{size}": format_batch_ratio(batch, "ratio_to_teacher"),
             }
         lines.append(line)
     return tabulate(lines, headers="keys", tablefmt="github", disable_numparse=True)

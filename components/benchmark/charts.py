@@ -18,7 +18,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from matplotlib.transforms import Bbox
 
 from compaware.components.benchmark.config import Role
-from compaware.components.benchmark.phrases import runtime_of, title
+from compaware.components.benchmark.formatting import display_name, runtime_label
 from compaware.components.benchmark.results import Benchmark, Measured, fastest
 
 # Stand-in colour of each CSS variable of the page.
@@ -169,7 +169,7 @@ def latency_distribution(benchmark: Benchmark, batch_size: int) -> str:
             axes.scatter(p50, place, s=24, c=_SURFACE, edgecolors=colour, linewidths=1.2, zorder=4)
         axes.margins(y=0.1)
         _log_axis(axes, [value for item in benchmark.candidates for value in item.batches[batch_size].quantiles_ms])
-        names = [f"{title(item.name)}, {runtime_of(item)}" for item in benchmark.candidates]
+        names = [f"{display_name(item.name)}, {runtime_label(item)}" for item in benchmark.candidates]
         axes.set_yticks(range(len(names)), names)
         axes.tick_params(axis="y", labelcolor=_INK, length=0)
         axes.invert_yaxis()
@@ -194,7 +194,7 @@ def learning_curves(name: str, role: Role, metric: str, training: dict[str, Any]
         figure = Figure(figsize=(4.6, 3.6))
         above, below = figure.subplots(2, 1, sharex=True)
         above.plot(*zip(*loss, strict=True), color=_ROLE_COLOURS[role], linewidth=1.6)
-        above.set_title(f"{title(name)}: training loss", loc="left", fontsize=10.5, color=_MUTED)
+        above.set_title(f"{display_name(name)}: training loss", loc="left", fontsize=10.5, color=_MUTED)
         above.yaxis.set_major_locator(MaxNLocator(nbins=4))
         above.tick_params(length=0)
         below.plot(*zip(*scores, strict=True), color=_ROLE_COLOURS[role], linewidth=1.6, marker="o", markersize=5)
@@ -205,7 +205,7 @@ def learning_curves(name: str, role: Role, metric: str, training: dict[str, Any]
             below.scatter(step, score, s=70, c=_SURFACE, edgecolors=_ROLE_COLOURS[role], linewidths=1.8, zorder=4)
         below.set_xlabel("step")
         figure.set_layout_engine("tight")
-        return _svg(figure, f"learning curves of {title(name)}", f"curves-{name}")
+        return _svg(figure, f"learning curves of {display_name(name)}", f"curves-{name}")
 
 
 def sparsity_by_layer(name: str, fractions: Sequence[float]) -> str:
@@ -221,10 +221,10 @@ def sparsity_by_layer(name: str, fractions: Sequence[float]) -> str:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(visible=False, axis="x")
         axes.tick_params(length=0)
-        axes.set_title(f"{title(name)}: zeros, %", loc="left", fontsize=10.5, color=_MUTED)
+        axes.set_title(f"{display_name(name)}: zeros, %", loc="left", fontsize=10.5, color=_MUTED)
         axes.set_xlabel("layer, in the order of the table below")
         figure.set_layout_engine("tight")
-        return _svg(figure, f"sparsity by layer of {title(name)}", f"sparsity-{name}")
+        return _svg(figure, f"sparsity by layer of {display_name(name)}", f"sparsity-{name}")
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -239,7 +239,7 @@ def _bars(axes: Axes, shown: Sequence[Measured], size: int) -> None:
     axes.barh(range(len(shown)), values, height=0.66, color=[_ROLE_COLOURS[item.role] for item in shown])
     for place, value in enumerate(values):
         axes.annotate(f"{value:,.0f}", (value, place), xytext=(4, 0), textcoords="offset points", va="center")
-    axes.set_yticks(range(len(shown)), [f"{title(item.name)}, {runtime_of(item)}" for item in shown])
+    axes.set_yticks(range(len(shown)), [f"{display_name(item.name)}, {runtime_label(item)}" for item in shown])
     axes.tick_params(axis="y", labelcolor=_INK, length=0)
     axes.invert_yaxis()
     axes.xaxis.set_major_locator(NullLocator())
@@ -315,7 +315,12 @@ def _label(axes: Axes, points: Sequence[Point], occupied: Iterable[Point]) -> No
 def _write(axes: Axes, name: str, x: float, y: float, place: tuple[int, int, str]) -> Annotation:
     right, up, alignment = place
     return axes.annotate(
-        title(name), (x, y), xytext=(right, up), textcoords="offset points", horizontalalignment=alignment, color=_INK
+        display_name(name),
+        (x, y),
+        xytext=(right, up),
+        textcoords="offset points",
+        horizontalalignment=alignment,
+        color=_INK,
     )
 
 

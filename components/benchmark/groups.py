@@ -7,7 +7,7 @@ ones are scaled by what the reference took in them: what is compared is compared
 from collections.abc import Sequence
 from pathlib import Path
 
-from compaware.components.benchmark.pool import Task
+from compaware.components.benchmark.worker_process import Variant
 from compaware.components.core.base.files import size_bytes
 
 # What a worker holds: its libraries, the file and copies of the weights, and activations.
@@ -20,14 +20,14 @@ _NO_LIMIT = 1 << 60
 
 
 def plan_groups(needed_bytes: Sequence[int], available_bytes: float) -> list[list[int]]:
-    """Divides tasks into groups that fit memory; the first task is the reference, which is in each of them.
+    """Divides variants into groups that fit memory; the first variant is the reference, which is in each of them.
 
     Args:
-        needed_bytes: Memory that each task needs.
+        needed_bytes: Memory that each variant needs.
         available_bytes: What there is.
 
     Returns:
-        Places of the tasks of each group. A task that does not even fit beside the reference alone is tried so.
+        Places of the variants of each group. A variant that does not even fit beside the reference alone is tried so.
     """
     groups = [[0]]
     used = needed_bytes[0]
@@ -40,16 +40,16 @@ def plan_groups(needed_bytes: Sequence[int], available_bytes: float) -> list[lis
     return groups
 
 
-def memory_needed_bytes(task: Task, batch_size: int, length_tokens: int) -> int:
+def memory_needed_bytes(variant: Variant, batch_size: int, length_tokens: int) -> int:
     """An estimate of the memory that a task's worker takes at most.
 
     Args:
-        task: The task, its files ready.
+        variant: The variant, its files ready.
         batch_size: Rows in its largest batch.
         length_tokens: Tokens in its longest row.
     """
-    weights = sum(size_bytes(file) for file in task.files)
-    return _LIBRARIES[task.runtime] + int(_WEIGHT_COPIES * weights) + batch_size * length_tokens * _BYTES_PER_TOKEN
+    weights = sum(size_bytes(file) for file in variant.files)
+    return _LIBRARIES[variant.runtime] + int(_WEIGHT_COPIES * weights) + batch_size * length_tokens * _BYTES_PER_TOKEN
 
 
 def available_memory_bytes(cgroup: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc/meminfo")) -> float:

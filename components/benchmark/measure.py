@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from compaware.components.benchmark import words
+from compaware.components.benchmark import sentences
 from compaware.components.benchmark.config import BenchmarkConfig
+from compaware.components.benchmark.failures import Failures
+from compaware.components.benchmark.formatting import display_name, runtime_and_precision
 from compaware.components.benchmark.groups import available_memory_bytes, memory_needed_bytes, plan_groups
-from compaware.components.benchmark.inputs import Inputs
-from compaware.components.benchmark.phrases import runs_in, title
-from compaware.components.benchmark.pool import Task
 from compaware.components.benchmark.report import load_summaries, render_html, render_markdown
-from compaware.components.benchmark.results import FILE_NAME, Batch, Benchmark, Group, Measured, fastest
+from compaware.components.benchmark.results import FILE_NAME, BatchSpeed, Benchmark, Group, Measured, fastest
 from compaware.components.benchmark.rounds import SCORING_BATCH, Figures, logits_file, measure_group, scaled
-from compaware.components.benchmark.tasks import longest_input, prepare_tasks, read_configs
-from compaware.components.benchmark.unmeasured import Losses
+from compaware.components.benchmark.tokenized_split import TokenizedSplit
+from compaware.components.benchmark.variants import longest_input, prepare_variants, read_configs
+from compaware.components.benchmark.worker_process import Variant
 from compaware.components.core.base import cpu
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.files import size_bytes, write_text
@@ -34,12 +34,12 @@ log = logging.getLogger(__name__)
 def run(config: BenchmarkConfig, workspace: Workspace) -> Summary:
     """Measures, writes `benchmark.json`, `report.html` and `report.md`, and prints every candidate's figures."""
     benchmark, summaries = measure(config, workspace.work)
-    benchmark.recommended = words.recommend(benchmark)
-    benchmark.words = words.sentences(benchmark)
+    benchmark.recommended = sentences.recommend(benchmark)
+    benchmark.words = sentences.sentences(benchmark)
     write_text(workspace.output / FILE_NAME, benchmark.model_dump_json(indent=2) + "\n")
     write_text(workspace.output / "report.html", render_html(benchmark, summaries))
     write_text(workspace.output / "report.md", render_markdown(benchmark, summaries))
-    print_figures(benchmark, words.headline(benchmark))
+    print_figures(benchmark, sentences.headline(benchmark))
     return Summary.create("benchmark", config, flat_metrics(benchmark), _facts(benchmark, config, workspace.work))
 
 
@@ -59,25 +59,25 @@ def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, S
     dataset = load_dataset_folder(config.dataset)
     if not dataset.manifest.splits.get(config.split):
         raise UserError(f"split '{config.split}' of {config.dataset} is empty or missing: choose another")
-    losses = Losses()
+    failures = Failures()
     threads = config.threads or cpu.threads()
     log.info("%d threads for every runtime, on %s (%s)", threads, cpu.model_name(), ", ".join(cpu.flags()))
-    configs = read_configs(config, dataset, losses)
-    losses.require_any(bool(configs))
+    configs = read_configs(config, dataset, failures)
+    failures.require_any(bool(configs))
     limit = longest_input(config, configs)
-    tasks = prepare_tasks(config, list(configs), dataset, limit, work, losses)
-    losses.require_any(bool(tasks))
-    candidates, groups = _measure(tasks, threads, limit, dataset, config, work, losses)
-    losses.require_any(bool(candidates))
+    variants = prepare_variants(config, list(configs), dataset, limit, work, failures)
+    failures.require_any(bool(variants))
+    candidates, groups = _measure(variants, threads, limit, dataset, config, work, failures)
+    failures.require_any(bool(candidates))
     names = {item.name for item in candidates}
     summaries = load_summaries({item.name: item.folder for item in config.candidates if item.name in names})
     settings = config.model_dump(mode="json", include={"rounds", "time_budget_s", "padded", "seed"})
     benchmark = Benchmark(
         machine=cpu.machine_facts() | {"threads": threads},
-        data=_data_facts(dataset, config, Inputs.load(tasks[0].inputs)),
+        data=_data_facts(dataset, config, TokenizedSplit.load(variants[0].inputs)),
         settings=settings | {"max_length_tokens": limit},
         candidates=candidates,
-        unmeasured=losses.items,
+        unmeasured=failures.items,
         groups=groups,
     )
     benchmark.fill_ratios()
@@ -88,40 +88,44 @@ def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, S
 
 
 def _measure(
-    tasks: list[Task],
+    variants: list[Variant],
     threads: int,
     limit: int,
     dataset: PreparedDataset,
     config: BenchmarkConfig,
     work: Path,
-    losses: Losses,
+    failures: Failures,
 ) -> tuple[list[Measured], list[Group]]:
-    """Measures all tasks, in as many groups as memory asks for."""
+    """Measures all variants, in as many groups as memory asks for."""
     # The reference of all speeds, where it can be measured, is in each group.
-    ordered = sorted(tasks, key=_reference_rank)
+    ordered = sorted(variants, key=_reference_rank)
     rows = max(SCORING_BATCH, *config.batch_sizes)
-    needed = [memory_needed_bytes(task, rows, limit) for task in ordered]
+    needed = [memory_needed_bytes(variant, rows, limit) for variant in ordered]
     plan = plan_groups(needed, available_memory_bytes())
     if len(plan) > 1:
-        log.info("memory does not hold all %d processes at once: %d groups", len(tasks), len(plan))
-    figures: dict[Task, Figures] = {}
+        log.info("memory does not hold all %d processes at once: %d groups", len(variants), len(plan))
+    figures: dict[Variant, Figures] = {}
     groups: list[Group] = []
     for places in plan:
         budget_s = config.time_budget_s * len(places) / sum(map(len, plan))
         chosen = [ordered[place] for place in places]
-        found = measure_group(chosen, dataset, config, threads, limit, budget_s, work, losses)
+        found = measure_group(chosen, dataset, config, threads, limit, budget_s, work, failures)
         reference = next(iter(figures), None)
         scales = {} if reference is None else _scales(figures[reference], found.get(reference))
-        groups.append(Group(candidates=[task.id for task in found], scales=scales))
-        figures |= {task: scaled(item, scales) for task, item in found.items() if task is not reference}
+        groups.append(Group(candidates=[variant.id for variant in found], scales=scales))
+        figures |= {variant: scaled(item, scales) for variant, item in found.items() if variant is not reference}
     deflated = _deflate(list(figures))
-    return [_measured(task, figures[task], dataset, deflated) for task in tasks if task in figures], groups
+    return [
+        _measured(variant, figures[variant], dataset, deflated) for variant in variants if variant in figures
+    ], groups
 
 
-def _reference_rank(task: Task) -> tuple[bool, bool]:
+def _reference_rank(variant: Variant) -> tuple[bool, bool]:
     """Teacher in FP32, torch eager, first; then the student so; then all others in their order."""
-    is_plain = (task.runtime, task.precision) == ("torch", "fp32")
-    return not (is_plain and task.candidate.role == "teacher"), not (is_plain and task.candidate.role == "student")
+    is_plain = (variant.runtime, variant.precision) == ("torch", "fp32")
+    return not (is_plain and variant.candidate.role == "teacher"), not (
+        is_plain and variant.candidate.role == "student"
+    )
 
 
 def _scales(first: Figures, again: Figures | None) -> dict[int, float]:
@@ -135,27 +139,27 @@ def _median(rounds: list[list[float]]) -> float:
     return float(np.median([second for calls in rounds for second in calls]))
 
 
-def _measured(task: Task, figures: Figures, dataset: PreparedDataset, deflated: dict[Path, int]) -> Measured:
+def _measured(variant: Variant, figures: Figures, dataset: PreparedDataset, deflated: dict[Path, int]) -> Measured:
     return Measured(
-        id=task.id,
-        name=task.candidate.name,
-        role=task.candidate.role,
-        precision=task.precision,
-        runtime=task.runtime,
+        id=variant.id,
+        name=variant.candidate.name,
+        role=variant.candidate.role,
+        precision=variant.precision,
+        runtime=variant.runtime,
         metric_name=dataset.manifest.metric,
         metric=figures.metric,
         f1_by_label=figures.f1_by_label,
-        size_bytes=sum(size_bytes(file) for file in task.files),
-        compressed_bytes=sum(deflated[file] for file in task.files),
+        size_bytes=sum(size_bytes(file) for file in variant.files),
+        compressed_bytes=sum(deflated[file] for file in variant.files),
         peak_memory_bytes=figures.peak_memory_bytes,
-        batches={size: Batch.from_rounds(rounds, size) for size, rounds in figures.seconds.items()},
-        path=str(task.candidate.folder),
+        batches={size: BatchSpeed.from_rounds(rounds, size) for size, rounds in figures.seconds.items()},
+        path=str(variant.candidate.folder),
     )
 
 
-def _deflate(tasks: list[Task]) -> dict[Path, int]:
+def _deflate(variants: list[Variant]) -> dict[Path, int]:
     """Compressed size of every file, several at a time; forms that share a file share its size."""
-    files = sorted({file for task in tasks for file in task.files})
+    files = sorted({file for variant in variants for file in variant.files})
     sizes = {}
     with ThreadPoolExecutor(cpu.cpu_limit()) as pool:
         for file, size in zip(files, pool.map(compressed_bytes, files), strict=True):
@@ -164,7 +168,7 @@ def _deflate(tasks: list[Task]) -> dict[Path, int]:
     return sizes
 
 
-def _data_facts(dataset: PreparedDataset, config: BenchmarkConfig, inputs: Inputs) -> dict[str, object]:
+def _data_facts(dataset: PreparedDataset, config: BenchmarkConfig, inputs: TokenizedSplit) -> dict[str, object]:
     return {
         "task": dataset.manifest.task,
         "split": config.split,
@@ -182,7 +186,7 @@ def _facts(benchmark: Benchmark, config: BenchmarkConfig, work: Path) -> dict[st
     dataset = load_dataset_folder(config.dataset)
     logits = np.load(logits_file(work, benchmark.recommended.id))
     classified = classification_facts(dataset.manifest, logits, dataset.labels(config.split))
-    return {"headline": words.headline(benchmark), **classified}
+    return {"headline": sentences.headline(benchmark), **classified}
 
 
 def flat_metrics(benchmark: Benchmark) -> dict[str, float]:
@@ -221,7 +225,7 @@ def print_figures(benchmark: Benchmark, headline: str) -> None:
     """The figures in the lines that other tools of this kind print, then what they say."""
     for item in benchmark.candidates:
         for size, batch in item.batches.items():
-            print(f"{title(item.name)}, {runs_in(item)}")
+            print(f"{display_name(item.name)}, {runtime_and_precision(item)}")
             print(f"Batch size = {size}")
             print(f"Final Eval {item.metric_name} Accuracy: {item.metric:.4f}")
             print(f"Latency: {batch.p50_ms:.3f} ms")

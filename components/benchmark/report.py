@@ -9,9 +9,15 @@ from typing import Any
 from markupsafe import Markup
 
 from compaware.components.benchmark import charts
-from compaware.components.benchmark.phrases import batch_ratio, megabytes, points, runs_in, title
+from compaware.components.benchmark.formatting import (
+    display_name,
+    format_batch_ratio,
+    format_points,
+    format_size,
+    runtime_and_precision,
+)
 from compaware.components.benchmark.results import Benchmark, Measured
-from compaware.components.benchmark.words import headline
+from compaware.components.benchmark.sentences import headline
 from compaware.components.core.base.rendering import render
 from compaware.components.core.base.summary import Summary
 
@@ -174,7 +180,7 @@ def cards(benchmark: Benchmark, chosen: Measured) -> list[Card]:
     """A candidate's figures in large type, against the teacher's where there is one."""
     size = benchmark.batch_sizes[0]
     batch = chosen.batches[size]
-    found = [Card("serve", title(chosen.name), runs_in(chosen))]
+    found = [Card("serve", display_name(chosen.name), runtime_and_precision(chosen))]
     teacher = benchmark.reference("teacher")
     if teacher and batch.ratio_to_teacher is not None:
         low, high = batch.spread["ratio_to_teacher"]
@@ -182,16 +188,16 @@ def cards(benchmark: Benchmark, chosen: Measured) -> list[Card]:
             Card(
                 f"speed, batch {size}",
                 f"{batch.ratio_to_teacher:.1f}x",
-                f"over the {title(teacher.name)} ({low:.1f}–{high:.1f})",
+                f"over the {display_name(teacher.name)} ({low:.1f}–{high:.1f})",
             )
         )
     found.append(Card(f"latency, batch {size}", f"{batch.p50_ms:.2f} ms", f"p50; p99 {batch.p99_ms:.2f} ms"))
-    less = f"{megabytes(chosen.compressed_bytes)} deflated"
+    less = f"{format_size(chosen.compressed_bytes)} deflated"
     if teacher:
-        less = f"{title(teacher.name)}: {megabytes(teacher.size_bytes)}"
-    found.append(Card("size", megabytes(chosen.size_bytes), less))
+        less = f"{display_name(teacher.name)}: {format_size(teacher.size_bytes)}"
+    found.append(Card("size", format_size(chosen.size_bytes), less))
     reference = teacher or benchmark.dense()[0] if benchmark.dense() else chosen
-    difference = f"{points(chosen.metric, reference.metric)} from the {title(reference.name)}"
+    difference = f"{format_points(chosen.metric, reference.metric)} from the {display_name(reference.name)}"
     found.append(Card(chosen.metric_name.replace("_", " "), f"{chosen.metric:.4f}", difference))
     return found
 
@@ -201,7 +207,7 @@ def _marked(benchmark: Benchmark, identifier: str | None) -> int | None:
 
 
 def _name_cells(item: Measured) -> list[str]:
-    return [title(item.name), runs_in(item)]
+    return [display_name(item.name), runtime_and_precision(item)]
 
 
 def _overview(benchmark: Benchmark) -> Table:
@@ -212,9 +218,9 @@ def _overview(benchmark: Benchmark) -> Table:
             [
                 *_name_cells(item),
                 f"{item.metric:.4f}",
-                megabytes(item.size_bytes),
-                megabytes(item.compressed_bytes),
-                megabytes(item.peak_memory_bytes),
+                format_size(item.size_bytes),
+                format_size(item.compressed_bytes),
+                format_size(item.peak_memory_bytes),
             ]
             for item in benchmark.candidates
         ],
@@ -242,8 +248,8 @@ def _speed(benchmark: Benchmark, size: int) -> Table:
                 *_name_cells(item),
                 *(f"{value:.2f}" for value in (batch.p50_ms, batch.p90_ms, batch.p99_ms)),
                 f"{batch.samples_per_s:.1f}",
-                batch_ratio(batch, "ratio_to_teacher"),
-                batch_ratio(batch, "ratio_to_fp32_student"),
+                format_batch_ratio(batch, "ratio_to_teacher"),
+                format_batch_ratio(batch, "ratio_to_fp32_student"),
             ]
             for item in benchmark.candidates
             for batch in [item.batches[size]]
@@ -257,7 +263,7 @@ def _speed(benchmark: Benchmark, size: int) -> Table:
 def unmeasured_table(benchmark: Benchmark) -> Iterable[Table]:
     """The candidates that could not be measured, where there are any."""
     if benchmark.unmeasured:
-        rows = [[title(item.name), item.runtime or "all", item.reason] for item in benchmark.unmeasured]
+        rows = [[display_name(item.name), item.runtime or "all", item.reason] for item in benchmark.unmeasured]
         yield Table("Not measured", ["candidate", "runtime", "why"], rows, [], text_columns=3)
 
 
@@ -267,7 +273,7 @@ def _label_table(benchmark: Benchmark) -> Iterable[Table]:
     if models[0].f1_by_label:
         yield Table(
             "F1 by label",
-            ["label", *(title(item.name) for item in models)],
+            ["label", *(display_name(item.name) for item in models)],
             [[label, *(f"{item.f1_by_label[label]:.4f}" for item in models)] for label in models[0].f1_by_label],
             [],
         )
@@ -278,7 +284,7 @@ def _fact_tables(benchmark: Benchmark, summaries: dict[str, Summary]) -> Iterabl
         for key, heading in _FACT_TABLES.items():
             rows = summary.facts.get(key)
             if rows:
-                yield _fact_table(f"{heading}: {title(name)}", rows)
+                yield _fact_table(f"{heading}: {display_name(name)}", rows)
 
 
 def _fact_table(heading: str, rows: list[dict[str, Any]]) -> Table:
@@ -346,7 +352,7 @@ def _cell(column: str, value: Any) -> str:
     if value is None:
         return "–"
     if column.endswith("_bytes"):
-        return megabytes(value)
+        return format_size(value)
     if isinstance(value, float):
         return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

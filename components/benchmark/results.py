@@ -7,7 +7,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from compaware.components.benchmark.config import Role, Runtime
-from compaware.components.benchmark.statistics import Ratio, latency_percentiles, ratio
+from compaware.components.benchmark.timing import Ratio, latency_percentiles, ratio
 from compaware.components.core.base.summary import Score
 from compaware.components.core.evaluation.criterion import Criterion, sort_key
 
@@ -16,7 +16,7 @@ FILE_NAME = "benchmark.json"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-class Batch(BaseModel):
+class BatchSpeed(BaseModel):
     """Speed of one candidate at one batch size.
 
     Attributes:
@@ -42,7 +42,7 @@ class Batch(BaseModel):
     quantiles_ms: list[float]
 
     @classmethod
-    def from_rounds(cls, rounds: list[list[float]], batch_size: int) -> "Batch":
+    def from_rounds(cls, rounds: list[list[float]], batch_size: int) -> "BatchSpeed":
         """Sums up the seconds of each call in each round."""
         calls = [second for seconds in rounds for second in seconds]
         p50, p90, p99 = latency_percentiles([1000 * second for second in calls])
@@ -56,7 +56,7 @@ class Batch(BaseModel):
             round_ms=[1000 * sum(seconds) / len(seconds) for seconds in rounds],
         )
 
-    def speed_over(self, other: "Batch") -> Ratio:
+    def speed_over(self, other: "BatchSpeed") -> Ratio:
         """How many times faster this is than `other`, which took turns with it, or with the same reference."""
         rounds = min(len(self.round_ms), len(other.round_ms))
         return ratio(other.round_ms[:rounds], self.round_ms[:rounds])
@@ -92,7 +92,7 @@ class Measured(BaseModel):
     size_bytes: int
     compressed_bytes: int
     peak_memory_bytes: int
-    batches: dict[int, Batch]
+    batches: dict[int, BatchSpeed]
     path: str
 
 
@@ -151,8 +151,8 @@ class Benchmark(BaseModel):
         unmeasured: Candidates that could not be measured, in all or in some of their runtimes.
         groups: Which were measured at the same time; one group where memory held them all.
         candidates: Every candidate in every runtime.
-        recommended: What to serve; set by `words.recommend`.
-        words: What the figures say; set by `words.sentences`.
+        recommended: What to serve; set by `sentences.recommend`.
+        words: What the figures say; set by `sentences.sentences`.
     """
 
     machine: dict[str, Any]

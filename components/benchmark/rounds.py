@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from compaware.components.benchmark.config import BenchmarkConfig
-from compaware.components.benchmark.pool import Task, Worker
-from compaware.components.benchmark.statistics import plan_rounds, turns
-from compaware.components.benchmark.tasks import data_order
-from compaware.components.benchmark.unmeasured import Losses
+from compaware.components.benchmark.failures import Failures
+from compaware.components.benchmark.timing import plan_rounds, shuffled_orders
+from compaware.components.benchmark.variants import data_order
+from compaware.components.benchmark.worker_process import Variant, Worker
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.progress import Progress
 from compaware.components.core.data.dataset import PreparedDataset
@@ -51,64 +51,64 @@ def scaled(figures: Figures, scales: dict[int, float]) -> Figures:
 
 
 def measure_group(
-    tasks: list[Task],
+    variants: list[Variant],
     dataset: PreparedDataset,
     config: BenchmarkConfig,
     threads: int,
     limit: int,
     budget_s: float,
     work: Path,
-    losses: Losses,
-) -> dict[Task, Figures]:
+    failures: Failures,
+) -> dict[Variant, Figures]:
     """Measures some candidates side by side.
 
     Args:
-        tasks: What to measure.
+        variants: What to measure.
         dataset: The data.
         config: The benchmark's.
         threads: Of every runtime.
         limit: Tokens that a row has at most.
         budget_s: Seconds for all timed rounds.
         work: Folder for logits and logs.
-        losses: Gets those that fail.
+        failures: Gets those that fail.
 
     Returns:
         The figures of the others.
     """
     with ExitStack() as stack:
-        workers = [stack.enter_context(Worker(task, threads, work / f"{task.id}.log")) for task in tasks]
-        log.info("starting %d processes: %s", len(tasks), ", ".join(task.id for task in tasks))
+        workers = [stack.enter_context(Worker(variant, threads, work / f"{variant.id}.log")) for variant in variants]
+        log.info("starting %d processes: %s", len(variants), ", ".join(variant.id for variant in variants))
         for worker in workers:
             worker.start_loading(limit if config.padded else None)
-        loaded = losses.ask(workers, Worker.receive)
-        scores = losses.ask(loaded, lambda worker: _score(worker, dataset, config.split, work))
+        loaded = failures.ask(workers, Worker.receive)
+        scores = failures.ask(loaded, lambda worker: _score(worker, dataset, config.split, work))
         rows, left, timed = dataset.manifest.splits[config.split], list(scores), {}
         for size in config.batch_sizes:
-            timed[size] = _time(left, size, rows, config, budget_s / len(config.batch_sizes), losses)
+            timed[size] = _time(left, size, rows, config, budget_s / len(config.batch_sizes), failures)
             left = list(timed[size])
-        memory = losses.ask(left, lambda worker: int(worker.ask(memory=True)["peak_bytes"]))
+        memory = failures.ask(left, lambda worker: int(worker.ask(memory=True)["peak_bytes"]))
     return {
-        worker.task: Figures(*scores[worker], peak, {size: found[worker] for size, found in timed.items()})
+        worker.variant: Figures(*scores[worker], peak, {size: found[worker] for size, found in timed.items()})
         for worker, peak in memory.items()
     }
 
 
 def _score(worker: Worker, dataset: PreparedDataset, split: str, work: Path) -> tuple[float, dict[str, float]]:
     """The primary metric over the whole split, and F1 by label of multi-label data, from the worker's own logits."""
-    file = logits_file(work, worker.task.id)
+    file = logits_file(work, worker.variant.id)
     worker.ask(score=str(file), batch_size=SCORING_BATCH)
-    logits = np.load(file)[:, data_order(worker.task.candidate, dataset)]
+    logits = np.load(file)[:, data_order(worker.variant.candidate, dataset)]
     np.save(file, logits)
     if not np.isfinite(logits).all():
         raise UserError(f"some of its logits for {split} are NaN or infinite: make or train this model again")
     manifest, labels = dataset.manifest, dataset.labels(split)
     found = compute_metrics(manifest.metric, logits, labels)[manifest.metric]
-    log.info("%s: %s %.4f", worker.task.id, manifest.metric, found)
+    log.info("%s: %s %.4f", worker.variant.id, manifest.metric, found)
     other = find_better_order(logits, dataset, split)
     if other is not None:
         log.warning(
             "%s seems to have its labels in another order: %s in that; correct id2label in %s",
-            *(worker.task.id, other.scores, worker.task.candidate.folder / "config.json"),
+            *(worker.variant.id, other.scores, worker.variant.candidate.folder / "config.json"),
         )
     by_label = f1_by_label(logits, labels) if labels.ndim == 2 else []
     return found, dict(zip(manifest.label_names, by_label, strict=False))
@@ -120,7 +120,7 @@ def logits_file(work: Path, identifier: str) -> Path:
 
 
 def _time(
-    workers: list[Worker], batch_size: int, rows: int, config: BenchmarkConfig, budget_s: float, losses: Losses
+    workers: list[Worker], batch_size: int, rows: int, config: BenchmarkConfig, budget_s: float, failures: Failures
 ) -> dict[Worker, list[list[float]]]:
     """All rounds of one batch size: the seconds of each call of each round."""
     generator = np.random.default_rng([config.seed, batch_size])
@@ -129,18 +129,18 @@ def _time(
     batches = np.resize(generator.permutation(rows), (count, batch_size)).tolist()
     # A few sentences of different lengths, to see how long a call takes; scoring has warmed the workers up already.
     trial = batches[: max(1, _TRIAL_SENTENCES // batch_size)]
-    warm = losses.ask(workers, partial(_call, batches=trial))
+    warm = failures.ask(workers, partial(_call, batches=trial))
     seconds: dict[Worker, list[list[float]]] = {worker: [] for worker in warm}
     if not seconds:
         return {}
     calls_s = [float(np.median(found)) for found in warm.values()]
     rounds, calls = plan_rounds(calls_s, budget_s, config.rounds, count)
     progress = Progress("round", rounds)
-    for number, order in enumerate(turns(len(warm), rounds, config.seed)):
+    for number, order in enumerate(shuffled_orders(len(warm), rounds, config.seed)):
         chosen = [batches[(number * calls + call) % count] for call in range(calls)]
         everyone = list(warm)
         turn = [everyone[place] for place in order if everyone[place] in seconds]
-        answers = losses.ask(turn, partial(_call, batches=chosen))
+        answers = failures.ask(turn, partial(_call, batches=chosen))
         seconds = {worker: [*found, answers[worker]] for worker, found in seconds.items() if worker in answers}
         progress.update(number + 1, f"batch size {batch_size}", batch_size * calls * len(seconds))
     return seconds

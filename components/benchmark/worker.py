@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from compaware.components.benchmark.inputs import Inputs
+from compaware.components.benchmark.tokenized_split import TokenizedSplit
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.runtimes.predictors import Predictor, open_runtime
 
@@ -32,7 +32,7 @@ class Server:
     """Answers requests about one model."""
 
     def __init__(self, load: dict[str, Any]):
-        self._inputs = Inputs.load(Path(load["inputs"]))
+        self._inputs = TokenizedSplit.load(Path(load["inputs"]))
         self._width: int | None = load["width"]
         calibration = _batches(Path(load["calibration"])) if load["calibration"] else []
         self._model: Predictor = open_runtime(
@@ -77,7 +77,7 @@ class Server:
 
 def _batches(file: Path) -> list[dict[str, np.ndarray]]:
     """All rows of a file of inputs, those of similar length together, with every input that a model may take."""
-    inputs = Inputs.load(file)
+    inputs = TokenizedSplit.load(file)
     order = np.argsort(inputs.lengths, kind="stable").tolist()
     names = ("input_ids", "attention_mask", "token_type_ids")
     starts = range(0, len(order), _CALIBRATION_BATCH)

@@ -9,7 +9,7 @@ from compaware.components.change_check.config import ChangeCheckConfig
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.data.tasks import TASKS
 from compaware.components.core.stage.workspace import Workspace
-from compaware.components.publish.versions import Entry, read_latest
+from compaware.components.publish.history_files import Entry, read_latest
 from compaware.components.storage import fingerprint, is_uri
 
 log = logging.getLogger(__name__)

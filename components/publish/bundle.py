@@ -12,14 +12,14 @@ import yaml
 from pydantic import TypeAdapter
 
 from compaware.components import images
-from compaware.components.benchmark.phrases import megabytes, runs_in, title
+from compaware.components.benchmark.formatting import display_name, format_size, runtime_and_precision
 from compaware.components.benchmark.results import FILE_NAME
 from compaware.components.core.base.files import write_text
 from compaware.components.core.base.rendering import render
 from compaware.components.core.runtimes.formats import ONNX_FILE, OPENVINO_FILE
 from compaware.components.publish.card import limits, metadata
+from compaware.components.publish.history_files import Entry
 from compaware.components.publish.release import Release, model_files, parameters, storage_uri
-from compaware.components.publish.versions import Entry
 
 # OpenVINO Model Server wants the model's files in a folder that is called by a number.
 _SERVED = "serving"
@@ -113,13 +113,13 @@ def _render(template: str, release: Release, entry: Entry, **more: Any) -> str:
         metadata=yaml.safe_dump(metadata(release, entry), sort_keys=False, allow_unicode=True, width=math.inf),
         settings=[(stage.component, _words(parameters(stage))) for stage in release.stages],
         candidates=[
-            (title(item.name), runs_in(item), item, item.batches[release.benchmark.batch_sizes[0]])
+            (display_name(item.name), runtime_and_precision(item), item, item.batches[release.benchmark.batch_sizes[0]])
             for item in release.benchmark.candidates
         ],
         source=_words(manifest.source),
         limits=limits(release),
         git_revision=git_revision(),
-        megabytes=megabytes,
+        format_size=format_size,
         **more,
     )
 

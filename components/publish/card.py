@@ -6,8 +6,8 @@ from typing import Any
 
 from compaware.components.core.data.tasks import TASKS
 from compaware.components.core.evaluation.criterion import CriterionResult
+from compaware.components.publish.history_files import Entry
 from compaware.components.publish.release import Release
-from compaware.components.publish.versions import Entry
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w.-]+")
 _TAGS = {

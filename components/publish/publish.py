@@ -14,10 +14,10 @@ from compaware.components.core.evaluation.evaluate import evaluate_folder
 from compaware.components.core.stage.workspace import Workspace
 from compaware.components.publish.bundle import fill
 from compaware.components.publish.config import PublishConfig
-from compaware.components.publish.history import write_pages
+from compaware.components.publish.history_files import Entry, read_history, read_latest, write_history, write_latest
+from compaware.components.publish.history_page import write_pages
 from compaware.components.publish.registry import register
 from compaware.components.publish.release import Release, serving
-from compaware.components.publish.versions import Entry, read_history, read_latest, write_history, write_latest
 from compaware.components.storage import exists, fetch, join, upload
 
 log = logging.getLogger(__name__)

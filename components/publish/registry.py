@@ -9,8 +9,8 @@ from urllib.parse import quote, urlencode
 import urllib3
 
 from compaware.components.core.base.errors import UnavailableError, UserError
+from compaware.components.publish.history_files import Entry
 from compaware.components.publish.release import Release, storage_uri
-from compaware.components.publish.versions import Entry
 
 log = logging.getLogger(__name__)
 URL_VARIABLE = "MODEL_REGISTRY_URL"

@@ -11,9 +11,9 @@ from compaware.components.core.stage.workspace import Workspace
 from compaware.components.sweep_benchmark.config import SweepBenchmarkConfig
 from compaware.components.sweep_benchmark.members import mark_unmeasured, read_members
 from compaware.components.sweep_benchmark.pareto import Constraint, Standing, pareto_front, recommend
-from compaware.components.sweep_benchmark.report import render
-from compaware.components.sweep_benchmark.verdict import SWEEP_FILE, Sweep
-from compaware.components.sweep_benchmark.words import headline, sentences
+from compaware.components.sweep_benchmark.sweep_report import render
+from compaware.components.sweep_benchmark.sweep_results import SWEEP_FILE, Sweep
+from compaware.components.sweep_benchmark.sweep_sentences import headline, sentences
 from compaware.components.sweep_plan.grid import Member
 
 log = logging.getLogger(__name__)

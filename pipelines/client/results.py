@@ -7,7 +7,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from compaware.components.benchmark.results import FILE_NAME, Benchmark
-from compaware.components.sweep_benchmark.verdict import SWEEP_FILE
+from compaware.components.sweep_benchmark.sweep_results import SWEEP_FILE
 from compaware.pipelines.client.local import artifact
 from compaware.pipelines.client.view import Stage
 

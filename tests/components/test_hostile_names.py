@@ -22,12 +22,12 @@ from compaware.components.data_prep import prepare
 from compaware.components.data_prep.config import DataPrepConfig
 from compaware.components.publish.bundle import fill
 from compaware.components.publish.config import PublishConfig
-from compaware.components.publish.history import write_pages
+from compaware.components.publish.history_files import Entry
+from compaware.components.publish.history_page import write_pages
 from compaware.components.publish.release import Release
-from compaware.components.publish.versions import Entry
 from compaware.components.sweep_benchmark.judge import judge
 from compaware.components.sweep_benchmark.pareto import Constraint
-from compaware.components.sweep_benchmark.report import render
+from compaware.components.sweep_benchmark.sweep_report import render
 from tests.components.benchmark.synthetic import benchmark, family, measured
 from tests.components.sweep_benchmark.test_judge import member
 from tests.markup import HOSTILE, Document, Page, seen

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from compaware.components.benchmark.config import Role, Runtime
-from compaware.components.benchmark.results import Batch, Benchmark, Measured
-from compaware.components.benchmark.words import recommend, sentences
+from compaware.components.benchmark.results import BatchSpeed, Benchmark, Measured
+from compaware.components.benchmark.sentences import recommend, sentences
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.evaluation.criterion import Criterion
 
@@ -58,7 +58,7 @@ def measured(
     batches = {}
     for size, value in milliseconds.items():
         seconds = value / 1000 * (1 + noise * generator.uniform(-1, 1, (rounds, calls)))
-        batches[size] = Batch.from_rounds(seconds.tolist(), size)
+        batches[size] = BatchSpeed.from_rounds(seconds.tolist(), size)
     return Measured(
         id=f"{name}_bf16_{runtime}" if precision == "int8_bf16" else f"{name}_{runtime}",
         name=name,

@@ -11,8 +11,8 @@ import pytest
 
 from compaware.components.benchmark import measure
 from compaware.components.benchmark.config import BenchmarkConfig
-from compaware.components.benchmark.pool import Worker
 from compaware.components.benchmark.results import FILE_NAME, Benchmark
+from compaware.components.benchmark.worker_process import Worker
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.data.dataset import PreparedDataset
@@ -210,7 +210,7 @@ def test_candidates_that_cannot_be_measured_are_listed_and_the_others_take_turns
     ask = Worker.ask
 
     def kill_one(worker: Worker, **request: object) -> dict[str, object]:
-        if worker.task.candidate.name == "killed" and "time" in request:
+        if worker.variant.candidate.name == "killed" and "time" in request:
             worker._process.kill()
         return ask(worker, **request)
 

@@ -11,7 +11,7 @@ from compaware.components.change_check import check
 from compaware.components.change_check.config import ChangeCheckConfig
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.stage.workspace import run_stage
-from compaware.components.publish.versions import Entry, write_latest
+from compaware.components.publish.history_files import Entry, write_latest
 
 
 @pytest.fixture

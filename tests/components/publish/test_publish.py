@@ -12,7 +12,7 @@ from huggingface_hub import ModelCard
 from transformers import AutoModelForSequenceClassification
 
 from compaware.components.core.base.errors import UnavailableError, UserError
-from compaware.components.publish.versions import read_history, read_latest
+from compaware.components.publish.history_files import read_history, read_latest
 from compaware.components.storage import exists
 from tests.components.publish.conftest import Made, Publish
 from tests.components.publish.registry_server import running_registry

@@ -9,8 +9,8 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.sweep_benchmark.judge import judge
 from compaware.components.sweep_benchmark.members import mark_unmeasured
 from compaware.components.sweep_benchmark.pareto import Constraint
-from compaware.components.sweep_benchmark.report import render
-from compaware.components.sweep_benchmark.words import headline, sentences
+from compaware.components.sweep_benchmark.sweep_report import render
+from compaware.components.sweep_benchmark.sweep_sentences import headline, sentences
 from compaware.components.sweep_plan.grid import Member
 from tests.components.benchmark.synthetic import benchmark, measured
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 from minio import Minio
 
-from compaware.components.publish.versions import read_history, read_latest
+from compaware.components.publish.history_files import read_history, read_latest
 from compaware.components.storage import exists, fetch, fingerprint, join
 from tests.components.publish.conftest import Made, Publish, made, publish_model  # noqa: F401
 from tests.components.publish.test_publish import answers

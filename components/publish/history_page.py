@@ -6,10 +6,10 @@ from pathlib import Path
 from markupsafe import Markup
 
 from compaware.components.benchmark.charts import metric_by_version
-from compaware.components.benchmark.phrases import megabytes, sentence
+from compaware.components.benchmark.formatting import capitalized, format_size
 from compaware.components.core.base.files import write_text
 from compaware.components.core.base.rendering import render
-from compaware.components.publish.versions import Entry
+from compaware.components.publish.history_files import Entry
 
 # More would not be legible; history.json has all.
 _SHOWN = 30
@@ -36,10 +36,10 @@ def write_pages(folder: Path, words: str, history: list[Entry]) -> None:
             f"{name}.j2",
             "publish",
             "benchmark",
-            words=sentence(words),
+            words=capitalized(words),
             entries=shown[::-1],
             chart=chart,
-            megabytes=megabytes,
+            format_size=format_size,
             score=partial(_score, shown),
         )
         write_text(folder / name, page)

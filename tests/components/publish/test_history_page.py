@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from compaware.components.publish.history import write_pages
-from compaware.components.publish.versions import Entry
+from compaware.components.publish.history_files import Entry
+from compaware.components.publish.history_page import write_pages
 
 
 def entry(metric_name: str, metric: float, version: str) -> Entry:

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from compaware.components.benchmark import charts
 from compaware.components.benchmark.charts import Point
-from compaware.components.benchmark.phrases import runs_in, title
+from compaware.components.benchmark.formatting import display_name, runtime_and_precision
 from compaware.components.benchmark.report import Card, Parts, Table, cards, render_page, render_text, unmeasured_table
 from compaware.components.benchmark.results import Benchmark, fastest
-from compaware.components.sweep_benchmark.verdict import Sweep
+from compaware.components.sweep_benchmark.sweep_results import Sweep
 
 
 def render(benchmark: Benchmark, sweep: Sweep, headline: str) -> tuple[str, str]:
@@ -57,7 +57,7 @@ def _members(benchmark: Benchmark, sweep: Sweep) -> Table:
     for item, found in zip(ordered, measured, strict=True):
         fronts = [name for name, on in (("latency", item.on_latency_front), ("size", item.on_size_front)) if on]
         figures = [f"{item.accuracy:.4f}", f"{item.latency_ms:.2f}", f"{item.size_mb:.1f}", ", ".join(fronts) or "–"]
-        rows.append([title(item.name), runs_in(found), *figures])
+        rows.append([display_name(item.name), runtime_and_precision(found), *figures])
     return Table(
         "Members in their fastest runtime",
         ["member", "runtime", metric, f"p50 ms, batch {size}", "MB", "on the front of"],
@@ -69,5 +69,5 @@ def _members(benchmark: Benchmark, sweep: Sweep) -> Table:
 
 
 def _failed(sweep: Sweep) -> Table:
-    rows = [[title(member.name), member.failure] for member in sweep.failed]
+    rows = [[display_name(member.name), member.failure] for member in sweep.failed]
     return Table("Members that failed", ["member", "why"], rows, [], text_columns=2)

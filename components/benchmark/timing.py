@@ -60,7 +60,7 @@ def latency_percentiles(milliseconds: Sequence[float]) -> tuple[float, float, fl
     return float(p50), float(p90), float(p99)
 
 
-def unrest(rounds: Sequence[float]) -> float:
+def relative_spread(rounds: Sequence[float]) -> float:
     """How far one runtime's rounds lie apart: (p90 - p10) / median. Near 0 on a quiet machine."""
     low, median, high = np.percentile(np.asarray(rounds), [10, 50, 90])
     return float((high - low) / median)
@@ -86,7 +86,7 @@ def plan_rounds(seconds_per_call: Sequence[float], budget_s: float, rounds: int,
     return rounds, min(calls, most_calls)
 
 
-def turns(workers: int, rounds: int, seed: int) -> list[list[int]]:
+def shuffled_orders(workers: int, rounds: int, seed: int) -> list[list[int]]:
     """The order of the workers in each round: shuffled anew, so that nobody always follows the same neighbour."""
     generator = np.random.default_rng(seed)
     return [generator.permutation(workers).tolist() for _ in range(rounds)]

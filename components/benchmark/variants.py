@@ -8,9 +8,9 @@ import pyarrow as pa
 from transformers import AutoConfig, PreTrainedConfig
 
 from compaware.components.benchmark.config import BenchmarkConfig, Candidate
-from compaware.components.benchmark.inputs import Inputs
-from compaware.components.benchmark.pool import Task
-from compaware.components.benchmark.unmeasured import Losses
+from compaware.components.benchmark.failures import Failures
+from compaware.components.benchmark.tokenized_split import TokenizedSplit
+from compaware.components.benchmark.worker_process import Variant
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import FILE_NAME as SUMMARY_FILE
 from compaware.components.core.base.summary import Summary
@@ -30,12 +30,12 @@ log = logging.getLogger(__name__)
 
 
 def read_configs(
-    config: BenchmarkConfig, dataset: PreparedDataset, losses: Losses
+    config: BenchmarkConfig, dataset: PreparedDataset, failures: Failures
 ) -> dict[Candidate, PreTrainedConfig]:
-    """Model configurations of the candidates that fit the data; the others go to `losses`."""
+    """Model configurations of the candidates that fit the data; the others go to `failures`."""
     configs = {}
     for candidate in config.candidates:
-        with losses.listing(candidate):
+        with failures.recording(candidate):
             found = _model_config(candidate)
             if found.num_labels != dataset.manifest.num_labels:
                 raise UserError(
@@ -55,14 +55,14 @@ def longest_input(config: BenchmarkConfig, configs: Mapping[Candidate, PreTraine
     return min(config.max_length_tokens, *map(max_sequence_tokens, configs.values()))
 
 
-def prepare_tasks(
+def prepare_variants(
     config: BenchmarkConfig,
     candidates: Sequence[Candidate],
     dataset: PreparedDataset,
     max_length_tokens: int,
     work: Path,
-    losses: Losses,
-) -> list[Task]:
+    failures: Failures,
+) -> list[Variant]:
     """Tokenizes the split with each candidate's tokenizer and converts FP32 weights for the runtimes that want it.
 
     Args:
@@ -71,11 +71,11 @@ def prepare_tasks(
         dataset: The data.
         max_length_tokens: Longer sentences are cut.
         work: Folder for inputs and converted models.
-        losses: Gets what cannot run as asked.
+        failures: Gets what cannot run as asked.
     """
-    tasks = []
+    variants = []
     for candidate in candidates:
-        with losses.listing(candidate):
+        with failures.recording(candidate):
             pairs = _pairs(candidate)
             folder = work / candidate.name
             folder.mkdir(parents=True, exist_ok=True)
@@ -84,21 +84,21 @@ def prepare_tasks(
             if ("ipex", "int8") in pairs:
                 rows = next(dataset.groups("train")).slice(0, _CALIBRATION_ROWS)
                 _save_inputs(candidate, rows, max_length_tokens, calibration)
-            for runtime, precision in _convert(candidate, pairs, folder, losses):
+            for runtime, precision in _convert(candidate, pairs, folder, failures):
                 serving = folder if _is_converted(runtime, precision) else candidate.folder
                 files = _files(serving, runtime, precision)
                 ranges = calibration if (runtime, precision) == ("ipex", "int8") else None
-                tasks.append(Task(candidate, runtime, precision, serving, files, folder / "inputs.npz", ranges))
-    return tasks
+                variants.append(Variant(candidate, runtime, precision, serving, files, folder / "inputs.npz", ranges))
+    return variants
 
 
-def _convert(candidate: Candidate, pairs: list[Pair], folder: Path, losses: Losses) -> list[Pair]:
+def _convert(candidate: Candidate, pairs: list[Pair], folder: Path, failures: Failures) -> list[Pair]:
     """Converts FP32 weights where a runtime wants it; returns the pairs that can be measured then."""
     wanting = [pair for pair in pairs if _is_converted(*pair)]
     if not wanting:
         return pairs
     log.info("converting %s for OpenVINO and onnxruntime", candidate.name)
-    with losses.listing(candidate, " and ".join(dict.fromkeys(runtime for runtime, _ in wanting)), "fp32"):
+    with failures.recording(candidate, " and ".join(dict.fromkeys(runtime for runtime, _ in wanting)), "fp32"):
         predictors.convert_fp32(candidate.folder, folder)
         return pairs
     return [pair for pair in pairs if pair not in wanting]
@@ -143,7 +143,7 @@ def _save_inputs(candidate: Candidate, split: pa.Table, max_length_tokens: int, 
     rows = tokenize(split, tokenizer, max_length_tokens)
     names = [name for name in tokenizer.model_input_names if name in rows]
     cut = sum(rows["cut"])
-    Inputs.from_rows({name: rows[name] for name in names}, cut, tokenizer.pad_token_id or 0).save(file)
+    TokenizedSplit.from_rows({name: rows[name] for name in names}, cut, tokenizer.pad_token_id or 0).save(file)
 
 
 def _files(folder: Path, runtime: RuntimeName, precision: Precision) -> tuple[Path, ...]:

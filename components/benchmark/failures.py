@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from compaware.components.benchmark.config import Candidate
-from compaware.components.benchmark.pool import Worker
 from compaware.components.benchmark.results import Unmeasured
+from compaware.components.benchmark.worker_process import Worker
 from compaware.components.core.base.errors import UserError
 
 _LONGEST_REASON = 250
@@ -15,7 +15,7 @@ Answer = TypeVar("Answer")
 log = logging.getLogger(__name__)
 
 
-class Losses:
+class Failures:
     """Collects the candidates that cannot be measured.
 
     Attributes:
@@ -26,7 +26,7 @@ class Losses:
         self.items: list[Unmeasured] = []
 
     @contextmanager
-    def listing(self, candidate: Candidate, runtime: str = "", precision: str = "") -> Iterator[None]:
+    def recording(self, candidate: Candidate, runtime: str = "", precision: str = "") -> Iterator[None]:
         """Lists the candidate where the block raises, whatever it is: it is about this candidate alone.
 
         Args:
@@ -58,8 +58,8 @@ class Losses:
         """
         answers = {}
         for worker in workers:
-            task = worker.task
-            with self.listing(task.candidate, task.runtime, task.precision):
+            variant = worker.variant
+            with self.recording(variant.candidate, variant.runtime, variant.precision):
                 answers[worker] = question(worker)
             if worker not in answers:
                 worker.end()

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 
-class Inputs:
+class TokenizedSplit:
     """Rows of token ids (and mask, segment ids), each of its own length.
 
     Args:
@@ -25,14 +25,14 @@ class Inputs:
         self._ends = np.cumsum(lengths)
 
     @classmethod
-    def from_rows(cls, rows: dict[str, Sequence[Sequence[int]]], cut_rows: int, pad_token_id: int) -> "Inputs":
+    def from_rows(cls, rows: dict[str, Sequence[Sequence[int]]], cut_rows: int, pad_token_id: int) -> "TokenizedSplit":
         """Packs what a tokenizer returned."""
         lengths = np.array([len(row) for row in rows["input_ids"]])
         columns = {name: np.concatenate([np.asarray(row, np.int64) for row in values]) for name, values in rows.items()}
         return cls(columns, lengths, cut_rows, pad_token_id)
 
     @classmethod
-    def load(cls, file: Path) -> "Inputs":
+    def load(cls, file: Path) -> "TokenizedSplit":
         """Reads what `save` wrote."""
         with np.load(file) as found:
             columns = {name.removeprefix("column_"): found[name] for name in found.files if name.startswith("column_")}

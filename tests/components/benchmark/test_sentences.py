@@ -2,8 +2,8 @@
 
 import pytest
 
-from compaware.components.benchmark.phrases import listed, megabytes, more, points
-from compaware.components.benchmark.words import headline, sentences
+from compaware.components.benchmark.formatting import format_points, format_quotient, format_size, join_with_and
+from compaware.components.benchmark.sentences import headline, sentences
 from tests.components.benchmark.synthetic import benchmark, family, measured
 
 
@@ -151,11 +151,19 @@ def test_a_busy_machine_and_few_calls_are_admitted():
 
 
 def test_figures_are_written_as_people_write_them():
-    assert [points(0.9, 0.9), points(0.89, 0.9), points(0.9004, 0.9)] == ["±0.0 points", "-1.0 points", "±0.0 points"]
-    assert [more(4.0, "faster", "slower"), more(0.5, "faster", "slower"), more(1.0, "faster", "slower")] == [
+    assert [format_points(0.9, 0.9), format_points(0.89, 0.9), format_points(0.9004, 0.9)] == [
+        "±0.0 points",
+        "-1.0 points",
+        "±0.0 points",
+    ]
+    assert [
+        format_quotient(4.0, "faster", "slower"),
+        format_quotient(0.5, "faster", "slower"),
+        format_quotient(1.0, "faster", "slower"),
+    ] == [
         "4.0x faster",
         "2.0x slower",
         "no faster",
     ]
-    assert [listed([1]), listed([1, 2]), listed([1, 2, 3])] == ["1", "1 and 2", "1, 2 and 3"]
-    assert [megabytes(17_500_000), megabytes(40_000)] == ["17.5 MB", "40.0 kB"]
+    assert [join_with_and([1]), join_with_and([1, 2]), join_with_and([1, 2, 3])] == ["1", "1 and 2", "1, 2 and 3"]
+    assert [format_size(17_500_000), format_size(40_000)] == ["17.5 MB", "40.0 kB"]

@@ -1,18 +1,18 @@
 """What the figures say, in sentences: pure functions from a `Benchmark`, honest where a technique brings nothing."""
 
-from compaware.components.benchmark.phrases import (
-    listed,
-    megabytes,
-    more,
-    points,
-    runtime_of,
-    sentence,
-    served,
-    times,
-    title,
+from compaware.components.benchmark.formatting import (
+    capitalized,
+    display_name,
+    format_points,
+    format_quotient,
+    format_ratio,
+    format_size,
+    join_with_and,
+    name_and_runtime,
+    runtime_label,
 )
 from compaware.components.benchmark.results import Benchmark, Measured, Recommended, fastest
-from compaware.components.benchmark.statistics import Ratio, unrest
+from compaware.components.benchmark.timing import Ratio, relative_spread
 from compaware.components.core.evaluation.criterion import Criterion
 
 # Above this, one runtime's rounds lie so far apart that small ratios mean nothing.
@@ -41,16 +41,17 @@ def headline(benchmark: Benchmark) -> str:
     chosen = benchmark.by_id(recommend(benchmark).id)
     size = benchmark.batch_sizes[0]
     reference = benchmark.reference("teacher") or benchmark.reference("student")
-    name = sentence(served(chosen))
-    metric = title(chosen.metric_name)
+    name = capitalized(name_and_runtime(chosen))
+    metric = display_name(chosen.metric_name)
     if reference is None or reference is chosen:
         rate = chosen.batches[size].samples_per_s
         return f"{name}: {rate:.0f} sentences a second at batch {size}, {metric} {chosen.metric:.4f}"
     speed = chosen.batches[size].speed_over(reference.batches[size]).median
     return (
-        f"{name}: {more(speed, 'faster', 'slower')} than the {title(reference.name)} at batch {size}, "
-        f"{more(reference.size_bytes / chosen.size_bytes, 'smaller', 'larger')}, "
-        f"{points(chosen.metric, reference.metric)} of {metric}"
+        f"{name}: {format_quotient(speed, 'faster', 'slower')} than the {display_name(reference.name)} "
+        f"at batch {size}, "
+        f"{format_quotient(reference.size_bytes / chosen.size_bytes, 'smaller', 'larger')}, "
+        f"{format_points(chosen.metric, reference.metric)} of {metric}"
     )
 
 
@@ -74,8 +75,8 @@ def unmeasured(benchmark: Benchmark) -> list[str]:
     for item in benchmark.unmeasured:
         runtimes.setdefault((item.name, item.reason), []).append(item.runtime)
     return [
-        f"{sentence(title(name))}{f' in {listed(dict.fromkeys(where))}' if all(where) else ''} could not be measured: "
-        f"{reason.rstrip('.')}."
+        f"{capitalized(display_name(name))}{f' in {join_with_and(dict.fromkeys(where))}' if all(where) else ''} could "
+        f"not be measured: {reason.rstrip('.')}."
         for (name, reason), where in runtimes.items()
     ]
 
@@ -95,22 +96,22 @@ def _serving(benchmark: Benchmark) -> str:
     for identifier, sizes in where.items():
         item = benchmark.by_id(identifier)
         precision = "" if item.precision == item.name else f" {item.precision.upper().replace('_', '+')}"
-        parts.append(f"{title(item.name)}{precision} in {item.runtime} at batch {listed(sizes)}")
+        parts.append(f"{display_name(item.name)}{precision} in {item.runtime} at batch {join_with_and(sizes)}")
     kind = "INT8 candidate" if chosen.role == "int8" else "candidate"
     is_reference = chosen.role in ("teacher", "student") and chosen.precision == "fp32"
     why = f"the fastest {kind}"
     if is_reference:
-        why = f"the fastest runtime of the {title(chosen.name)}"
+        why = f"the fastest runtime of the {display_name(chosen.name)}"
     elif chosen.name in benchmark.criteria and benchmark.keeps(chosen):
         why += f" that {_keeps(benchmark, chosen)}"
-    text = f"Serve {listed(parts)}: {why}."
+    text = f"Serve {join_with_and(parts)}: {why}."
     int8 = benchmark.of("int8")
     return f"No INT8 candidate {_keeps(benchmark, int8[0])}. {text}" if int8 and not _any_keeps(benchmark) else text
 
 
 def _keeps(benchmark: Benchmark, item: Measured) -> str:
     allowance = benchmark.criteria[item.name].allowance(points=True)
-    return f"stays within {allowance} of the FP32 model's {title(item.metric_name)}"
+    return f"stays within {allowance} of the FP32 model's {display_name(item.metric_name)}"
 
 
 def _any_keeps(benchmark: Benchmark) -> bool:
@@ -127,18 +128,21 @@ def _int8_speed(benchmark: Benchmark) -> list[str]:
     for size in benchmark.batch_sizes:
         small, plain = fastest(benchmark.of("int8"), size), fastest(dense, size)
         found = small.batches[size].speed_over(plain.batches[size])
-        where = f"batch {size} ({runtime_of(small)} over {plain.runtime}: {times(found)})"
+        where = f"batch {size} ({runtime_label(small)} over {plain.runtime}: {format_ratio(found)})"
         (faster if found.faster else slower if found.slower else level).append(where)
-    than = f"than the best FP32 runtime of the {title(dense[0].name)}"
+    than = f"than the best FP32 runtime of the {display_name(dense[0].name)}"
     said = []
     if faster:
-        said.append(f"INT8 is faster {than} at {listed(faster)}.")
+        said.append(f"INT8 is faster {than} at {join_with_and(faster)}.")
     if slower:
         said.append(
-            f"On this CPU INT8 is slower {than} at {listed(slower)}: its gain there is the smaller file, not speed."
+            f"On this CPU INT8 is slower {than} at {join_with_and(slower)}: its gain there is the smaller "
+            "file, not speed."
         )
     if level:
-        said.append(f"On this CPU INT8 is not clearly faster {than} at {listed(level)}: take the two as equal there.")
+        said.append(
+            f"On this CPU INT8 is not clearly faster {than} at {join_with_and(level)}: take the two as equal there."
+        )
     if not any(flag in benchmark.machine["flags"] for flag in _INT8_FLAGS):
         said.append("This CPU has no INT8 dot products (VNNI or AMX), where most of INT8's speed comes from.")
     return said
@@ -150,13 +154,16 @@ def _int8_accuracy(benchmark: Benchmark) -> list[str]:
         if item.name in benchmark.criteria:
             groups.setdefault((benchmark.criteria[item.name], benchmark.keeps(item)), []).append(item)
     dense = benchmark.dense()
-    reference = title(dense[0].name) if dense else "model that it was made of"
+    reference = display_name(dense[0].name) if dense else "model that it was made of"
     said = []
     for (criterion, keeps), items in sorted(groups.items(), key=lambda group: not group[0][1]):
-        each = listed(f"{served(item)} {item.metric:.4f} ({points(item.metric, criterion.baseline)})" for item in items)
+        each = join_with_and(
+            f"{name_and_runtime(item)} {item.metric:.4f} ({format_points(item.metric, criterion.baseline)})"
+            for item in items
+        )
         verdict = "within" if keeps else "NOT within"
         said.append(
-            f"{sentence(title(criterion.metric_name))}: {each}, against {criterion.baseline:.4f} of the FP32 "
+            f"{capitalized(display_name(criterion.metric_name))}: {each}, against {criterion.baseline:.4f} of the FP32 "
             f"{reference}: {verdict} the allowed loss of {criterion.allowance(points=True)}."
         )
     return said
@@ -167,10 +174,10 @@ def _int8_size(benchmark: Benchmark) -> list[str]:
     if not dense or not benchmark.of("int8"):
         return []
     smallest = min(benchmark.of("int8"), key=lambda item: item.size_bytes)
-    smaller = more(dense[0].size_bytes / smallest.size_bytes, "smaller", "larger")
+    smaller = format_quotient(dense[0].size_bytes / smallest.size_bytes, "smaller", "larger")
     return [
-        f"The INT8 file for {smallest.runtime} is {smaller} than the FP32 {title(dense[0].name)} "
-        f"({megabytes(smallest.size_bytes)} against {megabytes(dense[0].size_bytes)})."
+        f"The INT8 file for {smallest.runtime} is {smaller} than the FP32 {display_name(dense[0].name)} "
+        f"({format_size(smallest.size_bytes)} against {format_size(dense[0].size_bytes)})."
     ]
 
 
@@ -188,8 +195,8 @@ def _sparse(benchmark: Benchmark) -> list[str]:
     gaining = [runtime for runtime, found in speeds.items() if all(speed.faster for speed in found)]
     if gaining:
         least = {runtime: min(speeds[runtime], key=lambda speed: speed.median) for runtime in gaining}
-        each = [f"{times(speed)} or more in {runtime}" for runtime, speed in least.items()]
-        said.append(f"The sparse model is faster than the dense one of the same shape: {listed(each)}.")
+        each = [f"{format_ratio(speed)} or more in {runtime}" for runtime, speed in least.items()]
+        said.append(f"The sparse model is faster than the dense one of the same shape: {join_with_and(each)}.")
     elif speeds:
         medians = sorted(speed.median for found in speeds.values() for speed in found)
         said.append(
@@ -198,8 +205,8 @@ def _sparse(benchmark: Benchmark) -> list[str]:
         )
     for item in {item.name: item for item in benchmark.of("sparse")}.values():
         said.append(
-            f"The zeros of {title(item.name)} show in transport: {megabytes(item.size_bytes)} on disk, "
-            f"{megabytes(item.compressed_bytes)} deflated."
+            f"The zeros of {display_name(item.name)} show in transport: {format_size(item.size_bytes)} on disk, "
+            f"{format_size(item.compressed_bytes)} deflated."
         )
     return said
 
@@ -217,8 +224,8 @@ def _teacher(benchmark: Benchmark) -> list[str]:
     if best is not teacher and chosen.role != "teacher":
         found = chosen.batches[size].speed_over(best.batches[size])
         said += (
-            f" Against the teacher's own fastest runtime ({runtime_of(best)}), {served(chosen)} runs at "
-            f"{times(found)} at batch {size}."
+            f" Against the teacher's own fastest runtime ({runtime_label(best)}), {name_and_runtime(chosen)} runs at "
+            f"{format_ratio(found)} at batch {size}."
         )
     return [said]
 
@@ -242,11 +249,11 @@ def _cut(benchmark: Benchmark) -> list[str]:
 def _tails(benchmark: Benchmark) -> list[str]:
     calls = {size: batch.calls for size, batch in benchmark.candidates[0].batches.items()}
     few = [f"{count} calls at batch {size}" for size, count in calls.items() if count < _CALLS_FOR_P99]
-    return [f"The p99 figures rest on {listed(few)}: read them as about the slowest call."] if few else []
+    return [f"The p99 figures rest on {join_with_and(few)}: read them as about the slowest call."] if few else []
 
 
 def _unrest(benchmark: Benchmark) -> list[str]:
-    worst = max(unrest(batch.round_ms) for item in benchmark.candidates for batch in item.batches.values())
+    worst = max(relative_spread(batch.round_ms) for item in benchmark.candidates for batch in item.batches.values())
     if worst < _RESTLESS:
         return []
     return [

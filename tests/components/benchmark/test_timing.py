@@ -4,14 +4,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compaware.components.benchmark.results import Batch
-from compaware.components.benchmark.statistics import (
+from compaware.components.benchmark.results import BatchSpeed
+from compaware.components.benchmark.timing import (
     MIN_ROUNDS,
     latency_percentiles,
     plan_rounds,
     ratio,
-    turns,
-    unrest,
+    relative_spread,
+    shuffled_orders,
 )
 
 SECONDS = st.floats(1e-5, 10.0)
@@ -49,7 +49,7 @@ def test_percentiles_are_in_order_and_among_the_calls(milliseconds: list[float])
 
 @given(st.lists(st.lists(SECONDS, min_size=1, max_size=9), min_size=MIN_ROUNDS, max_size=9), st.integers(1, 64))
 def test_throughput_counts_every_sentence_and_every_second(rounds: list[list[float]], batch_size: int):
-    batch = Batch.from_rounds(rounds, batch_size)
+    batch = BatchSpeed.from_rounds(rounds, batch_size)
     seconds = sum(map(sum, rounds))
     assert batch.calls == sum(map(len, rounds)) and len(batch.round_ms) == len(rounds)
     assert np.isclose(batch.samples_per_s * seconds, batch.calls * batch_size)
@@ -67,11 +67,11 @@ def test_the_time_budget_is_kept_except_for_three_rounds_of_one_call(
 
 @given(st.integers(1, 12), st.integers(3, 20), st.integers(0, 99))
 def test_in_each_round_everyone_has_one_turn_and_the_seed_decides_the_order(workers: int, rounds: int, seed: int):
-    orders = turns(workers, rounds, seed)
+    orders = shuffled_orders(workers, rounds, seed)
     assert all(sorted(order) == list(range(workers)) for order in orders) and len(orders) == rounds
-    assert orders == turns(workers, rounds, seed)
+    assert orders == shuffled_orders(workers, rounds, seed)
 
 
 def test_unrest_is_zero_on_a_quiet_machine_and_large_on_a_busy_one():
-    assert unrest([2.0] * 5) == 0
-    assert unrest([1.0, 1.0, 1.0, 3.0, 3.0]) > 1
+    assert relative_spread([2.0] * 5) == 0
+    assert relative_spread([1.0, 1.0, 1.0, 3.0, 3.0]) > 1

@@ -1,17 +1,24 @@
 """What the figures of a sweep say, in sentences."""
 
-from compaware.components.benchmark.phrases import listed, points, sentence, served, times, title
+from compaware.components.benchmark.formatting import (
+    capitalized,
+    display_name,
+    format_points,
+    format_ratio,
+    join_with_and,
+    name_and_runtime,
+)
 from compaware.components.benchmark.results import Benchmark
-from compaware.components.benchmark.words import caveats
+from compaware.components.benchmark.sentences import caveats
 from compaware.components.sweep_benchmark.pareto import TOLERANCE, Constraint, Standing
-from compaware.components.sweep_benchmark.verdict import Sweep
+from compaware.components.sweep_benchmark.sweep_results import Sweep
 
 
 def headline(benchmark: Benchmark, sweep: Sweep) -> str:
     """One sentence, without its full stop: the member to serve, or the nearest."""
     chosen = benchmark.by_id(sweep.chosen)
     figures = described(sweep.by_id(sweep.chosen), benchmark)
-    name = served(chosen)
+    name = name_and_runtime(chosen)
     if sweep.is_met:
         return f"Serve {name}: {figures}"
     return f"No member of the sweep has {asked(sweep.constraint, benchmark)}; the nearest is {name}: {figures}"
@@ -19,20 +26,20 @@ def headline(benchmark: Benchmark, sweep: Sweep) -> str:
 
 def described(item: Standing, benchmark: Benchmark) -> str:
     """A member's three figures."""
-    metric = title(benchmark.candidates[0].metric_name)
+    metric = display_name(benchmark.candidates[0].metric_name)
     batch = benchmark.batch_sizes[0]
     return f"{metric} {item.accuracy:.4f}, {item.latency_ms:.2f} ms at batch {batch}, {item.size_mb:.1f} MB"
 
 
 def asked(constraint: Constraint, benchmark: Benchmark) -> str:
     """What the user asked for, after 'has'."""
-    metric = title(benchmark.candidates[0].metric_name)
+    metric = display_name(benchmark.candidates[0].metric_name)
     limits = [
         (constraint.max_latency_ms, f"at most {constraint.max_latency_ms} ms at batch {benchmark.batch_sizes[0]}"),
         (constraint.max_size_mb, f"at most {constraint.max_size_mb} MB"),
         (constraint.min_accuracy, f"{metric} of at least {constraint.min_accuracy}"),
     ]
-    return listed(text for limit, text in limits if limit is not None)
+    return join_with_and(text for limit, text in limits if limit is not None)
 
 
 def sentences(benchmark: Benchmark, sweep: Sweep) -> list[str]:
@@ -59,13 +66,13 @@ def _why(benchmark: Benchmark, sweep: Sweep) -> str:
 
 def _counts(sweep: Sweep) -> str:
     made, failed = len(sweep.standings), len(sweep.failed)
-    front = [title(item.name) for item in sweep.standings if item.on_latency_front]
-    small = [title(item.name) for item in sweep.standings if item.on_size_front]
+    front = [display_name(item.name) for item in sweep.standings if item.on_latency_front]
+    small = [display_name(item.name) for item in sweep.standings if item.on_size_front]
     missing = f"; {failed} failed, for the reasons below" if failed else ""
     return (
         f"{made} of {made + failed} members were made and measured{missing}. On the Pareto front of accuracy and "
-        f"latency: {listed(front)}; of accuracy and size: {listed(small)}. The charts' lines follow the fronts; dashed "
-        "lines are the limits that were asked for."
+        f"latency: {join_with_and(front)}; of accuracy and size: {join_with_and(small)}. The charts' lines follow the "
+        "fronts; dashed lines are the limits that were asked for."
     )
 
 
@@ -76,8 +83,9 @@ def _teacher(benchmark: Benchmark, sweep: Sweep) -> list[str]:
     size = benchmark.batch_sizes[0]
     speed = chosen.batches[size].speed_over(teacher.batches[size])
     return [
-        sentence(
-            f"{served(chosen)} runs at {times(speed)} the speed of the teacher (FP32, torch "
-            f"eager) at batch {size}, {points(chosen.metric, teacher.metric)} of its {title(teacher.metric_name)}."
+        capitalized(
+            f"{name_and_runtime(chosen)} runs at {format_ratio(speed)} the speed of the teacher (FP32, torch "
+            f"eager) at batch {size}, {format_points(chosen.metric, teacher.metric)} of its "
+            f"{display_name(teacher.metric_name)}."
         )
     ]

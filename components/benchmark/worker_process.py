@@ -20,7 +20,7 @@ _SECONDS_TO_END = 10.0
 
 
 @dataclass(frozen=True)
-class Task:
+class Variant:
     """What one worker measures.
 
     Attributes:
@@ -29,7 +29,7 @@ class Task:
         precision: The precision that it computes in.
         folder: Where the runtime's files lie: the candidate's folder, or its converted form's.
         files: The files that the runtime reads.
-        inputs: The tokenized split (see `Inputs`).
+        inputs: The tokenized split (see `TokenizedSplit`).
         calibration: Tokenized training sentences, for a runtime that quantizes FP32 weights by itself.
     """
 
@@ -53,13 +53,13 @@ class Worker:
     """A process that answers requests about one model (see `worker`).
 
     Args:
-        task: What it measures.
+        variant: What it measures.
         threads: Threads of its runtime, set in its environment before any library is loaded.
         log: File for what its libraries print.
     """
 
-    def __init__(self, task: Task, threads: int, log: Path):
-        self.task = task
+    def __init__(self, variant: Variant, threads: int, log: Path):
+        self.variant = variant
         self._threads = threads
         self._log = log
         kept = {name: value for name, value in os.environ.items() if name not in RANK_VARIABLES}
@@ -89,12 +89,12 @@ class Worker:
             width: Tokens that every batch is padded to; None for the longest of its rows.
         """
         self._send(
-            folder=str(self.task.folder),
-            runtime=self.task.runtime,
-            precision=self.task.precision,
+            folder=str(self.variant.folder),
+            runtime=self.variant.runtime,
+            precision=self.variant.precision,
             threads=self._threads,
-            inputs=str(self.task.inputs),
-            calibration=str(self.task.calibration) if self.task.calibration else None,
+            inputs=str(self.variant.inputs),
+            calibration=str(self.variant.calibration) if self.variant.calibration else None,
             width=width,
         )
 
@@ -116,7 +116,7 @@ class Worker:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise UserError(f"the process of {self.task.id} ended, {self._reason()}")
+            raise UserError(f"the process of {self.variant.id} ended, {self._reason()}")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
             raise UserError(answer["error"])
