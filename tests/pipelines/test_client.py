@@ -78,6 +78,41 @@ def test_other_mistakes_are_one_line_too(words, expected, capsys):
     assert expected in err
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), "Missing command"),
+        (("schedule",), "Missing command"),
+        (("rnu",), "No such command 'rnu'"),
+        (("run",), "Missing argument 'PIPELINE'"),
+        (("run", "distillation", "--runer", "docker"), "No such option '--runer'. Did you mean '--runner'?"),
+        (("run", "distillation", "--runner", "podman"), "'podman' is not one of 'process', 'docker'"),
+        (("schedule", "set", "distillation", "--name", "n"), "give exactly one of --cron and --every"),
+        (("schedule", "set", "distillation", "--name", "n", "--cron", "c", "--every", "1d"), "give exactly one of"),
+    ],
+)
+def test_a_wrong_option_is_one_line_too(
+    words: tuple[str, ...], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = ask(capsys, *words)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ") and expected in err and err.count("\n") == 1
+
+
+def test_parameters_may_stand_before_and_after_options(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("teacher: t\nalpha: 2", encoding="utf-8")
+    words = ("validate", "distillation", "student_layers=[0]", "--config", str(file), "alpha=0.5")
+    assert ask(capsys, *words)[0] == 0
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = ask(capsys, "-h")
+    assert code == 0
+    for command in ("run", "validate", "submit", "status", "logs", "report", "schedule", "list", "compile", "docs"):
+        assert f"\n  {command} " in out
+
+
 def test_a_text_parameter_is_not_read_as_a_number(capsys):
     code, out, _ = ask(capsys, "validate", "sparsity_aware_training", "teacher=t", "sparsity_pattern=2:4")
     assert (code, out) == (0, "the configuration is valid\n")
