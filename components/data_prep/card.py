@@ -1,4 +1,4 @@
-"""The data card: what a person wants to see of a data set before training on it, as HTML and as Markdown."""
+"""Writes the data card, which shows a data set before training on it, as HTML and Markdown."""
 
 import dataclasses
 import itertools
@@ -14,22 +14,22 @@ from compaware.components.data_prep.lengths import Lengths
 from compaware.components.data_prep.split import Split
 
 _TARGET_BINS = 10
-# At most so many for each class, and so many in all.
+# Maximum for each class, and in total.
 _EXAMPLES_PER_CLASS = 3
 _EXAMPLES = 30
 _EXAMPLE_CHARACTERS = 240
 
 
 def describe(manifest: Manifest, splits: dict[str, Split], lengths: Lengths) -> dict[str, Any]:
-    """Gathers what the card shows, as plain JSON values.
+    """Collects the content of the card as plain JSON values.
 
     Returns:
         `manifest`, `balance` (class or range, and its rows in each split), `lengths` and `examples`.
     """
     groups, names = _groups(manifest, splits)
-    rows = {split: _count(found, len(names)).tolist() for split, found in groups.items()}
+    rows = {split: _count(split_groups, len(names)).tolist() for split, split_groups in groups.items()}
     balance = [
-        {"name": name, "rows": {split: found[index] for split, found in rows.items()}}
+        {"name": name, "rows": {split: counts[index] for split, counts in rows.items()}}
         for index, name in enumerate(names)
     ]
     return {
@@ -41,20 +41,20 @@ def describe(manifest: Manifest, splits: dict[str, Split], lengths: Lengths) -> 
 
 
 def write_card(facts: dict[str, Any], folder: Path) -> None:
-    """Writes `card.html`, a page that needs nothing else, and `card.md` into `folder`."""
+    """Writes `card.html`, a self-contained page, and `card.md` into `folder`."""
     for name in ("card.html", "card.md"):
         write_text(folder / name, render(f"{name}.j2", "data_prep", **facts))
 
 
 def _groups(manifest: Manifest, splits: dict[str, Split]) -> tuple[dict[str, np.ndarray], list[str]]:
-    """The class of each row, its labels as 0 and 1, or the range of its target; and the names of these."""
+    """Returns the class of each row, its labels as 0 and 1, or the range of its target; and the names of these."""
     labels = {name: split.labels for name, split in splits.items()}
     if manifest.label_names:
         return labels, manifest.label_names
-    low = min(found.min() for found in labels.values())
-    high = max(found.max() for found in labels.values())
+    low = min(targets.min() for targets in labels.values())
+    high = max(targets.max() for targets in labels.values())
     edges = np.linspace(low, high, _TARGET_BINS + 1)
-    groups = {name: np.clip(np.digitize(found, edges) - 1, 0, _TARGET_BINS - 1) for name, found in labels.items()}
+    groups = {name: np.clip(np.digitize(targets, edges) - 1, 0, _TARGET_BINS - 1) for name, targets in labels.items()}
     return groups, [f"{start:.3g} to {end:.3g}" for start, end in itertools.pairwise(edges)]
 
 
@@ -63,13 +63,13 @@ def _count(groups: np.ndarray, names: int) -> np.ndarray:
 
 
 def _examples(train: Split, groups: np.ndarray, names: list[str]) -> list[dict[str, Any]]:
-    """The first rows of each class, label or range."""
-    each = max(1, min(_EXAMPLES_PER_CLASS, _EXAMPLES // len(names)))
-    members = (groups[:, group] == 1 if groups.ndim == 2 else groups == group for group in range(len(names)))
-    firsts = (row for found in members for row in np.flatnonzero(found)[:each].tolist())
-    rows = list(dict.fromkeys(itertools.islice(firsts, _EXAMPLES)))
-    found = (row for table in train.take(np.sort(rows)).tables() for row in table.drop_columns("label").to_pylist())
-    texts = dict(zip(sorted(rows), found, strict=True))
+    """Returns the first rows of each class, label or range."""
+    per_group = max(1, min(_EXAMPLES_PER_CLASS, _EXAMPLES // len(names)))
+    masks = (groups[:, group] == 1 if groups.ndim == 2 else groups == group for group in range(len(names)))
+    first_rows = (row for mask in masks for row in np.flatnonzero(mask)[:per_group].tolist())
+    rows = list(dict.fromkeys(itertools.islice(first_rows, _EXAMPLES)))
+    values = (row for table in train.take(np.sort(rows)).tables() for row in table.drop_columns("label").to_pylist())
+    texts = dict(zip(sorted(rows), values, strict=True))
     return [
         {
             "name": _names_of(groups[row], names),
@@ -80,5 +80,5 @@ def _examples(train: Split, groups: np.ndarray, names: list[str]) -> list[dict[s
 
 
 def _names_of(group: np.ndarray, names: list[str]) -> str:
-    """The name of a row's class or range, or those of its labels."""
+    """Returns the name of a row's class or range, or the names of its labels."""
     return ", ".join(names[index] for index in (np.flatnonzero(group) if group.ndim else [group]))

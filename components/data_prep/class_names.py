@@ -1,4 +1,4 @@
-"""Class names that come with the data: the `datasets` library stores them beside columns that hold class ids."""
+"""Reads the class names that the `datasets` library stores with columns of class ids."""
 
 import json
 from collections.abc import Iterable
@@ -9,9 +9,9 @@ import pyarrow as pa
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.data.label_names import show_names
 
-# Where `datasets` puts its description of a table into the schema of Parquet and Arrow files.
+# Key of the schema metadata under which `datasets` describes a table in Parquet and Arrow files.
 _METADATA_KEY = b"huggingface"
-# Keys of a column's description under which that of a list's entries, or of the class ids, lies.
+# Keys under which a column's description holds that of its list entries or class ids.
 _INNER_KEYS = ("feature", "dtype", "list", "sequence", "large_list")
 
 
@@ -19,13 +19,13 @@ def class_names_from_schema(schema: pa.Schema) -> dict[str, list[str]]:
     """Reads the class names in the schema of a Parquet or Arrow file that `datasets` wrote.
 
     Returns:
-        Names in the order of ids for each column of class ids, or of lists of them; empty where there are none.
+        Names in the order of ids for each column of class ids, or of lists of them; empty if there are none.
     """
     try:
         features = json.loads((schema.metadata or {})[_METADATA_KEY])["info"]["features"]
     except (KeyError, TypeError, ValueError):
         return {}
-    # A column that was replaced since keeps the description of the earlier one.
+    # The description may be that of an earlier column that was replaced.
     return {
         column: names
         for column, names in class_names_from_features(features).items()
@@ -47,27 +47,27 @@ def class_names_from_features(features: Any) -> dict[str, list[str]]:
         features = {column.get("name"): column for column in features if isinstance(column, dict)}
     if not isinstance(features, dict):
         return {}
-    found = {str(column): _names(feature) for column, feature in features.items()}
-    return {column: names for column, names in found.items() if names}
+    class_names = {str(column): _names(feature) for column, feature in features.items()}
+    return {column: names for column, names in class_names.items() if names}
 
 
-def merge_class_names(found: Iterable[tuple[str, dict[str, list[str]]]]) -> dict[str, list[str]]:
-    """Joins the class names of several files or splits.
+def merge_class_names(sources: Iterable[tuple[str, dict[str, list[str]]]]) -> dict[str, list[str]]:
+    """Merges the class names of several files or splits.
 
     Args:
-        found: What each is called in an error, and its class names.
+        sources: The name for messages and the class names of each file or split.
 
     Raises:
-        UserError: Two of them name the classes of a column differently, so that an id means different things.
+        UserError: Two of them name the classes of a column differently, so that an id has two meanings.
     """
     merged: dict[str, list[str]] = {}
-    for place, class_names in found:
+    for source, class_names in sources:
         for column, names in class_names.items():
             known = merged.setdefault(column, names)
             if known != names:
                 raise UserError(
-                    f"the class names of '{column}' differ: {place} has {show_names(names)}, another has "
-                    f"{show_names(known)}: write all files with the same names"
+                    f"the class names of '{column}' differ: {source} has {show_names(names)}, another has "
+                    f"{show_names(known)}: use the same names in all files"
                 )
     return merged
 

@@ -1,4 +1,4 @@
-"""Which columns of the source are text and label, and their values in the artifact's names."""
+"""Selects the text and label columns of the source and renames them as the artifact does."""
 
 import json
 import re
@@ -11,26 +11,27 @@ import pyarrow.compute as pc
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.data.tasks import TASKS, Task
 from compaware.components.data_prep.config import DataPrepConfig
-from compaware.components.data_prep.label_notes import short
-from compaware.components.data_prep.listed import join_labels
+from compaware.components.data_prep.messages import escape_name, list_names, shorten
+from compaware.components.data_prep.multi_label import vectors_to_lists
+from compaware.components.data_prep.tables.headers import looks_like_data
 from compaware.components.data_prep.tables.readers import FILES
-from compaware.components.data_prep.wording import list_names, looks_like_data, shorten
 
 _DEFAULT_LABEL = "label"
-# Columns in which pandas keeps its row numbers.
-_INDEX = re.compile(r"Unnamed: \d+|__index_level_\d+__")
-_ROWS_LOOKED_AT = 1000
-# Of a longer path, a message shows the end.
+# Columns in which pandas stores its row numbers.
+_PANDAS_INDEX = re.compile(r"Unnamed: \d+|__index_level_\d+__")
+# Rows that are searched for the column names.
+_SEARCHED_ROWS = 1000
+# Messages show only the end of a longer path.
 _PATH_CHARACTERS = 80
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Names in the source.
+    """Column names in the source.
 
     Attributes:
         text: One or two columns.
-        labels: The column of labels, or several of 0 and 1, which are called like the labels.
+        labels: The label column, or a column of 0 and 1 for each label, named after the label.
     """
 
     text: list[str]
@@ -38,79 +39,78 @@ class Columns:
 
     @property
     def label(self) -> str:
-        """The name or names of the label's columns."""
+        """The names of the label columns, separated by commas."""
         return ", ".join(self.labels)
 
 
 def choose_columns(table: pa.Table, config: DataPrepConfig, task: Task | None) -> Columns:
-    """Takes the columns that the configuration or the task names, or that can only be meant.
+    """Returns the columns that the configuration or the task names, or the only possible ones.
 
     Args:
         table: The training split.
-        config: May name columns.
+        config: May name the columns.
         task: The known task, if any.
 
     Raises:
-        UserError: A named column is missing, or it is not clear which columns hold the text.
+        UserError: A named column is missing, or the text columns cannot be told.
     """
-    own = config.label_names or []
-    if config.problem_type == "multi_label_classification" and not config.label_column and own:
-        labels = own if set(own) <= set(table.column_names) else [_DEFAULT_LABEL]
+    names = config.label_names or []
+    if config.problem_type == "multi_label_classification" and not config.label_column and names:
+        labels = names if set(names) <= set(table.column_names) else [_DEFAULT_LABEL]
     else:
         labels = [config.label_column or (task.label_column if task else _DEFAULT_LABEL)]
     for name in [*labels, *config.text_columns]:
         if name not in table.column_names:
             hint = "" if config.label_column or name not in labels else ": set label_column"
             raise _no_column(table, "training", name, hint)
-    if told := set(labels) & set(config.text_columns):
-        raise UserError(
-            f"text_columns has '{min(told)}', which holds labels: name columns of text, or set label_column"
-        )
-    return Columns(config.text_columns or _usual_text_columns(table, labels, task), labels)
+    if shared := set(labels) & set(config.text_columns):
+        raise UserError(f"text_columns has the label column '{min(shared)}': choose text columns, or set label_column")
+    return Columns(config.text_columns or _default_text_columns(table, labels, task), labels)
 
 
-def _usual_text_columns(table: pa.Table, labels: list[str], task: Task | None) -> list[str]:
-    usual = [task.text_columns] if task else []
-    # A pair before its halves.
-    usual += sorted({other.text_columns for other in TASKS.values()}, key=lambda names: (-len(names), names))
-    for names in usual:
+def _default_text_columns(table: pa.Table, labels: list[str], task: Task | None) -> list[str]:
+    candidates = [task.text_columns] if task else []
+    # Pairs come before single columns.
+    candidates += sorted({other.text_columns for other in TASKS.values()}, key=lambda names: (-len(names), names))
+    for names in candidates:
         if task and len(names) != len(task.text_columns):
             continue
         if set(names) <= set(table.column_names) - set(labels):
             return list(names)
-    others = [name for name in table.column_names if name not in labels and not _INDEX.fullmatch(name)]
+    others = [name for name in table.column_names if name not in labels and not _PANDAS_INDEX.fullmatch(name)]
     if len(others) != 1 or (task and len(task.text_columns) != 1):
-        raise UserError(f"it is not clear which columns hold the text: set text_columns, from {list_names(others)}")
+        raise UserError(f"cannot tell which columns hold the text: set text_columns (columns: {list_names(others)})")
     return others
 
 
 def _no_column(table: pa.Table, split: str, name: str, hint: str) -> UserError:
     if _has_no_header(table):
-        given = ", ".join(f"name{number}" for number in range(1, min(table.num_columns, 6) + 1))
-        hint = f": its first row looks like data, so name the columns by read_options='{{column_names: [{given}]}}'"
+        names = ", ".join(f"name{number}" for number in range(1, min(table.num_columns, 6) + 1))
+        hint = f": the first row looks like data, so set read_options='{{column_names: [{names}]}}'"
     return UserError(f"the {split} split has no column '{name}' (it has {list_names(table.column_names)}){hint}")
 
 
 def _has_no_header(table: pa.Table) -> bool:
-    """Whether the names of the columns of a delimited file, all texts, seem to be cells of its first row."""
+    """Whether the column names of a delimited file, whose columns are all texts, seem to be its first row of data."""
     if not all(pa.types.is_string(kind) for kind in table.schema.types):
         return False
     if looks_like_data(table.column_names):
         return True
-    first = table.slice(0, _ROWS_LOOKED_AT)
+    first = table.slice(0, _SEARCHED_ROWS)
     return any(pc.index(first.column(name), name).as_py() >= 0 for name in first.column_names)
 
 
-def take_columns(tables: dict[str, pa.Table], columns: Columns) -> tuple[dict[str, pa.Table], list[str]]:
-    """Renames the chosen columns to `text`, `text_pair` and `label`; their values stay as and where they are.
+def select_columns(tables: dict[str, pa.Table], columns: Columns) -> tuple[dict[str, pa.Table], list[str]]:
+    """Renames the chosen columns to `text`, `text_pair` and `label`, without copying their values.
 
     Returns:
-        The tables, and notes about test splits that were left out for want of labels and names that look like data.
+        The tables, and notes about a test split without labels, which is left out, and about names that look like data.
 
     Raises:
-        UserError: A split lacks a column, a text is missing or is not text, or a label of its own column is not 0 or 1.
+        UserError: A split lacks a column, a text is missing or is not text, or a label column has another value than 0
+            and 1.
     """
-    taken, notes = {}, []
+    selected, notes = {}, []
     for split, table in tables.items():
         for name in [*columns.text, *columns.labels]:
             if name in table.column_names:
@@ -120,26 +120,28 @@ def take_columns(tables: dict[str, pa.Table], columns: Columns) -> tuple[dict[st
                 break
             raise _no_column(table, split, name, "")
         else:
-            texts = [_text(table, name, split) for name in columns.text]
+            texts = [_text_column(table, name, split) for name in columns.text]
             named = dict(zip(("text", "text_pair"), texts, strict=False))
-            whole = len(columns.labels) == 1
-            label = _plain(table.column(columns.label)) if whole else _join_labels(table, columns.labels, split)
-            taken[split] = pa.table({**named, "label": label})
+            if len(columns.labels) == 1:
+                label = _simplify_type(table.column(columns.label))
+            else:
+                label = _join_indicators(table, columns.labels, split)
+            selected[split] = pa.table({**named, "label": label})
             if _has_no_header(table):
-                notes.append(
-                    f"The names of the {split} split's columns look like data: {list_names(table.column_names)}."
-                )
-    return taken, notes
+                notes.append(f"The column names of the {split} split look like data: {list_names(table.column_names)}.")
+    return selected, notes
 
 
-def _text(table: pa.Table, name: str, split: str) -> pa.ChunkedArray:
+def _text_column(table: pa.Table, name: str, split: str) -> pa.ChunkedArray:
     column = table.column(name)
     kind = column.type
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
         try:
             column = column.cast(pa.binary()).cast(pa.string())
         except pa.ArrowInvalid as error:
-            raise UserError(f"the column '{name}' of the {split} split holds bytes that are not UTF-8") from error
+            raise UserError(
+                f"the column '{name}' of the {split} split holds bytes that are not UTF-8: convert it to text"
+            ) from error
     elif pa.types.is_null(kind):
         column = column.cast(pa.string())
     elif not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
@@ -147,28 +149,26 @@ def _text(table: pa.Table, name: str, split: str) -> pa.ChunkedArray:
         raise UserError(f"the column '{name}' of the {split} split holds {shown}, not text: set text_columns")
     if column.null_count:
         row = pc.index(column.is_null(), True).as_py()
-        others = f" (as {column.null_count} rows in all)" if column.null_count > 1 else ""
-        raise UserError(
-            f"{name_row(table, split, row)} has no text in '{name}'{others}: fill it in or leave the row out"
-        )
+        others = f" ({column.null_count} such rows)" if column.null_count > 1 else ""
+        raise UserError(f"{name_row(table, split, row)} has no text in '{name}'{others}: add text or remove the row")
     return column
 
 
 def name_row(table: pa.Table, split: str, row: int) -> str:
-    """How a message calls a row, counted from 0: its number in the split and in its file if the split has several."""
+    """Returns the name of a row, counted from 0, for messages: its number in the split, and its file."""
     shards = json.loads((table.schema.metadata or {}).get(FILES, b"[]"))
     start = 0
     for file, rows in shards:
         if row < start + rows:
             shown = file if len(file) <= _PATH_CHARACTERS else f"…{file[-_PATH_CHARACTERS:]}"
-            place = shown if len(shards) == 1 else f"row {row - start + 1} of {shown}"
-            return f"row {row + 1} of the {split} split ({place})"
+            location = shown if len(shards) == 1 else f"row {row - start + 1} of {shown}"
+            return f"row {row + 1} of the {split} split ({location})"
         start += rows
     return f"row {row + 1} of the {split} split"
 
 
-def _plain(labels: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Decimals as numbers, and bytes as the texts that they hold if they do."""
+def _simplify_type(labels: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Converts decimals to numbers, and bytes to texts where they are UTF-8."""
     try:
         if pa.types.is_decimal(labels.type):
             return labels.cast(pa.int64() if labels.type.scale == 0 else pa.float64())
@@ -179,21 +179,22 @@ def _plain(labels: pa.ChunkedArray) -> pa.ChunkedArray:
     return labels
 
 
-def _join_labels(table: pa.Table, names: list[str], split: str) -> pa.ChunkedArray:
-    """Columns of 0 and 1 as lists of the names of those that are 1; of withheld test rows, nulls."""
-    return join_labels(np.stack([_read_ones(table, name, split) for name in names], axis=1), pa.array(names))
+def _join_indicators(table: pa.Table, names: list[str], split: str) -> pa.ChunkedArray:
+    """Converts columns of 0 and 1 to lists of the names of those with 1, and withheld test rows to nulls."""
+    return vectors_to_lists(np.stack([_read_indicator(table, name, split) for name in names], axis=1), pa.array(names))
 
 
-def _read_ones(table: pa.Table, name: str, split: str) -> np.ndarray:
-    """Whether each row has the label: (rows,) int8, 1 or 0; -1 in rows of the test split where that is withheld."""
+def _read_indicator(table: pa.Table, name: str, split: str) -> np.ndarray:
+    """Returns (rows,) int8: 1 if the row has the label, 0 if not, -1 if that is withheld in the test split."""
     column = table.column(name)
     texts = pc.fill_null(pc.utf8_trim_whitespace(pc.utf8_lower(column.cast(pa.string()))), "")
-    ways = {1: ["1", "1.0", "true"], 0: ["0", "0.0", "false"], -1: ["-1", "-1.0", "", "nan"] if split == "test" else []}
-    read = np.full(len(texts), 2, np.int8)
-    for number, values in ways.items():
-        read[pc.is_in(texts, pa.array(values, pa.string())).to_numpy()] = number
-    if len(wrong := np.flatnonzero(read == 2)):
+    withheld = ["-1", "-1.0", "", "nan"] if split == "test" else []
+    spellings = {1: ["1", "1.0", "true"], 0: ["0", "0.0", "false"], -1: withheld}
+    indicator = np.full(len(texts), 2, np.int8)
+    for number, values in spellings.items():
+        indicator[pc.is_in(texts, pa.array(values, pa.string())).to_numpy()] = number
+    if len(wrong := np.flatnonzero(indicator == 2)):
         row = int(wrong[0])
-        value = short(str(column[row].as_py()))
-        raise UserError(f"{name_row(table, split, row)} has '{value}' in '{name}': a label's column has 0 or 1")
-    return read
+        value = escape_name(str(column[row].as_py()))
+        raise UserError(f"{name_row(table, split, row)} has '{value}' in '{name}': write 0 or 1 in a label column")
+    return indicator

@@ -8,19 +8,20 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.storage.places import Place
 
-# The task of own data: nothing is known about it but what the configuration says.
+# The task of own data, about which only the configuration says anything.
 CUSTOM = "custom"
 
 
 class ReadOptions(BaseModel):
-    """How the files of own data are written, where what is guessed is wrong.
+    """Format of the files of own data, for when the guesses are wrong.
 
     Attributes:
-        delimiter: What separates columns of CSV and the like: one character, or `tab`.
-        encoding: Of text files, a name that Python knows; by default UTF-8, or UTF-16 and UTF-32 where a file says so.
-        quoting: `double` (a cell in quotes, quotes inside doubled), `backslash` (or behind a backslash), or `none`
-            (quotes are text).
-        column_names: Names of the columns of delimited files without a header.
+        delimiter: Separator of the columns of CSV and similar files: one character, or `tab`.
+        encoding: Encoding of text files, by a name that Python knows; by default UTF-8, or UTF-16 or UTF-32 if the
+            file is marked so.
+        quoting: `double` (quotes enclose cells and are doubled inside), `backslash` (or escaped inside by a backslash),
+            or `none` (quotes are text).
+        column_names: Column names of delimited files without a header.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,7 +36,7 @@ class ReadOptions(BaseModel):
     def _one_character(cls, delimiter: str | None) -> str | None:
         sign = "\t" if delimiter in ("tab", "\\t") else delimiter
         if sign is not None and (len(sign) != 1 or not sign.isascii() or sign in '"\\\r\n\0'):
-            raise ValueError("give one character, or tab")
+            raise ValueError("use one character, or tab")
         return sign
 
     @field_validator("encoding")
@@ -46,14 +47,14 @@ class ReadOptions(BaseModel):
                 "".encode(encoding)
                 codecs.getincrementaldecoder(encoding)
             except LookupError:
-                raise ValueError("it is no encoding of text that Python knows, such as cp1252 or utf-16") from None
+                raise ValueError("unknown encoding: use a name that Python knows, such as cp1252 or utf-16") from None
         return encoding
 
     @field_validator("column_names")
     @classmethod
     def _different_names(cls, names: list[str] | None) -> list[str] | None:
         if names is not None and (not names or len(set(names)) < len(names)):
-            raise ValueError("give a different name for each column")
+            raise ValueError("give each column a different name")
         return names
 
 
@@ -74,15 +75,15 @@ class DataPrepConfig(ComponentConfig):
     hub_revision: str | None = Field(default=None, description="Branch, tag or commit of a hub data set.")
     read_options: ReadOptions = Field(
         default_factory=ReadOptions,
-        description="How files are written, where that is guessed wrong: delimiter, encoding, quoting (double, "
-        "backslash, none), column_names (of files without a header).",
+        description="Format of the files, if the guesses are wrong: delimiter, encoding, quoting (double, backslash, "
+        "none), column_names (of files without a header).",
     )
     text_columns: list[str] = Field(
         default_factory=list, max_length=2, description="The one or two columns of text; the task's by default."
     )
     label_column: str | None = Field(
         default=None,
-        description="The column of labels; 'label' by default. Lists, also written as text, and vectors of 0 and 1 are "
+        description="The label column; 'label' by default. Lists, also written as text, and vectors of 0 and 1 are "
         "multi-label data.",
     )
     label_names: list[str] | None = Field(
@@ -93,24 +94,25 @@ class DataPrepConfig(ComponentConfig):
     )
     problem_type: Literal["classification", "multi_label_classification", "regression"] | None = Field(
         default=None,
-        description="By default the task's; in own data, lists are multi-label, fractions regression and the rest "
-        "classes. With multi_label_classification, labels in one text may stand between |, ; or commas.",
+        description="By default the task's. In own data, lists mean multi-label, fractions regression and anything "
+        "else classes. With multi_label_classification, one text may hold labels separated by |, ; or commas.",
     )
-    max_train_rows: int | None = Field(default=None, ge=1, description="Keep at most these rows, stratified.")
-    max_validation_rows: int | None = Field(default=None, ge=1, description="Keep at most these rows, stratified.")
-    max_test_rows: int | None = Field(default=None, ge=1, description="Keep at most these rows, stratified.")
+    max_train_rows: int | None = Field(default=None, ge=1, description="Keep at most this many rows, stratified.")
+    max_validation_rows: int | None = Field(default=None, ge=1, description="Keep at most this many rows, stratified.")
+    max_test_rows: int | None = Field(default=None, ge=1, description="Keep at most this many rows, stratified.")
     validation_fraction: float = Field(
-        default=0.1, gt=0, lt=1, description="Share of the training rows that become validation where there is none."
+        default=0.1, gt=0, lt=1, description="Share of training rows to move to validation if there is none."
     )
     keep_duplicates: bool = Field(
-        default=False, description="Keep training rows whose text is in validation, too; they are reported anyway."
+        default=False, description="Keep training rows whose text is also in validation; they are reported anyway."
     )
     tokenizer: Place | None = Field(
-        default=None, description="Tokenizer (hub id, folder or URI) for the card's lengths; words by default."
+        default=None,
+        description="Tokenizer (hub id, folder or URI) for the lengths on the card; by default words are counted.",
     )
-    seed: int = Field(default=42, ge=0, lt=2**32, description="Seed of limits and of the validation split.")
+    seed: int = Field(default=42, ge=0, lt=2**32, description="Seed of the samples and of the validation split.")
     inputs_fingerprint: str = Field(
-        default="", description="Of data and models as change_check found them; another one does the work anew."
+        default="", description="Fingerprint of data and models from change_check; a new one starts the work anew."
     )
 
     @model_validator(mode="after")
@@ -118,11 +120,11 @@ class DataPrepConfig(ComponentConfig):
         if self.task == CUSTOM and self.data is None:
             raise ValueError("task=custom needs data: a file, a folder, a URI or a hub id")
         if len(set(self.text_columns)) < len(self.text_columns):
-            raise ValueError("text_columns has a column twice")
+            raise ValueError("text_columns has a column twice: name different columns")
         if self.label_names and len(set(self.label_names)) != len(self.label_names):
-            raise ValueError("label_names has a name twice")
+            raise ValueError("label_names has a name twice: give each class its own")
         given = [name for name in ("text_columns", "label_column", "label_names", "problem_type", "hub_config")
                  if getattr(self, name)]  # fmt: skip
         if self.task == "sample" and self.data is None and given:
-            raise ValueError(f"{given[0]} is for own data: set data, too")
+            raise ValueError(f"{given[0]} is for own data: also set data")
         return self

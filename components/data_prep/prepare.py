@@ -1,4 +1,4 @@
-"""The work of data_prep: from rows as they are found to a Dataset artifact with its data card."""
+"""Prepares a data set: reads and checks the rows, encodes labels, splits, and writes the artifact and its data card."""
 
 import logging
 from collections.abc import Iterator
@@ -14,11 +14,11 @@ from compaware.components.core.data.label_names import match_names
 from compaware.components.core.data.tasks import Task, get_task
 from compaware.components.core.stage.workspace import Workspace
 from compaware.components.data_prep.card import describe, write_card
-from compaware.components.data_prep.columns import choose_columns, name_row, take_columns
+from compaware.components.data_prep.columns import choose_columns, name_row, select_columns
 from compaware.components.data_prep.config import CUSTOM, DataPrepConfig
 from compaware.components.data_prep.labels import Labels, encode_labels, reorder_labels
 from compaware.components.data_prep.lengths import measure_lengths
-from compaware.components.data_prep.rows import check_classes, drop_duplicates, find_absent, limit_rows
+from compaware.components.data_prep.rows import check_classes, drop_duplicates, find_missing_classes, limit_rows
 from compaware.components.data_prep.sources import Source, read_source
 from compaware.components.data_prep.split import Split
 from compaware.components.data_prep.validation import split_validation
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def run(config: DataPrepConfig, workspace: Workspace) -> Summary:
-    """Reads, checks, splits and writes the data, and describes it in a card.
+    """Reads, checks, splits and writes the data, and writes its data card.
 
     Raises:
         UserError: The data or the configuration cannot be used; the message says what to change.
@@ -36,25 +36,25 @@ def run(config: DataPrepConfig, workspace: Workspace) -> Summary:
     task = None if own_data else get_task(config.task)
     source = read_source(config, task, workspace.work)
     columns = choose_columns(source.tables["train"], config, task)
-    tables, notes = take_columns(source.tables, columns)
+    tables, notes = select_columns(source.tables, columns)
     labels = _encode(tables, config, task, source, columns.label)
     splits = {
         name: Split(tables[name].drop_columns("label"), array, labels.rows.get(name, np.arange(len(array))))
         for name, array in labels.arrays.items()
     }
     notes += labels.notes
-    check_classes(splits, labels.names, "add such rows")
+    check_classes(splits, labels.names, "add training rows of this class")
     if "validation" not in splits:
-        made, note = split_validation(splits["train"], config.validation_fraction, config.seed)
-        splits |= made
+        new_splits, note = split_validation(splits["train"], config.validation_fraction, config.seed)
+        splits |= new_splits
         notes.append(note)
     splits, duplicates = drop_duplicates(splits, keep=config.keep_duplicates)
     notes += duplicates.notes()
-    check_classes(splits, labels.names, "set keep_duplicates=true, since all of its rows are in validation, too")
-    splits, limited = _limit(splits, config)
-    notes += limited
-    check_classes(splits, labels.names, "raise max_train_rows, or add such rows")
-    notes += find_absent(splits, labels.names)
+    check_classes(splits, labels.names, "set keep_duplicates=true, since its rows are all in validation")
+    splits, limit_notes = _limit(splits, config)
+    notes += limit_notes
+    check_classes(splits, labels.names, "raise max_train_rows, or add training rows of this class")
+    notes += find_missing_classes(splits, labels.names)
     lengths = measure_lengths(splits, config.tokenizer, workspace.work / "downloads", config.seed)
     manifest = write_dataset_folder(
         workspace.output,
@@ -87,25 +87,25 @@ def run(config: DataPrepConfig, workspace: Workspace) -> Summary:
 def _encode(
     tables: dict[str, pa.Table], config: DataPrepConfig, task: Task | None, source: Source, column: str
 ) -> Labels:
-    """Encodes the labels; what the configuration says goes before the task, and that before the source."""
+    """Encodes the labels; the configuration takes precedence over the task, and the task over the source."""
     problem_type: ProblemType | None = config.problem_type or (task.problem_type if task else None)
     names = config.label_names or (list(task.label_names) if task else None) or None
     columns = {split: table.column("label") for split, table in tables.items()}
-    own = source.class_names.get(column) if problem_type != "regression" else None
+    source_names = source.class_names.get(column) if problem_type != "regression" else None
     encode = partial(
         encode_labels, columns, problem_type, name_row=lambda split, row: name_row(source.tables[split], split, row)
     )
-    if own is None:
+    if source_names is None:
         return encode(names, numbers_are_names=config.label_names is not None)
-    log.info("the classes of '%s' come with names: %s", column, ", ".join(own))
-    order = match_names(own, names) if names else None
+    log.info("class names of '%s' in the data: %s", column, ", ".join(source_names))
+    order = match_names(source_names, names) if names else None
     if order is None:
-        # Other names that the configuration gives stand for the ids, as they are.
-        return encode(config.label_names or own)
+        # The configuration renames the classes, in the order of their ids.
+        return encode(config.label_names or source_names)
     assert names is not None
-    labels = reorder_labels(encode(own), names, order)
+    labels = reorder_labels(encode(source_names), names, order)
     if order != sorted(order):
-        labels.notes.append(f"The class ids follow label_names: {', '.join(own)} became {', '.join(names)}.")
+        labels.notes.append(f"Class ids follow label_names: {', '.join(source_names)} became {', '.join(names)}.")
     return labels
 
 
@@ -118,7 +118,7 @@ def _limit(splits: dict[str, Split], config: DataPrepConfig) -> tuple[dict[str, 
     }
     limited = {name: limit_rows(split, limits[name], config.seed) for name, split in splits.items()}
     notes = [
-        f"{limited[name].num_rows} of {split.num_rows} {name} rows were kept, stratified (seed {config.seed})."
+        f"{limited[name].num_rows} of {split.num_rows} {name} rows were kept (stratified sample, seed {config.seed})."
         for name, split in splits.items()
         if limited[name].num_rows < split.num_rows
     ]
@@ -135,17 +135,17 @@ def _with_progress(name: str, split: Split) -> Iterator[pa.Table]:
 
 
 def _metric(task: Task | None, labels: Labels) -> str:
-    """The task's metric where it fits what the labels turned out to be."""
+    """Returns the task's metric if it suits the labels."""
     if labels.problem_type == "regression":
         return "pearson"
     if labels.problem_type == "multi_label_classification":
         return "f1_micro"
-    fits = (
+    suits = (
         task is not None
         and task.problem_type == "classification"
         and (task.metric != "f1" or len(labels.names) == len(task.label_names))
     )
-    return task.metric if task is not None and fits else "accuracy"
+    return task.metric if task is not None and suits else "accuracy"
 
 
 def _split_order(split: str) -> int:

@@ -1,4 +1,4 @@
-"""Which rows stay: duplicates and stratified limits."""
+"""Drops duplicates, limits rows by stratified samples, and checks the classes of each split."""
 
 from dataclasses import dataclass
 
@@ -8,24 +8,24 @@ import pyarrow.compute as pc
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.progress import Progress
-from compaware.components.data_prep.label_notes import counted, short
+from compaware.components.data_prep.messages import count_names, escape_name
 from compaware.components.data_prep.split import Split
 
-# Regression targets are stratified by this many ranges of equal size.
+# Regression targets are stratified by this many ranges with equally many targets.
 TARGET_RANGES = 10
 
 
 @dataclass(frozen=True)
 class Duplicates:
-    """Exact duplicates (same text in every text column).
+    """Numbers of exact duplicates: rows with the same text in every text column.
 
     Attributes:
-        found: Training rows whose text is in a validation split, too.
-        dropped: How many of them were left out.
+        found: Training rows whose text is also in a validation split.
+        dropped: Number of these that were dropped.
         within_training: Training rows that repeat an earlier one.
-        conflicting: Texts that have different labels in all splits taken together.
-        in_test: Training rows whose text is in the test split.
-        validation_in_test: Validation rows whose text is in the test split.
+        conflicting: Texts that have different labels, in the same or in different splits.
+        in_test: Training rows whose text is also in the test split.
+        validation_in_test: Validation rows whose text is also in the test split.
     """
 
     found: int
@@ -36,13 +36,13 @@ class Duplicates:
     validation_in_test: int
 
     def notes(self) -> list[str]:
-        """What of it is worth saying."""
+        """Returns a sentence for each number that is not 0."""
         sentences = {
-            f"{self.found} training rows are in validation, too; {self.dropped} of them were dropped.": self.found,
+            f"{self.found} training rows are also in validation; {self.dropped} of them were dropped.": self.found,
             f"{self.within_training} training rows repeat an earlier one; they were kept.": self.within_training,
             f"{self.conflicting} texts have different labels in different rows.": self.conflicting,
-            f"{self.in_test} training rows are in the test split, too; they were kept.": self.in_test,
-            f"{self.validation_in_test} validation rows are in the test split, too; they were kept.": (
+            f"{self.in_test} training rows are also in the test split; they were kept.": self.in_test,
+            f"{self.validation_in_test} validation rows are also in the test split; they were kept.": (
                 self.validation_in_test
             ),
         }
@@ -50,35 +50,34 @@ class Duplicates:
 
 
 def drop_duplicates(splits: dict[str, Split], *, keep: bool) -> tuple[dict[str, Split], Duplicates]:
-    """Finds exact duplicates and leaves those of validation out of training, unless `keep`.
+    """Finds exact duplicates and, unless `keep`, drops training rows whose text is in validation.
 
-    Texts are known by a hash of 64 bits: that two different ones of a hundred million share one has a chance of 3 in
-    10,000.
+    Texts are compared by 64-bit hashes: among a hundred million texts, a collision has a probability of 3 in 10,000.
 
     Raises:
-        UserError: No training row would be left.
+        UserError: No training row is left.
     """
     hashes = _hash_texts(splits)
-    # From here on, only rows whose text occurs more than once matter.
+    # Only rows whose text occurs more than once matter from here on.
     repeated = pa.array(_repeated(np.concatenate(list(hashes.values()))))
-    where = {split: _indices_in(found, repeated) for split, found in hashes.items()}
-    texts = {split: hashes[split][rows] for split, rows in where.items()}
-    validation = np.concatenate([found for split, found in texts.items() if split.startswith("validation")])
+    repeated_rows = {split: _indices_in(split_hashes, repeated) for split, split_hashes in hashes.items()}
+    texts = {split: hashes[split][rows] for split, rows in repeated_rows.items()}
+    validation = np.concatenate([values for split, values in texts.items() if split.startswith("validation")])
     test = texts.get("test", validation[:0])
-    leaked = where["train"][np.isin(texts["train"], validation)]
+    leaked = repeated_rows["train"][np.isin(texts["train"], validation)]
     duplicates = Duplicates(
         found=len(leaked),
         dropped=0 if keep else len(leaked),
         within_training=len(texts["train"]) - len(np.unique(texts["train"])),
         conflicting=_count_conflicting(
             np.concatenate(list(texts.values())),
-            np.concatenate([splits[split].labels[rows] for split, rows in where.items()]),
+            np.concatenate([splits[split].labels[rows] for split, rows in repeated_rows.items()]),
         ),
         in_test=int(np.isin(texts["train"], test).sum()),
         validation_in_test=int(np.isin(validation, test).sum()),
     )
     if duplicates.dropped == splits["train"].num_rows:
-        raise UserError("every training row is in validation, too: give other rows, or set keep_duplicates=true")
+        raise UserError("every training row is in validation: add other training rows, or set keep_duplicates=true")
     if duplicates.dropped:
         kept = np.ones(splits["train"].num_rows, dtype=bool)
         kept[leaked] = False
@@ -87,27 +86,27 @@ def drop_duplicates(splits: dict[str, Split], *, keep: bool) -> tuple[dict[str, 
 
 
 def _hash_texts(splits: dict[str, Split]) -> dict[str, np.ndarray]:
-    """A hash of each row's texts: (rows,) int64 for each split, comparable within this process only."""
+    """Returns (rows,) int64 hashes of the rows' texts for each split, comparable within this process only."""
     progress = Progress("row", sum(split.num_rows for split in splits.values()))
     done = 0
     hashes = {}
     for name, split in splits.items():
-        found = np.empty(split.num_rows, dtype=np.int64)
+        split_hashes = np.empty(split.num_rows, dtype=np.int64)
         start = 0
         for table in split.tables():
             texts = [column.to_pylist() for column in table.drop_columns("label").columns]
             stop = start + table.num_rows
-            # Python's hash of a string is SipHash, of 64 bits.
-            found[start:stop] = [hash(row) for row in zip(*texts, strict=True)]
+            # Python hashes strings by SipHash, to 64 bits.
+            split_hashes[start:stop] = [hash(row) for row in zip(*texts, strict=True)]
             start = stop
             progress.update(done + stop, "looking for duplicates")
         done += split.num_rows
-        hashes[name] = found
+        hashes[name] = split_hashes
     return hashes
 
 
 def _repeated(values: np.ndarray) -> np.ndarray:
-    """The values that occur more than once, each once; sorts `values` in place."""
+    """Returns the distinct values that occur more than once; sorts `values` in place."""
     values.sort()
     return np.unique(values[1:][values[1:] == values[:-1]])
 
@@ -117,7 +116,7 @@ def _indices_in(values: np.ndarray, wanted: pa.Array) -> np.ndarray:
 
 
 def _count_conflicting(texts: np.ndarray, labels: np.ndarray) -> int:
-    """How many texts have several labels, or in multi-label data several sets of them."""
+    """Returns the number of texts with different labels, or in multi-label data with different sets of labels."""
     if labels.ndim == 2:
         labels = np.unique(labels, axis=0, return_inverse=True)[1].reshape(-1)
     by_text = pa.table({"text": texts, "label": labels}).group_by("text")
@@ -126,74 +125,74 @@ def _count_conflicting(texts: np.ndarray, labels: np.ndarray) -> int:
 
 
 def limit_rows(split: Split, rows: int | None, seed: int) -> Split:
-    """Keeps at most `rows` rows in their order, each class in its proportion and, where it can be, with one row."""
+    """Keeps at most `rows` rows, in order, with classes in proportion and at least one row each if `rows` allows."""
     if rows is None or rows >= split.num_rows:
         return split
     return split.take(_sample(_strata(split.labels, rows), rows, seed))
 
 
 def check_classes(splits: dict[str, Split], label_names: list[str], remedy: str) -> None:
-    """Checks that a model can learn all that it is asked for.
+    """Checks that the training split has every class that another split has, and more than one.
 
     Args:
-        splits: The rows as they are at this stage.
+        splits: The current rows.
         label_names: Class names in index order; empty for regression.
-        remedy: What to change where training lacks a class.
+        remedy: What to change if training lacks a class, for the message.
 
     Raises:
-        UserError: Training has only one class, or lacks one that another split has.
+        UserError: The training split has only one class, or lacks one that another split has.
     """
     train = splits["train"].labels
     if not label_names:
         if train.min() == train.max():
-            raise UserError(f"all training rows have the label {train[0]:g}: regression needs different ones")
+            raise UserError(f"all training rows have the label {train[0]:g}: add rows with other labels")
         return
     trained = _present(train)
     for name, split in splits.items():
-        lacking = np.setdiff1d(_present(split.labels), trained)
-        if len(lacking):
-            shown = short(label_names[lacking[0]])
-            raise UserError(f"the {name} split has the class '{shown}', which the training split lacks: {remedy}")
+        missing = np.setdiff1d(_present(split.labels), trained)
+        if len(missing):
+            label = escape_name(label_names[missing[0]])
+            raise UserError(f"the {name} split has the class '{label}', which the training split lacks: {remedy}")
     if len(trained) < 2:
-        shown = short(label_names[trained[0]])
-        raise UserError(f"the training split has only the class '{shown}': add rows of another, or set label_column")
+        label = escape_name(label_names[trained[0]])
+        raise UserError(f"the training split has only the class '{label}': add other classes, or set label_column")
 
 
-def find_absent(splits: dict[str, Split], label_names: list[str]) -> list[str]:
-    """Notes about classes that a split has no row of, so that they are not learned or not judged."""
+def find_missing_classes(splits: dict[str, Split], label_names: list[str]) -> list[str]:
+    """Returns notes about classes without a row in a split, which are then not learned or not evaluated."""
     if not label_names:
         return [
-            f"All targets of the {name} split are {split.labels[0]:g}: it says nothing about the model."
+            f"All targets of the {name} split are {split.labels[0]:g}, so it cannot evaluate a model."
             for name, split in splits.items()
             if name != "train" and split.labels.min() == split.labels.max()
         ]
     trained = _present(splits["train"].labels)
     notes = []
     for name, split in splits.items():
-        here = _present(split.labels)
+        present = _present(split.labels)
         wanted = np.arange(len(label_names)) if name == "train" else trained
-        absent = [label_names[index] for index in np.setdiff1d(wanted, here)]
-        if len(here) == 1 and absent and split.labels.ndim == 1:
-            only = short(label_names[here[0]])
-            notes.append(f"The {name} split has only the class '{only}': a model that always says so is right there.")
+        absent = [label_names[index] for index in np.setdiff1d(wanted, present)]
+        if len(present) == 1 and absent and split.labels.ndim == 1:
+            only = escape_name(label_names[present[0]])
+            notes.append(f"The {name} split has only the class '{only}', so always predicting it makes no error there.")
         elif absent:
-            word = "class" if split.labels.ndim == 1 else "label"
-            notes.append(f"The {name} split has no row of {counted(absent, word)}.")
+            noun = "class" if split.labels.ndim == 1 else "label"
+            notes.append(f"The {name} split has no row of {count_names(absent, noun)}.")
     return notes
 
 
 def _present(labels: np.ndarray) -> np.ndarray:
-    """The classes or labels that some row has, ascending."""
+    """Returns the classes or labels that some row has, ascending."""
     return np.flatnonzero(labels.any(axis=0)) if labels.ndim == 2 else np.unique(labels)
 
 
 def _strata(labels: np.ndarray, drawn: int) -> np.ndarray:
-    """The class of each row, its rarest label (or that it has none), or the range of its target: (rows,) int64.
+    """Returns (rows,) int64: the class of each row, its rarest label (or that it has none), or the range of its target.
 
-    Targets have no more ranges than rows are drawn, so that each range can give one.
+    There are at most as many ranges as rows to draw, so that each range can give a row.
     """
     if labels.ndim == 2:
-        # By rarest label, a label of few rows is in each part in its proportion; frequent ones are there by themselves.
+        # Stratifying by the rarest label keeps rare labels in proportion; frequent ones come close without help.
         rows = labels.sum(axis=0)
         rarest = np.where(labels == 1, rows, rows.max() + 1).argmin(axis=1)
         return np.where(labels.any(axis=1), rarest, labels.shape[1])
@@ -203,23 +202,23 @@ def _strata(labels: np.ndarray, drawn: int) -> np.ndarray:
 
 
 def target_ranges(targets: np.ndarray, ranges: int) -> np.ndarray:
-    """The range of each target, of so many that have equally many targets: (rows,) int64."""
+    """Returns (rows,) int64: the range of each target, of this many ranges with equally many targets."""
     order = targets.argsort(kind="stable").argsort(kind="stable")
     return order * ranges // len(targets)
 
 
 def _sample(strata: np.ndarray, rows: int, seed: int) -> np.ndarray:
-    """Draws `rows` sorted indices, in the strata's proportions.
+    """Draws row indices, sorted, in the proportions of the strata.
 
     Args:
         strata: (rows,) stratum of each row.
-        rows: How many to draw.
-        seed: Of the drawing. `RandomState`, unlike newer generators, promises the same stream for ever.
+        rows: Number of rows to draw.
+        seed: Seed of the draw. `RandomState`, unlike newer generators, guarantees its stream for all versions of numpy.
     """
     names, counts = np.unique(strata, return_counts=True)
     quotas = whole_quotas(counts * rows / len(strata), np.full(len(names), int(rows >= len(names))), counts, rows)
     shuffled = np.random.RandomState(seed).permutation(len(strata))
-    # Stratum by stratum, each in the order of the shuffle: the first rows of each, up to its quota.
+    # Group the shuffled rows by stratum and take the first rows of each, up to its quota.
     grouped = shuffled[np.argsort(strata[shuffled], kind="stable")]
     starts = np.cumsum(counts) - counts
     chosen = [grouped[start : start + quota] for start, quota in zip(starts, quotas, strict=True)]
@@ -227,11 +226,11 @@ def _sample(strata: np.ndarray, rows: int, seed: int) -> np.ndarray:
 
 
 def whole_quotas(exact: np.ndarray, least: np.ndarray, most: np.ndarray, rows: int) -> np.ndarray:
-    """Whole numbers near `exact`, between `least` and `most`, that sum to `rows` (largest remainder)."""
+    """Returns whole numbers near `exact`, between `least` and `most`, that sum to `rows` (largest remainder)."""
     quotas = np.clip(np.floor(exact).astype(np.int64), least, most)
     while quotas.sum() != rows:
-        short = quotas.sum() < rows
-        movable = quotas < most if short else quotas > least
-        want = np.where(movable, exact - quotas, -np.inf if short else np.inf)
-        quotas[want.argmax() if short else want.argmin()] += 1 if short else -1
+        too_few = quotas.sum() < rows
+        movable = quotas < most if too_few else quotas > least
+        remainders = np.where(movable, exact - quotas, -np.inf if too_few else np.inf)
+        quotas[remainders.argmax() if too_few else remainders.argmin()] += 1 if too_few else -1
     return quotas

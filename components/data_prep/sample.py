@@ -1,9 +1,9 @@
-"""The embedded `sample` corpus: English review sentences whose sentiment has to be composed.
+"""Generates the built-in `sample` corpus: English review sentences whose sentiment depends on their structure.
 
-Every sentence is made from a small grammar, so that the right label follows from the structure (negation, contrast,
-wishes, intensifiers and diminishers, other people's opinions) and not from the words alone: most words of praise and
-blame occur under both labels. Only `random.Random.random` is drawn from, whose sequence Python guarantees, so the
-corpus is the same bytes on every machine.
+A small grammar makes every sentence, so that its label follows from the structure (negation, contrast, wishes,
+intensifiers and diminishers, other people's opinions) and not from the words alone: most words of praise and blame
+occur under both labels. The only source of randomness is `random.Random.random`, whose sequence Python guarantees, so
+the corpus is the same on every machine.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Example(NamedTuple):
 
 
 class Domain(NamedTuple):
-    """A thing that is reviewed: its name, its aspects, and adjectives of blame and of praise that fit them."""
+    """A kind of thing to review: its name, its aspects, and adjectives of blame and of praise for them."""
 
     name: str
     aspects: tuple[str, ...]
@@ -87,9 +87,8 @@ TIMES = (
     "as usual", "all things considered", "to be honest", "last summer", "at first sight",
 )  # fmt: skip
 
-
-# The share of clauses that say their opinion straight. It decides how far a bag of words gets.
-STRAIGHT = 0.86
+# Share of clauses that state their opinion directly. The larger it is, the better a bag-of-words model does.
+DIRECT = 0.86
 
 
 class Writer:
@@ -100,30 +99,30 @@ class Writer:
         self.domain = domain
 
     def pick(self, options: Sequence[str]) -> str:
-        """One of `options`."""
+        """Returns one of `options`."""
         return options[int(self._rng.random() * len(options))]
 
     def chance(self, probability: float) -> bool:
-        """True with `probability`."""
+        """Returns True with `probability`."""
         return self._rng.random() < probability
 
     def thing(self) -> str:
-        """What an opinion is about: an aspect or the whole."""
+        """Returns the subject of an opinion: an aspect or the whole."""
         return "the " + self.pick((*self.domain.aspects, self.domain.name))
 
     def word(self, label: int) -> str:
-        """An adjective of praise (1) or blame (0)."""
+        """Returns an adjective of praise (1) or blame (0)."""
         return self.pick(self.domain.words[label])
 
     def phrase(self, label: int) -> str:
-        """An adjective, at times made stronger or weaker; neither changes its side."""
+        """Returns an adjective, sometimes with an intensifier or diminisher, which does not change the label."""
         draw = self._rng.random()
         degree = f"{self.pick(INTENSIFIERS)} " if draw < 0.35 else f"{self.pick(DIMINISHERS)} " if draw < 0.5 else ""
         return degree + self.word(label)
 
     def clause(self, label: int) -> str:
-        """A clause of the opinion `label`, said straight or by denying its opposite."""
-        if self.chance(STRAIGHT):
+        """Returns a clause of the opinion `label`, stated directly or by negating the opposite."""
+        if self.chance(DIRECT):
             return f"{self.thing()} {self.pick(VERBS)} {self.phrase(label)}"
         return f"{self.thing()} {self.pick(NEGATIONS)} {self.word(1 - label)}"
 
@@ -137,7 +136,7 @@ def _agreement(w: Writer, label: int) -> str:
 
 
 def _contrast(w: Writer, label: int) -> str:
-    """The clause that is conceded has the other opinion; the main clause decides."""
+    """The conceded clause has the other opinion; the main clause decides."""
     conceded, main = w.clause(1 - label), w.clause(label)
     return w.pick((
         f"{conceded}, but {main}", f"{conceded}, yet {main}", f"although {conceded}, {main}",
@@ -146,13 +145,13 @@ def _contrast(w: Writer, label: int) -> str:
 
 
 def _denied(w: Writer, label: int) -> str:
-    """A frame that turns the clause inside it round."""
+    """A frame that negates the clause inside it."""
     frame = w.pick(("nobody could say that", "i doubt that", "it is not true that", "i cannot agree that"))
     return f"{frame} {w.clause(1 - label)}"
 
 
 def _wish(w: Writer, label: int) -> str:
-    """Wishing for one quality says that it is missing."""
+    """A wish for a quality means that it is missing."""
     thing, word = w.thing(), w.word(1 - label)
     if label == 0:
         return w.pick((f"i wish {thing} had been {word}", f"if only {thing} had been more {word}"))
@@ -160,7 +159,7 @@ def _wish(w: Writer, label: int) -> str:
 
 
 def _others(w: Writer, label: int) -> str:
-    """Somebody else's opinion, then or before the writer's own; the writer's own decides."""
+    """Somebody else's opinion, before or after the writer's own; the writer's own decides."""
     theirs, mine = w.clause(int(w.chance(0.5))), w.clause(label)
     person = w.pick(PEOPLE)
     return w.pick((
@@ -170,7 +169,7 @@ def _others(w: Writer, label: int) -> str:
 
 
 def _elsewhere(w: Writer, label: int) -> str:
-    """A word about some other thing, which does not count."""
+    """An adjective for another thing, which does not count."""
     other, clause = w.phrase(int(w.chance(0.35)) ^ (1 - label)), w.clause(label)
     name = w.domain.name
     return w.pick((
@@ -191,7 +190,7 @@ FORMS: tuple[tuple[float, Callable[[Writer, int], str]], ...] = (
 
 
 def _form(draw: float) -> Callable[[Writer, int], str]:
-    """The form at `draw`, 0 to 1, on the scale of the forms' shares."""
+    """Returns the form at `draw`, from 0 to 1, on the scale of the forms' shares."""
     ends = list(itertools.accumulate(share for share, _ in FORMS))
     return FORMS[bisect.bisect(ends, draw * ends[-1])][1]
 
@@ -205,13 +204,13 @@ def _sentence(rng: random.Random, label: int) -> str:
 
 
 def sample_corpus(seed: int = 20) -> dict[str, list[Example]]:
-    """The corpus, its labels balanced in every split.
+    """Generates the corpus, with balanced labels in every split.
 
     Args:
-        seed: Another seed gives other sentences of the same grammar.
+        seed: Seed of the sentences.
 
     Returns:
-        Examples by split name (`SPLIT_ROWS` of each); no sentence occurs twice.
+        Examples of each split (`SPLIT_ROWS` of each); no sentence occurs twice.
     """
     rng = random.Random(seed)
     seen: set[str] = set()

@@ -1,4 +1,4 @@
-"""Where the rows come from: the built-in sample, the hub, or files."""
+"""Reads rows from the built-in sample, the hub, or files."""
 
 import logging
 import re
@@ -27,13 +27,13 @@ _FILE_ENDING = re.compile(
 
 @dataclass(frozen=True)
 class Source:
-    """Rows as they were found.
+    """Rows of a source, with its own columns.
 
     Attributes:
-        tables: A table for each split, with the source's own columns; memory-mapped but for the sample.
-        description: What it is, for the manifest and the card.
-        class_names: Class names of each column that brings its own.
-        notes: What was guessed, replaced or left out on reading.
+        tables: A table for each split; memory-mapped, except for the sample.
+        description: Kind and name of the source, for the manifest and the card.
+        class_names: Class names of the columns for which the source has them.
+        notes: What was guessed, replaced or left out.
     """
 
     tables: dict[str, pa.Table]
@@ -48,10 +48,10 @@ def read_source(config: DataPrepConfig, task: Task | None, work: Path) -> Source
     Args:
         config: Says what to read.
         task: The known task; None for own data.
-        work: Folder for downloads from an object store, and for the rows while they are worked on.
+        work: Folder for downloads from an object store, and for temporary copies of the rows.
 
     Raises:
-        UserError: It is not there, or cannot be read.
+        UserError: The source does not exist or cannot be read.
     """
     if config.data is None and task is not None:
         return _sample() if task.hub_id is None else _hub(task.hub_id, config.hub_config or task.hub_config, config)
@@ -59,7 +59,7 @@ def read_source(config: DataPrepConfig, task: Task | None, work: Path) -> Source
     path = Path(local_source(data, work / "downloads")).expanduser()
     if path.exists():
         notes: list[str] = []
-        tables = read_files(path, work, config.read_options, config.hub_config, _collector(notes))
+        tables = read_files(path, work, config.read_options, config.hub_config, _note_collector(notes))
         names = merge_class_names(
             (f"the {split} split", class_names_from_schema(tables[split].schema)) for split in tables
         )
@@ -71,8 +71,8 @@ def read_source(config: DataPrepConfig, task: Task | None, work: Path) -> Source
     return _hub(data, config.hub_config, config)
 
 
-def _collector(notes: list[str]) -> Note:
-    """Keeps each note once, and logs it at once: what was guessed may explain an error that follows."""
+def _note_collector(notes: list[str]) -> Note:
+    """Returns a function that adds a note, once, and logs it at once, since it may explain an error that follows."""
 
     def note(sentence: str) -> None:
         if sentence not in notes:
@@ -91,10 +91,10 @@ def _sample() -> Source:
 
 
 def _hub(hub_id: str, hub_config: str | None, config: DataPrepConfig) -> Source:
-    # Imports the datasets library, which takes a second that local files need not wait for.
+    # Imported here, since the datasets library takes a second to import.
     from compaware.components.data_prep.hub import read_hub
 
     notes: list[str] = []
-    tables, class_names = read_hub(hub_id, hub_config, config.hub_revision, _collector(notes))
+    tables, class_names = read_hub(hub_id, hub_config, config.hub_revision, _note_collector(notes))
     description = {"kind": "hub", "data": hub_id, "config": hub_config, "revision": config.hub_revision}
     return Source(tables, description, class_names, notes)

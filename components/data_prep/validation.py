@@ -1,4 +1,4 @@
-"""A validation split taken from the training rows, where the data has none."""
+"""Takes a validation split from the training rows if the data has none."""
 
 from dataclasses import dataclass
 
@@ -6,22 +6,22 @@ import numpy as np
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.progress import Progress
-from compaware.components.data_prep.label_notes import fold
+from compaware.components.data_prep.normalize import normalize_text
 from compaware.components.data_prep.rows import TARGET_RANGES, target_ranges, whole_quotas
 from compaware.components.data_prep.split import Split
 
-# Of rows and texts: half the memory of int64, for data of up to two thousand million rows.
+# Type of row and text indices: half the memory of int64, for up to two billion rows.
 _INDEX = np.int32
 
 
 @dataclass(frozen=True)
 class _Texts:
-    """The different texts of a split; copies of one text, in the sense of `fold`, count as one.
+    """The distinct texts of a split; texts that are equal after `normalize_text` count as one.
 
     Attributes:
         of_row: (rows,) the text of each row; texts are numbered in the order of their first rows.
-        first_rows: (texts,) the first row of each.
-        sizes: (texts,) how many rows each has.
+        first_rows: (texts,) the first row of each text.
+        sizes: (texts,) the number of rows of each text.
     """
 
     of_row: np.ndarray
@@ -31,14 +31,14 @@ class _Texts:
 
 @dataclass
 class _Classes:
-    """Which texts have which classes (or labels of multi-label data); a text in conflict has several.
+    """Pairs of texts and their classes, or their labels in multi-label data; a text may have several.
 
     Attributes:
-        texts: (pairs,) sorted by class.
-        classes: (pairs,) the class of each; each pair is there once.
-        starts: (classes + 1,) where each class begins in the pairs.
-        in_training: (classes,) texts of each that are in training.
-        in_validation: (classes,) texts of each that are in validation.
+        texts: (pairs,) the text of each pair.
+        classes: (pairs,) the class of each pair; pairs are distinct and sorted by class.
+        starts: (classes + 1,) the first pair of each class.
+        in_training: (classes,) number of texts of each class in training.
+        in_validation: (classes,) number of texts of each class in validation.
     """
 
     texts: np.ndarray
@@ -47,43 +47,43 @@ class _Classes:
     in_training: np.ndarray
     in_validation: np.ndarray
 
-    def texts_of(self, name: int) -> np.ndarray:
-        """The texts that have this class."""
-        return self.texts[self.starts[name] : self.starts[name + 1]]
+    def texts_of(self, index: int) -> np.ndarray:
+        """Returns the texts of a class."""
+        return self.texts[self.starts[index] : self.starts[index + 1]]
 
 
 def split_validation(split: Split, fraction: float, seed: int) -> tuple[dict[str, Split], str]:
     """Takes a stratified validation split out of the training rows.
 
-    Copies of one text stay together. Each class stays in training, and is in validation where it has two texts; the
-    split is larger than asked for where that needs it.
+    Copies of a text stay in one split. Each class stays in training and, if it has two texts, is in validation too; the
+    validation split may be larger than requested for that.
 
     Returns:
-        The splits, and a note that says how they came about.
+        The splits, and a note about them.
 
     Raises:
-        UserError: There are too few texts for two splits.
+        UserError: There are too few different texts for two splits.
     """
     texts = _find_texts(split)
     classes = None if split.labels.dtype == np.float64 else _find_classes(texts.of_row, split.labels)
-    wanted = max(1, round(split.num_rows * fraction))
+    requested = max(1, round(split.num_rows * fraction))
     if classes is None:
-        strata = _target_strata(texts, split.labels, wanted)
+        strata = _target_strata(texts, split.labels, requested)
     else:
         strata = _class_strata(classes, len(texts.sizes))
-    chosen = _draw(texts, strata, wanted, seed, every_stratum=classes is not None)
+    chosen = _draw(texts, strata, requested, seed, every_stratum=classes is not None)
     if classes:
-        _give_back(classes, chosen, texts.sizes)
-        _cover(classes, chosen, texts.sizes)
+        _restore_training(classes, chosen, texts.sizes)
+        _complete_validation(classes, chosen, texts.sizes)
     if not chosen.any() and len(chosen) > 1 and classes is None:
         chosen[texts.sizes.argmin()] = True
     if not chosen.any():
-        raise UserError(_why_too_few(texts, classes))
+        raise UserError(_explain_too_few(texts, classes))
     mask = chosen[texts.of_row]
     rows = int(mask.sum())
-    note = f"There was no validation split: {rows} rows of training became one (seed {seed})."
-    if abs(rows - wanted) > 1 + wanted // 10:
-        note += f" {wanted} were asked for; copies of a text stay together, and classes are on both sides."
+    note = f"There was no validation split, so {rows} training rows were moved into one (seed {seed})."
+    if abs(rows - requested) > 1 + requested // 10:
+        note += f" {requested} were requested, but copies of a text stay together and classes are in both splits."
     return {"train": split.take(~mask), "validation": split.take(mask)}, note
 
 
@@ -92,14 +92,14 @@ def _find_texts(split: Split) -> _Texts:
     hashes = np.empty(split.num_rows, dtype=np.int64)
     start = 0
     for table in split.tables():
-        columns = [map(fold, column.to_pylist()) for column in table.drop_columns("label").columns]
+        columns = [map(normalize_text, column.to_pylist()) for column in table.drop_columns("label").columns]
         stop = start + table.num_rows
         hashes[start:stop] = [hash(row) for row in zip(*columns, strict=True)]
         start = stop
         progress.update(stop, "looking for copies of a text")
     _, first_rows, of_row = np.unique(hashes, return_index=True, return_inverse=True)
     del hashes
-    # Hashes are others in each process; the order of first rows is not.
+    # Hashes differ between processes; the order of first rows does not.
     order = first_rows.argsort()
     numbered = order.argsort().astype(_INDEX)[of_row.reshape(-1)]
     return _Texts(numbered, first_rows[order].astype(_INDEX), np.bincount(numbered).astype(_INDEX))
@@ -109,16 +109,18 @@ def _find_classes(of_row: np.ndarray, labels: np.ndarray) -> _Classes:
     rows, classes = np.nonzero(labels) if labels.ndim == 2 else (np.arange(len(labels)), labels)
     texts = int(of_row.max()) + 1
     pairs = np.unique(classes.astype(np.int64) * texts + of_row[rows])
-    found, members = (pairs // texts).astype(_INDEX), (pairs % texts).astype(_INDEX)
+    pair_classes, pair_texts = (pairs // texts).astype(_INDEX), (pairs % texts).astype(_INDEX)
     count = labels.shape[1] if labels.ndim == 2 else int(labels.max()) + 1
-    in_training = np.bincount(found, minlength=count)
-    return _Classes(members, found, np.append(0, in_training.cumsum()), in_training, np.zeros_like(in_training))
+    in_training = np.bincount(pair_classes, minlength=count)
+    return _Classes(
+        pair_texts, pair_classes, np.append(0, in_training.cumsum()), in_training, np.zeros_like(in_training)
+    )
 
 
 def _class_strata(classes: _Classes, texts: int) -> np.ndarray:
-    """The class of each text, or the rarest of several: (texts,). Texts without a label have a stratum of their own.
+    """Returns (texts,) the class of each text, or its rarest; texts without a label have a stratum of their own.
 
-    By rarest label, a label of few texts is in each part in its proportion; frequent ones are there by themselves.
+    Stratifying by the rarest label keeps rare labels in proportion; frequent ones come close without help.
     """
     strata = np.full(texts, len(classes.in_training), _INDEX)
     rarest_last = np.lexsort((-classes.classes, -classes.in_training[classes.classes]))
@@ -126,21 +128,21 @@ def _class_strata(classes: _Classes, texts: int) -> np.ndarray:
     return strata
 
 
-def _target_strata(texts: _Texts, targets: np.ndarray, drawn: int) -> np.ndarray:
-    """The range of each text's mean target: (texts,); a range has two texts or more, and can give one."""
+def _target_strata(texts: _Texts, targets: np.ndarray, rows: int) -> np.ndarray:
+    """Returns (texts,) the range of each text's mean target; each range has two texts or more, so it can spare one."""
     means = np.bincount(texts.of_row, targets) / texts.sizes
-    return target_ranges(means, max(1, min(TARGET_RANGES, drawn, len(means) // 2)))
+    return target_ranges(means, max(1, min(TARGET_RANGES, rows, len(means) // 2)))
 
 
 def _draw(texts: _Texts, strata: np.ndarray, rows: int, seed: int, *, every_stratum: bool) -> np.ndarray:
-    """Draws texts with about `rows` rows, in the strata's proportions: (texts,) bool.
+    """Draws texts with about `rows` rows in total, in the proportions of the strata; returns a mask (texts,).
 
     Args:
-        texts: To draw from.
-        strata: (texts,) stratum of each.
-        rows: How many rows they should have in all.
-        seed: Of the drawing. `RandomState`, unlike newer generators, promises the same stream for ever.
-        every_stratum: Draw more where else a stratum that can spare a text would give none.
+        texts: The texts to draw from.
+        strata: (texts,) stratum of each text.
+        rows: Total number of rows of the drawn texts.
+        seed: Seed of the draw. `RandomState`, unlike newer generators, guarantees its stream for all versions of numpy.
+        every_stratum: Draw more rows if needed, so that every stratum that can spare a text gives one.
     """
     names, inverse = np.unique(strata, return_inverse=True)
     inverse = inverse.astype(_INDEX)
@@ -157,19 +159,19 @@ def _draw(texts: _Texts, strata: np.ndarray, rows: int, seed: int, *, every_stra
     is_first[texts.first_rows] = True
     drawn = texts.of_row[shuffled[is_first[shuffled]]]
     del shuffled, is_first
-    # Stratum by stratum, each in the order of the shuffle.
+    # Group the shuffled texts by stratum.
     grouped = drawn[np.argsort(inverse[drawn], kind="stable")]
     chosen = np.zeros(len(texts.sizes), dtype=bool)
     shares = zip(quotas.tolist(), counts.tolist(), strict=True)
     for members, (quota, count) in zip(np.split(grouped, np.bincount(inverse).cumsum()[:-1]), shares, strict=True):
-        # Its share of the texts, too: a text of many copies that stays would else send all others here.
+        # Limit the texts, too: otherwise, if a text of many copies stays in training, all others would be drawn.
         most_texts = -(-len(members) * quota // count)
         chosen[_fill(members, texts.sizes, quota)[:most_texts]] = True
     return chosen
 
 
 def _fill(texts: np.ndarray, sizes: np.ndarray, quota: int) -> np.ndarray:
-    """The first of these texts whose rows come nearest to `quota`; one with too many copies is passed over."""
+    """Returns the first texts with about `quota` rows in total; skips a text with too many copies."""
     filled = [texts[:0]]
     while quota > 0 and len(texts := texts[sizes[texts] <= 2 * quota]):
         fitting = max(1, int(np.searchsorted(sizes[texts].cumsum(), quota, side="right")))
@@ -179,41 +181,41 @@ def _fill(texts: np.ndarray, sizes: np.ndarray, quota: int) -> np.ndarray:
     return np.concatenate(filled)
 
 
-def _give_back(classes: _Classes, chosen: np.ndarray, sizes: np.ndarray) -> None:
-    """Puts a text of each class that training lacks back into it."""
+def _restore_training(classes: _Classes, chosen: np.ndarray, sizes: np.ndarray) -> None:
+    """Moves a text of each class that training lacks back to training."""
     moved = classes.classes[chosen[classes.texts]]
     classes.in_validation += np.bincount(moved, minlength=len(classes.in_validation))
     classes.in_training -= classes.in_validation
-    for name in np.flatnonzero((classes.in_training == 0) & (classes.in_validation > 0)).tolist():
-        if classes.in_training[name] == 0:
-            members = classes.texts_of(name)
-            _move(classes, chosen, int(members[sizes[members].argmax()]), into_validation=False)
+    for index in np.flatnonzero((classes.in_training == 0) & (classes.in_validation > 0)).tolist():
+        if classes.in_training[index] == 0:
+            texts = classes.texts_of(index)
+            _move(classes, chosen, int(texts[sizes[texts].argmax()]), into_validation=False)
 
 
-def _cover(classes: _Classes, chosen: np.ndarray, sizes: np.ndarray) -> None:
-    """Moves a text of each class that validation lacks into it, where training keeps one of all its classes."""
-    lacking = (classes.in_validation == 0) & (classes.in_training > 1)
-    for name in sorted(np.flatnonzero(lacking).tolist(), key=lambda name: int(classes.in_training[name])):
-        if classes.in_validation[name]:
+def _complete_validation(classes: _Classes, chosen: np.ndarray, sizes: np.ndarray) -> None:
+    """Moves a text of each class that validation lacks there, if training keeps another text of each of its classes."""
+    missing = (classes.in_validation == 0) & (classes.in_training > 1)
+    for index in sorted(np.flatnonzero(missing).tolist(), key=lambda index: int(classes.in_training[index])):
+        if classes.in_validation[index]:
             continue
         spare = np.ones(len(chosen), dtype=bool)
         spare[classes.texts[classes.in_training[classes.classes] < 2]] = False
-        members = classes.texts_of(name)
-        members = members[spare[members] & ~chosen[members]]
-        if len(members):
-            # One with more of what is lacking leaves room for the others.
-            use = np.bincount(classes.texts, classes.in_validation[classes.classes] == 0, len(chosen))[members]
-            _move(classes, chosen, int(members[np.lexsort((sizes[members], -use))[0]]), into_validation=True)
+        texts = classes.texts_of(index)
+        texts = texts[spare[texts] & ~chosen[texts]]
+        if len(texts):
+            # Prefer texts with many missing classes, so that fewer texts are moved.
+            gains = np.bincount(classes.texts, classes.in_validation[classes.classes] == 0, len(chosen))[texts]
+            _move(classes, chosen, int(texts[np.lexsort((sizes[texts], -gains))[0]]), into_validation=True)
 
 
 def _move(classes: _Classes, chosen: np.ndarray, text: int, *, into_validation: bool) -> None:
     chosen[text] = into_validation
-    names = classes.classes[classes.texts == text]
-    classes.in_validation[names] += 1 if into_validation else -1
-    classes.in_training[names] += -1 if into_validation else 1
+    indices = classes.classes[classes.texts == text]
+    classes.in_validation[indices] += 1 if into_validation else -1
+    classes.in_training[indices] += -1 if into_validation else 1
 
 
-def _why_too_few(texts: _Texts, classes: _Classes | None) -> str:
+def _explain_too_few(texts: _Texts, classes: _Classes | None) -> str:
     rows, different = len(texts.of_row), len(texts.sizes)
     if different == 1 and rows > 1:
         reason = f"all {rows} training rows have the same text"
@@ -221,4 +223,4 @@ def _why_too_few(texts: _Texts, classes: _Classes | None) -> str:
         reason = f"no class has two different texts in the {rows} training rows"
     else:
         reason = f"{rows} training rows are too few"
-    return f"no validation split can be taken from training, since {reason}: add rows, or give a validation split"
+    return f"no validation split can be taken from training, since {reason}: add rows or a validation split"

@@ -1,1 +1,1 @@
-"""Reads files in the dialect, encoding and layout that they were written in, as tables that stay on disk."""
+"""Reads files of any dialect, encoding and layout as tables that stay on disk."""

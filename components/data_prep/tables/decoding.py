@@ -1,4 +1,4 @@
-"""Any file as one that is not compressed and, where it holds text, is UTF-8: the file itself, or a copy on disk."""
+"""Decompresses files and converts their text to UTF-8."""
 
 import bz2
 import codecs
@@ -25,7 +25,7 @@ _OPENERS: dict[bytes, Callable[[Path], Any]] = {
     b"\xfd7zXZ\x00": lzma.open,
     b"\x28\xb5\x2f\xfd": lambda file: pa.input_stream(str(file), compression="zstd"),
 }
-# The longer marks first: UTF-32's begins with UTF-16's.
+# Longer marks come first, since that of UTF-32 begins with that of UTF-16.
 _MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -39,16 +39,19 @@ _CHUNK_BYTES = 1 << 20
 
 @contextmanager
 def open_plain(file: Path, scratch: Path, options: ReadOptions, note: Note) -> Iterator[Path]:
-    """Decompresses a file and converts its text to UTF-8, each only where needed; copies are removed at the end.
+    """Decompresses a file and converts its text to UTF-8, if needed, and removes the copies at the end.
 
     Args:
-        file: The file as the user gave it. Its content decides what it is, not its ending.
+        file: The user's file. Its content decides how it is read, not its extension.
         scratch: Folder for the copies.
         options: May name the encoding.
-        note: Called with what was guessed.
+        note: Called with a sentence about each guess.
+
+    Yields:
+        The file itself, or its copy.
 
     Raises:
-        UserError: It is an archive or another kind of file that holds no rows, is cut short, or is not in its encoding.
+        UserError: The file is an archive or has no rows, is truncated, or does not have the encoding.
     """
     copies = [scratch / "decompressed", scratch / "utf-8"]
     scratch.mkdir(parents=True, exist_ok=True)
@@ -67,12 +70,12 @@ def open_plain(file: Path, scratch: Path, options: ReadOptions, note: Note) -> I
 
 
 def is_binary(plain: Path) -> bool:
-    """Whether it is a Parquet or Arrow file."""
+    """Whether the file is a Parquet or Arrow file."""
     return _head(plain).startswith(_BINARY)
 
 
 def find_undecodable(file: Path, encoding: str) -> tuple[int, bytes] | None:
-    """Finds the first line that is not in this encoding, by its number from 1, and some bytes around the fault."""
+    """Returns the number, from 1, of the first line that is not in this encoding, and some bytes around the error."""
     decoder = codecs.getincrementaldecoder(encoding)()
     lines = 1
     with file.open("rb") as stream:
@@ -84,7 +87,7 @@ def find_undecodable(file: Path, encoding: str) -> tuple[int, bytes] | None:
                 lines += codecs.decode(before, encoding, "ignore").count("\n")
                 return lines, error.object[max(0, error.start - 12) : error.start + 12]
             except UnicodeError:
-                # UTF-16 without its mark.
+                # UTF-16 without a byte order mark.
                 return lines, chunk[:12]
     try:
         decoder.decode(b"", final=True)
@@ -101,33 +104,33 @@ def _head(file: Path) -> bytes:
 def _decompress(file: Path, copy: Path, note: Note) -> Path:
     head = _head(file)
     if head.startswith(b"PK\x03\x04"):
-        remedy = "save its sheet as CSV" if b"[Content_Types].xml" in head else "unpack it and give its files"
+        remedy = "save its sheet as CSV" if b"[Content_Types].xml" in head else "unpack it and use its files"
         raise UserError(f"{file} is a zip archive or an Excel workbook: {remedy}")
     if head.startswith(b"version https://git-lfs"):
-        raise UserError(f"{file} is a Git LFS pointer without the data: run `git lfs pull` in its folder")
+        raise UserError(f"{file} is a Git LFS pointer, not the data: run `git lfs pull` in its folder")
     if head.lstrip().lower().startswith((b"<!doctype html", b"<html")):
         raise UserError(f"{file} is an HTML page, such as a login or an error page, not data: download it again")
-    opener = next((opener for mark, opener in _OPENERS.items() if head.startswith(mark)), None)
-    if opener is None:
+    open_compressed = next((opener for mark, opener in _OPENERS.items() if head.startswith(mark)), None)
+    if open_compressed is None:
         return file
     if file.suffix.lower() not in COMPRESSED_ENDINGS:
-        note(f"{file.name} is compressed, although its ending does not say so.")
+        note(f"{file.name} is compressed, although its extension does not say so.")
     try:
-        with opener(file) as source, copy.open("wb") as target:
+        with open_compressed(file) as source, copy.open("wb") as target:
             shutil.copyfileobj(source, target, _CHUNK_BYTES)
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, pa.ArrowInvalid) as error:
-        raise UserError(f"{file} is compressed and damaged or cut short: get it again ({error})") from error
+        raise UserError(f"{file} is compressed, and damaged or truncated: get it again ({error})") from error
     except OSError as error:
         if error.errno is None:
-            raise UserError(f"{file} is compressed and damaged: get it again ({error})") from error
+            raise UserError(f"{file} is compressed, and damaged: get it again ({error})") from error
         raise
     if _head(copy)[257:262] == b"ustar":
-        raise UserError(f"{file} is a tar archive: unpack it and give its files")
+        raise UserError(f"{file} is a tar archive: unpack it and use its files")
     return copy
 
 
 def _guess_encoding(head: bytes) -> str | None:
-    """The encoding that a byte order mark or the zeros of UTF-16 tell; None for anything else."""
+    """Guesses the encoding from a byte order mark or from the zeros of UTF-16; None if there are neither."""
     for mark, encoding in _MARKS.items():
         if head.startswith(mark):
             return encoding
@@ -138,12 +141,12 @@ def _guess_encoding(head: bytes) -> str | None:
     return None
 
 
-def _to_utf8(file: Path, encoding: str, copy: Path, named: Path) -> None:
+def _to_utf8(file: Path, encoding: str, copy: Path, original: Path) -> None:
     try:
         with file.open(encoding=encoding, newline="") as source, copy.open("w", encoding="utf-8", newline="") as target:
             shutil.copyfileobj(source, target, _CHUNK_BYTES)
     except UnicodeError as error:
         line = (find_undecodable(file, encoding) or (1, b""))[0]
         raise UserError(
-            f"{named} is not {encoding} in line {line}: set read_options.encoding to its encoding, or save it as UTF-8"
+            f"line {line} of {original} is not {encoding}: set read_options.encoding, or save the file as UTF-8"
         ) from error

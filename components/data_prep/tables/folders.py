@@ -1,4 +1,4 @@
-"""Which files of a folder make which split, in the layouts that people, the hub and datasets use."""
+"""Finds the files of each split in a folder, in the layouts of the hub, of `datasets`, of Spark and of people."""
 
 import fnmatch
 import json
@@ -11,19 +11,19 @@ import yaml
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.data_prep.class_names import class_names_from_features
+from compaware.components.data_prep.messages import list_names, shorten
 from compaware.components.data_prep.tables.decoding import Note
 from compaware.components.data_prep.tables.formats import COMPRESSED_ENDINGS, ENDINGS, ending_of
-from compaware.components.data_prep.wording import list_names, shorten
 
-# Names that a split goes by in folders and on the hub, the best first.
+# Names of each split in folders and on the hub, the preferred one first.
 SPLIT_NAMES = {
     "train": ("train", "training"),
     "validation": ("validation", "validation_matched", "dev", "dev_matched", "val", "valid", "eval", "evaluation"),
     "validation_mismatched": ("validation_mismatched", "dev_mismatched"),
     "test": ("test", "test_matched", "testing"),
 }
-# What accompanies data and is none: documentation, and what datasets and the hub keep beside it.
-_ABOUT_DATA = re.compile(
+# Files that accompany data: documentation, and metadata of datasets and the hub.
+_NOT_DATA = re.compile(
     r"[._].*|(readme|license|licence|citation|changelog)\b.*|dataset_infos?\.json|dataset_dict\.json|state\.json",
     re.IGNORECASE,
 )
@@ -40,24 +40,24 @@ def find_splits(folder: Path, config: str | None, note: Note) -> Files:
     """Finds the files of each split.
 
     Args:
-        folder: Holds a file or a folder for each split, or is a clone of a hub repository, or was written by datasets'
-            `save_to_disk` or by Spark.
-        config: Which data set of a hub repository, where it has several.
-        note: Called with what was guessed, and with what is not used.
+        folder: A folder with a file or a folder for each split, a clone of a hub repository, or the output of Spark or
+            of datasets' `save_to_disk`.
+        config: The data set to read, if a hub repository has several.
+        note: Called with a sentence about each guess and about unused files.
 
     Raises:
-        UserError: There is no training split, a split is there twice, or a shard is missing.
+        UserError: There is no training split, a split exists twice, or a shard is missing.
     """
     files = _saved(folder, note) or _from_readme(folder, config, note) or _by_name(folder, config, note)
     if not files.get("train"):
         raise _no_training_split(folder)
-    for split, found in files.items():
-        _check_shards(found, split, folder)
+    for split, split_files in files.items():
+        _check_shards(split_files, split, folder)
     return files
 
 
 def _saved(folder: Path, note: Note) -> Files | None:
-    """The files of a data set that `save_to_disk` wrote."""
+    """Returns the files of a data set that `save_to_disk` wrote; None if it is another folder."""
     if (folder / "state.json").is_file():
         return {"train": _saved_files(folder)}
     if not (folder / "dataset_dict.json").is_file():
@@ -74,21 +74,21 @@ def _load(file: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        raise UserError(f"cannot read {file}, which save_to_disk writes: {error}") from error
+        raise UserError(f"cannot read {file}, which save_to_disk wrote: {error}") from error
 
 
-def splits_by_name(found: Mapping[str, Rows], note: Note) -> dict[str, Rows]:
-    """Puts what holds rows under our name of its split; a note says which splits are not used."""
-    splits = {split: next((name for name in names if found.get(name)), None) for split, names in SPLIT_NAMES.items()}
-    if unused := [name for name in found if name not in splits.values()]:
+def splits_by_name(source: Mapping[str, Rows], note: Note) -> dict[str, Rows]:
+    """Renames the source's splits that have rows to `train`, `validation` and so on; notes the unused ones."""
+    splits = {split: next((name for name in names if source.get(name)), None) for split, names in SPLIT_NAMES.items()}
+    if unused := [name for name in source if name not in splits.values()]:
         note(f"Splits that are not used: {list_names(unused)}.")
-    return {split: found[name] for split, name in splits.items() if name}
+    return {split: source[name] for split, name in splits.items() if name}
 
 
 def described_class_names(folder: Path, config: str | None) -> dict[str, list[str]]:
-    """The class names of columns that the README of a hub repository tells."""
-    told = _front_matter(folder / "README.md").get("dataset_info")
-    infos = [info for info in (told if isinstance(told, list) else [told]) if isinstance(info, dict)]
+    """Returns the class names in the README of a hub repository, for each column that has them."""
+    entry = _front_matter(folder / "README.md").get("dataset_info")
+    infos = [info for info in (entry if isinstance(entry, list) else [entry]) if isinstance(info, dict)]
     chosen = [info for info in infos if config is None or info.get("config_name", "default") == config]
     return class_names_from_features(chosen[0].get("features")) if len(chosen) == 1 else {}
 
@@ -103,7 +103,7 @@ def _front_matter(readme: Path) -> dict[str, Any]:
 
 
 def _from_readme(folder: Path, config: str | None, note: Note) -> Files | None:
-    """The files that the front matter of a hub repository's README names."""
+    """Returns the files that the front matter of a hub repository's README names; None if it names none."""
     readme = folder / "README.md"
     configs = _front_matter(readme).get("configs")
     configs = [entry for entry in configs or [] if isinstance(entry, dict) and entry.get("data_files")]
@@ -115,8 +115,9 @@ def _from_readme(folder: Path, config: str | None, note: Note) -> Files | None:
         chosen = [entry for entry in configs if entry.get("default")] or configs
     if len(chosen) != 1:
         raise UserError(f"{folder} has the configurations {list_names(names)}: set hub_config to one of them")
-    given = chosen[0]["data_files"]
-    entries = given if isinstance(given, list) and isinstance(given[0], dict) else [{"split": "train", "path": given}]
+    entries = chosen[0]["data_files"]
+    if not (isinstance(entries, list) and isinstance(entries[0], dict)):
+        entries = [{"split": "train", "path": entries}]
     root = folder / str(chosen[0].get("data_dir", ""))
     files = {str(entry.get("split")): _matching(root, entry.get("path"), readme) for entry in entries}
     return splits_by_name(files, note)
@@ -125,23 +126,23 @@ def _from_readme(folder: Path, config: str | None, note: Note) -> Files | None:
 def _matching(folder: Path, patterns: Any, readme: Path) -> list[Path]:
     files: list[Path] = []
     for pattern in patterns if isinstance(patterns, list) else [patterns]:
-        found = sorted(file for file in folder.glob(str(pattern)) if file.is_file())
-        if not found:
-            raise UserError(f"{readme} names the data files '{pattern}', but {folder} has none: get them, too")
-        files += [file for file in found if file not in files]
+        matches = sorted(file for file in folder.glob(str(pattern)) if file.is_file())
+        if not matches:
+            raise UserError(f"{readme} names the data files '{pattern}', but {folder} has none: download them, too")
+        files += [file for file in matches if file not in files]
     return files
 
 
 def _by_name(folder: Path, config: str | None, note: Note) -> Files:
-    """The files or folders that are called like splits, in the folder or, where it has none, one below."""
-    inner = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not _ABOUT_DATA.fullmatch(entry.name))
+    """Returns the files or folders that are named after splits, in the folder or in one below it."""
+    inner = sorted(entry for entry in folder.iterdir() if entry.is_dir() and not _NOT_DATA.fullmatch(entry.name))
     data = [entry for entry in folder.iterdir() if entry.is_file() and ending_of(entry) in ENDINGS]
     usual = [folder, *([folder / config] if config else []), folder / "data"]
-    only = inner if len(inner) == 1 and all(_ABOUT_DATA.fullmatch(entry.name) for entry in data) else []
-    for place in [*usual, *only]:
-        if place.is_dir() and (files := _in_folder(place, note)).get("train"):
-            if place != folder:
-                note(f"The data of {folder.name} is in its folder {place.name}.")
+    only = inner if len(inner) == 1 and all(_NOT_DATA.fullmatch(entry.name) for entry in data) else []
+    for candidate in [*usual, *only]:
+        if candidate.is_dir() and (files := _in_folder(candidate, note)).get("train"):
+            if candidate != folder:
+                note(f"The data of {folder.name} is in its folder {candidate.name}.")
             return files
     if len(data) == 1 and not inner and _is_table(data[0]) and not _is_split(data[0]):
         note(f"The file {data[0].name} is the training split.")
@@ -150,16 +151,16 @@ def _by_name(folder: Path, config: str | None, note: Note) -> Files:
 
 
 def _in_folder(folder: Path, note: Note) -> Files:
-    entries = sorted(entry for entry in folder.iterdir() if not _ABOUT_DATA.fullmatch(entry.name))
+    entries = sorted(entry for entry in folder.iterdir() if not _NOT_DATA.fullmatch(entry.name))
     stems = {entry: _stem(entry) for entry in entries}
     train = _train_name(folder, stems)
     if train is None:
-        return _parts(entries, note)
+        return _unnamed_shards(entries, note)
     files, used = {}, set()
     for split, names in SPLIT_NAMES.items():
-        # Other splits are called like the training split.
-        wanted = [train.replace("\0", name) for name in names]
-        name = next((name for name in wanted if name in stems.values()), None)
+        # The names of other splits follow the pattern of the training split's.
+        candidates = [train.replace("\0", name) for name in names]
+        name = next((name for name in candidates if name in stems.values()), None)
         if name is not None:
             chosen = [entry for entry in entries if stems[entry] == name]
             used.update(chosen)
@@ -171,7 +172,7 @@ def _in_folder(folder: Path, note: Note) -> Files:
 
 
 def _stem(entry: Path) -> str:
-    """A name in lower case without endings and shard number (`train-00000-of-00002.csv.gz`)."""
+    """Returns a name in lower case without extensions and shard number (`train-00000-of-00002.csv.gz`: `train`)."""
     name = entry.name.lower()
     for endings in (COMPRESSED_ENDINGS, None):
         base, dot, ending = name.rpartition(".")
@@ -181,12 +182,12 @@ def _stem(entry: Path) -> str:
 
 
 def _train_name(folder: Path, stems: dict[Path, str]) -> str | None:
-    """How the training split is called, with a NUL where other splits have their name; None if there is none."""
+    """Returns the name of the training split with NUL in place of `train`; None if there is none."""
     if any(stem in SPLIT_NAMES["train"] for stem in stems.values()):
         return "\0"
     named = {stem for entry, stem in stems.items() if _TRAIN.search(stem) and (entry.is_dir() or _is_table(entry))}
     if len(named) > 1:
-        raise UserError(f"{folder} has several training splits ({list_names(sorted(named))}): call one of them train")
+        raise UserError(f"{folder} has several training splits ({list_names(sorted(named))}): rename one to train")
     return _TRAIN.sub("\0", named.pop(), count=1) if named else None
 
 
@@ -195,7 +196,7 @@ def _is_split(entry: Path) -> bool:
 
 
 def _is_table(entry: Path) -> bool:
-    """Whether it can only be data; a .txt may be notes."""
+    """Whether a file is certainly data; a .txt file may be notes."""
     return _is_data(entry) and ending_of(entry) != ".txt"
 
 
@@ -204,19 +205,19 @@ def _is_data(entry: Path) -> bool:
 
 
 def _files_of(chosen: list[Path], split: str, folder: Path, note: Note) -> list[Path]:
-    """The files of one split, from its files or its folder."""
+    """Returns the files of a split, given its files or its folder."""
     if len(chosen) == 1 and chosen[0].is_dir():
         folder = chosen[0]
-        inside = [entry for entry in sorted(folder.iterdir()) if not _ABOUT_DATA.fullmatch(entry.name)]
+        inside = [entry for entry in sorted(folder.iterdir()) if not _NOT_DATA.fullmatch(entry.name)]
         chosen = [entry for entry in inside if entry.is_file() and _is_data(entry)]
         if not chosen:
-            held = list_names(entry.name for entry in inside) or "nothing"
-            raise UserError(f"{folder} has no file of rows ({', '.join(ENDINGS)}): it holds {held}")
+            content = list_names(entry.name for entry in inside) or "nothing"
+            raise UserError(f"{folder} has no data file ({', '.join(ENDINGS)}): it contains {content}")
         _note_unused([entry for entry in inside if entry not in chosen], note)
     bases = [_without_compression(file) for file in chosen]
     if len({ending_of(file) for file in chosen}) > 1 or len(set(bases)) < len(bases):
-        shown = " and ".join(file.name for file in chosen[:4])
-        raise UserError(f"{folder} has the {split} split twice: keep one of {shown}")
+        names = " and ".join(file.name for file in chosen[:4])
+        raise UserError(f"{folder} has the {split} split twice: keep one of {names}")
     return chosen
 
 
@@ -224,8 +225,8 @@ def _without_compression(file: Path) -> str:
     return file.stem if file.suffix.lower() in COMPRESSED_ENDINGS else file.name
 
 
-def _parts(entries: list[Path], note: Note) -> Files:
-    """Shards that are not called like a split, as Spark and Dask write them, are the training split."""
+def _unnamed_shards(entries: list[Path], note: Note) -> Files:
+    """Returns shards without a split's name, as Spark and Dask write them, as the training split."""
     shards = [entry for entry in entries if entry.is_file() and _is_data(entry)]
     numbered = [re.match(r"(.*?)[-_.]?\d", entry.name) for entry in shards]
     names = {match[1] for match in numbered if match}
@@ -244,30 +245,30 @@ def _note_unused(entries: list[Path], note: Note) -> None:
 def _check_shards(files: list[Path], split: str, folder: Path) -> None:
     numbers = [match for file in files if (match := _NUMBERED.search(file.name))]
     for total in {int(match[2]) for match in numbers}:
-        there = {int(match[1]) for match in numbers if int(match[2]) == total}
-        missing = sorted(set(range(total)) - there)
-        # Some tools count from one.
-        if missing and there != set(range(1, total + 1)):
+        present = {int(match[1]) for match in numbers if int(match[2]) == total}
+        missing = sorted(set(range(total)) - present)
+        # Some tools count from 1.
+        if missing and present != set(range(1, total + 1)):
             raise UserError(
-                f"{folder} has {len(there)} of the {total} files of the {split} split: number {missing[0]} is missing"
+                f"{folder} has {len(present)} of the {total} files of the {split} split: number {missing[0]} is missing"
             )
 
 
 def _no_training_split(folder: Path) -> UserError:
     entries = sorted(entry for entry in folder.iterdir() if not fnmatch.fnmatch(entry.name, ".*"))
-    held = list_names(entry.name for entry in entries) or "nothing"
-    below = [
+    content = list_names(entry.name for entry in entries) or "nothing"
+    data_sets = [
         entry for entry in entries if entry.is_dir() and any(_TRAIN.search(_stem(file)) for file in entry.iterdir())
     ]
-    if below:
+    if data_sets:
         return UserError(
-            f"{folder} holds several data sets: give one of its folders {list_names(f.name for f in below)}"
+            f"{folder} contains several data sets: use one of its folders {list_names(f.name for f in data_sets)}"
         )
-    packed = [
+    archives = [
         entry.name for entry in entries if entry.name.lower().endswith((".zip", ".tar", ".tgz", ".tar.gz", ".7z"))
     ]
-    if packed:
-        return UserError(f"{folder} has no training split: unpack {list_names(packed)}")
+    if archives:
+        return UserError(f"{folder} has no training split: unpack {list_names(archives)}")
     return UserError(
-        f"{folder} has no training split: name a file train.csv (or {', '.join(ENDINGS)}); it holds {held}"
+        f"{folder} has no training split: name a file train.csv (or {', '.join(ENDINGS)}); it contains {content}"
     )

@@ -1,4 +1,4 @@
-"""The formats that files come in, each read as a stream of record batches."""
+"""Reads files of each format as a stream of record batches."""
 
 import logging
 import re
@@ -27,30 +27,30 @@ log = logging.getLogger(__name__)
 
 
 def ending_of(file: Path) -> str:
-    """The ending that tells the format, before that of a compression, in lower case."""
+    """Returns the extension that names the format, before that of a compression, in lower case."""
     suffixes = [suffix.lower() for suffix in file.suffixes]
     return suffixes[-2] if len(suffixes) > 1 and suffixes[-1] in COMPRESSED_ENDINGS else "".join(suffixes[-1:])
 
 
 def read_batches(file: Path, scratch: Path, options: ReadOptions, note: Note) -> Iterator[pa.RecordBatch]:
-    """Reads a file of any format; nothing where it is empty.
+    """Reads a file of any format; yields nothing if it is empty.
 
     Args:
-        file: Its ending names a format; where its content is clearly another one, that is taken.
-        scratch: Folder for copies while it is read.
-        options: What the user said of delimited files and encodings.
-        note: Called with what was guessed.
+        file: The file. Its extension names the format, unless its content is clearly of another one.
+        scratch: Folder for temporary copies.
+        options: What the user set for delimited files and encodings.
+        note: Called with a sentence about each guess.
 
     Raises:
-        UserError: The ending is not supported, or the content is not what it should be.
+        UserError: The extension is not supported, or the content is not valid.
     """
     ending = ending_of(file)
     with open_plain(file, scratch, options, note) as plain:
         if ending not in ENDINGS:
-            raise UserError(f"{file} has an unsupported ending '{ending}': choose from {', '.join(ENDINGS)}")
+            raise UserError(f"{file} has the unsupported extension '{ending}': use one of {', '.join(ENDINGS)}")
         kind = _kind(plain, ending)
         if not any(kind in same and ending in same for same in (_ARROW, _JSON, (kind,))):
-            note(f"{file.name} was read as {kind[1:]}, which its content is.")
+            note(f"{file.name} was read as {kind[1:]}, since that is its content.")
         if kind == ".parquet":
             batches = _read_parquet(plain)
         elif kind in _ARROW:
@@ -59,11 +59,11 @@ def read_batches(file: Path, scratch: Path, options: ReadOptions, note: Note) ->
             batches = read_delimited(plain, file, scratch, options, note, _USUAL_DELIMITERS[kind])
         else:
             batches = read_json(plain, file, note, lines=kind in _LINES)
-        yield from _counted(map(_usual_types, batches), file)
+        yield from _log_progress(map(_usual_types, batches), file)
 
 
 def _kind(plain: Path, ending: str) -> str:
-    """The ending of the format that the content is of."""
+    """Returns the extension of the content's format."""
     with plain.open("rb") as stream:
         head = stream.read(1 << 10).removeprefix(b"\xef\xbb\xbf").lstrip()
     if head.startswith(b"PAR1"):
@@ -96,7 +96,7 @@ def _read_arrow(plain: Path) -> Iterator[pa.RecordBatch]:
 
 
 def _usual_types(batch: pa.RecordBatch) -> pa.RecordBatch:
-    """Columns without dictionaries, views and extension types, which compute functions do not all know."""
+    """Converts dictionaries, views and extension types, which not all compute functions support."""
     columns, fields = [], []
     for field, column in zip(batch.schema, batch.columns, strict=True):
         if isinstance(column, pa.ExtensionArray):
@@ -112,12 +112,12 @@ def _usual_types(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, batch.schema.metadata))
 
 
-def _counted(batches: Iterable[pa.RecordBatch], file: Path) -> Iterator[pa.RecordBatch]:
-    """Logs how far the reading of a large file has come."""
-    rows, said = 0, time.monotonic()
+def _log_progress(batches: Iterable[pa.RecordBatch], file: Path) -> Iterator[pa.RecordBatch]:
+    """Logs the number of rows read so far of a large file."""
+    rows, logged_at = 0, time.monotonic()
     for batch in batches:
         yield batch
         rows += len(batch)
-        if time.monotonic() - said >= _SECONDS_BETWEEN_LINES:
-            said = time.monotonic()
+        if time.monotonic() - logged_at >= _SECONDS_BETWEEN_LINES:
+            logged_at = time.monotonic()
             log.info("%d rows of %s read", rows, file)

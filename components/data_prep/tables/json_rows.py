@@ -1,4 +1,4 @@
-"""Rows of JSON: an object a line, a list of objects, or one of the shapes that pandas writes."""
+"""Reads rows from JSON: one object per line, a list of objects, or one of the layouts of pandas."""
 
 import itertools
 import json
@@ -12,28 +12,28 @@ from typing import Any
 import pyarrow as pa
 
 from compaware.components.core.base.errors import UserError
+from compaware.components.data_prep.messages import list_names, shorten
 from compaware.components.data_prep.tables.decoding import Note
-from compaware.components.data_prep.wording import list_names, shorten
 
 BATCH_ROWS = 10_000
-# A document is one value, which the parser takes whole, in some four times as much memory.
+# The parser reads a document as a whole, which takes some four times as much memory.
 _MAX_DOCUMENT_BYTES = 1 << 29
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
-# A batch of rows, and the type of each column; None where values of several types are kept as texts.
+# A batch of rows, and the type of each column; None if values of several types are converted to texts.
 _Rows = list[dict[str, Any]]
 _Types = dict[str, pa.DataType | None]
 
 
 def read_json(plain: Path, file: Path, note: Note, *, lines: bool) -> Iterator[pa.RecordBatch]:
-    """Reads objects, one a line or in one document, whatever the ending.
+    """Reads objects, one per line or in one document, regardless of the extension.
 
-    NaN, which is no JSON but what Python writes for a missing value, is missing.
+    NaN, which Python writes although it is not JSON, is read as a missing value.
 
     Args:
-        plain: The file, not compressed and in UTF-8.
-        file: The file as the user knows it.
-        note: Called with what was guessed or replaced.
+        plain: The file, decompressed and in UTF-8.
+        file: The user's file, for messages.
+        note: Called with a sentence about each guess and replacement.
         lines: Whether a single line is a row; otherwise it is a document.
 
     Raises:
@@ -50,7 +50,7 @@ def read_json(plain: Path, file: Path, note: Note, *, lines: bool) -> Iterator[p
 
 
 def _has_lines(plain: Path, *, single: bool) -> bool:
-    """Whether the first line is an object by itself, with others after it or not."""
+    """Whether the first line is a complete object, and one of several lines unless `single`."""
     with plain.open(encoding="utf-8-sig") as stream:
         first = next((line for line in stream if line.strip()), "")
         others = any(line.strip() for line in stream)
@@ -59,30 +59,30 @@ def _has_lines(plain: Path, *, single: bool) -> bool:
     try:
         json.loads(first)
     except (ValueError, RecursionError):
-        # A first line that is broken, if the file is too large to be anything but lines.
+        # The first line is broken; a file that is too large for a document must have lines.
         return plain.stat().st_size > _MAX_DOCUMENT_BYTES
     return others or single
 
 
 def _line_batches(plain: Path, file: Path, note: Note) -> Iterator[_Rows]:
-    # A file's lines, unlike splitlines(), end at line feeds only: JSON may hold Unicode's other separators as they are.
+    # Iterating a file splits only at line feeds, unlike splitlines(): JSON may contain other Unicode separators.
     parser = _Parser(file)
     with plain.open(encoding="utf-8-sig") as stream:
         lines = ((number, line) for number, line in enumerate(stream, 1) if line.strip())
         while batch := list(itertools.islice(lines, BATCH_ROWS)):
             yield [parser.parse_row(line, number) for number, line in batch]
-    parser.say_replaced(note)
+    parser.note_replaced(note)
 
 
 def _document_batches(plain: Path, file: Path, note: Note) -> Iterator[_Rows]:
     if plain.stat().st_size > _MAX_DOCUMENT_BYTES:
         raise UserError(
             f"{file} is one JSON list of more than {_MAX_DOCUMENT_BYTES >> 20} MB, which cannot be read in parts: "
-            "write it as JSON lines, an object a line"
+            "write it as JSON lines, one object per line"
         )
     parser = _Parser(file)
     values = parser.parse_all(plain.read_text(encoding="utf-8-sig"))
-    parser.say_replaced(note)
+    parser.note_replaced(note)
     rows = values if len(values) != 1 else values[0]
     if isinstance(rows, dict):
         rows = _rows_of_object(rows, file, note)
@@ -94,14 +94,14 @@ def _document_batches(plain: Path, file: Path, note: Note) -> Iterator[_Rows]:
 
 
 class _Parser:
-    """Parses JSON, and replaces halves of surrogate pairs, which no text can hold."""
+    """Parses JSON and replaces lone surrogates, which texts cannot contain."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
         self._decoder = json.JSONDecoder(object_pairs_hook=self._object, parse_constant=_constant)
-        self._twice: str | None = None
+        self._duplicate_key: str | None = None
         self._replaced = 0
-        self._first = ""
+        self._first_replaced = ""
 
     def parse_row(self, line: str, number: int) -> dict[str, Any]:
         where = f"line {number} of {self._file}"
@@ -111,13 +111,13 @@ class _Parser:
             raise UserError(f"{where} is not JSON: {error.msg} (column {error.colno})") from error
         except (ValueError, RecursionError) as error:
             raise UserError(f"{where} cannot be read: {shorten(str(error), 100)}") from error
-        self._refuse_twice(where)
+        self._check_keys(where)
         if _SURROGATE.search(line):
-            value = self._mend(value, f"line {number}")
+            value = self._replace_surrogates(value, f"line {number}")
         return _check_object(value, where)
 
     def parse_all(self, text: str) -> list[Any]:
-        """All values that follow each other."""
+        """Parses all values of a document, one after the other."""
         values = []
         end = _skip_blanks(text, 0)
         while end < len(text):
@@ -133,37 +133,41 @@ class _Parser:
             end = _skip_blanks(text, end)
         if not values:
             return []
-        self._refuse_twice(f"{self._file}")
-        return [self._mend(value, "") for value in values] if _SURROGATE.search(text) else values
+        self._check_keys(f"{self._file}")
+        return [self._replace_surrogates(value, "") for value in values] if _SURROGATE.search(text) else values
 
-    def say_replaced(self, note: Note) -> None:
+    def note_replaced(self, note: Note) -> None:
         if self._replaced:
-            first = f", the first in {self._first}" if self._first else ""
+            first = f", the first in {self._first_replaced}" if self._first_replaced else ""
             note(
                 f"Lone surrogates (halves of emoji) in {self._file.name} were replaced by U+FFFD: {self._replaced} "
                 f"texts{first}."
             )
 
     def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
+        value = dict(pairs)
+        if len(value) < len(pairs):
             names = [name for name, _ in pairs]
-            self._twice = next(name for name in names if names.count(name) > 1)
-        return found
+            self._duplicate_key = next(name for name in names if names.count(name) > 1)
+        return value
 
-    def _refuse_twice(self, where: str) -> None:
-        if self._twice is not None:
-            raise UserError(f"{where} has the key '{shorten(self._twice, 60)}' twice in one object: remove one")
+    def _check_keys(self, where: str) -> None:
+        if self._duplicate_key is not None:
+            key = shorten(self._duplicate_key, 60)
+            raise UserError(f"{where} has the key '{key}' twice in one object: remove one")
 
-    def _mend(self, value: Any, where: str) -> Any:
+    def _replace_surrogates(self, value: Any, where: str) -> Any:
         if isinstance(value, dict):
-            return {self._mend(name, where): self._mend(inner, where) for name, inner in value.items()}
+            return {
+                self._replace_surrogates(name, where): self._replace_surrogates(inner, where)
+                for name, inner in value.items()
+            }
         if isinstance(value, list):
-            return [self._mend(inner, where) for inner in value]
+            return [self._replace_surrogates(inner, where) for inner in value]
         if not isinstance(value, str) or not any("\ud800" <= sign <= "\udfff" for sign in value):
             return value
         self._replaced += 1
-        self._first = self._first or where
+        self._first_replaced = self._first_replaced or where
         return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -179,8 +183,8 @@ def _skip_blanks(text: str, start: int) -> int:
 
 def _check_object(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        shown = shorten(json.dumps(value, ensure_ascii=False), 40)
-        raise UserError(f"{where} must be an object with the columns as keys, not {shown}")
+        excerpt = shorten(json.dumps(value, ensure_ascii=False), 40)
+        raise UserError(f"{where} must be an object with the columns as keys, not {excerpt}")
     return value
 
 
@@ -193,7 +197,7 @@ def _rows_of_object(value: dict[str, Any], file: Path, note: Note) -> Any:
     lists = [key for key, inner in value.items() if isinstance(inner, list) and inner and isinstance(inner[0], dict)]
     if len(lists) > 1:
         raise UserError(
-            f"{file} is one object with several lists of rows ({list_names(lists)}): write each to a file of its own, "
+            f"{file} is one object with several lists of rows ({list_names(lists)}): write each to its own file, "
             "such as train.json and validation.json, in one folder"
         )
     if lists:
@@ -201,7 +205,7 @@ def _rows_of_object(value: dict[str, Any], file: Path, note: Note) -> Any:
         return value[lists[0]]
     columns, rows = value.get("columns"), value.get("data")
     if isinstance(columns, list) and isinstance(rows, list) and all(isinstance(row, list) for row in rows):
-        note(f"{file.name} has names of columns apart from rows.")
+        note(f"{file.name} has its column names and rows in separate lists.")
         wrong = next((number for number, row in enumerate(rows, 1) if len(row) != len(columns)), None)
         if wrong is not None:
             raise UserError(f"row {wrong} of {file} has {len(rows[wrong - 1])} values for {len(columns)} columns")
@@ -209,34 +213,33 @@ def _rows_of_object(value: dict[str, Any], file: Path, note: Note) -> Any:
     inner = list(value.values())
     if inner and all(isinstance(column, dict) for column in inner):
         if all(key.isdigit() for key in value) and not all(key.isdigit() for key in inner[0]):
-            note(f"{file.name} has its rows under their numbers.")
+            note(f"{file.name} has its rows under row numbers.")
             return inner
         inner = _columns_by_row(value, file)
     if len(inner) > 1 and all(isinstance(column, list) for column in inner):
         if len({len(column) for column in inner}) > 1:
-            raise UserError(f"{file} has columns of different length: write it with orient='records'")
-        note(f"{file.name} is written by columns.")
+            raise UserError(f"{file} has columns of different lengths: write it with orient='records'")
+        note(f"{file.name} has its values by column.")
         return [dict(zip(value, row, strict=True)) for row in zip(*inner, strict=True)]
     return [value]
 
 
 def _columns_by_row(value: dict[str, dict[str, Any]], file: Path) -> list[list[Any]]:
-    """Columns of pandas' default, {column: {row: value}}, as lists in the order of rows."""
+    """Converts the default layout of pandas, {column: {row: value}}, to lists of columns."""
     rows = list(next(iter(value.values())))
     if any(list(column) != rows for column in value.values()):
         raise UserError(
-            f"{file} is one object of objects that do not have the same keys: write its rows with "
+            f"{file} is an object of objects with different keys: write its rows with "
             "df.to_json(…, orient='records', lines=True)"
         )
     return [list(column.values()) for column in value.values()]
 
 
 def _find_types(batches: Callable[[], Iterable[_Rows]]) -> _Types:
-    """Finds for each column the type that holds all of its values, as if it were converted in one piece.
+    """Finds the type of each column that holds all of its values, as if they were converted at once.
 
     Args:
-        batches: Gives the rows from the start; called again where a type had to be widened after the first rows that
-            it is for, so that these are tried with the wider one.
+        batches: Returns the rows from the start. Called again if a type was widened, to check earlier rows with it.
     """
     types: _Types = {}
     widened = True
@@ -245,20 +248,20 @@ def _find_types(batches: Callable[[], Iterable[_Rows]]) -> _Types:
         for rows in batches():
             for name in dict.fromkeys(name for row in rows for name in row):
                 before = types.get(name, pa.null())
-                types[name] = found = _widen(before, [row.get(name) for row in rows])
-                widened |= found is not None and before not in (found, pa.null())
+                types[name] = after = _widen(before, [row.get(name) for row in rows])
+                widened |= after is not None and before not in (after, pa.null())
     return types
 
 
 def _widen(known: pa.DataType | None, values: list[Any]) -> pa.DataType | None:
-    """The type of these values and of those that `known` is the type of."""
+    """Returns the type that holds these values and all of type `known`; None if there is none."""
     if known is None:
         return None
     try:
-        found = pa.array(values).type
-        if found == known:
+        kind = pa.array(values).type
+        if kind == known:
             return known
-        schemas = [pa.schema({"column": kind}) for kind in (known, found)]
+        schemas = [pa.schema({"column": kind}) for kind in (known, kind)]
         both = pa.unify_schemas(schemas, promote_options="permissive").field("column").type
         return pa.array(values, both).type
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
@@ -268,7 +271,7 @@ def _widen(known: pa.DataType | None, values: list[Any]) -> pa.DataType | None:
 def _column(values: list[Any], kind: pa.DataType | None) -> pa.Array:
     if kind is not None:
         return pa.array(values, kind)
-    # Values of several types: texts stay, the rest is written as JSON; what is not there in JSON is missing.
-    known = [None if isinstance(value, float) and not math.isfinite(value) else value for value in values]
-    texts = [value if value is None or isinstance(value, str) else json.dumps(value) for value in known]
+    # For values of several types, texts stay and the others are written as JSON; NaN and infinity are missing.
+    values = [None if isinstance(value, float) and not math.isfinite(value) else value for value in values]
+    texts = [value if value is None or isinstance(value, str) else json.dumps(value) for value in values]
     return pa.array(texts, pa.string())

@@ -1,4 +1,4 @@
-"""Cells that hold whole rows, since a quote that is text opened them and another one closed them."""
+"""Finds cells that contain whole rows, because stray quotes open and close them."""
 
 import re
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-# A column is taken to have few values, as labels do, if it has at most so many in a batch, and each twice on average.
+# A column has few values, like labels, if a batch has at most this many, each at least twice on average.
 _FEW_VALUES = 200
 _MIN_INNER_ROWS = 3
 _NUMBER = re.compile(r"[+-]?\d+([.,]\d+)?")
@@ -14,54 +14,53 @@ _Kind = Callable[[str], bool] | None
 
 
 def find_merged_row(batch: pa.RecordBatch, delimiter: str) -> str | None:
-    """Finds a cell of several lines that would, without its quotes, be as many rows like the others.
+    """Finds a cell of several lines that look like rows of their own.
 
-    A cell that spans rows has in each of its lines as many delimiters as a row has, and where these rows' other cells
-    would be, values of those columns.
+    Each line of such a cell has as many delimiters as a row, and the values between them fit the other columns.
 
     Returns:
-        The beginning of the first such row as written; None if there is none.
+        The start of the first row with such a cell, as written in the file; None if there is none.
     """
     width = batch.num_columns
     if width < 2:
         return None
     known: dict[int, _Kind] = {}
-    for place, column in enumerate(batch.columns):
+    for index, column in enumerate(batch.columns):
         rows = pc.indices_nonzero(pc.match_substring(column, "\n"))
-        several = column.take(rows)
-        lines, signs = pc.count_substring(several, "\n"), pc.count_substring(several, delimiter)
-        whole = pc.equal(signs, pc.multiply(lines, width - 1))
-        # The closing quote may have a line to itself.
-        before_last = pc.add(pc.multiply(pc.subtract(lines, 1), width - 1), width - 1 - place)
-        alone = pc.and_(pc.ends_with(several, "\n"), pc.equal(signs, before_last))
+        cells = column.take(rows)
+        lines, delimiters = pc.count_substring(cells, "\n"), pc.count_substring(cells, delimiter)
+        whole = pc.equal(delimiters, pc.multiply(lines, width - 1))
+        # The closing quote may be alone on its line.
+        before_last = pc.add(pc.multiply(pc.subtract(lines, 1), width - 1), width - 1 - index)
+        alone = pc.and_(pc.ends_with(cells, "\n"), pc.equal(delimiters, before_last))
         suspect = rows.filter(pc.or_(whole, alone))
         for row in suspect.to_pylist():
             cell = column[row].as_py()
-            if _is_rows(cell, place, batch, delimiter, known):
-                before = [batch.column(index)[row].as_py() for index in range(place)]
+            if _contains_rows(cell, index, batch, delimiter, known):
+                before = [batch.column(other)[row].as_py() for other in range(index)]
                 return delimiter.join([*before, f'"{cell.splitlines()[0]}'])
     return None
 
 
-def _is_rows(cell: str, place: int, batch: pa.RecordBatch, delimiter: str, known: dict[int, _Kind]) -> bool:
+def _contains_rows(cell: str, position: int, batch: pa.RecordBatch, delimiter: str, known: dict[int, _Kind]) -> bool:
     width = batch.num_columns
     first, *inner, last = (line.rstrip("\r").split(delimiter) for line in cell.split("\n"))
-    if len(first) != width - place or any(len(line) != width for line in inner):
+    if len(first) != width - position or any(len(line) != width for line in inner):
         return False
-    if len(last) != place + 1 and last != [""]:
+    if len(last) != position + 1 and last != [""]:
         return False
-    cells = [(place + index, value) for index, value in enumerate(first) if index]
-    cells += [(index, value) for line in inner for index, value in enumerate(line) if index != place]
+    cells = [(position + index, value) for index, value in enumerate(first) if index]
+    cells += [(index, value) for line in inner for index, value in enumerate(line) if index != position]
     cells += list(enumerate(last))[:-1]
     for index, _ in cells:
         if index not in known:
             known[index] = _kind(batch.column(index))
-    judged = [kind(value) for index, value in cells if (kind := known[index]) is not None]
-    return all(judged) if judged else len(inner) >= _MIN_INNER_ROWS
+    fits = [kind(value) for index, value in cells if (kind := known[index]) is not None]
+    return all(fits) if fits else len(inner) >= _MIN_INNER_ROWS
 
 
 def _kind(column: pa.Array) -> _Kind:
-    """Whether a cell could be one of a column's, if that has few values or numbers; None for a column of texts."""
+    """Returns a test whether a value fits a column of few values or of numbers; None for a column of texts."""
     values = pc.unique(column)
     if len(values) <= min(_FEW_VALUES, len(column) // 2):
         return set(values.to_pylist()).__contains__

@@ -1,4 +1,4 @@
-"""Runs data_prep as its entry point does, on small files."""
+"""Runs data_prep on small files, like its entry point."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -19,7 +19,7 @@ Prepare = Callable[..., tuple[PreparedDataset, Summary]]
 
 @pytest.fixture
 def prepare(tmp_path: Path) -> Prepare:
-    """Prepares data with the given options; gives the artifact, reloaded, and the summary."""
+    """Returns a function that prepares data and returns the reloaded artifact and the summary."""
 
     def call(**options: Any) -> tuple[PreparedDataset, Summary]:
         config = validate(DataPrepConfig, {"output": tmp_path / "prepared", "existing_output": "overwrite", **options})
@@ -30,7 +30,7 @@ def prepare(tmp_path: Path) -> Prepare:
 
 
 def write_csv(file: Path, rows: Sequence[Sequence[object]], header: Sequence[str] = ("text", "label")) -> Path:
-    """Writes a CSV file, with quotes where they are needed."""
+    """Writes a CSV file, with quotes around cells that need them."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerows([header, *rows])
@@ -38,5 +38,5 @@ def write_csv(file: Path, rows: Sequence[Sequence[object]], header: Sequence[str
 
 
 def numbered(count: int, labels: Sequence[object], word: str = "row") -> list[tuple[str, object]]:
-    """`count` different rows that take turns with the labels."""
+    """Returns `count` different rows with the labels in turn."""
     return [(f"{word} {index}", labels[index % len(labels)]) for index in range(count)]

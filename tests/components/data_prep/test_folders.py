@@ -1,4 +1,4 @@
-"""Folders as people, Spark, the hub and datasets make them: every file is a split's, or is named."""
+"""In folders of people, Spark, the hub and datasets, every file belongs to a split or is noted as unused."""
 
 import gzip
 import json
@@ -65,12 +65,12 @@ def _rows(folder: Path, config: str | None = None) -> tuple[dict[str, int], list
         (["train-00000-of-00002-0a1b.parquet", "train-00001-of-00002-0a1c.parquet"], {"train": 5}, []),
     ],
 )
-def test_files_are_found_and_those_that_are_not_used_are_named(
+def test_files_of_splits_are_found_and_unused_files_are_noted(
     files: list[str], splits: dict[str, int], notes: list[str] | None, tmp_path: Path
 ) -> None:
-    found, said = _rows(_fill(tmp_path / "own", files))
-    assert found == splits
-    assert said == notes if notes is not None else len(said) > 0
+    rows, found_notes = _rows(_fill(tmp_path / "own", files))
+    assert rows == splits
+    assert found_notes == notes if notes is not None else len(found_notes) > 0
 
 
 @pytest.mark.parametrize(
@@ -79,18 +79,21 @@ def test_files_are_found_and_those_that_are_not_used_are_named(
         (["train.csv", "train.csv.gz"], r"train split twice: keep one of train\.csv and train\.csv\.gz"),
         (["train.csv", "Train.parquet"], r"train split twice: keep one of Train\.parquet and train\.csv"),
         (["train/a.csv", "train/a.parquet"], r"train split twice"),
-        (["train.csv", "validation.pkl"], r"validation\.pkl has an unsupported ending '\.pkl'"),
-        (["train.csv", "test.xlsx"], r"test\.xlsx has an unsupported ending '\.xlsx'"),
+        (["train.csv", "validation.pkl"], r"validation\.pkl has the unsupported extension '\.pkl'"),
+        (["train.csv", "test.xlsx"], r"test\.xlsx has the unsupported extension '\.xlsx'"),
         (["train-00000-of-00003.csv", "train-00002-of-00003.csv"], r"has 2 of the 3 files of .* number 1 is missing"),
-        (["train/good/a.txt", "train/bad/b.txt"], r"train has no file of rows .*: it holds bad, good"),
-        (["en/train.csv", "de/train.csv"], r"holds several data sets: give one of its folders de, en"),
+        (["train/good/a.txt", "train/bad/b.txt"], r"train has no data file .*: it contains bad, good"),
+        (["en/train.csv", "de/train.csv"], r"contains several data sets: use one of its folders de, en"),
         (["a_train.csv", "b_train.csv"], r"has several training splits \(a_train, b_train\)"),
         (["data.zip", "x.tar.gz"], r"has no training split: unpack data\.zip, x\.tar\.gz"),
-        (["reviews.csv", "more.csv"], r"no training split: name a file train\.csv .* it holds more\.csv, reviews\.csv"),
-        (["test.csv"], r"has no training split: name a file train\.csv .* it holds test\.csv"),
+        (
+            ["reviews.csv", "more.csv"],
+            r"no training split: name a file train\.csv .* it contains more\.csv, reviews\.csv",
+        ),
+        (["test.csv"], r"has no training split: name a file train\.csv .* it contains test\.csv"),
     ],
 )
-def test_what_is_not_clear_is_refused_in_one_line(files: list[str], expected: str, tmp_path: Path) -> None:
+def test_an_ambiguous_folder_is_refused_in_one_line(files: list[str], expected: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=expected) as caught:
         _rows(_fill(tmp_path / "own", files))
     assert len(str(caught.value)) - len(str(tmp_path)) < 250
@@ -195,7 +198,7 @@ def test_texts_and_labels_of_every_arrow_type_are_the_same(prepare: Prepare, tmp
     assert prepare(data=str(tmp_path / "a.parquet"))[0].manifest.fingerprint == plain.manifest.fingerprint
 
 
-def test_decimals_are_numbers_and_row_numbers_of_pandas_are_no_texts(prepare: Prepare, tmp_path: Path) -> None:
+def test_decimals_are_numbers_and_row_numbers_of_pandas_are_not_texts(prepare: Prepare, tmp_path: Path) -> None:
     labels = pa.array([Decimal(0), Decimal(1)] * 20, pa.decimal128(5, 0))
     numbers = [str(row) for row in range(40)]
     table = pa.table({"review": [f"film {row}" for row in range(40)], "label": labels, "__index_level_0__": numbers})
@@ -212,11 +215,17 @@ def test_decimals_are_numbers_and_row_numbers_of_pandas_are_no_texts(prepare: Pr
     [
         ("a.xlsx", b"PK\x03\x04....[Content_Types].xml", "Excel workbook: save its sheet as CSV"),
         ("a.csv.zip", b"PK\x03\x04....", "zip archive .*unpack it"),
-        ("a.parquet", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS pointer .*git lfs pull"),
+        (
+            "a.parquet",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "Git LFS pointer, not the data: run `git lfs pull`",
+        ),
         ("a.csv", b"<!DOCTYPE html><html>", "HTML page"),
     ],
 )
-def test_what_is_no_table_is_called_what_it_is(name: str, content: bytes, expected: str, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_table_is_named_for_what_it_is(
+    name: str, content: bytes, expected: str, tmp_path: Path
+) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=expected):
         read_files(tmp_path / name, tmp_path / "work")

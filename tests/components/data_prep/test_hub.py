@@ -1,6 +1,6 @@
-"""A data set of the hub that cannot be had is one line with the reason and the remedy.
+"""A data set that cannot be loaded from the hub gives one line with the reason and the remedy.
 
-There is no hub here: its client raises what it raises for the hub's answers.
+The tests need no hub: they raise the exceptions of its client.
 """
 
 from collections.abc import Callable
@@ -35,16 +35,16 @@ def _unreachable() -> Exception:
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
-        (lambda: _answer(GatedRepoError, 401), "'owner/name' is gated: ask for access on its page, and set HF_TOKEN"),
+        (lambda: _answer(GatedRepoError, 401), "'owner/name' is gated: request access on its page, and set HF_TOKEN"),
         (lambda: _answer(GatedRepoError, 403), "'owner/name' is gated"),
-        (lambda: _answer(RepositoryNotFoundError, 401), "no data set of the hub that can be read: check the name"),
+        (lambda: _answer(RepositoryNotFoundError, 401), "nor a readable data set on the hub: check the name"),
         (lambda: _answer(RevisionNotFoundError, 404), "has no revision 'v9': set hub_revision"),
         (_unreachable, "the hub cannot be reached: check the network"),
         (lambda: httpx.ReadTimeout("timed out"), "the hub cannot be reached: check the network"),
         (lambda: httpx.RemoteProtocolError("peer closed"), "cannot be loaded from the hub: RemoteProtocolError: peer"),
     ],
 )
-def test_each_answer_of_the_hub_is_one_line(
+def test_each_error_of_the_hub_gives_one_line(
     error: Callable[[], Exception], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any, **__: Any) -> None:
@@ -61,17 +61,21 @@ def test_a_data_set_script_on_the_hub_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr(HfApi, "hf_hub_download", lambda *_, **found: f"/cache/abc/{found['filename']}")
-    _refused("owner/name", None, None, "'owner/name' is a Python script, which is not run: give its files")
+    _refused(
+        "owner/name", None, None, "'owner/name' needs a Python script, which compaware does not run: give its files"
+    )
 
 
-def test_without_network_the_remedy_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_offline_mode_is_named_as_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    _refused("owner/name", None, None, "HF_HUB_OFFLINE is set and it is not in the cache")
+    _refused("owner/name", None, None, "HF_HUB_OFFLINE is set and the data set is not in the cache")
 
 
-def test_the_name_of_a_format_does_not_read_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_of_a_format_does_not_load_files_of_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "mine.csv").write_text("text,label\na,0\n", encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     _refused("csv", None, None, "'csv' is a format, not a data set")

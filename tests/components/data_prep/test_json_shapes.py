@@ -1,4 +1,4 @@
-"""JSON in the shapes that programs write it, and what is wrong with it by line or row."""
+"""JSON is read in every layout that programs write; errors name the line or row."""
 
 import json
 from pathlib import Path
@@ -42,7 +42,7 @@ def test_every_orientation_of_pandas_is_read(orient: str, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("orient", ["records", "split", "index", "columns"])
-def test_what_datasets_writes_is_read(orient: str, tmp_path: Path) -> None:
+def test_every_layout_of_datasets_is_read(orient: str, tmp_path: Path) -> None:
     data = Dataset.from_list(ROWS)
     data.to_json(tmp_path / "a.json", orient=orient, lines=orient == "records")
     assert _read(tmp_path / "a.json")[0] == ROWS
@@ -79,11 +79,11 @@ LINES = [json.dumps(row) for row in ROWS]
         ("a.json", ["[1,", "2]"], r"^row 1 of .* must be an object"),
         ("a.jsonl", [*LINES, '{"text": "a", "text": "b"}'], r"^line 13 of .* has the key 'text' twice"),
         ("a.json", [json.dumps({"train": ROWS, "test": ROWS})], r"several lists of rows \(train, test\): write each"),
-        ("a.json", ['{"text": {"0": "a"}, "label": {"1": 0}}'], r"do not have the same keys"),
-        ("a.json", ['{"text": ["a", "b"], "label": [1]}'], r"columns of different length"),
+        ("a.json", ['{"text": {"0": "a"}, "label": {"1": 0}}'], r"objects with different keys"),
+        ("a.json", ['{"text": ["a", "b"], "label": [1]}'], r"columns of different lengths"),
     ],
 )
-def test_what_is_no_row_is_named_by_its_line(name: str, lines: list[str], expected: str, tmp_path: Path) -> None:
+def test_a_wrong_row_is_named_by_its_line(name: str, lines: list[str], expected: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=expected) as caught:
         _read(_write(tmp_path / name, "\n".join(lines)))
     assert len(str(caught.value)) - len(str(tmp_path)) < 250 and "\n" not in str(caught.value)

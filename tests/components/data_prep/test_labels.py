@@ -1,4 +1,4 @@
-"""Labels of every kind become indices with names in a stable order, or numbers; mistakes are named."""
+"""Labels are encoded as indices with names in a stable order, or as numbers; mistakes are named."""
 
 import tracemalloc
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ def test_given_names_are_matched_by_name_or_by_index(values: list[Any], indices:
         ([[1], [1, 0]], ["1", "0"], [[1, 0], [1, 1]]),
     ],
 )
-def test_numbers_are_names_where_that_is_said(values: list[Any], names: list[str], indices: list[Any]) -> None:
+def test_numbers_can_be_names(values: list[Any], names: list[str], indices: list[Any]) -> None:
     labels = _encode(values, label_names=names, numbers_are_names=True)
     assert (labels.names, labels.arrays["train"].tolist()) == (names, indices)
 
@@ -80,31 +80,31 @@ def test_class_ids_stay_ids_whatever_the_names(names: list[str]) -> None:
 
 
 @pytest.mark.parametrize("values", [[0.5, 1.0, 4.75], ["0.5", "1", "4.75"]])
-def test_fractions_are_regression(values: list[Any]) -> None:
+def test_fractions_are_regression_targets(values: list[Any]) -> None:
     labels = _encode(values)
     assert (labels.problem_type, labels.names) == ("regression", [])
     assert labels.arrays["train"].tolist() == [0.5, 1.0, 4.75]
 
 
-def test_whole_numbers_are_regression_where_that_is_said() -> None:
+def test_whole_numbers_can_be_regression_targets() -> None:
     labels = _encode([1, 5], problem_type="regression")
     assert labels.arrays["train"].tolist() == [1.0, 5.0]
     assert labels.arrays["train"].dtype == np.float64
 
 
-def test_a_category_that_no_row_has_is_no_class() -> None:
+def test_a_category_without_rows_is_not_a_class() -> None:
     column = pa.DictionaryArray.from_arrays(pa.array([2, 0, 2]), pa.array(["b", "never", "a"]))
     labels = encode_labels({"train": pa.chunked_array([column])}, None, None)
     assert (labels.names, labels.arrays["train"].tolist()) == (["a", "b"], [0, 1, 0])
 
 
-def test_the_same_label_in_chunks_with_dictionaries_of_their_own_is_one_class() -> None:
+def test_a_label_in_several_chunks_with_different_dictionaries_is_one_class() -> None:
     chunks = [pa.array(values).dictionary_encode() for values in (["b", "a"], ["a", "c", "b"])]
     labels = encode_labels({"train": pa.chunked_array(chunks)}, None, None)
     assert (labels.names, labels.arrays["train"].tolist()) == (["a", "b", "c"], [1, 0, 0, 2, 1])
 
 
-def test_no_row_costs_a_python_object() -> None:
+def test_encoding_creates_no_python_object_per_row() -> None:
     rows = 200_000
     column = pa.chunked_array([pa.array(["negative", "neutral", "positive", "neutral"] * (rows // 4))])
     tracemalloc.start()
@@ -125,7 +125,7 @@ def test_no_row_costs_a_python_object() -> None:
         ([[1], [0, 1]], {"label_names": ["a", "b"]}, ["a", "b"], [[0, 1], [1, 1]]),
     ],
 )
-def test_lists_of_labels_are_zeros_and_ones(
+def test_lists_of_labels_become_zeros_and_ones(
     train: list[Any], options: dict[str, Any], names: list[str], expected: list[list[int]]
 ) -> None:
     labels = _encode(train, **options)
@@ -177,9 +177,9 @@ def test_a_test_split_without_labels_is_left_out_with_a_note(withheld: int | Non
         ([Decimal(1)], [Decimal(1)], {}, "row 1 of the train split has a Decimal as its label"),
         (["a", "x"], ["a"], {"label_names": ["a", "b"]}, "label 'x', which is none of 'a', 'b'"),
         (["1.5", "high"], ["1"], {"problem_type": "regression"}, "row 2 .* 'high': regression needs numbers"),
-        (["1.5", "inf"], ["1"], {"problem_type": "regression"}, "row 2 .* 'inf' where others are numbers"),
+        (["1.5", "inf"], ["1"], {"problem_type": "regression"}, "row 2 .* 'inf', but other labels are numbers"),
         ([1.5, 2.5], [1.5], {"problem_type": "classification"}, "the labels are fractions"),
-        ([1.5, 2.5], [1.5], {"problem_type": "regression", "label_names": ["a", "b"]}, "leave it out for regression"),
+        ([1.5, 2.5], [1.5], {"problem_type": "regression", "label_names": ["a", "b"]}, "remove it for regression"),
     ],
 )
 def test_a_wrong_label_is_named_with_its_row(

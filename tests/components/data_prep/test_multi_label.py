@@ -1,4 +1,4 @@
-"""Multi-label data from the forms that they come in: lists of labels, and a column of 0 and 1 for each label."""
+"""Multi-label data is read from lists of labels and from a column of 0 and 1 for each label."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ NAMES = ["insult", "toxic"]
 TABLE = [[int(name in row) for name in NAMES] for row in LISTS]
 
 
-def test_lists_in_json_lines_and_own_columns_in_csv_become_the_same_data(prepare: Prepare, tmp_path: Path) -> None:
+def test_lists_in_json_lines_and_label_columns_in_csv_give_the_same_data(prepare: Prepare, tmp_path: Path) -> None:
     rows = [{"text": f"row {index}", "label": labels} for index, labels in enumerate(LISTS)]
     lines = tmp_path / "train.jsonl"
     lines.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
@@ -63,9 +63,9 @@ def test_a_rare_label_is_in_both_splits(prepare: Prepare, tmp_path: Path) -> Non
     assert dataset.labels("train")[:, rare].sum() == 1
 
 
-def test_a_wrong_value_in_a_labels_own_column_is_named_with_its_row(prepare: Prepare, tmp_path: Path) -> None:
+def test_a_wrong_value_in_a_label_column_is_named_with_its_row(prepare: Prepare, tmp_path: Path) -> None:
     file = write_csv(tmp_path / "train.csv", [["a", 0, 1], ["b", 1, 2]], ("text", *NAMES))
     with pytest.raises(
-        UserError, match=r"row 2 of the train split \(.*train\.csv\) has '2' in 'toxic': a label's column has 0 or 1"
+        UserError, match=r"row 2 of the train split \(.*train\.csv\) has '2' in 'toxic': write 0 or 1 in a label column"
     ):
         prepare(data=str(file), problem_type="multi_label_classification", label_names=NAMES)

@@ -1,4 +1,4 @@
-"""data_prep as a whole: from files, the hub's layout or the sample to an artifact that says what it holds."""
+"""data_prep turns files, hub data sets and the sample into a complete artifact."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ from compaware.components.teacher_check.wordpiece import train_tokenizer
 from tests.components.data_prep.conftest import Prepare, numbered, write_csv
 
 
-def test_the_sample_needs_nothing(prepare: Prepare) -> None:
+def test_the_sample_needs_no_options(prepare: Prepare) -> None:
     dataset, summary = prepare()
     assert dataset.manifest.splits == SPLIT_ROWS
     assert dataset.manifest.label_names == ["negative", "positive"]
@@ -26,7 +26,7 @@ def test_the_sample_needs_nothing(prepare: Prepare) -> None:
     assert prepare()[0].manifest.fingerprint == dataset.manifest.fingerprint
 
 
-def test_a_known_task_from_files_whose_columns_are_called_otherwise(prepare: Prepare, tmp_path: Path) -> None:
+def test_a_known_task_can_be_read_from_files_with_other_column_names(prepare: Prepare, tmp_path: Path) -> None:
     header = ("sentence", "label")
     write_csv(tmp_path / "own/train.csv", numbered(30, range(6)), header)
     write_csv(tmp_path / "own/validation.csv", numbered(12, range(6), "other"), header)
@@ -37,7 +37,7 @@ def test_a_known_task_from_files_whose_columns_are_called_otherwise(prepare: Pre
     assert dataset.split("train").schema.equals(pa.schema([("text", pa.string()), ("label", pa.int64())]))
 
 
-def test_own_pairs_with_named_columns_and_string_labels(prepare: Prepare, tmp_path: Path) -> None:
+def test_pairs_with_given_columns_and_text_labels(prepare: Prepare, tmp_path: Path) -> None:
     rows = [(index, f"claim {index}", f"proof {index}", "yes" if index % 2 else "no") for index in range(40)]
     file = write_csv(tmp_path / "pairs.csv", rows, ("id", "claim", "proof", "verdict"))
     dataset, summary = prepare(data=str(file), text_columns=["claim", "proof"], label_column="verdict")
@@ -55,7 +55,7 @@ def test_regression_of_own_data(prepare: Prepare, tmp_path: Path) -> None:
     assert (dataset.manifest.problem_type, dataset.manifest.metric) == ("regression", "pearson")
     assert dataset.split("train").schema.field("label").type == pa.float64()
     assert summary.metrics["classes"] == 0
-    assert "The labels are numbers with fractions, which are to be predicted as numbers (problem_type)." in (
+    assert "The labels are numbers with fractions and are treated as regression targets (problem_type)." in (
         dataset.manifest.notes
     )
 
@@ -74,7 +74,7 @@ def test_limits_and_duplicates_are_reported(prepare: Prepare, tmp_path: Path) ->
     assert summary.metrics["duplicates_dropped"] == 0
 
 
-def test_the_hub_s_layout_with_class_names_and_a_withheld_test_split(prepare: Prepare, tmp_path: Path) -> None:
+def test_a_hub_repository_with_class_names_and_a_withheld_test_split(prepare: Prepare, tmp_path: Path) -> None:
     from compaware.components.data_prep.hub import read_hub
 
     features = Features({"sentence": Value("string"), "label": ClassLabel(names=["no", "yes"])})
@@ -144,7 +144,7 @@ def test_class_names_are_read_from_all_descriptions_that_datasets_writes() -> No
     assert class_names_from_features(None) == class_names_from_features({"one": "string"}) == {}
 
 
-def test_the_card_shows_texts_as_texts(prepare: Prepare, tmp_path: Path) -> None:
+def test_the_card_escapes_markup_in_texts(prepare: Prepare, tmp_path: Path) -> None:
     write_csv(tmp_path / "own/train.csv", [("<script>alert(1)</script> a | b\nc", "x"), *numbered(20, "xy")])
     write_csv(tmp_path / "own/dev.csv", numbered(6, "xy", "other"))
     dataset, _ = prepare(data=str(tmp_path / "own"))
@@ -168,9 +168,7 @@ def test_lengths_are_counted_with_the_given_tokenizer(prepare: Prepare, tmp_path
     assert by_token.metrics["max_length_tokens"] == 4
 
 
-def test_lengths_of_a_large_split_are_counted_in_rows_that_are_drawn_and_the_card_says_so(
-    prepare: Prepare, tmp_path: Path
-) -> None:
+def test_lengths_of_a_large_split_are_sampled_and_the_card_says_so(prepare: Prepare, tmp_path: Path) -> None:
     rows = 101_000
     table = pa.table({"text": [f"row {index}" for index in range(rows)], "label": ["a", "b"] * (rows // 2)})
     (tmp_path / "own").mkdir()
@@ -184,7 +182,7 @@ def test_lengths_of_a_large_split_are_counted_in_rows_that_are_drawn_and_the_car
         assert "counted in 100,000 rows drawn" in (dataset.path / card).read_text(encoding="utf-8")
 
 
-def test_long_passes_say_how_far_they_are(prepare: Prepare, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_long_passes_log_their_progress(prepare: Prepare, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = write_csv(tmp_path / "own.csv", numbered(40, "ab"))
     with caplog.at_level("INFO"):
         prepare(data=str(file))
@@ -203,14 +201,14 @@ def test_long_passes_say_how_far_they_are(prepare: Prepare, tmp_path: Path, capl
         ({"data": "{}"}, "has no training split"),
         ({"data": "{}/train.csv", "label_column": "stars"}, r"no column 'stars' \(it has id, title, body, label\)"),
         ({"data": "{}/train.csv", "text_columns": ["text"]}, r"no column 'text' \(it has id, title, body, label\)"),
-        ({"data": "{}/train.csv"}, "set text_columns, from id, title, body"),
+        ({"data": "{}/train.csv"}, r"set text_columns \(columns: id, title, body\)"),
         ({"data": "{}/train.csv", "text_columns": ["a", "b", "c"]}, "text_columns"),
-        ({"data": "{}/single.csv", "task": "mrpc"}, "set text_columns, from text"),
+        ({"data": "{}/single.csv", "task": "mrpc"}, r"set text_columns \(columns: text\)"),
         ({"data": "{}/train.csv", "text_columns": ["body"], "label_names": ["x", "y"]}, "none of 'x', 'y'"),
         ({"data": "{}/train.csv", "text_columns": ["body"], "max_train_rows": 1}, "which the training split lacks"),
         ({"data": "{}/train.csv", "text_columns": ["body"], "tokenizer": "{}/none"}, "there is no such folder"),
         ({"data": "{}/train.csv", "text_columns": ["body", "body"]}, "text_columns has a column twice"),
-        ({"data": "{}/train.csv", "text_columns": ["body", "label"]}, "text_columns has 'label', which holds labels"),
+        ({"data": "{}/train.csv", "text_columns": ["body", "label"]}, "text_columns has the label column 'label'"),
     ],
 )
 def test_bad_input_is_one_line(options: dict[str, Any], expected: str, prepare: Prepare, tmp_path: Path) -> None:
@@ -243,7 +241,7 @@ def test_one_class_only_is_refused(prepare: Prepare, tmp_path: Path) -> None:
         prepare(data=str(file))
 
 
-def test_the_command_line_answers_a_mistake_with_one_line_and_its_own_exit_code(tmp_path: Path) -> None:
+def test_a_mistake_on_the_command_line_gives_one_line_and_exit_code_2(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "compaware.components.data_prep", f"output={tmp_path / 'out'}", "task=imdb"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2

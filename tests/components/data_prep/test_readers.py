@@ -1,4 +1,4 @@
-"""Files come in as they are: every format, every layout of a folder, every text."""
+"""Files of every format and folders of every layout are read without changing a text."""
 
 import csv
 import json
@@ -21,7 +21,7 @@ ROWS = [
     {"text": "007", "label": "good"},
     {"text": " blanks kept  ", "label": "bad"},
 ]
-# What UTF-8 can hold: a lone surrogate is no text.
+# Texts that UTF-8 can hold, which excludes lone surrogates.
 TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\x00"))
 
 
@@ -41,13 +41,13 @@ def _write(file: Path, rows: list[dict[str, str]]) -> None:
 
 
 @pytest.mark.parametrize("ending", ["csv", "json", "jsonl", "parquet"])
-def test_every_format_gives_the_texts_as_they_are(ending: str, tmp_path: Path) -> None:
+def test_every_format_keeps_the_texts(ending: str, tmp_path: Path) -> None:
     _write(tmp_path / f"reviews.{ending}", ROWS)
     assert read_files(tmp_path / f"reviews.{ending}", tmp_path / "work")["train"].to_pylist() == ROWS
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv", "json", "jsonl", "parquet"])
-def test_rows_are_on_disk_and_leave_nothing_there(ending: str, tmp_path: Path) -> None:
+def test_rows_stay_on_disk_and_no_file_is_left(ending: str, tmp_path: Path) -> None:
     rows = [{"text": f"{index} " + "long " * 40, "label": "x"} for index in range(25_000)]
     _write(tmp_path / f"train.{ending}", rows)
     before = pa.total_allocated_bytes()
@@ -57,11 +57,13 @@ def test_rows_are_on_disk_and_leave_nothing_there(ending: str, tmp_path: Path) -
     assert list((tmp_path / "work").iterdir()) == []
 
 
-def test_a_full_disk_is_named(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
     _write(tmp_path / "train.csv", ROWS)
     (tmp_path / "work").mkdir()
     (tmp_path / "work/rows.arrows").symlink_to("/dev/full")
-    with pytest.raises(UserError, match=r"work has no room for the rows of .*train\.csv: set work to a larger disk"):
+    with pytest.raises(
+        UserError, match=r"work has no space for the rows of .*train\.csv: set work to a folder on a larger disk"
+    ):
         read_files(tmp_path, tmp_path / "work")
 
 
@@ -113,7 +115,7 @@ def test_any_text_survives_csv_and_json(texts: list[str], tmp_path_factory: pyte
         assert read_files(folder / name, folder / "work")["train"].column("text").to_pylist() == texts
 
 
-# Of more rows than are converted at once, the last ones are of another type than the first.
+# There are more rows than one conversion takes, and the last ones have another type than the first.
 @pytest.mark.parametrize("ending", ["json", "jsonl"])
 @pytest.mark.parametrize(
     ("first", "last", "kind", "kept"),
@@ -129,7 +131,7 @@ def test_any_text_survives_csv_and_json(texts: list[str], tmp_path_factory: pyte
         ([], [1], pa.list_(pa.int64()), [[], [1]]),
     ],
 )
-def test_json_has_the_type_that_holds_all_rows(
+def test_a_json_column_has_the_type_that_holds_all_rows(
     ending: str, first: object, last: object, kind: pa.DataType, kept: list[object], tmp_path: Path
 ) -> None:
     rows = [{"text": "a", "other": first}] * 20_001 + [{"text": "b", "other": last, "late": "c"}]
@@ -143,7 +145,7 @@ def test_json_has_the_type_that_holds_all_rows(
     assert table.column("late").null_count == 20_001
 
 
-def test_a_json_list_that_memory_may_not_hold_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_json_list_that_may_exceed_memory_is_refused_at_once(tmp_path: Path) -> None:
     with (tmp_path / "train.json").open("wb") as stream:
         stream.write(b"[")
         stream.truncate((1 << 29) + 1)
@@ -154,12 +156,12 @@ def test_a_json_list_that_memory_may_not_hold_is_refused_at_once(tmp_path: Path)
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("train.xlsx", b"PK", "unsupported ending '.xlsx': choose from .csv, .tsv, .json, .jsonl, .parquet"),
+        ("train.xlsx", b"PK", "unsupported extension '.xlsx': use one of .csv, .tsv, .json, .jsonl, .parquet"),
         ("train.csv", b"", "is empty"),
         ("train.csv", b"text,label\n", "has no rows"),
         ("train.csv", b"text,label\ncaf\xe9,1\n", "is not UTF-8"),
         ("train.jsonl", b'{"text": "caf\xe9"}\n', "is not UTF-8"),
-        ("train.csv", b"text,label\na,b,c\n", "line 2 of .* has 3 cells, and the header 2"),
+        ("train.csv", b"text,label\na,b,c\n", "line 2 of .* has 3 cells, but the header has 2"),
         ("train.csv", b"text,text\na,b\n", "the column 'text' twice"),
         ("train.json", b"[1, 2]", "an object with the columns as keys"),
         ("train.json", b"{", "is not JSON"),
@@ -167,7 +169,7 @@ def test_a_json_list_that_memory_may_not_hold_is_refused_at_once(tmp_path: Path)
         ("training_notes.txt", b"text", "no training split"),
     ],
 )
-def test_what_cannot_be_read_is_named_in_one_line(name: str, content: bytes, expected: str, tmp_path: Path) -> None:
+def test_an_unreadable_file_is_named_in_one_line(name: str, content: bytes, expected: str, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=expected) as caught:
         read_files(tmp_path, tmp_path / "work")

@@ -1,4 +1,4 @@
-"""Stratified limits keep their promises for any data; duplicates are found exactly."""
+"""Stratified limits hold for any data; duplicates are found exactly."""
 
 from collections import Counter
 
@@ -47,9 +47,7 @@ def test_a_limit_keeps_order_and_proportions(labels: list[int], rows: int, seed:
 
 @settings(deadline=None)
 @given(labels=st.lists(st.integers(0, 9), min_size=1, max_size=300), rows=st.integers(1, 300), seed=st.integers(0, 99))
-def test_a_limit_draws_row_by_row_from_the_shuffle_until_each_class_has_its_share(
-    labels: list[int], rows: int, seed: int
-) -> None:
+def test_a_limit_takes_the_first_rows_of_each_class_in_shuffled_order(labels: list[int], rows: int, seed: int) -> None:
     kept = limit_rows(_numbered(labels), rows, seed)
     room = Counter(kept.labels.tolist())
     drawn = []
@@ -60,13 +58,13 @@ def test_a_limit_draws_row_by_row_from_the_shuffle_until_each_class_has_its_shar
     assert kept.rows.tolist() == sorted(drawn)
 
 
-def test_the_rows_that_a_seed_draws_never_change() -> None:
+def test_a_seed_always_draws_the_same_rows() -> None:
     assert limit_rows(_numbered([0, 1, 2] * 8), 6, 42).rows.tolist() == [0, 8, 11, 13, 16, 18]
     made, _ = split_validation(_numbered([index / 7 for index in range(40)]), 0.25, 7)
     assert made["validation"].rows.tolist() == [1, 5, 9, 13, 17, 22, 27, 29, 34, 37]
 
 
-def test_a_limit_is_the_same_for_the_same_seed_only() -> None:
+def test_a_limit_depends_on_the_seed() -> None:
     split = _numbered([0, 1] * 200)
     assert _column(limit_rows(split, 50, 1)) == _column(limit_rows(split, 50, 1))
     assert _column(limit_rows(split, 50, 1)) != _column(limit_rows(split, 50, 2))
@@ -102,7 +100,7 @@ PAIRS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"), st.in
 
 @settings(deadline=None)
 @given(rows=st.fixed_dictionaries(dict.fromkeys(("train", "validation", "validation_mismatched", "test"), PAIRS)))
-def test_duplicates_are_those_of_the_plain_definition(rows: dict[str, list[tuple[str, str, int]]]) -> None:
+def test_duplicates_match_a_naive_count(rows: dict[str, list[tuple[str, str, int]]]) -> None:
     splits = {
         name: _split([row[0] for row in found], [row[2] for row in found], pairs=[row[1] for row in found])
         for name, found in rows.items()

@@ -1,4 +1,4 @@
-"""The embedded corpus: the same everywhere, clean, and not to be had by counting words."""
+"""The built-in corpus is the same on every machine and cannot be classified by counting words."""
 
 import os
 import subprocess
@@ -37,7 +37,7 @@ def test_no_sentence_occurs_twice_in_any_split(corpus: dict[str, list[Example]])
     assert len(set(texts)) == len(texts)
 
 
-def test_other_processes_make_the_same_corpus() -> None:
+def test_every_process_generates_the_same_corpus() -> None:
     digests = {
         subprocess.run(
             [sys.executable, "-c", DIGEST], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
@@ -52,12 +52,12 @@ def test_another_seed_gives_other_sentences(corpus: dict[str, list[Example]]) ->
 
 
 @pytest.mark.parametrize("longest_phrase", [1, 2])
-def test_counting_words_does_not_solve_it(corpus: dict[str, list[Example]], longest_phrase: int) -> None:
+def test_counting_words_is_not_enough(corpus: dict[str, list[Example]], longest_phrase: int) -> None:
     texts, labels = zip(*corpus["train"], strict=True)
     model = make_pipeline(CountVectorizer(ngram_range=(1, longest_phrase)), LogisticRegression(max_iter=1000))
     model.fit(texts, labels)
     score = model.score(*zip(*corpus["validation"], strict=True))
-    # Words say something, but far from all.
+    # Words help, but are far from enough.
     assert 0.6 < score < 0.9
 
 

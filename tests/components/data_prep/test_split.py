@@ -1,4 +1,4 @@
-"""A split gives its rows in order, whatever is chosen of it and however the source holds its texts."""
+"""A split yields its rows in order, for any selection of rows and any type of texts."""
 
 import numpy as np
 import pyarrow as pa
@@ -12,7 +12,7 @@ from compaware.components.data_prep.split import Split
 
 @settings(deadline=None)
 @given(sizes=st.lists(st.integers(0, 5), min_size=1, max_size=6), data=st.data())
-def test_rows_chosen_twice_are_the_rows_of_both_choices(sizes: list[int], data: st.DataObject) -> None:
+def test_two_selections_in_a_row_combine(sizes: list[int], data: st.DataObject) -> None:
     texts = [f"row {index}" for index in range(sum(sizes))]
     ends = np.cumsum(sizes)
     chunks = [texts[end - size : end] for size, end in zip(sizes, ends, strict=True)]
@@ -30,7 +30,7 @@ def test_rows_chosen_twice_are_the_rows_of_both_choices(sizes: list[int], data: 
 @pytest.mark.parametrize(
     "kind", [pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.large_string())]
 )
-def test_any_string_type_comes_out_as_string_in_parts(kind: pa.DataType) -> None:
+def test_any_string_type_is_yielded_as_string_in_parts(kind: pa.DataType) -> None:
     texts = pa.array([f"text {index % 7}" for index in range(2 * GROUP_ROWS + 1)])
     split = Split.whole(pa.table({"text": texts.cast(kind)}), np.zeros(len(texts)))
     tables = list(split.tables())

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compaware.components.core.base.errors import UserError
-from compaware.components.data_prep.label_notes import fold
+from compaware.components.data_prep.normalize import normalize_text
 from compaware.components.data_prep.rows import drop_duplicates
 from compaware.components.data_prep.split import Split
 from compaware.components.data_prep.validation import split_validation
@@ -25,7 +25,7 @@ def _made(
 
 
 def _texts(split: Split) -> set[str]:
-    return {fold(text) for table in split.tables() for text in table["text"].to_pylist()}
+    return {normalize_text(text) for table in split.tables() for text in table["text"].to_pylist()}
 
 
 def _copy(text: int, form: int) -> str:
@@ -52,7 +52,7 @@ def test_every_class_of_two_texts_is_on_both_sides_and_copies_are_on_one(
     labels = [classes[text] for text, _ in rows]
     of_class = defaultdict(set)
     for text, label in zip(texts, labels, strict=True):
-        of_class[label].add(fold(text))
+        of_class[label].add(normalize_text(text))
     wanted = {label for label, found in of_class.items() if len(found) > 1}
     if not wanted:
         with pytest.raises(UserError, match="no validation split can be taken"):

@@ -1,4 +1,4 @@
-"""What labels look like is said: spellings of one name, words for a missing value, several labels in one text."""
+"""Suspicious labels are noted or refused: spellings of one name, missing values, several labels in one text."""
 
 import re
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ def _encode(train: Sequence[Any], problem_type: Any = None, names: Any = None, *
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "expected"),
     [
-        (["pos", "Pos ", "neg"], "'Pos ', 'pos' differ only in spelling .blanks"),
+        (["pos", "Pos ", "neg"], "'Pos ', 'pos' differ only in spelling .whitespace"),
         (["caf\u00e9", "cafe\u0301", "bar"], r"'cafe\\u0301', 'caf\\xe9' differ only in spelling"),
         (["not_spam", "not spam", "spam"], "'not spam', 'not_spam' differ only"),
         (["1", "1.0", "two"], "'1', '1.0' differ only"),
@@ -30,16 +30,16 @@ def _encode(train: Sequence[Any], problem_type: Any = None, names: Any = None, *
         (["nan", "joy"], "'nan' of 5 training rows looks like a missing value"),
         (["N/A", "joy"], "'N/A' of 5 training rows looks like a missing value"),
         (["-", "joy"], "'-' of 5 training rows looks like a missing value"),
-        (["joy", "anger", "joy|anger"], r"1 label looks like several with '\|' between \('joy\|anger'\)"),
-        (["a,b", "a,c", "b,c"], "3 labels look like several with ',' between"),
-        (["[joy, anger]", "joy"], r"1 label looks like lists \('\[joy, anger\]'\)"),
+        (["joy", "anger", "joy|anger"], r"1 label looks like several labels separated by '\|' \('joy\|anger'\)"),
+        (["a,b", "a,c", "b,c"], "3 labels look like several labels separated by ','"),
+        (["[joy, anger]", "joy"], r"1 label looks like a list \('\[joy, anger\]'\)"),
     ],
 )
-def test_names_that_may_not_be_what_they_seem_get_a_note(names: list[str], said: str) -> None:
+def test_suspicious_names_get_a_note(names: list[str], expected: str) -> None:
     labels = _encode(names * 5)
     assert len(labels.names) == len(names)
     assert len(labels.notes) == 1
-    assert re.search(said, labels.notes[0])
+    assert re.search(expected, labels.notes[0])
 
 
 @pytest.mark.parametrize(
@@ -55,16 +55,16 @@ def test_names_that_may_not_be_what_they_seem_get_a_note(names: list[str], said:
         ["10000000000000000000000001", "10000000000000000000000002"],
     ],
 )
-def test_names_that_are_only_near_each_other_get_none(names: list[str]) -> None:
+def test_similar_names_that_differ_get_no_note(names: list[str]) -> None:
     assert _encode(names * 5).notes == []
 
 
-def test_many_whole_numbers_are_perhaps_amounts() -> None:
+def test_many_whole_numbers_get_a_note_about_amounts() -> None:
     (note,) = _encode([row % 30 for row in range(300)]).notes
-    assert "30 different whole numbers, taken as classes: for amounts, set problem_type=regression" in note
+    assert "30 different whole numbers and are used as classes: for amounts, set problem_type=regression" in note
 
 
-def test_names_that_the_user_gave_get_none() -> None:
+def test_names_from_the_user_get_no_note() -> None:
     assert _encode(["none", "None"] * 5, names=["none", "None"]).notes == []
 
 
@@ -78,7 +78,7 @@ def test_names_that_the_user_gave_get_none() -> None:
         ["{'joy', 'anger'}", "{'joy'}", "set()"],
     ],
 )
-def test_lists_written_as_text_are_lists(cells: list[str]) -> None:
+def test_lists_written_as_text_are_read_as_lists(cells: list[str]) -> None:
     labels = _encode(cells * 5, validation=["['anger']"])
     assert (labels.problem_type, labels.names) == ("multi_label_classification", ["anger", "joy"])
     assert labels.arrays["train"][:3].tolist() == [[1, 1], [0, 1], [0, 0]]
@@ -89,7 +89,7 @@ def test_lists_written_as_text_are_lists(cells: list[str]) -> None:
 
 
 @pytest.mark.parametrize("cells", [["joy|anger", "joy", ""], ["joy, anger", "joy", ""], ["[joy; anger]", "joy", "[]"]])
-def test_separated_labels_are_taken_apart_where_multi_label_data_are_asked_for(cells: list[str]) -> None:
+def test_separated_labels_are_split_if_the_problem_is_multi_label(cells: list[str]) -> None:
     labels = _encode(cells * 5, "multi_label_classification")
     assert labels.names == ["anger", "joy"]
     assert labels.arrays["train"][:3].tolist() == [[1, 1], [0, 1], [0, 0]]
@@ -98,7 +98,7 @@ def test_separated_labels_are_taken_apart_where_multi_label_data_are_asked_for(c
 
 @pytest.mark.parametrize("rows", [[[0, 1, 0], [1, 1, 0]], [[0.0, 1.0, 0.0], [1.0, 1.0, 0.0]], ["[0, 1, 0]", "[1 1 0]"]])
 @pytest.mark.parametrize("names", [None, ["joy", "fear", "anger"]])
-def test_vectors_of_zeros_and_ones_are_no_lists_of_indices(rows: list[Any], names: list[str] | None) -> None:
+def test_vectors_of_zeros_and_ones_are_not_lists_of_indices(rows: list[Any], names: list[str] | None) -> None:
     labels = _encode(rows, names=names, validation=rows[:1])
     assert labels.names == (names or ["0", "1", "2"])
     assert labels.arrays["validation"].sum() == 1
@@ -112,19 +112,19 @@ def test_vectors_of_zeros_and_ones_are_no_lists_of_indices(rows: list[Any], name
         ([f"id-{row}" for row in range(30)], "30 training rows have 30 different labels.*label_column"),
         ([100 + row for row in range(30)], "30 different labels.*problem_type=regression"),
         ([f"${row}.50" for row in range(30)], "30 different labels.*write plain numbers for regression"),
-        ([f"{row},5" for row in range(30)], r"decimal commas: write them with points \(1.5, not 1,5\)"),
-        (["0.5", "1.25", "n/a"], "row 3 of the train split has the label 'n/a' where others are numbers"),
-        ([0.5 + row if row else -np.inf for row in range(30)], "row 1 of the train split has the label '-inf' where"),
+        ([f"{row},5" for row in range(30)], r"decimal commas: use decimal points \(1.5, not 1,5\)"),
+        (["0.5", "1.25", "n/a"], "row 3 of the train split has the label 'n/a', but other labels are numbers"),
+        ([0.5 + row if row else -np.inf for row in range(30)], "row 1 of the train split has the label '-inf', but"),
         ([[0.2, 0.8], [0.9, 0.1]], "the lists hold fractions"),
     ],
 )
-def test_labels_that_are_no_classes_are_refused_with_what_they_are(train: list[Any], expected: str) -> None:
+def test_labels_that_cannot_be_classes_are_refused(train: list[Any], expected: str) -> None:
     with pytest.raises(UserError, match=expected) as caught:
         _encode(train)
     assert len(str(caught.value)) < 300
 
 
-def test_a_class_a_row_is_allowed_to_who_says_that_they_are_classes() -> None:
+def test_a_class_for_each_row_is_allowed_if_the_problem_is_classification() -> None:
     assert len(_encode([f"id-{row}" for row in range(30)], "classification").names) == 30
 
 
@@ -144,7 +144,7 @@ def test_withheld_rows_of_the_test_split_are_left_out_and_counted(withheld: int 
         _encode([0, 1, 2], test=[-1, None, 1, 7])
 
 
-def test_withheld_rows_of_a_table_with_a_column_for_each_label(prepare: Prepare, tmp_path: Any) -> None:
+def test_withheld_rows_with_a_column_for_each_label_are_left_out(prepare: Prepare, tmp_path: Any) -> None:
     header = ("text", "toxic", "insult")
     rows = [(f"row {index}", index % 2, int(index % 3 == 0)) for index in range(40)]
     write_csv(tmp_path / "own/train.csv", rows, header)
@@ -162,22 +162,22 @@ def test_withheld_rows_of_a_table_with_a_column_for_each_label(prepare: Prepare,
     assert "The test split has no labels and is left out." in dataset.manifest.notes
 
 
-def test_a_label_spelled_otherwise_in_validation_is_named_with_its_kin() -> None:
-    with pytest.raises(UserError, match="label 'Pos', which differs from 'pos' only in blanks, capitals"):
+def test_a_label_spelled_differently_in_validation_is_named_with_the_known_spelling() -> None:
+    with pytest.raises(UserError, match="label 'Pos', which differs from 'pos' only in whitespace, case"):
         _encode(["pos", "neg"], validation=["Pos"])
 
 
-def test_splits_that_cannot_judge_a_class_are_noted(prepare: Prepare, tmp_path: Any) -> None:
+def test_splits_that_lack_a_class_are_noted(prepare: Prepare, tmp_path: Any) -> None:
     rows = [(f"row {index}", "abc"[index % 3]) for index in range(30)]
     write_csv(tmp_path / "own/train.csv", rows)
     write_csv(tmp_path / "own/dev.csv", [("one", "a"), ("two", "a")])
     write_csv(tmp_path / "own/test.csv", [("two", "a"), ("three", "b")])
     dataset, _ = prepare(data=str(tmp_path / "own"))
     assert dataset.manifest.notes[-2:] == [
-        "The validation split has only the class 'a': a model that always says so is right there.",
+        "The validation split has only the class 'a', so always predicting it makes no error there.",
         "The test split has no row of the class 'c'.",
     ]
-    assert "1 validation rows are in the test split, too; they were kept." in dataset.manifest.notes
+    assert "1 validation rows are also in the test split; they were kept." in dataset.manifest.notes
     write_csv(tmp_path / "own/dev.csv", [row for row in rows if row[1] == "a"])
     with pytest.raises(UserError, match="class 'a', which the training split lacks: set keep_duplicates=true"):
         prepare(data=str(tmp_path / "own"))
