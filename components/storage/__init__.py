@@ -1,4 +1,4 @@
-"""Files and folders behind URIs (plain paths, file, s3, minio): fetched, uploaded, never taken for whole when not."""
+"""Downloads and uploads files and folders by URI (paths, file, s3, minio); incomplete uploads are never used."""
 
 from compaware.components.storage.folders import (
     delete,

@@ -1,8 +1,8 @@
-"""Downloads kept on disk: found again by where they came from and what they hold, shared by processes, limited in size.
+"""A cache of downloads on disk, keyed by source and content, shared by processes and limited in size.
 
-CACHE/<source>-<content>/content/NAME   a whole download; it appears by one rename
-CACHE/<source>-<content>/incoming/      a half one, which the next try goes on with
-CACHE/.locks/<source>-<content>         held alone while downloading or deleting, together while in use
+CACHE/<source>-<content>/content/NAME   a complete download; it appears by one rename
+CACHE/<source>-<content>/incoming/      a partial download, which the next fetch resumes
+CACHE/.locks/<source>-<content>         locked exclusively for a download or eviction, shared by readers
 """
 
 import fcntl
@@ -26,21 +26,21 @@ log = logging.getLogger(__name__)
 LIMIT_VARIABLE = "COMPAWARE_CACHE_MAX_BYTES"
 _FILES = "files.json"
 _RESERVED = "reserved_bytes"
-_SECONDS_BETWEEN_TRIES = 0.2
-# What this process has been given stays locked until it ends: it may be reading it.
+_RETRY_S = 0.2
+# Entries that this process uses stay locked until it ends.
 _in_use: dict[Path, IO[str]] = {}
 
 
 @dataclass(frozen=True)
 class Download:
-    """What is to be had.
+    """A file or folder to download.
 
     Attributes:
-        source: Where it comes from: endpoint, bucket and key.
-        content: What is there now; another content is another entry.
+        source: Endpoint, bucket and key.
+        content: Identifies the present content; other content gets another cache entry.
         name: Name of the resulting file or folder.
-        size_bytes: Size of it all.
-        fill: Downloads to its first path, keeping what it needs to go on after a kill in the folder of the second.
+        size_bytes: Total size.
+        fill: Downloads to the first path; the second is a folder for the state that a resumed download needs.
     """
 
     source: str
@@ -51,17 +51,17 @@ class Download:
 
     @property
     def source_id(self) -> str:
-        """The first half of the entry's name."""
+        """First half of the cache entry's name."""
         return short_hash(self.source)
 
     @property
     def entry_id(self) -> str:
-        """The entry's name."""
+        """The cache entry's name."""
         return f"{self.source_id}-{short_hash(self.content)}"
 
 
 class Cache:
-    """The downloads in one folder.
+    """A cache folder.
 
     Raises:
         UserError: The size limit in the environment is not a number.
@@ -73,10 +73,10 @@ class Cache:
         self._limit_bytes = _limit_bytes()
 
     def get(self, download: Download) -> Path:
-        """The path of a download, fetched unless it is there, and safe from eviction until this process ends.
+        """Returns the path of a download; downloads it if needed and locks it until this process ends.
 
         Raises:
-            UserError: It does not fit on the disk or in the cache's limit.
+            UserError: The download exceeds the free disk space or the cache's limit.
         """
         entry = self._folder / download.entry_id
         result = entry / "content" / download.name
@@ -89,7 +89,7 @@ class Cache:
         self._locks.mkdir(parents=True, exist_ok=True)
         stream = lock.open("a")
         try:
-            self._lock_whole(stream, entry, result, download)
+            self._lock_complete(stream, entry, result, download)
         except BaseException:
             stream.close()
             raise
@@ -97,19 +97,19 @@ class Cache:
         os.utime(lock)
         return result
 
-    def _lock_whole(self, stream: IO[str], entry: Path, result: Path, download: Download) -> None:
-        """Returns when the entry is whole and locked together with its other users."""
+    def _lock_complete(self, stream: IO[str], entry: Path, result: Path, download: Download) -> None:
+        """Returns when the entry is complete and this process has a shared lock on it."""
         while True:
             _lock_shared(stream, download.name)
             if _is_intact(entry, result):
                 return
-            # Going from one kind of lock to the other lets go of it for a moment, so each is followed by another look.
+            # Changing the kind of lock releases it for a moment, so the entry is checked after each change.
             if _try_exclusive(stream):
                 if not _is_intact(entry, result):
                     self._fill(entry, download)
             else:
                 fcntl.flock(stream, fcntl.LOCK_UN)
-                time.sleep(_SECONDS_BETWEEN_TRIES)
+                time.sleep(_RETRY_S)
 
     def _fill(self, entry: Path, download: Download) -> None:
         remove(entry / "content")
@@ -123,11 +123,11 @@ class Cache:
         remove(incoming)
 
     def _make_room(self, entry: Path, download: Download) -> None:
-        """Evicts what was not used for longest until the download fits, and reserves its size."""
+        """Evicts the least recently used entries until the download fits, and reserves its size."""
         with self._room():
             others = sorted((path for path in self._entries() if path != entry), key=self._last_use)
             for path in [other for other in others if other.name.startswith(download.source_id)]:
-                if self._evict(path):  # An older content of the same URI: nobody will ask for it again.
+                if self._evict(path):  # Older content of the same URI, which is not needed any more.
                     others.remove(path)
             used_bytes = sum(map(_reserved_bytes, others))
             for path in others:
@@ -138,15 +138,15 @@ class Cache:
                     used_bytes -= size_bytes
             if used_bytes + download.size_bytes > self._limit_bytes:
                 raise UserError(
-                    f"{download.name} has {download.size_bytes} bytes and {used_bytes} are in use in {self._folder}, "
-                    f"more than {LIMIT_VARIABLE}={self._limit_bytes:.0f}: raise it"
+                    f"{download.name} ({download.size_bytes} bytes) and {used_bytes} bytes in use in {self._folder} "
+                    f"exceed {LIMIT_VARIABLE}={self._limit_bytes:.0f}: raise it"
                 )
             missing_bytes = download.size_bytes - _allocated_bytes(entry)
             free_bytes = shutil.disk_usage(self._folder).free
             if missing_bytes > free_bytes:
                 raise UserError(
-                    f"no space left on the disk of {self._folder}: {download.name} needs {missing_bytes} bytes more "
-                    f"and {free_bytes} are free; delete something or put the folder elsewhere"
+                    f"no space left on the disk of {self._folder}: {download.name} needs {missing_bytes} more bytes, "
+                    f"{free_bytes} are free; delete files or choose another folder"
                 )
             entry.mkdir(exist_ok=True)
             write_text(entry / _RESERVED, str(download.size_bytes))
@@ -169,7 +169,7 @@ class Cache:
         with (self._locks / entry.name).open("a") as stream:
             if not _try_exclusive(stream):
                 return False
-            # Without its list of files an entry is not whole, however far the deletion comes.
+            # Without its list of files an entry is incomplete, even if the deletion is interrupted.
             remove(entry / _FILES)
             remove(entry)
             log.info("evicted %s from the cache", entry)
@@ -191,7 +191,7 @@ def _lock_shared(stream: IO[str], name: str) -> None:
     try:
         fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        log.info("waiting for another process that downloads %s", name)
+        log.info("waiting for another process to download %s", name)
         fcntl.flock(stream, fcntl.LOCK_SH)
 
 
@@ -204,7 +204,7 @@ def _try_exclusive(stream: IO[str]) -> bool:
 
 
 def _is_intact(entry: Path, result: Path) -> bool:
-    """Whether the download is there with the names and sizes that it came with."""
+    """Whether the entry still has the names and sizes of the download."""
     record = entry / _FILES
     return record.is_file() and result.exists() and json.loads(record.read_text(encoding="utf-8")) == _sizes(result)
 
@@ -219,5 +219,5 @@ def _reserved_bytes(entry: Path) -> int:
 
 
 def _allocated_bytes(entry: Path) -> int:
-    # st_blocks counts 512 bytes whatever the file system's blocks are; files that are being filled have holes.
+    # st_blocks always counts 512 bytes. Partial files have holes, so st_size would be too large.
     return sum(file.stat().st_blocks * 512 for file in entry.rglob("*") if file.is_file())

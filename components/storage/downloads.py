@@ -1,4 +1,4 @@
-"""Downloads of objects in ranges: several at once, gone on with after a kill, checked when whole."""
+"""Downloads objects in parallel ranges, resumes after a kill, and verifies the complete files."""
 
 import functools
 import logging
@@ -25,10 +25,10 @@ class RemoteFile:
 
     Attributes:
         key: Its key.
-        name: Its path below the target folder; empty where the target is the file itself.
+        name: Its path below the target folder; empty if the target is the file itself.
         size: Its size in bytes.
-        etag: The store's mark of this very content.
-        sha256: What is expected, where that is known.
+        etag: Its ETag, which changes with the content.
+        sha256: The expected SHA-256; None if unknown.
     """
 
     key: str
@@ -39,30 +39,30 @@ class RemoteFile:
 
 
 def files_of(store: Store, manifest: UploadManifest) -> list[RemoteFile]:
-    """The objects that a manifest names.
+    """Returns the objects listed in a manifest.
 
     Raises:
-        UserError: One is missing or has another size.
+        UserError: An object is missing or has another size.
     """
-    found = store.list_below()
+    objects = store.list_below()
     files = []
     for entry in manifest.files:
-        item = found.get(entry.name)
+        item = objects.get(entry.name)
         if item is None:
-            raise store.error(f"{entry.name} is missing, which its manifest names: upload it again")
+            raise store.error(f"{entry.name} is missing, although the manifest lists it: upload it again")
         if item.size != entry.size:
             raise store.error(
-                f"{entry.name} is truncated or changed: {item.size} bytes, not {entry.size}; upload it again"
+                f"{entry.name} is truncated or changed ({item.size} bytes, not {entry.size}): upload it again"
             )
         files.append(RemoteFile(item.object_name, entry.name, entry.size, item.etag, entry.sha256))
     return files
 
 
 def download(store: Store, files: list[RemoteFile], target: Path, parts: Path) -> None:
-    """Downloads files to `target`, keeping half ones in `parts`.
+    """Downloads files to `target`; partial files are kept in `parts`.
 
     Raises:
-        UserError: As `Store.call`, or a file's SHA-256 is not the expected one.
+        UserError: As `Store.call`, or a file has not the expected SHA-256.
     """
     parts.mkdir(parents=True, exist_ok=True)
     incoming = [_Incoming(store, file, target, parts) for file in files]
@@ -71,41 +71,41 @@ def download(store: Store, files: list[RemoteFile], target: Path, parts: Path) -
 
 
 class _Incoming:
-    """One file on its way: its data with holes, and a journal of the ranges that are written."""
+    """One file being downloaded: its data, and a journal of the ranges written so far."""
 
     def __init__(self, store: Store, file: RemoteFile, target: Path, parts: Path):
         self._store = store
         self._file = file
         self._final = path_inside(target, file.name, store.location.shown) if file.name else target
-        # An older object's parts are of no use: the ETag is in the name.
+        # The name contains the ETag, because ranges of an older object must not be reused.
         stem = f"{short_hash(file.key)}-{short_hash(file.etag)}"
         self._data = parts / f"{stem}.part"
         self._journal = parts / f"{stem}.done"
         self._lock = threading.Lock()
 
     def missing_ranges(self) -> list[Callable[[], None]]:
-        """A task for each range that is not here yet."""
+        """Returns a task for each range that is not downloaded yet."""
         if self._final.is_file():
-            return []  # An earlier try finished it.
+            return []  # An earlier fetch finished it.
         self._data.touch()
         os.truncate(self._data, self._file.size)
-        # The last line counts only when it is whole.
+        # A kill may have cut off the last line.
         done = self._journal.read_text(encoding="utf-8").split("\n")[:-1] if self._journal.exists() else []
         starts = range(0, self._file.size, RANGE_BYTES)
         if done:
-            log.info("%s: going on, %d of %d ranges are here", self._final.name, len(done), len(starts))
+            log.info("%s: resuming the download, %d of %d ranges are done", self._final.name, len(done), len(starts))
         return [functools.partial(self._fetch_range, start) for start in starts if str(start) not in done]
 
     def finish(self) -> None:
-        """Checks the whole file and gives it its name."""
+        """Verifies the complete file and moves it to its final path."""
         if not self._data.exists():
             return
         if self._file.sha256 and sha256_of(self._data) != self._file.sha256:
             remove(self._journal)
             remove(self._data)
             raise self._store.error(
-                f"{self._file.key} is corrupt, its SHA-256 is not the one written with it: "
-                "run again, and upload it again if that does not help"
+                f"{self._file.key} is corrupt (its SHA-256 differs from the uploaded one): run again, and upload it "
+                "again if that does not help"
             )
         self._final.parent.mkdir(parents=True, exist_ok=True)
         os.replace(self._data, self._final)
@@ -131,4 +131,4 @@ class _Incoming:
                 data.write(chunk)
                 self._store.progressed()
             if data.tell() != start + length:
-                raise self._store.error(f"the store did not send the asked-for bytes of {self._file.key}")
+                raise self._store.error(f"the store sent too few or too many bytes of {self._file.key}: run again")

@@ -1,4 +1,4 @@
-"""Fetches, uploads, looks at and deletes what a URI names."""
+"""Fetches, uploads, checks and deletes files and folders by URI."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ from compaware.components.storage.upload_manifest import (
 )
 from compaware.components.storage.uri import Location, is_uri, parse
 
-# The client of object stores is imported where one is used: paths work without it.
+# The object store client is imported only where it is used, because paths work without it.
 if TYPE_CHECKING:
     from compaware.components.storage.cache import Download
     from compaware.components.storage.store import Store
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 def local_source(source: str, cache_dir: Path) -> str:
-    """A local path for a URI; anything else (a path, a hub id) as it is.
+    """Fetches a URI and returns its local path; returns anything else (a path, a hub id) unchanged.
 
     Raises:
         UserError: As `fetch`.
@@ -46,22 +46,21 @@ def local_source(source: str, cache_dir: Path) -> str:
 
 
 def fetch(uri: str, cache_dir: Path, require_manifest: bool = False) -> Path:
-    """Gives the local path of a file or folder, downloading it first where it lies in an object store.
+    """Returns the local path of a file or folder; downloads it if it is in an object store.
 
-    A download is kept in `cache_dir` and used again, also by other processes, as long as the URI's content stays the
-    same. Do not change what it returns.
+    Downloads are cached in `cache_dir` and shared with other processes until the content of the URI changes. Do not
+    modify the returned file or folder.
 
     Args:
-        uri: A path, `file:///path`, `s3://bucket/key` or `minio://bucket/key`; a key may name one object or, like a
-            folder, all objects below it.
-        cache_dir: Where downloads are put; created when needed.
-        require_manifest: Accept a folder only with the manifest that `upload` writes last, and a file only with its
-            checksum; for artifacts of ours. Data of other people has neither.
+        uri: A path, `file:///path`, `s3://bucket/key` or `minio://bucket/key`; a key is one object or, like a folder,
+            all objects below it.
+        cache_dir: Folder for downloads; created if needed.
+        require_manifest: Reject a folder without the manifest, and a file without the checksum, that `upload` writes.
+            Set it for outputs of components.
 
     Raises:
-        UserError: There is nothing at the URI, it is not complete or not what was uploaded, access is refused, or there
-            is no room for it.
-        UnavailableError: Its store does not answer.
+        UserError: The URI does not exist, is incomplete or corrupt, access is denied, or the disk is full.
+        UnavailableError: The store does not answer.
     """
     location = parse(uri)
     if isinstance(location, Path):
@@ -71,21 +70,21 @@ def fetch(uri: str, cache_dir: Path, require_manifest: bool = False) -> Path:
     from compaware.components.storage.store import Store
 
     with _disk_errors(cache_dir):
-        path = Cache(cache_dir).get(_look_at(Store(location, "read"), require_manifest))
+        path = Cache(cache_dir).get(_find_download(Store(location, "read"), require_manifest))
     record_uri(path, location.shown)
     return path
 
 
 def upload(folder: Path, uri: str) -> None:
-    """Puts a folder, or one file, at a URI and replaces what is there; a folder is complete only when all of it is.
+    """Uploads a folder or a file and replaces what is at the URI; a folder counts only once all its files are uploaded.
 
     Args:
-        folder: What to upload; symbolic links are followed.
+        folder: The folder or file; symbolic links are followed.
         uri: A path, `file:///path`, `s3://bucket/key` or `minio://bucket/key`.
 
     Raises:
         UserError: There is nothing to upload, or the URI cannot be written.
-        UnavailableError: Its store does not answer.
+        UnavailableError: The store does not answer.
     """
     if not folder.exists():
         raise UserError(f"cannot upload {folder}: there is no such file or folder")
@@ -105,11 +104,11 @@ def upload(folder: Path, uri: str) -> None:
 
 
 def exists(uri: str) -> bool:
-    """Whether there is a file, or a folder with its manifest, at a URI.
+    """Whether a file, or a folder with its manifest, is at a URI.
 
     Raises:
-        UserError: Access is refused.
-        UnavailableError: Its store does not answer.
+        UserError: Access is denied.
+        UnavailableError: The store does not answer.
     """
     location = parse(uri)
     if isinstance(location, Path):
@@ -122,17 +121,17 @@ def exists(uri: str) -> bool:
 
 
 def is_empty(uri: str) -> bool:
-    """Whether nothing is at a URI: no file, and no folder with anything in it but a manifest, which is hidden.
+    """Whether a URI has no file and no folder with files; a manifest alone, which is hidden, does not count.
 
     Raises:
-        UserError: Access is refused.
-        UnavailableError: Its store does not answer.
+        UserError: Access is denied.
+        UnavailableError: The store does not answer.
     """
     location = parse(uri)
     if isinstance(location, Path):
         with _disk_errors(location):
-            found = (entry.name for entry in location.iterdir()) if location.is_dir() else [location.name]
-            return not location.exists() or not any(name != MANIFEST_NAME for name in found)
+            names = (entry.name for entry in location.iterdir()) if location.is_dir() else [location.name]
+            return not location.exists() or not any(name != MANIFEST_NAME for name in names)
     from compaware.components.storage.store import Store
 
     store = Store(location, "read")
@@ -140,11 +139,11 @@ def is_empty(uri: str) -> bool:
 
 
 def has_unfinished_upload(uri: str) -> bool:
-    """Whether an upload to a URI was broken off, so that what is there is ours.
+    """Whether an upload of a component was interrupted at a URI.
 
     Raises:
-        UserError: Access is refused.
-        UnavailableError: Its store does not answer.
+        UserError: Access is denied.
+        UnavailableError: The store does not answer.
     """
     location = parse(uri)
     if isinstance(location, Path):
@@ -155,7 +154,7 @@ def has_unfinished_upload(uri: str) -> bool:
 
 
 def read_text(uri: str, name: str, *, address_works: bool = False) -> str:
-    """Reads one small file of a complete folder, without the rest.
+    """Reads one small file of a complete folder.
 
     Args:
         uri: The folder.
@@ -164,8 +163,8 @@ def read_text(uri: str, name: str, *, address_works: bool = False) -> str:
             had answered this process.
 
     Raises:
-        UserError: The folder is not complete, has no such file, or the file is not what was uploaded.
-        UnavailableError: Its store does not answer.
+        UserError: The folder is incomplete, has no such file, or the file is corrupt.
+        UnavailableError: The store does not answer.
     """
     location = parse(uri)
     if isinstance(location, Path):
@@ -179,16 +178,16 @@ def read_text(uri: str, name: str, *, address_works: bool = False) -> str:
         entry = _entry(store.manifest(), name, location.shown)
         content = store.read(location.below(name))
     if hashlib.sha256(content).hexdigest() != entry.sha256:
-        raise UserError(f"{name} of {_shown(location)} is corrupt: its SHA-256 is not the manifest's; upload it again")
+        raise UserError(f"{name} of {_shown(location)} is corrupt (its SHA-256 differs): upload it again")
     return content.decode("utf-8")
 
 
 def fingerprint(uri: str) -> str:
-    """SHA-256 of what tells a file or folder from an earlier one: contents on a disk, sizes and ETags in a store.
+    """Returns a SHA-256 that changes with the content: of the files on a disk, of sizes and ETags in a store.
 
     Raises:
-        UserError: There is nothing at the URI, or access is refused.
-        UnavailableError: Its store does not answer.
+        UserError: The URI does not exist, or access is denied.
+        UnavailableError: The store does not answer.
     """
     location = parse(uri)
     if isinstance(location, Path):
@@ -198,23 +197,23 @@ def fingerprint(uri: str) -> str:
     else:
         from compaware.components.storage.store import Store
 
-        content = _look_at(Store(location, "read"), require_manifest=False).content
+        content = _find_download(Store(location, "read"), require_manifest=False).content
     return hashlib.sha256(content.encode("utf-8")).hexdigest()
 
 
 def find(uri: str, name: str) -> list[str]:
-    """The files of a name anywhere below a folder, such as one output of all tasks of a run.
+    """Finds all files of a name below a folder, such as one output of all tasks of a run.
 
     Args:
         uri: The folder; it needs no manifest.
-        name: The files' own name.
+        name: The files' name.
 
     Returns:
-        Their URIs, oldest first; none where there is no such folder.
+        Their URIs, oldest first; empty if the folder does not exist.
 
     Raises:
-        UserError: Access is refused.
-        UnavailableError: Its store does not answer.
+        UserError: Access is denied.
+        UnavailableError: The store does not answer.
     """
     location = parse(uri)
     base, mark, parameters = uri.partition("?")
@@ -225,17 +224,17 @@ def find(uri: str, name: str) -> list[str]:
             return [str(file) for file in sorted(files, key=lambda file: file.stat().st_mtime)]
     from compaware.components.storage.store import Store
 
-    below = Store(location, "read").list_below()
-    found = [(item.last_modified, key) for key, item in below.items() if key.rpartition("/")[2] == name]
-    return [f"{base}/{key}{mark}{parameters}" for _, key in sorted(found)]
+    objects = Store(location, "read").list_below()
+    dated_keys = [(item.last_modified, key) for key, item in objects.items() if key.rpartition("/")[2] == name]
+    return [f"{base}/{key}{mark}{parameters}" for _, key in sorted(dated_keys)]
 
 
 def delete(uri: str) -> None:
-    """Deletes a file or folder; a folder's manifest goes first, so that half of it is not taken for whole.
+    """Deletes a file or folder; deletes a folder's manifest first, so that a partly deleted folder is incomplete.
 
     Raises:
-        UserError: Deleting is not allowed.
-        UnavailableError: Its store does not answer.
+        UserError: Access is denied.
+        UnavailableError: The store does not answer.
     """
     location = parse(uri)
     if isinstance(location, Path):
@@ -266,57 +265,57 @@ def _fetch_path(path: Path, uri: str, require_manifest: bool) -> Path:
     return path
 
 
-def _look_at(store: "Store", require_manifest: bool) -> "Download":
-    """Finds out what is at the location: as little as is needed to know whether the cache has it."""
+def _find_download(store: "Store", require_manifest: bool) -> "Download":
+    """Returns what is at the location, with as few requests as it takes to look it up in the cache."""
     from compaware.components.storage.cache import Download
     from compaware.components.storage.downloads import RemoteFile, download, files_of
     from compaware.components.storage.uploads import SHA256_METADATA
 
     location = store.location
     name = location.key.rpartition("/")[2]
-    stored = store.manifest_bytes()
-    if stored is not None:
-        manifest = UploadManifest.read(stored, location.shown)
+    content = store.manifest_bytes()
+    if content is not None:
+        manifest = UploadManifest.read(content, location.shown)
 
         def fill(target: Path, parts: Path) -> None:
             download(store, files_of(store, manifest), target, parts)
 
-        return Download(store.source, stored.decode("utf-8"), name, manifest.size_bytes, fill)
+        return Download(store.source, content.decode("utf-8"), name, manifest.size_bytes, fill)
     item = None if location.is_folder else store.stat(location.key)
     if item is not None:
         sha256 = item.metadata.get(SHA256_METADATA)
         if require_manifest and sha256 is None:
-            raise store.error("it has no checksum, so it is not a file that `upload` wrote: upload it again")
+            raise store.error("the file has no checksum, so no component uploaded it: upload it again")
         files = [RemoteFile(item.object_name, "", item.size, item.etag, sha256)]
     else:
-        below = store.list_below()
+        objects = store.list_below()
         if require_manifest:
             raise _incomplete(location.shown)
-        if not below:
-            raise store.error("the bucket has no object of that key, nor any below it")
-        files = [RemoteFile(found.object_name, key, found.size, found.etag, None) for key, found in below.items()]
-    content = json.dumps([(file.name, file.etag, file.size) for file in files])
+        if not objects:
+            raise store.error("the bucket has no object with that key, nor below it")
+        files = [RemoteFile(entry.object_name, key, entry.size, entry.etag, None) for key, entry in objects.items()]
+    listing = json.dumps([(file.name, file.etag, file.size) for file in files])
     size = sum(file.size for file in files)
-    return Download(store.source, content, name, size, partial(download, store, files))
+    return Download(store.source, listing, name, size, partial(download, store, files))
 
 
 def _copy(source: Path, destination: Path) -> None:
-    """Copies beside the destination, compares, and puts it in place by a rename."""
+    """Copies next to the destination, verifies the copy, and renames it."""
     destination.parent.mkdir(parents=True, exist_ok=True)
     staged = destination.with_name(f".{destination.name}.copy")
     remove(staged)
     if source.is_file():
         shutil.copyfile(source, staged)
         if sha256_of(staged) != sha256_of(source):
-            raise UserError(f"cannot write {destination}: the copy is not what was read; upload it again")
+            raise UserError(f"cannot write {destination}: the copy differs from {source}; upload it again")
     else:
         if not list_files(source):
-            raise UserError(f"cannot write {destination}: {source} holds no file")
+            raise UserError(f"cannot write {destination}: {source} has no files")
         manifest = build_manifest(source)
         shutil.copytree(source, staged, ignore=shutil.ignore_patterns(MANIFEST_NAME))
         verify_folder(staged, manifest)
         write_manifest(staged, manifest)
-    # Replacing a folder takes a moment, in which it must not look complete.
+    # A folder that is being replaced must not look complete.
     if destination.is_dir():
         remove(destination / MANIFEST_NAME)
     move_replacing(staged, destination)
@@ -333,7 +332,7 @@ def _entry(manifest: UploadManifest | None, name: str, shown: str) -> FileEntry:
 
 def _incomplete(shown: str) -> UserError:
     return UserError(
-        f"{shown} is not complete: it has no {MANIFEST_NAME}, which is written last; wait for its upload, or redo it"
+        f"{shown} is not complete: it has no {MANIFEST_NAME}, which is written last; wait for the upload or repeat it"
     )
 
 
@@ -343,9 +342,9 @@ def _shown(location: Path | Location) -> str:
 
 @contextmanager
 def _disk_errors(path: Path) -> Iterator[None]:
-    """Says in one line what the local disk refused."""
+    """Turns an OSError of the local disk into a UserError."""
     try:
         yield
     except OSError as error:
-        where = error.filename or path
-        raise UserError(f"cannot use {where}: {error.strerror or error}; mend that, or put it elsewhere") from error
+        file = error.filename or path
+        raise UserError(f"cannot use {file}: {error.strerror or error}; fix that or choose another path") from error

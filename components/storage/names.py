@@ -1,4 +1,4 @@
-"""What people call the local copies of what lies behind URIs: an error names the URI, not a folder of the cache."""
+"""Replaces the paths of local copies by their URIs, so that messages name the URI and not the cache."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ _uris: dict[str, str] = {}
 
 
 def record_uri(path: Path, uri: str) -> None:
-    """Notes that a path here stands for a URI."""
+    """Records the URI of a local copy."""
     _uris[str(path)] = uri
 
 
 def show_uris(text: str) -> str:
-    """A text in which the URIs stand in the place of their copies' paths."""
+    """Returns a text with the paths of local copies replaced by their URIs."""
     for path in sorted(_uris, key=len, reverse=True):
         text = text.replace(path, _uris[path])
     return text

@@ -1,4 +1,4 @@
-"""How to reach an object store: the URI's parameters first, then the environment, then a mounted secret."""
+"""Settings of an object store: from the URI's parameters, else the environment, else a mounted secret."""
 
 import os
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.storage.uri import Location
 
 ENDPOINT_VARIABLES = ("S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MINIO_ENDPOINT")
-# The last ones are the keys of KFP's secret mlpipeline-minio-artifact, as `envFrom` makes variables of them.
+# The last names are keys of KFP's secret mlpipeline-minio-artifact, which `envFrom` turns into variables.
 ACCESS_KEY_VARIABLES = ("AWS_ACCESS_KEY_ID", "MINIO_ACCESS_KEY", "MINIO_ROOT_USER", "accesskey")
 SECRET_KEY_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "MINIO_SECRET_KEY", "MINIO_ROOT_PASSWORD", "secretkey")
 REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
@@ -22,17 +22,17 @@ _DEFAULT_PATIENCE_S = 300.0
 
 @dataclass(frozen=True)
 class Connection:
-    """An object store and what lets us in.
+    """Address, credentials and limits for an object store.
 
     Attributes:
         host: Host and port.
-        secure: Speak TLS.
-        access_key: None, as the secret key, for a store that anyone may read.
-        secret_key: Its secret.
-        session_token: Of temporary credentials.
-        region: None to ask the store.
-        ca_file: Certificates to trust in place of the usual ones.
-        patience_s: Give up when nothing has gone through for so long.
+        secure: Whether to use TLS.
+        access_key: Access key; None for anonymous access.
+        secret_key: Secret key; None for anonymous access.
+        session_token: Session token of temporary credentials.
+        region: Region; None to ask the store.
+        ca_file: Certificates to trust instead of the default ones.
+        patience_s: Seconds without any progress before giving up.
     """
 
     host: str
@@ -51,16 +51,16 @@ class Connection:
 
 
 def connection(location: Location) -> Connection:
-    """Finds out how to reach a location.
+    """Returns the settings for a location.
 
     Raises:
-        UserError: The endpoint or half of a key pair is missing, or a variable's value is of no use.
+        UserError: The endpoint or one key of the pair is missing, or a variable is invalid.
     """
     host, secure = _endpoint(location)
     access_key, secret_key = _credentials(location)
     ca_file = _variable(CA_FILE_VARIABLES)
     if ca_file and not Path(ca_file).is_file():
-        raise UserError(f"there is no certificate file {ca_file}: mend {' or '.join(CA_FILE_VARIABLES)}")
+        raise UserError(f"there is no certificate file {ca_file}: correct {' or '.join(CA_FILE_VARIABLES)}")
     return Connection(
         host=host,
         secure=secure,
@@ -86,9 +86,9 @@ def _endpoint(location: Location) -> tuple[str, bool]:
         is_address = bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError:
         is_address = False
-    # The value is not shown: an address with a user in it may hold a password.
+    # The value is not shown, because it may contain a password.
     if not is_address or parts.scheme not in ("http", "https") or parts.username or parts.path.strip("/"):
-        raise UserError("the object store's endpoint is not an address: write https://HOST:PORT and nothing after it")
+        raise UserError("the object store's endpoint is not an address: write https://HOST:PORT without a path")
     return parts.netloc, parts.scheme == "https"
 
 
@@ -112,7 +112,7 @@ def _secret_file(file: Path) -> str:
             f"cannot read {file}: mount the secret mlpipeline-minio-artifact at {SECRET_DIR_VARIABLE}"
         ) from error
     if not value:
-        raise UserError(f"{file} is empty: mend the secret that is mounted at {SECRET_DIR_VARIABLE}")
+        raise UserError(f"{file} is empty: correct the secret mounted at {SECRET_DIR_VARIABLE}")
     return value
 
 

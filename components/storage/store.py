@@ -1,4 +1,4 @@
-"""One bucket of an S3-compatible object store: requests that are retried, and refusals in one line."""
+"""A bucket of an S3-compatible object store: retries requests and reports errors in one line."""
 
 import http
 import logging
@@ -31,26 +31,26 @@ _CONNECT_TIMEOUT_S = 10.0
 _READ_TIMEOUT_S = 60.0
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 15.0
-# An endpoint that never answered this process is more likely a mistake than a server that restarts.
+# An endpoint that has never answered this process is probably wrong, so it gets less time.
 _FIRST_ANSWER_S = 20.0
 _REFUSALS = {
-    "AccessDenied": "access is denied: check the access key and what it may do there",
+    "AccessDenied": "access is denied: check the access key and its permissions",
     "BucketAlreadyExists": "the bucket belongs to someone else",
     "ExpiredToken": "the session token has expired: get new credentials",
-    "InvalidAccessKeyId": "the access key is unknown there: check AWS_ACCESS_KEY_ID",
+    "InvalidAccessKeyId": "the access key is unknown: check AWS_ACCESS_KEY_ID",
     "InvalidClientTokenId": "the session token or the access key is not valid: get new credentials",
     "InvalidToken": "the session token is not valid: get new credentials",
     "NoSuchBucket": "there is no such bucket",
-    "PreconditionFailed": "it was replaced while it was read: run again",
+    "PreconditionFailed": "the object was replaced during the download: run again",
     "QuotaExceeded": "the quota is exceeded: delete something there, or have it raised",
-    "RequestTimeTooSkewed": "this machine's clock differs from the store's: set it right",
-    "SignatureDoesNotMatch": "the secret does not fit the access key: check AWS_SECRET_ACCESS_KEY",
+    "RequestTimeTooSkewed": "this machine's clock differs from the store's: correct it",
+    "SignatureDoesNotMatch": "the secret key does not match the access key: check AWS_SECRET_ACCESS_KEY",
     "TokenRefreshRequired": "the session token has expired: get new credentials",
-    "UserSuspended": "the account is suspended there: ask its administrator",
+    "UserSuspended": "the account is suspended: ask the store's administrator",
     "XMinioAdminBucketQuotaExceeded": "the quota is exceeded: delete something there, or have it raised",
-    "XMinioStorageFull": "the object store has no space left: delete something there",
+    "XMinioStorageFull": "the object store is full: delete files there",
 }
-# What arrived damaged or too slowly is worth sending again; so is what a server says that has trouble of its own.
+# Damaged or slow requests and errors of the server are worth a retry.
 _TRANSIENT_CODES = ("BadDigest", "IncompleteBody", "RequestTimeout", "SlowDown", "XAmzContentSHA256Mismatch")
 _TRANSIENT_STATUS = (429, 500, 502, 503, 504)
 _ERRORS = (MinioException, urllib3.exceptions.HTTPError, xml.etree.ElementTree.ParseError)
@@ -58,19 +58,19 @@ _answered: set[str] = set()
 
 
 class NotThereError(UserError):
-    """The store has no such object or upload."""
+    """The object or upload does not exist."""
 
 
 class Store:
-    """The bucket that a location lies in.
+    """The bucket of a location.
 
     Args:
-        location: Where.
+        location: The location.
         purpose: `read`, `write` or `delete`, for messages.
-        address_works: Its address is known to be right.
+        address_works: The store has answered another process.
 
     Raises:
-        UserError: The environment or the bucket's name is of no use.
+        UserError: A variable or the bucket's name is invalid.
     """
 
     def __init__(self, location: Location, purpose: str, *, address_works: bool = False):
@@ -83,28 +83,28 @@ class Store:
             self.client = _client(self._connection, location.path_style)
         except ValueError as error:
             raise self.error(str(error)) from error
-        self._was_reached = address_works
+        self._address_works = address_works
         self._last_progress = 0.0
         self._stopped = threading.Event()
 
     @property
     def source(self) -> str:
-        """The location with its endpoint: what tells it from all others."""
+        """The location with its endpoint; unique among all stores."""
         return f"{self._connection.address}/{self.bucket}/{self.location.key}"
 
     def error(self, reason: str) -> UserError:
-        """An error about this location, for the caller to raise."""
+        """Returns an error about this location."""
         return UserError(self._line(reason))
 
     def call(self, operation: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
-        """Does a request, again and again with growing pauses until it succeeds or patience ends.
+        """Sends a request and retries it with growing pauses until it succeeds or times out.
 
-        Patience begins anew whenever anything goes through, so that a long transfer may take its time.
+        The timeout starts again after any progress, so a long transfer does not time out.
 
         Raises:
-            NotThereError: There is no such object.
-            UserError: The store refuses.
-            UnavailableError: Nothing went through for too long.
+            NotThereError: The object does not exist.
+            UserError: The store rejects the request.
+            UnavailableError: There was no progress for too long.
         """
         started, wait_s = time.monotonic(), _FIRST_WAIT_S
         while True:
@@ -115,10 +115,10 @@ class Store:
                     raise self._refusal(error) from error
                 reason = _reason(error)
                 if time.monotonic() + wait_s > max(started, self._last_progress) + self._patience_s():
-                    silence = f"{self._connection.address} does not answer ({reason}); nothing went through for "
+                    problem = f"{self._connection.address} does not answer ({reason}); no progress for "
                     hint = f"{self._patience_s():g} s: check the address, or raise {PATIENCE_VARIABLE}"
-                    raise UnavailableError(self._line(silence + hint)) from error
-                log.warning("%s: %s; trying again in %.1f s", self.location.shown, reason, wait_s)
+                    raise UnavailableError(self._line(problem + hint)) from error
+                log.warning("%s: %s; retrying in %.1f s", self.location.shown, reason, wait_s)
             else:
                 self.progressed()
                 return result
@@ -127,12 +127,12 @@ class Store:
             wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
 
     def progressed(self) -> None:
-        """Notes that the store answers."""
+        """Records that the store has answered."""
         self._last_progress = time.monotonic()
         _answered.add(self._connection.address)
 
     def run_all(self, tasks: Iterable[Callable[[], None]]) -> None:
-        """Runs tasks a few at a time; the first that fails stops the others and is raised."""
+        """Runs tasks, a few at a time; raises the first error and stops the other tasks."""
         with ThreadPoolExecutor(PARALLEL_REQUESTS) as pool:
             futures = [pool.submit(task) for task in tasks]
             try:
@@ -144,40 +144,40 @@ class Store:
                 raise
 
     def read(self, key: str) -> bytes:
-        """The whole of a small object."""
+        """Returns the content of a small object."""
         return self.call(self._read, key)
 
     def manifest_bytes(self) -> bytes | None:
-        """The stored manifest of the folder at the location; None where there is none."""
+        """Returns the manifest of the folder at the location as stored; None if there is none."""
         try:
             return self.read(self.location.below(MANIFEST_NAME))
         except NotThereError:
             return None
 
     def manifest(self) -> UploadManifest | None:
-        """The manifest of the folder at the location; None where there is none."""
-        stored = self.manifest_bytes()
-        return None if stored is None else UploadManifest.read(stored, self.location.shown)
+        """Returns the manifest of the folder at the location; None if there is none."""
+        content = self.manifest_bytes()
+        return None if content is None else UploadManifest.read(content, self.location.shown)
 
     def stat(self, key: str) -> Any | None:
-        """minio's `Object` of a key; None where there is none."""
+        """Returns minio's `Object` of a key; None if there is none."""
         try:
             return self.call(self.client.stat_object, self.bucket, key)
         except NotThereError:
             return None
 
     def list_below(self) -> dict[str, Any]:
-        """minio's `Object`s below the location, manifest and mark left out, by their names in the folder."""
+        """Returns minio's `Object`s below the location by name, without the manifest and the upload mark."""
         prefix = self.location.below("")
-        found = self.call(lambda: list(self.client.list_objects(self.bucket, prefix=prefix, recursive=True)))
-        names = {item.object_name.removeprefix(prefix): item for item in found if not item.object_name.endswith("/")}
+        objects = self.call(lambda: list(self.client.list_objects(self.bucket, prefix=prefix, recursive=True)))
+        names = {item.object_name.removeprefix(prefix): item for item in objects if not item.object_name.endswith("/")}
         return {name: item for name, item in names.items() if name not in (MANIFEST_NAME, UPLOAD_MARK)}
 
     def remove(self, keys: list[str]) -> None:
-        """Deletes objects; one that is not there is fine."""
+        """Deletes objects; ignores those that do not exist."""
         failed = self.call(lambda: list(self.client.remove_objects(self.bucket, [DeleteObject(key) for key in keys])))
         if failed:
-            raise self.error(f"deleting {failed[0].name}: {_REFUSALS.get(failed[0].code, failed[0].code)}")
+            raise self.error(f"deleting {failed[0].name} failed: {_REFUSALS.get(failed[0].code, failed[0].code)}")
 
     def _line(self, reason: str) -> str:
         return f"cannot {self._purpose} {self.location.shown}: {' '.join(reason.split())}"
@@ -188,20 +188,22 @@ class Store:
 
     def _patience_s(self) -> float:
         patience_s = self._connection.patience_s
-        known = self._was_reached or self._connection.address in _answered
-        return patience_s if known else min(patience_s, _FIRST_ANSWER_S)
+        has_answered = self._address_works or self._connection.address in _answered
+        return patience_s if has_answered else min(patience_s, _FIRST_ANSWER_S)
 
     def _refusal(self, error: Exception) -> UserError:
         if isinstance(error, S3Error) and error.code in ("NoSuchKey", "NoSuchUpload"):
-            return NotThereError(str(self.error("there is no object of that key")))
+            return NotThereError(str(self.error("there is no object with that key")))
         if isinstance(error, S3Error):
             return self.error(_REFUSALS.get(error.code or "", f"{error.code} {error.message or ''}".strip()))
         if isinstance(error, urllib3.exceptions.SSLError):
-            return self.error(f"no trusted TLS with {self._connection.address} ({_reason(error)}): {_TLS_HINT}")
+            return self.error(
+                f"cannot verify the TLS certificate of {self._connection.address} ({_reason(error)}): {_TLS_HINT}"
+            )
         return self.error(f"{self._connection.address} does not answer as an object store ({_reason(error)})")
 
 
-_TLS_HINT = "name its certificate authority in COMPAWARE_CA_FILE, or write http:// in the endpoint where it has no TLS"
+_TLS_HINT = "set COMPAWARE_CA_FILE to its certificate authority, or write http:// in the endpoint if it has no TLS"
 
 
 def _client(settings: Connection, path_style: bool | None) -> Minio:
@@ -240,12 +242,12 @@ def _is_transient(error: Exception) -> bool:
 
 
 def _status(error: ServerError | InvalidResponseError) -> int:
-    # minio keeps it private in one of the two.
+    # minio keeps it in a private attribute of one of the two.
     return int(error.status_code if isinstance(error, ServerError) else error._code)
 
 
 def _reason(error: Exception) -> str:
-    """A few words for people; libraries' own messages hold objects' addresses and whole pages."""
+    """Describes an error briefly; the libraries' messages contain memory addresses and whole pages."""
     if isinstance(error, S3Error):
         return f"{error.code}"
     if isinstance(error, ServerError | InvalidResponseError):

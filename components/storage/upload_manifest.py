@@ -1,4 +1,4 @@
-"""The list of a folder's files, written last: a folder with it is complete, one without it is not there."""
+"""The manifest of an uploaded folder lists its files; it is written last, so a folder with it is complete."""
 
 from pathlib import Path
 from typing import Literal
@@ -10,7 +10,7 @@ from compaware.components.core.base.files import write_text
 from compaware.components.core.base.hashing import sha256_of
 
 MANIFEST_NAME = ".compaware-manifest.json"
-# Beside the files of an upload until it is done.
+# Marks an unfinished upload.
 UPLOAD_MARK = ".compaware-upload"
 
 
@@ -29,30 +29,30 @@ class FileEntry(BaseModel):
 
 
 class UploadManifest(BaseModel):
-    """All files of a folder, in the order of their names."""
+    """The files of a folder, sorted by name."""
 
     version: Literal[1] = 1
     files: list[FileEntry]
 
     @property
     def size_bytes(self) -> int:
-        """Bytes of all files."""
+        """Total size of the files."""
         return sum(entry.size for entry in self.files)
 
     def entry(self, name: str) -> FileEntry | None:
-        """The file of that name."""
+        """Returns the entry of a file; None if there is none."""
         return next((entry for entry in self.files if entry.name == name), None)
 
     def to_json(self) -> str:
-        """The text that is stored."""
+        """Returns the text to store."""
         return self.model_dump_json(indent=1) + "\n"
 
     @classmethod
     def read(cls, text: str | bytes, shown: str) -> "UploadManifest":
-        """Parses a stored manifest; `shown` is the folder, for messages.
+        """Parses a stored manifest; `shown` is the folder's name in messages.
 
         Raises:
-            UserError: It is not a manifest, or names a file outside the folder.
+            UserError: The manifest is invalid or lists a file outside the folder.
         """
         try:
             manifest = cls.model_validate_json(text)
@@ -64,14 +64,14 @@ class UploadManifest(BaseModel):
 
 
 def list_files(folder: Path) -> dict[str, Path]:
-    """Names and paths of all files below a folder, but for its manifest, in the order of their names."""
-    found = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    found.pop(MANIFEST_NAME, None)
-    return dict(sorted(found.items()))
+    """Returns name and path of all files below a folder except its manifest, sorted by name."""
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    paths.pop(MANIFEST_NAME, None)
+    return dict(sorted(paths.items()))
 
 
 def build_manifest(folder: Path) -> UploadManifest:
-    """Hashes all files below a folder."""
+    """Creates the manifest of a folder on disk."""
     return UploadManifest(
         files=[
             FileEntry(name=name, size=path.stat().st_size, sha256=sha256_of(path))
@@ -86,38 +86,38 @@ def write_manifest(folder: Path, manifest: UploadManifest) -> None:
 
 
 def load_manifest(folder: Path) -> UploadManifest | None:
-    """Reads the manifest of a folder on disk; None where there is none.
+    """Loads the manifest of a folder on disk; returns None if there is none.
 
     Raises:
-        UserError: It is not a manifest.
+        UserError: The manifest is invalid.
     """
     file = folder / MANIFEST_NAME
     return UploadManifest.read(file.read_bytes(), str(folder)) if file.is_file() else None
 
 
 def verify_folder(folder: Path, manifest: UploadManifest) -> None:
-    """Compares a folder on disk with its manifest; files that the manifest does not name are let be.
+    """Compares a folder on disk with its manifest; ignores files that the manifest does not list.
 
     Raises:
-        UserError: A file is missing, or its size or its SHA-256 is another.
+        UserError: A file is missing or has another size or SHA-256.
     """
     for entry in manifest.files:
         path = path_inside(folder, entry.name, str(folder))
         if not path.is_file():
-            raise UserError(f"{folder} lacks {entry.name}, which its manifest names: write the folder again")
+            raise UserError(f"{folder} lacks {entry.name}, which its manifest lists: write the folder again")
         size = path.stat().st_size
         if size != entry.size:
-            raise UserError(f"{path} is truncated or changed: {size} bytes, not {entry.size}; write the folder again")
+            raise UserError(f"{path} is truncated or changed ({size} bytes, not {entry.size}): write the folder again")
         if sha256_of(path) != entry.sha256:
-            raise UserError(f"{path} is corrupt: its SHA-256 is not the manifest's; write the folder again")
+            raise UserError(f"{path} is corrupt (its SHA-256 differs): write the folder again")
 
 
 def path_inside(folder: Path, name: str, shown: str) -> Path:
-    """A path below `folder`; keys are free text, and must not lead out of it.
+    """Returns the path of the file `name` in `folder`.
 
     Raises:
-        UserError: The name does.
+        UserError: The name leads out of the folder.
     """
     if set(name.split("/")) & {"", ".", ".."} or "\0" in name:
-        raise UserError(f"{shown} holds the name '{name!r}', which is not a file below it: rename that object")
+        raise UserError(f"{shown} contains the name {name!r}, which is not a file below it: rename that object")
     return folder / name

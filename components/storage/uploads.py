@@ -1,4 +1,4 @@
-"""Uploads of files in parts: several at once, parts that the store already has left out."""
+"""Uploads files in parallel parts and skips parts that the store already has."""
 
 import functools
 import hashlib
@@ -28,13 +28,13 @@ _MAX_PARTS = 10_000
 
 @dataclass(frozen=True)
 class _LocalFile:
-    """A file to send.
+    """A file to upload.
 
     Attributes:
-        path: Where it is.
+        path: Its path.
         entry: Its name, size and SHA-256.
         part_bytes: Size of all its parts but the last.
-        part_md5s: MD5 of each part, which is what stores call a part's ETag.
+        part_md5s: MD5 of each part, which stores use as the part's ETag.
     """
 
     path: Path
@@ -44,7 +44,7 @@ class _LocalFile:
 
     @property
     def etag(self) -> str:
-        """What stores that do not encrypt call the whole object's ETag."""
+        """The object's ETag in a store without encryption."""
         if len(self.part_md5s) == 1:
             return self.part_md5s[0]
         joined = b"".join(bytes.fromhex(md5) for md5 in self.part_md5s)
@@ -52,25 +52,26 @@ class _LocalFile:
 
 
 def upload_folder(store: Store, folder: Path) -> UploadManifest:
-    """Puts all files of a folder below the store's location, and the manifest last.
+    """Uploads all files of a folder, the manifest last.
 
-    What is there already is replaced: its manifest goes first, files that the new folder lacks just before the end.
+    An existing folder is replaced: its manifest is deleted first, and files that the new folder lacks are deleted after
+    the upload.
 
     Raises:
-        UserError: As `Store.call`, or the folder is empty or changes meanwhile.
+        UserError: As `Store.call`, or the folder is empty or changes during the upload.
     """
     paths = list_files(folder)
     if not paths:
-        raise store.error(f"{folder} holds no file")
+        raise store.error(f"{folder} has no files")
     manifest_key = store.location.below(MANIFEST_NAME)
     store.remove([manifest_key])
     mark = store.location.below(UPLOAD_MARK)
     store.call(store.client._put_object, store.bucket, mark, b"", {})
-    files = [_look(path, name) for name, path in paths.items()]
+    files = [_hash_file(path, name) for name, path in paths.items()]
     present = store.list_below()
     uploads = [_Upload(store, file, store.location.below(file.entry.name)) for file in files]
-    wanted = [upload for upload in uploads if not _is_same(upload.file, present.get(upload.file.entry.name))]
-    _send(store, wanted)
+    changed = [upload for upload in uploads if not _is_same(upload.file, present.get(upload.file.entry.name))]
+    _upload_all(store, changed)
     store.remove([present[name].object_name for name in present if name not in paths])
     manifest = UploadManifest(files=[file.entry for file in files])
     _check(store, manifest)
@@ -81,54 +82,56 @@ def upload_folder(store: Store, folder: Path) -> UploadManifest:
 
 
 def upload_file(store: Store, path: Path) -> FileEntry:
-    """Puts one file at the store's location, with its SHA-256 beside it; an object appears whole or not at all.
+    """Uploads one file with its SHA-256 as metadata; the object appears only when it is complete.
 
     Raises:
-        UserError: As `Store.call`, or the file changes meanwhile.
+        UserError: As `Store.call`, or the file changes during the upload.
     """
-    file = _look(path, path.name)
-    # The checksum is fixed when an upload begins, and the store does not tell which one an unfinished upload has.
+    file = _hash_file(path, path.name)
+    # Not resumed: metadata is set when an upload begins, and the store does not return that of an unfinished upload.
     headers = {SHA256_METADATA: file.entry.sha256}
-    _send(store, [_Upload(store, file, store.location.key, headers, may_resume=False)])
+    _upload_all(store, [_Upload(store, file, store.location.key, headers, may_resume=False)])
     return file.entry
 
 
 def abort_unfinished(store: Store, keys_begin_with: str) -> None:
-    """Deletes the parts of uploads that never ended."""
+    """Deletes the parts of unfinished uploads."""
     for upload in _unfinished(store, keys_begin_with):
         _abort(store, upload)
 
 
-def _send(store: Store, uploads: list["_Upload"]) -> None:
+def _upload_all(store: Store, uploads: list["_Upload"]) -> None:
     store.run_all(upload.begin for upload in uploads)
     store.run_all(task for upload in uploads for task in upload.missing_parts())
     store.run_all(upload.complete for upload in uploads)
 
 
 def _check(store: Store, manifest: UploadManifest) -> None:
-    """Looks whether all files are there in full, before a manifest says so."""
+    """Checks that the store has all files in full, before the manifest is written."""
     present = store.list_below()
     for entry in manifest.files:
         if entry.name not in present or present[entry.name].size != entry.size:
-            raise store.error(f"{entry.name} did not arrive whole: is something else writing there? Upload again")
+            raise store.error(
+                f"{entry.name} is incomplete in the store: check that nothing else writes there, and upload it again"
+            )
 
 
 def _is_same(file: _LocalFile, item: Any | None) -> bool:
     return item is not None and item.size == file.entry.size and item.etag == file.etag
 
 
-def _look(path: Path, name: str) -> _LocalFile:
-    """Reads a file once for its size, its SHA-256 and its parts' MD5."""
+def _hash_file(path: Path, name: str) -> _LocalFile:
+    """Reads a file once and returns its size, its SHA-256 and the MD5 of its parts."""
     size = path.stat().st_size
     part_bytes = max(_PART_BYTES, -(-size // _MAX_PARTS))
-    whole, read_bytes = hashlib.sha256(), 0
+    sha256, read_bytes = hashlib.sha256(), 0
     part_md5s: list[str] = []
     with path.open("rb") as stream:
         while (data := stream.read(part_bytes)) or not part_md5s:
-            whole.update(data)
+            sha256.update(data)
             part_md5s.append(_md5(data))
             read_bytes += len(data)
-    return _LocalFile(path, FileEntry(name=name, size=read_bytes, sha256=whole.hexdigest()), part_bytes, part_md5s)
+    return _LocalFile(path, FileEntry(name=name, size=read_bytes, sha256=sha256.hexdigest()), part_bytes, part_md5s)
 
 
 def _md5(data: bytes) -> str:
@@ -137,7 +140,7 @@ def _md5(data: bytes) -> str:
 
 @dataclass
 class _Upload:
-    """One file on its way; `begin`, then all of `missing_parts`, then `complete`."""
+    """One file being uploaded; call `begin`, run all of `missing_parts`, then call `complete`."""
 
     store: Store
     file: _LocalFile
@@ -152,30 +155,32 @@ class _Upload:
         return len(self.file.part_md5s) == 1
 
     def begin(self) -> None:
-        """Finds the unfinished upload of this key and the parts that it has, or begins one."""
+        """Resumes the unfinished upload of this key, or begins a new one."""
         if self._has_one_part:
             return
         unfinished = [item for item in _unfinished(self.store, self.key) if item.object_name == self.key]
         unfinished.sort(key=lambda item: item.initiated_time)
-        kept = unfinished.pop() if unfinished and self.may_resume else None
+        resumed = unfinished.pop() if unfinished and self.may_resume else None
         for item in unfinished:
             _abort(self.store, item)
-        if kept is not None:
-            self._upload_id = kept.upload_id
-            self._etags = self._parts_there()
-            log.info("%s: going on, %d of %d parts are there", self.key, len(self._etags), len(self.file.part_md5s))
+        if resumed is not None:
+            self._upload_id = resumed.upload_id
+            self._etags = self._uploaded_parts()
+            log.info(
+                "%s: resuming the upload, %d of %d parts are done", self.key, len(self._etags), len(self.file.part_md5s)
+            )
             return
         self._upload_id = self.store.call(
             self.store.client._create_multipart_upload, self.store.bucket, self.key, dict(self.headers)
         )
 
     def missing_parts(self) -> list[Callable[[], None]]:
-        """A task for each part that the store does not have."""
+        """Returns a task for each part that the store does not have."""
         numbers = range(1, len(self.file.part_md5s) + 1)
-        return [functools.partial(self._send_part, number) for number in numbers if number not in self._etags]
+        return [functools.partial(self._upload_part, number) for number in numbers if number not in self._etags]
 
     def complete(self) -> None:
-        """Makes the parts an object."""
+        """Joins the parts to one object."""
         if self._has_one_part:
             return
         parts = [Part(number, etag) for number, etag in sorted(self._etags.items())]
@@ -184,16 +189,18 @@ class _Upload:
                 self.store.client._complete_multipart_upload, self.store.bucket, self.key, self._upload_id, parts
             )
         except NotThereError:
-            # Where the answer to a first request was lost, the second finds the upload gone and the object there.
+            # If the answer to the first request was lost, a retry finds the object instead of the upload.
             if not _is_same(self.file, self.store.stat(self.key)):
                 raise
 
-    def _send_part(self, number: int) -> None:
+    def _upload_part(self, number: int) -> None:
         with self.file.path.open("rb") as stream:
             stream.seek((number - 1) * self.file.part_bytes)
             data = stream.read(self.file.part_bytes)
         if _md5(data) != self.file.part_md5s[number - 1]:
-            raise self.store.error(f"{self.file.path} was changed while it was uploaded: upload it when it is done")
+            raise self.store.error(
+                f"{self.file.path} was changed during the upload: upload it again when it is complete"
+            )
         client, bucket = self.store.client, self.store.bucket
         if self._has_one_part:
             self.store.call(client._put_object, bucket, self.key, data, dict(self.headers))
@@ -202,8 +209,8 @@ class _Upload:
                 client._upload_part, bucket, self.key, data, None, self._upload_id, number
             )
 
-    def _parts_there(self) -> dict[int, str]:
-        """ETags of the parts that the store has and that are ours, by number."""
+    def _uploaded_parts(self) -> dict[int, str]:
+        """Returns the ETags of the parts that the store has and that match this file, by number."""
         etags: dict[int, str] = {}
         marker: str | None = None
         expected = dict(enumerate(self.file.part_md5s, start=1))
@@ -222,8 +229,8 @@ class _Upload:
 
 
 def _unfinished(store: Store, prefix: str) -> list[Any]:
-    """minio's `Upload`s of all keys that begin so."""
-    found: list[Any] = []
+    """Returns minio's `Upload`s of all keys with a prefix."""
+    uploads: list[Any] = []
     key_marker = upload_id_marker = None
     while True:
         page = store.call(
@@ -233,9 +240,9 @@ def _unfinished(store: Store, prefix: str) -> list[Any]:
             key_marker=key_marker,
             upload_id_marker=upload_id_marker,
         )
-        found += page.uploads
+        uploads += page.uploads
         if not page.is_truncated:
-            return found
+            return uploads
         key_marker, upload_id_marker = page.next_key_marker, page.next_upload_id_marker
 
 
@@ -243,4 +250,4 @@ def _abort(store: Store, upload: Any) -> None:
     try:
         store.call(store.client._abort_multipart_upload, store.bucket, upload.object_name, upload.upload_id)
     except NotThereError:
-        log.info("the unfinished upload of %s is gone already", upload.object_name)
+        log.info("the unfinished upload of %s was deleted already", upload.object_name)

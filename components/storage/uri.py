@@ -1,4 +1,4 @@
-"""What a URI names: a local path, or a key in a bucket and how to reach it.
+"""Parses URIs to a local path, or to a bucket, a key and the store's settings.
 
 Query parameters are those of KFP's pipeline roots: `minio://bucket/key?endpoint=host:9000&region=r&disableSSL=true`.
 """
@@ -13,8 +13,8 @@ from compaware.components.core.base.errors import UserError
 SCHEMES = ("file", "s3", "minio")
 _NO_TLS = ("disableSSL", "disable_https")
 _PATH_STYLE = ("s3ForcePathStyle", "use_path_style")
-# Tune the launcher's own client; they say nothing about where the data is.
-_WITHOUT_MEANING_HERE = (
+# Settings of the client of KFP's launcher; they do not change the location.
+_IGNORED_PARAMETERS = (
     "awssdk",
     "hostname_immutable",
     "rate_limiter_capacity",
@@ -35,12 +35,12 @@ class Location:
         shown: The URI without its query, for messages.
         scheme: `s3` or `minio`.
         bucket: The bucket.
-        key: The object's key, or the folder's; without slashes at its ends.
-        is_folder: The URI ends in a slash, so that an object of this very key is not meant.
-        endpoint: Host and port, or a whole address; None to take the environment's.
-        region: The bucket's region; None to take the environment's, or to ask the store.
-        disable_tls: Speak plain HTTP where the endpoint does not say which.
-        path_style: Whether the bucket comes after the host rather than in its name; None for the client's choice.
+        key: The key of the object or folder, without leading and trailing slashes.
+        is_folder: The URI ends in a slash, so it is a folder and not an object.
+        endpoint: Host and port, or a URL; None to use that of the environment.
+        region: The bucket's region; None to use that of the environment or to ask the store.
+        disable_tls: Use plain HTTP if the endpoint has no scheme.
+        path_style: Whether the bucket is in the path or in the host name; None for the client's default.
     """
 
     shown: str
@@ -54,24 +54,24 @@ class Location:
     path_style: bool | None = None
 
     def below(self, name: str) -> str:
-        """The key of a file of this folder."""
+        """Returns the key of a file in this folder."""
         return f"{self.key}/{name}"
 
 
 def is_uri(source: str) -> bool:
-    """True for `scheme://…`, whatever the scheme."""
+    """Whether a text has the form `scheme://…`, with any scheme."""
     return "://" in source
 
 
 def join(uri: str, name: str) -> str:
-    """The path or URI of something in a folder; the URI's parameters stay at its end."""
+    """Returns the path or URI of a file in a folder; the URI's parameters stay at its end."""
     query = _QUERY.search(uri) if is_uri(uri) else None
     folder = uri[: query.start()] if query else uri
     return f"{folder.rstrip('/')}/{name}{query[0] if query else ''}"
 
 
 def parse(uri: str) -> Path | Location:
-    """Reads a path or URI; a plain path or `file:///path` gives a path, which need not exist.
+    """Parses a path or URI; returns a path, which need not exist, for a plain path or `file:///path`.
 
     Raises:
         UserError: The scheme or a parameter is unknown, or the bucket or the key is missing.
@@ -83,7 +83,7 @@ def parse(uri: str) -> Path | Location:
         host, slash, path = rest.partition("/")
         if host not in ("", "localhost") or not slash:
             raise UserError(
-                f"{_one_line(uri)} is no path on this machine: a file URI has three slashes, file:///folder"
+                f"{_one_line(uri)} is not a path on this machine: write a file URI with three slashes, file:///folder"
             )
         return Path(unquote(f"/{path}"))
     if scheme not in SCHEMES:
@@ -92,19 +92,19 @@ def parse(uri: str) -> Path | Location:
 
 
 def _advice(scheme: str, rest: str) -> str:
-    """What to write in the place of a URI that is not known here; the rest of it is not shown, it may hold a secret."""
+    """Returns what to write instead of a URI with an unknown scheme, without showing it: it may contain a secret."""
     host, _, path = rest.partition("/")
     if scheme.lower() in SCHEMES:
-        return f"write {scheme.lower()}:// in small letters"
+        return f"write {scheme.lower()}:// in lower case"
     if scheme.lower() in ("s3a", "s3n"):
         return "write s3://"
     if scheme.lower() in ("gs", "gcs"):
         return "write s3://BUCKET/KEY?endpoint=storage.googleapis.com, with HMAC keys, or copy it to S3 or MinIO"
     if scheme.lower() == "hf" or host.lower() in ("huggingface.co", "www.huggingface.co"):
-        return "write the hub's id alone, OWNER/NAME"
+        return "write only the hub id, OWNER/NAME"
     if scheme.lower() in ("http", "https"):
         if path.startswith("browser/"):
-            return "it is a page for people: write s3://BUCKET/KEY?endpoint=HOST:PORT of the store itself"
+            return "it is a page of the store's console: write s3://BUCKET/KEY?endpoint=HOST:PORT"
         return "write s3://BUCKET/KEY?endpoint=HOST for an object in a bucket, or download it and give its path"
     return f"choose a path or one of {', '.join(f'{name}://' for name in SCHEMES)}"
 
@@ -114,16 +114,20 @@ def _parse_object_uri(scheme: str, rest: str) -> Location:
     path = rest[: query.start()] if query else rest
     bucket, _, key = path.partition("/")
     if "@" in bucket or ":" in bucket:
-        # Not shown: people who write this put a secret there.
-        raise UserError(f"a {scheme} URI holds no credentials and no port: write {scheme}://BUCKET/KEY?endpoint=HOST")
+        # The URI is not shown, because it may contain a secret.
+        raise UserError(
+            f"a {scheme} URI must not have credentials or a port: write {scheme}://BUCKET/KEY?endpoint=HOST"
+        )
     shown = _one_line(f"{scheme}://{path}")
     if not bucket or not key.strip("/"):
-        raise UserError(f"{shown} is not whole: write {scheme}://BUCKET/KEY, with the folder or file in the bucket")
+        raise UserError(
+            f"{shown} is incomplete: write {scheme}://BUCKET/KEY, where KEY is a file or folder in the bucket"
+        )
     if set(key.strip("/").split("/")) & {"", ".", ".."}:
-        raise UserError(f"{shown} has an empty part, '.' or '..' in its key: write the key out")
+        raise UserError(f"{shown} has an empty part, '.' or '..' in its key: write the full key")
     values = dict(parse_qsl(query["query"], keep_blank_values=True)) if query else {}
     for name in values:
-        if name not in _PARAMETERS + _WITHOUT_MEANING_HERE:
+        if name not in _PARAMETERS + _IGNORED_PARAMETERS:
             raise UserError(f"{shown} has the unknown parameter '{name}': choose from {', '.join(_PARAMETERS)}")
     return Location(
         shown=shown,
@@ -142,7 +146,7 @@ def _path(text: str) -> Path:
     try:
         return Path(text).expanduser()
     except (RuntimeError, ValueError) as error:
-        raise UserError(f"{_one_line(text)!r} names the home folder of nobody: write the path out") from error
+        raise UserError(f"{_one_line(text)!r} is the home folder of an unknown user: write the full path") from error
 
 
 def _one_line(text: str) -> str:
@@ -153,6 +157,6 @@ def _boolean(values: dict[str, str], names: tuple[str, ...], shown: str) -> bool
     for name in names:
         if name in values:
             if values[name].lower() not in _BOOLEANS:
-                raise UserError(f"{shown} has a parameter '{name}' that is neither true nor false")
+                raise UserError(f"{shown} has a parameter '{name}' that is neither true nor false: write one of them")
             return _BOOLEANS[values[name].lower()]
     return None

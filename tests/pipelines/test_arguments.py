@@ -158,16 +158,16 @@ def test_a_path_on_a_volume_of_the_pods_is_sent(tmp_path: Path) -> None:
     ("uri", "says"),
     [
         ("gs://bucket/reviews", "endpoint=storage.googleapis.com"),
-        ("S3://bucket/reviews", "write s3:// in small letters"),
+        ("S3://bucket/reviews", "write s3:// in lower case"),
         ("s3a://bucket/reviews", "write s3://"),
-        ("s3://bucket", "is not whole: write s3://BUCKET/KEY"),
+        ("s3://bucket", "is incomplete: write s3://BUCKET/KEY"),
         ("s3:/bucket/reviews", "two slashes"),
         ("hdfs://host/reviews", "choose a path or one of file://, s3://, minio://"),
         ("https://example.com/train.csv", "download it"),
-        ("http://localhost:9001/browser/bucket/reviews", "a page for people"),
-        ("hf://datasets/owner/name", "the hub's id alone"),
-        ("s3://key:hunter2@bucket/reviews", "holds no credentials"),
-        ("~nobody-of-that-name/reviews", "home folder of nobody"),
+        ("http://localhost:9001/browser/bucket/reviews", "a page of the store's console"),
+        ("hf://datasets/owner/name", "write only the hub id"),
+        ("s3://key:hunter2@bucket/reviews", "must not have credentials"),
+        ("~nobody-of-that-name/reviews", "home folder of an unknown user"),
     ],
 )
 def test_a_uri_of_an_unknown_kind_is_refused_alike_by_validate_and_component(

@@ -1,4 +1,4 @@
-"""The cache of downloads: whole or not there, within its limit, and never taken away from who uses it."""
+"""The cache of downloads: entries are complete, within the limit, and not evicted while in use."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ input()
 
 
 class Filler:
-    """Writes a file and counts how often."""
+    """Writes a file and counts its calls."""
 
     def __init__(self) -> None:
         self.times = 0
@@ -36,15 +36,15 @@ def download(name: str, fill: Filler, content: str = "1", size_bytes: int = 1000
     return Download(name, content, name, size_bytes, fill)
 
 
-def used_and_left(cache: Path, name: str) -> Path:
-    """Has another process fetch into the cache and end."""
+def fetch_in_another_process(cache: Path, name: str) -> Path:
+    """Fetches into the cache in another process, which then ends."""
     with subprocess.Popen(
         [sys.executable, "-c", CODE, cache, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as child:
         return Path(child.communicate("\n", timeout=60)[0].strip())
 
 
-def test_the_same_content_is_filled_once_and_other_content_again(tmp_path: Path) -> None:
+def test_the_same_content_is_downloaded_once_and_new_content_again(tmp_path: Path) -> None:
     fill = Filler()
     first = Cache(tmp_path).get(download("a", fill))
     assert Cache(tmp_path).get(download("a", fill)) == first
@@ -53,7 +53,7 @@ def test_the_same_content_is_filled_once_and_other_content_again(tmp_path: Path)
     assert fill.times == 2
 
 
-def test_what_was_changed_or_deleted_is_filled_again(tmp_path: Path) -> None:
+def test_a_changed_or_deleted_file_is_downloaded_again(tmp_path: Path) -> None:
     fill = Filler()
     path = Cache(tmp_path).get(download("a", fill))
     path.write_bytes(b"changed")
@@ -63,7 +63,7 @@ def test_what_was_changed_or_deleted_is_filled_again(tmp_path: Path) -> None:
     assert fill.times == 3
 
 
-def test_a_filling_that_fails_leaves_nothing_under_the_final_name(tmp_path: Path) -> None:
+def test_a_failed_download_leaves_no_file_under_the_final_name(tmp_path: Path) -> None:
     def fail(target: Path, parts: Path) -> None:
         target.write_bytes(b"half")
         raise UserError("cut off")
@@ -75,21 +75,21 @@ def test_a_filling_that_fails_leaves_nothing_under_the_final_name(tmp_path: Path
     assert Cache(tmp_path).get(download("a", fill)).read_bytes() == bytes(1000)
 
 
-def test_the_least_recently_used_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    old, older = used_and_left(tmp_path, "old"), used_and_left(tmp_path, "older")
-    assert used_and_left(tmp_path, "old") == old
+def test_the_least_recently_used_entry_is_evicted_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, older = fetch_in_another_process(tmp_path, "old"), fetch_in_another_process(tmp_path, "older")
+    assert fetch_in_another_process(tmp_path, "old") == old
     monkeypatch.setenv("COMPAWARE_CACHE_MAX_BYTES", "2500")
     new = Cache(tmp_path).get(download("new", Filler()))
     assert old.exists() and new.exists() and not older.exists()
 
 
-def test_an_older_content_of_the_same_source_goes_when_nobody_uses_it(tmp_path: Path) -> None:
-    old = used_and_left(tmp_path, "a")
+def test_older_content_of_the_same_source_is_evicted_unless_in_use(tmp_path: Path) -> None:
+    old = fetch_in_another_process(tmp_path, "a")
     new = Cache(tmp_path).get(download("a", Filler(), content="2"))
     assert new.exists() and not old.exists()
 
 
-def test_what_another_process_uses_is_never_evicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_entry_in_use_by_another_process_is_not_evicted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", CODE, tmp_path, "used"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as user:
@@ -104,7 +104,7 @@ def test_what_another_process_uses_is_never_evicted(tmp_path: Path, monkeypatch:
     assert not used.exists()
 
 
-def test_too_little_space_on_the_disk_is_said_before_downloading(tmp_path: Path) -> None:
+def test_too_little_disk_space_is_reported_before_the_download(tmp_path: Path) -> None:
     fill = Filler()
     with pytest.raises(UserError, match="no space left"):
         Cache(tmp_path).get(download("a", fill, size_bytes=10**18))
@@ -112,7 +112,7 @@ def test_too_little_space_on_the_disk_is_said_before_downloading(tmp_path: Path)
 
 
 @pytest.mark.parametrize("limit", ["much", "0", "nan"])
-def test_a_limit_that_is_no_number_is_named(limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_limit_is_named(limit: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMPAWARE_CACHE_MAX_BYTES", limit)
     with pytest.raises(UserError, match="COMPAWARE_CACHE_MAX_BYTES"):
         Cache(tmp_path)

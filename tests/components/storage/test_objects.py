@@ -1,4 +1,4 @@
-"""Folders in an S3 server: fetched, uploaded, and refused in one line."""
+"""Files and folders in an S3 server: fetch, upload, and errors of one line."""
 
 import datetime
 import ipaddress
@@ -29,7 +29,7 @@ def test_one_object(bucket: str, tmp_path: Path) -> None:
     assert odd.name == odd.read_text() == "odd ü #1?.csv"
 
 
-def test_a_folder_of_other_peoples_objects(bucket: str, tmp_path: Path) -> None:
+def test_a_folder_without_a_manifest(bucket: str, tmp_path: Path) -> None:
     folder = fetch(f"s3://{bucket}/reviews/", tmp_path)
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert found == {"train.csv", "shards/validation.csv"}
@@ -66,9 +66,7 @@ def test_an_uploaded_folder_is_complete(bucket: str, tmp_path: Path) -> None:
     assert [path.name for path in fetched.iterdir()] == ["weights"]
 
 
-def test_half_an_upload_is_told_from_other_peoples_objects(
-    bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unfinished_upload_is_recognized(bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     uri, folder = f"s3://{bucket}/half", tmp_path / "model"
     folder.mkdir()
     (folder / "weights").write_bytes(b"0123456789")
@@ -82,7 +80,7 @@ def test_half_an_upload_is_told_from_other_peoples_objects(
     assert not has_unfinished_upload(f"s3://{bucket}/reviews")
 
 
-def test_a_cache_folder_that_cannot_be_used_is_named(bucket: str, tmp_path: Path) -> None:
+def test_an_unusable_cache_folder_is_named(bucket: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=f"cannot use {tmp_path}/file"):
         fetch(f"s3://{bucket}/reviews", tmp_path / "file")
@@ -96,7 +94,7 @@ def test_an_endpoint_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: 
 
 @contextmanager
 def server_that_answers(*answers: tuple[int, str]) -> Iterator[str]:
-    """Gives its answers one after another, the last for ever; yields its address."""
+    """A server with the given answers in order, the last one repeated; yields its address."""
     left = list(answers)
 
     class Handler(BaseHTTPRequestHandler):
@@ -109,7 +107,7 @@ def server_that_answers(*answers: tuple[int, str]) -> Iterator[str]:
             self.wfile.write(body.encode())
 
         def log_message(self, format: str, *arguments: object) -> None:
-            """Nothing: a test's output is its own."""
+            """Logs nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     Thread(target=server.serve_forever, daemon=True).start()
@@ -154,7 +152,7 @@ def test_a_refusal_is_one_line(
         (502, "<html>Bad gateway</html>", r"does not answer \(HTTP 502 Bad Gateway\)"),
     ],
 )
-def test_a_server_that_stays_in_trouble_is_unavailable_and_nobodys_mistake(
+def test_a_server_that_keeps_failing_is_unavailable_and_not_an_error_of_the_user(
     status: int, body: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with server_that_answers((status, body)) as address:
@@ -164,7 +162,7 @@ def test_a_server_that_stays_in_trouble_is_unavailable_and_nobodys_mistake(
     assert len(str(caught.value).splitlines()) == 1
 
 
-def test_a_component_whose_store_does_not_answer_may_be_tried_again(tmp_path: Path) -> None:
+def test_a_component_exits_with_75_if_its_store_does_not_answer(tmp_path: Path) -> None:
     words = [f"output={tmp_path}/out", "quantized=s3://bucket/model"]
     done = subprocess.run(
         [sys.executable, "-m", "compaware.components.accuracy_gate", *words],
@@ -178,7 +176,7 @@ def test_a_component_whose_store_does_not_answer_may_be_tried_again(tmp_path: Pa
     assert done.stderr.splitlines()[-1].startswith("unavailable: cannot read s3://bucket/model: ")
 
 
-def test_a_server_in_trouble_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_request_is_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = ((503, refusal("SlowDown")), (500, refusal("InternalError")), (404, refusal("NoSuchBucket")))
     with server_that_answers(*answers) as address:
         monkeypatch.setenv("S3_ENDPOINT", address)
@@ -189,7 +187,7 @@ def test_a_server_in_trouble_is_asked_again(tmp_path: Path, monkeypatch: pytest.
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate for 127.0.0.1 that nobody else trusts, with its key beside it."""
+    """A self-signed certificate for 127.0.0.1; its key is next to it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     now = datetime.datetime.now(datetime.UTC)
@@ -213,7 +211,7 @@ def certificate(tmp_path: Path) -> Path:
     return file
 
 
-def test_a_store_with_a_certificate_of_ones_own(
+def test_a_store_with_a_self_signed_certificate(
     certificate: Path, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("x")

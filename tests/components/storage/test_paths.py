@@ -1,4 +1,4 @@
-"""Folders on a disk keep the same promises as those in a store."""
+"""Uploads to a disk behave like uploads to a store."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def model(tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_path_and_a_file_uri_are_the_file_itself(tmp_path: Path) -> None:
+def test_a_path_or_file_uri_is_fetched_without_a_copy(tmp_path: Path) -> None:
     file = tmp_path / "with space.csv"
     file.write_text("x")
     assert fetch(str(file), tmp_path / "cache") == file
@@ -26,12 +26,12 @@ def test_a_path_and_a_file_uri_are_the_file_itself(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("uri", ["/no/such/file.csv", "file:///no/such/file.csv"])
-def test_what_is_not_there_is_named(uri: str, tmp_path: Path) -> None:
+def test_a_missing_file_is_named(uri: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=uri):
         fetch(uri, tmp_path)
 
 
-def test_a_hub_id_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_hub_id_is_not_changed(tmp_path: Path) -> None:
     assert local_source("owner/model", tmp_path) == "owner/model"
 
 
@@ -49,7 +49,7 @@ def test_an_uploaded_folder_is_complete_and_replaced_as_a_whole(model: Path, tmp
     assert [path.name for path in target.parent.iterdir()] == ["copy"]
 
 
-def test_a_folder_without_its_manifest_is_not_there(model: Path, tmp_path: Path) -> None:
+def test_a_folder_without_its_manifest_is_incomplete(model: Path, tmp_path: Path) -> None:
     assert not exists(str(model))
     assert fetch(str(model), tmp_path) == model
     for use in (lambda: fetch(str(model), tmp_path, require_manifest=True), lambda: read_text(str(model), "weights")):
@@ -73,7 +73,7 @@ def test_a_damaged_file_is_named(model: Path, tmp_path: Path, content: bytes | N
         read_text(uri, "weights")
 
 
-def test_a_manifest_that_leads_out_of_its_folder_is_refused(model: Path, tmp_path: Path) -> None:
+def test_a_manifest_with_a_path_outside_its_folder_is_refused(model: Path, tmp_path: Path) -> None:
     upload(model, str(tmp_path / "copy"))
     manifest = tmp_path / "copy" / ".compaware-manifest.json"
     manifest.write_text(manifest.read_text().replace('"weights"', '"../model/weights"'))
@@ -83,13 +83,13 @@ def test_a_manifest_that_leads_out_of_its_folder_is_refused(model: Path, tmp_pat
 
 def test_nothing_to_upload_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    for name, expected in (("empty", "holds no file"), ("missing", "no such file")):
+    for name, expected in (("empty", "has no files"), ("missing", "no such file")):
         with pytest.raises(UserError, match=expected):
             upload(tmp_path / name, str(tmp_path / "target"))
     assert not (tmp_path / "target").exists()
 
 
-def test_deleting_removes_files_and_folders_and_minds_nothing(model: Path, tmp_path: Path) -> None:
+def test_deleting_twice_is_no_error(model: Path, tmp_path: Path) -> None:
     upload(model, str(tmp_path / "copy"))
     for name in ("copy", "copy", "model/weights"):
         delete(str(tmp_path / name))

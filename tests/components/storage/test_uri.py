@@ -1,4 +1,4 @@
-"""A URI means one thing, or is refused in one line that shows no secret."""
+"""A URI is parsed or refused with one line that shows no secret."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -19,7 +19,7 @@ SCHEMES = st.sampled_from(["s3", "minio"])
 
 
 def parsed_or_refused(uri: str) -> Path | Location | str:
-    """What a URI means, or the message that refuses it."""
+    """Returns the parsed URI, or the error message."""
     try:
         return parse(uri)
     except UserError as error:
@@ -76,7 +76,7 @@ def test_credentials_in_a_uri_are_refused_and_not_repeated(bucket: str, key: str
         ("s3://bucket/a?disableSSL=maybe", "neither true nor false"),
     ],
 )
-def test_what_is_wrong_is_named(uri: str, expected: str) -> None:
+def test_an_error_says_what_to_write(uri: str, expected: str) -> None:
     with pytest.raises(UserError, match=expected):
         parse(uri)
 

@@ -1,4 +1,4 @@
-"""What the store refuses, or hands out damaged, is said in one line, and nothing half-done is taken for done."""
+"""Errors and damaged objects of the store are reported in one line; a partial transfer is never complete."""
 
 import subprocess
 import uuid
@@ -27,7 +27,7 @@ NAMES = ["fetch", "upload", "exists", "delete"]
 @pytest.mark.parametrize(
     ("variable", "value", "expected"),
     [
-        ("AWS_SECRET_ACCESS_KEY", "wrong", "the secret does not fit the access key"),
+        ("AWS_SECRET_ACCESS_KEY", "wrong", "the secret key does not match the access key"),
         ("AWS_ACCESS_KEY_ID", "nobody", "the access key is unknown"),
     ],
 )
@@ -74,7 +74,7 @@ def test_a_missing_bucket_is_named(bucket: str, model: Path, operation: Callable
 
 def test_nothing_there_is_named(bucket: str, tmp_path: Path) -> None:
     assert not exists(f"s3://{bucket}/model")
-    with pytest.raises(UserError, match="no object of that key"):
+    with pytest.raises(UserError, match="no object with that key"):
         fetch(f"s3://{bucket}/model", tmp_path)
 
 
@@ -103,7 +103,7 @@ def test_a_quota_is_named_and_leaves_nothing_complete(
     ],
     ids=["truncated", "corrupt"],
 )
-def test_a_damaged_object_is_not_handed_out(
+def test_a_damaged_object_is_not_returned(
     bucket: str, model: Path, tmp_path: Path, client: Minio, damage: Callable[[bytes], bytes], expected: str
 ) -> None:
     uri = f"s3://{bucket}/model"
@@ -124,7 +124,7 @@ def test_a_lost_object_is_named(bucket: str, model: Path, tmp_path: Path, client
         fetch(f"s3://{bucket}/model", tmp_path / "cache")
 
 
-def test_the_cache_evicts_what_was_used_longest_ago_but_nothing_in_use(
+def test_the_cache_evicts_the_least_recently_used_entry_but_none_in_use(
     bucket: str, tmp_path: Path, client: Minio, start: Callable[[str], "subprocess.Popen[str]"]
 ) -> None:
     for name in ("a", "b", "c"):

@@ -96,7 +96,7 @@ def test_a_tilde_in_a_path_is_expanded(tmp_path: Path, data: str, monkeypatch: p
     assert values == {"output": f"{tmp_path}/out", "dataset": f"{tmp_path}/data", "branches": [f"{tmp_path}/a"]}
     assert run({"output": "~/out", "dataset": "~/data"})
     assert (tmp_path / "out/model").read_text() == "good film"
-    for output, says in (("", "it is empty"), ("s3:/b/k", "two slashes"), ("~nobody-of-that-name/x", "nobody")):
+    for output, says in (("", "it is empty"), ("s3:/b/k", "two slashes"), ("~nobody-of-that-name/x", "unknown user")):
         with pytest.raises(UserError, match=f"^'output': .*{says}"):
             Transfers.plan(StageConfig, {"output": output, "dataset": "d"})
 
