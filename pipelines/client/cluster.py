@@ -1,4 +1,4 @@
-"""The commands of `compaware` that talk to a Kubeflow Pipelines server: submit, status, logs, report and schedule."""
+"""Commands of `compaware` that use a Kubeflow Pipelines server: submit, status, logs, report and schedule."""
 
 import json
 import sys
@@ -12,11 +12,11 @@ import click
 
 from compaware.pipelines.client import catalog, runs, schedule, validation
 from compaware.pipelines.client.options import pipeline_arguments, request_options, run_argument, server_options
-from compaware.pipelines.client.server import TOKEN_VARIABLE, connect, explained
+from compaware.pipelines.client.server import TOKEN_VARIABLE, connect, translate_errors
 from compaware.pipelines.client.submit import SUCCEEDED, Request, submit, task_states, wait
 
 _RUN_FAILED = 1
-_EPILOG = f"A token, where one is needed, is taken from {TOKEN_VARIABLE}."
+_EPILOG = f"If the server needs a token, set {TOKEN_VARIABLE}."
 
 
 def _request(pipeline: str, overrides: Sequence[str], config: Path | None, name: str, **options: Any) -> Request:
@@ -28,8 +28,8 @@ def _request(pipeline: str, overrides: Sequence[str], config: Path | None, name:
 @pipeline_arguments
 @server_options
 @request_options
-@click.option("--name", help="the run's name; pipeline and time when not given")
-@click.option("--wait", "waits", is_flag=True, help="wait for the end; exit code 1 if the run fails")
+@click.option("--name", help="name of the run (default: pipeline and time)")
+@click.option("--wait", "waits", is_flag=True, help="wait for the run to end; exit with code 1 if it fails")
 def _submit(
     pipeline: str, name: str | None, host: str | None, namespace: str | None, dry_run: bool, waits: bool, **options: Any
 ) -> int:
@@ -47,7 +47,7 @@ def _submit(
     print(f"the run has ended: {run.state.lower()}")
     if run.state == SUCCEEDED:
         return 0
-    print(f"error: {runs.failure(run)}", file=sys.stderr)
+    print(f"error: {runs.describe_failure(run)}", file=sys.stderr)
     return _RUN_FAILED
 
 
@@ -55,36 +55,37 @@ def _submit(
 @run_argument
 def _status(run: str, host: str | None, namespace: str | None) -> None:
     client = connect(host, namespace)
-    found = runs.find_run(client, run, namespace)
-    print(f"{found.display_name} ({found.run_id}): {found.state.lower()}, created {found.created_at}")
-    for name, state in task_states(found).items():
+    details = runs.find_run(client, run, namespace)
+    print(f"{details.display_name} ({details.run_id}): {details.state.lower()}, created {details.created_at}")
+    for name, state in task_states(details).items():
         print(f"  {name}: {state.lower()}")
-    if found.state == "FAILED":
-        print(f"  {runs.failure(found)}")
+    if details.state == "FAILED":
+        print(f"  {runs.describe_failure(details)}")
 
 
-@click.command(help="show what the stages of a run have written", epilog=_EPILOG)
+@click.command(help="show the logs of a run's stages", epilog=_EPILOG)
 @run_argument
-@click.option("--stage", help="only this one, such as benchmark; all that have begun without it")
-@click.option("--follow", is_flag=True, help="go on until the stage, or the run, has ended")
+@click.option("--stage", help="stage to show, such as benchmark (default: all that have started)")
+@click.option("--follow", is_flag=True, help="follow the logs until the stage or the run ends")
 def _logs(run: str, host: str | None, namespace: str | None, stage: str | None, follow: bool) -> None:
     client = connect(host, namespace)
-    found = runs.find_run(client, run, namespace)
-    runs.print_logs(client, found, stage, follow, lambda text: print(text, end="", flush=True))
+    runs.print_logs(
+        client, runs.find_run(client, run, namespace), stage, follow, lambda text: print(text, end="", flush=True)
+    )
 
 
-@click.command(help="fetch a run's report from the object store", epilog=_EPILOG)
+@click.command(help="download a run's report from the object store", epilog=_EPILOG)
 @run_argument
-@click.option("--output", type=click.Path(path_type=Path), help="file to write; report-RUN_ID.html here without it")
+@click.option("--output", type=click.Path(path_type=Path), help="file to write (default: report-RUN_ID.html)")
 @click.option(
     "--pipeline-root",
     default=runs.PIPELINE_ROOT,
-    help=f"where KFP keeps artifacts, if its configuration says another place than {runs.PIPELINE_ROOT}",
+    help=f"where KFP stores artifacts (default: {runs.PIPELINE_ROOT})",
 )
 def _report(run: str, host: str | None, namespace: str | None, output: Path | None, pipeline_root: str) -> None:
-    found = runs.find_run(connect(host, namespace), run, namespace)
-    output = output or Path(f"report-{found.run_id}.html")
-    runs.save_report(found, pipeline_root, output)
+    details = runs.find_run(connect(host, namespace), run, namespace)
+    output = output or Path(f"report-{details.run_id}.html")
+    runs.download_report(details, pipeline_root, output)
     print(f"report: {output}")
 
 
@@ -93,16 +94,16 @@ def _schedule() -> None:
     pass
 
 
-@_schedule.command("set", help="create a schedule, or change the one of that name", epilog=_EPILOG)
+@_schedule.command("set", help="create or update the schedule of a name", epilog=_EPILOG)
 @pipeline_arguments
 @server_options
 @request_options
-@click.option("--name", required=True, help="the schedule's name")
-@click.option("--cron", help="six fields, seconds first, such as '0 0 3 * * 1'")
-@click.option("--every", help="an interval, such as 24h or 7d")
+@click.option("--name", required=True, help="name of the schedule")
+@click.option("--cron", help="six fields that start with seconds, such as '0 0 3 * * 1'")
+@click.option("--every", help="interval, such as 24h or 7d")
 @click.option("--max-concurrency", type=int, default=1, help="runs at the same time, 1 to 10 (default 1)")
-@click.option("--catch-up", is_flag=True, help="make up for times that were missed")
-@click.option("--disabled", is_flag=True, help="do not start it yet")
+@click.option("--catch-up", is_flag=True, help="also run for missed times")
+@click.option("--disabled", is_flag=True, help="create it disabled")
 def _set_schedule(
     cron: str | None,
     every: str | None,
@@ -128,28 +129,28 @@ def _set_schedule(
         print(json.dumps(request.shown() | {"timing": vars(timing)}, indent=2))
         return
     outcome = schedule.set_schedule(connect(host, namespace), request, timing)
-    print(f"schedule {request.name}: {outcome} ({schedule.ZONE})")
+    print(f"schedule {request.name}: {outcome} ({schedule.TIME_ZONE_NOTE})")
 
 
 @_schedule.command("list", help="list the schedules", epilog=_EPILOG)
 @server_options
 def _list_schedules(host: str | None, namespace: str | None) -> None:
-    runs = schedule.find(connect(host, namespace), None, namespace)
+    runs = schedule.find_schedules(connect(host, namespace), None, namespace)
     for run in runs:
-        print(f"{run.display_name}: {schedule.times(run)}, {run.status.lower()}")
-    print(schedule.ZONE if runs else "there are no schedules")
+        print(f"{run.display_name}: {schedule.format_times(run)}, {run.status.lower()}")
+    print(schedule.TIME_ZONE_NOTE if runs else "there are no schedules")
 
 
 def _change_schedule(verb: str, name: str, host: str | None, namespace: str | None) -> None:
     client = connect(host, namespace)
-    change: dict[str, Callable[[str], Any]] = {
+    changes: dict[str, Callable[[str], Any]] = {
         "enable": client.enable_recurring_run,
         "disable": client.disable_recurring_run,
         "delete": client.delete_recurring_run,
     }
-    for run in schedule.require(client, name, namespace):
-        with explained():
-            change[verb](run.recurring_run_id)
+    for run in schedule.require_schedules(client, name, namespace):
+        with translate_errors():
+            changes[verb](run.recurring_run_id)
     print(f"schedule {name}: {verb}d")
 
 

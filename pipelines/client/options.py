@@ -1,4 +1,4 @@
-"""Arguments and options that several commands of `compaware` have."""
+"""Arguments and options that several commands of `compaware` share."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -27,13 +27,13 @@ pipeline_arguments = _all_of(
     click.option("--config", type=click.Path(path_type=Path), help="YAML or JSON file of the pipeline's parameters"),
 )
 server_options = _all_of(
-    click.option("--host", help=f"address of Kubeflow Pipelines; {HOST_VARIABLE}, or the kubeconfig, without it"),
-    click.option("--namespace", help="your namespace, where there are several users"),
+    click.option("--host", help=f"address of Kubeflow Pipelines (default: {HOST_VARIABLE}, else the kubeconfig)"),
+    click.option("--namespace", help="your namespace, if the server has several users"),
 )
 run_argument = _all_of(click.argument("run"), server_options)
 request_options = _all_of(
     click.option("--experiment", default="compaware", help="name of the experiment (default compaware)"),
-    click.option("--service-account", help="of the run's pods; the server's default without it"),
-    click.option("--notify", is_flag=True, help=f"tell the webhook of the secret {WEBHOOK_SECRET} how the run ended"),
-    click.option("--dry-run", is_flag=True, help="print the request and send nothing"),
+    click.option("--service-account", help="service account of the run's pods (default: the server's)"),
+    click.option("--notify", is_flag=True, help=f"report the result to the webhook of the secret {WEBHOOK_SECRET}"),
+    click.option("--dry-run", is_flag=True, help="print the request without sending it"),
 )

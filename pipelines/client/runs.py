@@ -1,7 +1,7 @@
-"""What a run on the server has left: the logs of its stages, and its report.
+"""Finds a run on the server, the logs of its stages, and its report.
 
-The API names neither a task's pod (it gives the id of Argo's node) nor its artifacts (their lists are empty). But Argo
-makes the pod's name of the node's id, and KFP an artifact's place of the run's id: that is how both are found here.
+The API returns neither the name of a task's pod (only the id of Argo's node) nor its artifacts (their lists are empty).
+But Argo derives the pod's name from the node's id, and KFP derives the location of an artifact from the run's id.
 """
 
 import shutil
@@ -14,108 +14,112 @@ from typing import TYPE_CHECKING, Any
 from compaware.components.core.base.errors import UserError
 from compaware.components.storage import fetch, find
 from compaware.pipelines.client import catalog
-from compaware.pipelines.client.server import LogMissingError, explained, named, pages, read_log
+from compaware.pipelines.client.server import LogMissingError, list_items, name_filter, read_log, translate_errors
 from compaware.pipelines.client.submit import ENDED, POLL_S, begun_tasks, server_name, task_states
 
 if TYPE_CHECKING:
     from kfp import Client
 
-# Where KFP keeps artifacts unless its configuration names another place.
+# Where KFP stores artifacts by default.
 PIPELINE_ROOT = "minio://mlpipeline/v2/artifacts"
 REPORT_ARTIFACT = "report_html"
-# The name of KFP's template of a task's own container, which is part of the pod's name.
+# KFP's template of a task's container; its name is part of the pod's name.
 _TEMPLATE = "system-container-impl"
 
 
 def find_run(client: "Client", name: str, namespace: str | None) -> Any:
-    """A run by its id, or the newest of that name.
+    """Returns the run of an id, or the newest run of a name.
 
     Raises:
-        UserError: There is none, or the server refuses.
+        UserError: There is no such run, or the server refuses.
     """
-    listed = pages(
-        client.list_runs, "runs", namespace=namespace, sort_by="created_at desc", filter=named("display_name", name)
+    runs = list_items(
+        client.list_runs,
+        "runs",
+        namespace=namespace,
+        sort_by="created_at desc",
+        filter=name_filter("display_name", name),
     )
-    found = next(listed, None)
-    run_id = found.run_id if found else name
-    with explained():
+    newest = next(runs, None)
+    run_id = newest.run_id if newest else name
+    with translate_errors():
         return client.get_run(run_id)
 
 
-def failure(run: Any) -> str:
-    """Why a run failed: the first failed task's error, or the run's own."""
+def describe_failure(run: Any) -> str:
+    """Returns the error of the first failed task, or of the run."""
     failed = [task for task in begun_tasks(run) if task.state == "FAILED" and task.error]
     if failed:
         return f"{failed[0].display_name} failed: {failed[0].error.message}"
-    return str(run.error.message) if run.error else "the run failed; its tasks' logs say why"
+    return str(run.error.message) if run.error else "the run failed; see the logs of its tasks"
 
 
 def print_logs(client: "Client", run: Any, stage: str | None, follow: bool, show: Callable[[str], None]) -> None:
-    """Shows what the stages of a run have written.
+    """Prints the logs of a run's stages.
 
     Args:
-        client: The server.
-        run: The run as the server describes it.
-        stage: Only this one; all that have begun when None.
-        follow: Go on until the stage, or the run, has ended.
-        show: Takes text as it is, line ends included.
+        client: Client of the server.
+        run: The server's description of the run.
+        stage: The stage to print; by default all that have started.
+        follow: Follow the logs until the stage or the run ends.
+        show: Called with each piece of text, including line ends.
 
     Raises:
-        UserError: There is no such stage, or no log of it; or the server refuses.
+        UserError: There is no such stage or no log of it, or the server refuses.
     """
     printer = _Printer(client, run.run_id, show)
     while True:
-        tasks = _chosen(run, stage)
+        tasks = _select_tasks(run, stage)
         ended = all(task.state in ENDED for task in tasks) if stage else run.state in ENDED
         for task in tasks:
             try:
-                printer.show_new(task)
+                printer.print_new(task)
             except LogMissingError as error:
                 if stage and (ended or not follow):
                     state = task.state.lower()
-                    raise UserError(f"there is no log of {task.display_name}, which is {state}: {error}") from error
+                    raise UserError(f"there is no log of {task.display_name} ({state}): {error}") from error
         if ended or not follow:
             return
         time.sleep(POLL_S)
-        with explained():
+        with translate_errors():
             run = client.get_run(run.run_id)
 
 
-def save_report(run: Any, pipeline_root: str, destination: Path) -> None:
-    """Fetches a run's report from the object store, with this machine's own settings for it.
+def download_report(run: Any, pipeline_root: str, destination: Path) -> None:
+    """Downloads a run's report from the object store, with the store's settings on this machine.
 
     Args:
-        run: The run as the server describes it.
-        pipeline_root: Where KFP keeps artifacts, unless the run itself says it.
+        run: The server's description of the run.
+        pipeline_root: Where KFP stores artifacts; the run itself may name another location.
         destination: File to write.
 
     Raises:
         UserError: There is no report yet, or the store refuses.
-        UnavailableError: The store does not answer.
+        UnavailableError: The store does not respond.
     """
     root = (run.runtime_config.pipeline_root if run.runtime_config else None) or pipeline_root
-    report = next(_reports(run.run_id, root), None)
+    report = next(_find_reports(run.run_id, root), None)
     if report is None:
-        raise UserError(_why_no_report(run, root))
+        raise UserError(_explain_missing_report(run, root))
     destination.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=destination.parent) as folder:
         staged = shutil.copyfile(fetch(report, Path(folder) / "downloads"), Path(folder) / destination.name)
         staged.replace(destination)
 
 
-def _chosen(run: Any, stage: str | None) -> list[Any]:
+def _select_tasks(run: Any, stage: str | None) -> list[Any]:
     tasks = begun_tasks(run)
     if stage is None:
         return tasks
-    chosen = [task for task in tasks if task.display_name == stage.replace("_", "-")]
-    if not chosen:
-        begun = ", ".join(task.display_name for task in tasks) or "none yet"
-        raise UserError(f"the run has no stage '{stage}' that has begun: there is {begun}")
-    return chosen
+    selected = [task for task in tasks if task.display_name == stage.replace("_", "-")]
+    if not selected:
+        started = ", ".join(task.display_name for task in tasks) or "none"
+        raise UserError(f"the run has not started a stage '{stage}'; started stages: {started}")
+    return selected
 
 
 class _Printer:
-    """Shows logs as they grow, each piece under the name of its stage."""
+    """Prints growing logs, each piece below the name of its stage."""
 
     def __init__(self, client: "Client", run_id: str, show: Callable[[str], None]):
         self._client = client
@@ -124,8 +128,8 @@ class _Printer:
         self._lengths: dict[str, int] = {}
         self._last: str | None = None
 
-    def show_new(self, task: Any) -> None:
-        """Shows what a task has written since the last time."""
+    def print_new(self, task: Any) -> None:
+        """Prints what was added to a task's log since the last call."""
         name = task.display_name
         text = self._read(task)
         new = text[self._lengths.get(name, 0) :]
@@ -137,7 +141,7 @@ class _Printer:
 
     def _read(self, task: Any) -> str:
         missing = LogMissingError("it has no pod")
-        for pod in _pods(task):
+        for pod in _possible_pods(task):
             try:
                 return read_log(self._client, self._run_id, pod)
             except LogMissingError as error:
@@ -145,33 +149,33 @@ class _Printer:
         raise missing
 
 
-def _pods(task: Any) -> Iterator[str]:
-    """Names that the pod of a task may have."""
+def _possible_pods(task: Any) -> Iterator[str]:
+    """Yields the names that the pod of a task may have."""
     nodes = [child.pod_name for child in task.child_tasks or [] if child.pod_name]
     for node in nodes or [task.pod_name]:
         workflow, _, number = (node or "").rpartition("-")
         if workflow:
             yield f"{workflow}-{_TEMPLATE}-{number}"
-            # As Argo named them before 3.4.
+            # The name before Argo 3.4.
             yield node
 
 
-def _reports(run_id: str, root: str) -> Iterator[str]:
-    """The reports below the run's folder: that of the last step first."""
+def _find_reports(run_id: str, root: str) -> Iterator[str]:
+    """Yields the reports below the run's folder, that of the last step first."""
     base, mark, parameters = root.partition("?")
     for pipeline in catalog.names():
         folder = f"{base.rstrip('/')}/{server_name(pipeline)}/{run_id}{mark}{parameters}"
         yield from reversed(find(folder, REPORT_ARTIFACT))
 
 
-def _why_no_report(run: Any, root: str) -> str:
+def _explain_missing_report(run: Any, root: str) -> str:
     if run.state == "FAILED":
-        return f"the run has no report: {failure(run)}"
+        return f"the run has no report: {describe_failure(run)}"
     if run.state in ENDED:
         return (
-            f"the run has no report below {root.partition('?')[0]}: give --pipeline-root if KFP keeps artifacts "
-            "elsewhere; where KFP took the stages from its cache, the report is that of an earlier run"
+            f"the run has no report below {root.partition('?')[0]}: set --pipeline-root if KFP stores artifacts "
+            "elsewhere; if KFP reused cached stages, see the report of the earlier run"
         )
     states = task_states(run)
     last = next(reversed(states), None)
-    return f"the run has no report yet: {f'{last} is {states[last].lower()}' if last else 'no stage has begun'}"
+    return f"the run has no report yet: {f'{last} is {states[last].lower()}' if last else 'no stage has started'}"

@@ -1,17 +1,17 @@
-"""Recurring runs: one schedule for each name, made anew only where something of it has changed."""
+"""Manages recurring runs: one schedule per name, which is replaced only if it has changed."""
 
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from compaware.components.core.base.errors import UserError
-from compaware.pipelines.client.server import explained, named, pages
+from compaware.pipelines.client.server import list_items, name_filter, translate_errors
 from compaware.pipelines.client.submit import Request, Uploaded, experiment_id, upload
 
 if TYPE_CHECKING:
     from kfp import Client
 
-ZONE = "times are those of the server's zone: UTC, unless its CRON_SCHEDULE_TIMEZONE is set"
+TIME_ZONE_NOTE = "times are in the server's time zone: UTC, unless its CRON_SCHEDULE_TIMEZONE is set"
 _CRON_FIELDS = 6
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DESCRIPTORS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly")
@@ -19,14 +19,14 @@ _DESCRIPTORS = ("@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midni
 
 @dataclass(frozen=True)
 class Timing:
-    """When a schedule runs; just one of the first two is given.
+    """Times of a schedule; either `cron` or `every_s` is set.
 
     Attributes:
-        cron: Six fields, seconds first, or `@daily` and the like.
+        cron: Six fields that start with seconds, or a descriptor such as `@daily`.
         every_s: Seconds between two runs.
-        max_concurrency: Runs at the same time, 1 to 10.
-        catch_up: Make up for times that were missed.
-        enabled: Whether it runs.
+        max_concurrency: Maximum number of runs at the same time, 1 to 10.
+        catch_up: Whether to run for missed times.
+        enabled: Whether the schedule is active.
     """
 
     cron: str | None
@@ -37,27 +37,27 @@ class Timing:
 
     def __post_init__(self) -> None:
         if not 1 <= self.max_concurrency <= 10:
-            raise UserError(f"max concurrency is {self.max_concurrency}: choose 1 to 10, as KFP does")
+            raise UserError(f"the maximum concurrency is {self.max_concurrency}: choose 1 to 10")
 
 
 def read_cron(text: str) -> str:
-    """Checks a cron expression as far as it can be done here.
+    """Checks the form of a cron expression and returns it.
 
     Raises:
-        UserError: It does not have KFP's six fields.
+        UserError: It does not have the six fields that KFP expects.
     """
     fields = text.split()
     if text in _DESCRIPTORS or (len(fields) == _CRON_FIELDS and all(re.fullmatch(r"[\w*?/,#-]+", f) for f in fields)):
         return text
-    hint = f": with seconds first that is '0 {text}'" if len(fields) == _CRON_FIELDS - 1 else ", such as '0 0 3 * * 1'"
-    raise UserError(f"the cron expression '{text}' must have six fields, seconds first{hint}")
+    example = f"write '0 {text}'" if len(fields) == _CRON_FIELDS - 1 else "for example '0 0 3 * * 1'"
+    raise UserError(f"the cron expression '{text}' must have six fields that start with seconds: {example}")
 
 
 def read_interval(text: str) -> int:
-    """Seconds of an interval such as `90m`, `24h` or `7d`.
+    """Returns the seconds of an interval such as `90m`, `24h` or `7d`.
 
     Raises:
-        UserError: It is not one.
+        UserError: It is not an interval.
     """
     match = re.fullmatch(r"(\d+)([smhd])", text)
     if not match or int(match[1]) == 0:
@@ -66,9 +66,9 @@ def read_interval(text: str) -> int:
 
 
 def set_schedule(client: "Client", request: Request, timing: Timing) -> str:
-    """Makes the schedule of that name be what is asked for.
+    """Creates or updates the schedule of the request's name.
 
-    KFP cannot change a recurring run: a new one takes the place of the old, which is deleted last.
+    KFP cannot update a recurring run, so a new one is created and then the old one is deleted.
 
     Returns:
         `created`, `replaced` or `unchanged`.
@@ -78,11 +78,11 @@ def set_schedule(client: "Client", request: Request, timing: Timing) -> str:
     """
     uploaded = upload(client, request)
     experiment = experiment_id(client, request)
-    wanted = _wanted(request, timing, uploaded, experiment)
-    earlier = find(client, request.name, request.namespace)
-    same = next((run for run in earlier if _description(run) == wanted), None)
+    requested = _describe_request(request, timing, uploaded, experiment)
+    existing = find_schedules(client, request.name, request.namespace)
+    same = next((run for run in existing if _describe_schedule(run) == requested), None)
     if same is None:
-        with explained():
+        with translate_errors():
             client.create_recurring_run(
                 experiment,
                 request.name,
@@ -96,43 +96,43 @@ def set_schedule(client: "Client", request: Request, timing: Timing) -> str:
                 enabled=timing.enabled,
                 service_account=request.service_account,
             )
-    for run in earlier:
+    for run in existing:
         if run is not same:
-            with explained():
+            with translate_errors():
                 client.delete_recurring_run(run.recurring_run_id)
-    return "unchanged" if same else "replaced" if earlier else "created"
+    return "unchanged" if same else "replaced" if existing else "created"
 
 
-def find(client: "Client", name: str | None, namespace: str | None) -> list[Any]:
-    """The schedules of a name, or all of them.
+def find_schedules(client: "Client", name: str | None, namespace: str | None) -> list[Any]:
+    """Returns the schedules of a name, or all schedules.
 
     Raises:
         UserError: The server refuses.
     """
-    query = {"filter": named("display_name", name)} if name else {}
-    return list(pages(client.list_recurring_runs, "recurring_runs", namespace=namespace, **query))
+    query = {"filter": name_filter("display_name", name)} if name else {}
+    return list(list_items(client.list_recurring_runs, "recurring_runs", namespace=namespace, **query))
 
 
-def require(client: "Client", name: str, namespace: str | None) -> list[Any]:
-    """As `find`, for a name that must be there.
+def require_schedules(client: "Client", name: str, namespace: str | None) -> list[Any]:
+    """Returns the schedules of a name that must exist.
 
     Raises:
-        UserError: It is not, or the server refuses.
+        UserError: There is no such schedule, or the server refuses.
     """
-    found = find(client, name, namespace)
-    if not found:
-        names = sorted({run.display_name for run in find(client, None, namespace)})
-        raise UserError(f"there is no schedule '{name}': there is {', '.join(names) or 'none'}")
-    return found
+    schedules = find_schedules(client, name, namespace)
+    if not schedules:
+        names = sorted({run.display_name for run in find_schedules(client, None, namespace)})
+        raise UserError(f"there is no schedule '{name}'; existing schedules: {', '.join(names) or 'none'}")
+    return schedules
 
 
-def times(run: Any) -> str:
-    """When a schedule runs, for people."""
+def format_times(run: Any) -> str:
+    """Returns the times of a schedule in readable form."""
     cron, periodic = run.trigger.cron_schedule, run.trigger.periodic_schedule
     return f"cron {cron.cron}" if cron else f"every {int(periodic.interval_second)} s"
 
 
-def _wanted(request: Request, timing: Timing, uploaded: Uploaded, experiment: str) -> dict[str, Any]:
+def _describe_request(request: Request, timing: Timing, uploaded: Uploaded, experiment: str) -> dict[str, Any]:
     return {
         "experiment": experiment,
         "pipeline": (uploaded.pipeline_id, uploaded.version_id),
@@ -146,8 +146,8 @@ def _wanted(request: Request, timing: Timing, uploaded: Uploaded, experiment: st
     }
 
 
-def _description(run: Any) -> dict[str, Any]:
-    """What a schedule on the server is, in the terms of `_wanted`."""
+def _describe_schedule(run: Any) -> dict[str, Any]:
+    """Describes a schedule on the server with the keys of `_describe_request`."""
     version, cron, periodic = run.pipeline_version_reference, run.trigger.cron_schedule, run.trigger.periodic_schedule
     return {
         "experiment": run.experiment_id,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from compaware.components.images import VERSION
 from compaware.pipelines.client import catalog
-from compaware.pipelines.client.server import explained, named, pages
+from compaware.pipelines.client.server import list_items, name_filter, translate_errors
 
 if TYPE_CHECKING:
     from kfp import Client
@@ -92,18 +92,21 @@ def upload(client: "Client", request: Request) -> Uploaded:
     content, name = package(request), server_name(request.pipeline)
     version = version_name(content)
     found = next(
-        pages(client.list_pipelines, "pipelines", namespace=request.namespace, filter=named("display_name", name)), None
+        list_items(
+            client.list_pipelines, "pipelines", namespace=request.namespace, filter=name_filter("display_name", name)
+        ),
+        None,
     )
-    with explained(), tempfile.TemporaryDirectory() as folder:
+    with translate_errors(), tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / catalog.SPEC_NAME
         file.write_text(content, encoding="utf-8")
         if found is None:
             found = client.upload_pipeline(str(file), name, catalog.summary(request.pipeline), request.namespace)
-        versions = pages(
+        versions = list_items(
             client.list_pipeline_versions,
             "pipeline_versions",
             pipeline_id=found.pipeline_id,
-            filter=named("display_name", version),
+            filter=name_filter("display_name", version),
         )
         ours = next(versions, None) or client.upload_pipeline_version(str(file), version, found.pipeline_id)
     return Uploaded(found.pipeline_id, ours.pipeline_version_id)
@@ -115,7 +118,7 @@ def experiment_id(client: "Client", request: Request) -> str:
     Raises:
         UserError: The server refuses, such as for a namespace that is not there.
     """
-    with explained():
+    with translate_errors():
         return str(client.create_experiment(request.experiment, namespace=request.namespace).experiment_id)
 
 
@@ -130,7 +133,7 @@ def submit(client: "Client", request: Request) -> str:
     """
     uploaded = upload(client, request)
     experiment = experiment_id(client, request)
-    with explained():
+    with translate_errors():
         run = client.run_pipeline(
             experiment,
             request.name,
@@ -153,7 +156,7 @@ def wait(client: "Client", run_id: str, say: Callable[[str], None]) -> Any:
     """
     told: dict[str, str] = {}
     while True:
-        with explained():
+        with translate_errors():
             run = client.get_run(run_id)
         for name, state in task_states(run).items():
             if told.get(name) != state:

@@ -1,4 +1,4 @@
-"""The commands that need a server, and KFP's own with our files, against a stand-in for it."""
+"""Commands that need a server, and KFP's own commands with compaware's files, work against a stand-in server."""
 
 import json
 from pathlib import Path
@@ -43,8 +43,8 @@ def test_a_run_that_notifies_is_another_version_of_the_same_pipeline(server: Sta
 def test_waiting_tells_of_the_tasks_and_ends_with_the_runs_exit_code(server: StandIn, command: Command):
     done = command("submit", *SAMPLE, "--wait")
     assert done.returncode == 0, done.stderr
-    told = ["data-prep: running", "data-prep: succeeded", "benchmark: running", "benchmark: succeeded"]
-    assert done.stdout.splitlines()[1:] == [*told, "the run has ended: succeeded"]
+    states = ["data-prep: running", "data-prep: succeeded", "benchmark: running", "benchmark: succeeded"]
+    assert done.stdout.splitlines()[1:] == [*states, "the run has ended: succeeded"]
     server.outcome = "FAILED"
     failed = command("submit", *SAMPLE, "--wait", "--name", "bad")
     assert failed.returncode == 1
@@ -68,10 +68,10 @@ def test_logs_are_shown_and_followed_stage_by_stage(server: StandIn, command: Co
     ]
     assert command("logs", "first", "--stage", "data_prep").stdout.splitlines()[1:] == followed.stdout.splitlines()[1:3]
     unknown = command("logs", "first", "--stage", "publish")
-    assert unknown.stderr == "error: the run has no stage 'publish' that has begun: there is data-prep, benchmark\n"
+    assert unknown.stderr == "error: the run has not started a stage 'publish'; started stages: data-prep, benchmark\n"
     server.logs.clear()
     gone = command("logs", "first", "--stage", "benchmark")
-    assert gone.returncode == 2 and "there is no log of benchmark, which is succeeded" in gone.stderr
+    assert gone.returncode == 2 and "there is no log of benchmark (succeeded)" in gone.stderr
     server.needs_token = True
     assert "set KF_PIPELINES_TOKEN" in command("logs", "first").stderr
 
@@ -86,7 +86,7 @@ def test_the_report_of_a_run_is_fetched_from_where_kfp_keeps_artifacts(
     assert early.stderr == "error: the run has no report yet: data-prep is running\n"
     command("submit", *SAMPLE, "--wait", "--name", "other")
     elsewhere = command("report", "other", *root)
-    assert elsewhere.returncode == 2 and "give --pipeline-root" in elsewhere.stderr
+    assert elsewhere.returncode == 2 and "set --pipeline-root" in elsewhere.stderr
     # The second part from the end is drawn by KFP.
     stored = tmp_path / "store" / "compaware-distillation" / run_id / "benchmark" / "8a1c" / "report_html"
     stored.parent.mkdir(parents=True)
@@ -95,7 +95,7 @@ def test_the_report_of_a_run_is_fetched_from_where_kfp_keeps_artifacts(
     done = command("report", "first", *root, "--output", str(output))
     assert done.stdout == f"report: {output}\n", done.stderr
     assert output.read_text() == "<!doctype html>the report" and list(output.parent.iterdir()) == [output]
-    assert "does not have that" in command("report", "nothing", *root).stderr
+    assert "has no such object" in command("report", "nothing", *root).stderr
 
 
 def test_a_dry_run_shows_the_request_and_sends_nothing(server: StandIn, command: Command):
@@ -119,7 +119,7 @@ def test_refusals_are_one_line_that_says_what_to_do(server: StandIn, command: Co
     away = command("submit", *SAMPLE, "--host", "http://127.0.0.1:9")
     assert away.returncode == 2 and "no Kubeflow Pipelines server answers at http://127.0.0.1:9" in away.stderr
     nothing = command("status", "nothing", KF_PIPELINES_TOKEN=TOKEN)
-    assert nothing.returncode == 2 and "does not have that" in nothing.stderr
+    assert nothing.returncode == 2 and "has no such object" in nothing.stderr
     for done in (unknown, refused, away, nothing):
         assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
         assert TOKEN not in done.stderr
@@ -130,7 +130,7 @@ def test_refusals_are_one_line_that_says_what_to_do(server: StandIn, command: Co
 def test_a_schedule_is_created_once_and_replaced_where_it_changes(server: StandIn, command: Command):
     nightly = ("schedule", "set", *SAMPLE, "--name", "nightly")
     cron = ("--cron", "0 0 3 * * *")
-    assert "nightly: created (times are those of the server's zone: UTC" in command(*nightly, *cron).stdout
+    assert "nightly: created (times are in the server's time zone: UTC" in command(*nightly, *cron).stdout
     (first,) = server.items["recurring_runs"]
     assert (first["status"], first["no_catchup"], first["trigger"]["cron_schedule"]["cron"]) == (
         "ENABLED",
@@ -158,7 +158,7 @@ def test_schedules_are_listed_switched_and_deleted_by_name(server: StandIn, comm
         "c": "DISABLED",
     }
     missing = command("schedule", "delete", "a")
-    assert missing.returncode == 2 and missing.stderr == "error: there is no schedule 'a': there is b, c\n"
+    assert missing.returncode == 2 and missing.stderr == "error: there is no schedule 'a'; existing schedules: b, c\n"
 
 
 def test_kfps_own_commands_take_our_packages(server: StandIn, command: Command):
