@@ -110,7 +110,7 @@ def data_order(candidate: Candidate, dataset: PreparedDataset) -> list[int]:
     Raises:
         UserError: The names do not tell.
     """
-    return find_order(_model_config(candidate), dataset.manifest, role=f"candidate {candidate.name}")[0]
+    return find_order(_model_config(candidate), dataset.manifest, role=f"candidate '{candidate.name}'")[0]
 
 
 def _pairs(candidate: Candidate) -> list[Pair]:

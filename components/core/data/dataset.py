@@ -1,9 +1,9 @@
-"""The Dataset artifact: Parquet splits with uniform columns, and a manifest that says what they are.
+"""The Dataset artifact: Parquet splits with the same columns, and a manifest that describes them.
 
 Columns of every split: `text`, optionally `text_pair` (strings), and `label` (int64 class index, float64 for
 regression, or for multi-label data a list of int8, 0 or 1 for each label). A split is one file or several, in row order
 (`train-00000-of-00002.parquet`), each of row groups of `GROUP_ROWS` rows, so that a split of any size is written and
-read a group at a time.
+read one group at a time.
 """
 
 import hashlib
@@ -21,15 +21,15 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.files import write_text
 
 MANIFEST = "manifest.json"
-# Rows of a row group: all but the last of a split have as many.
+# Rows of a row group; only the last one of a split may have fewer.
 GROUP_ROWS = 10_000
-# Row groups of a file.
+# Row groups in a file.
 _FILE_GROUPS = 50
 ProblemType = Literal["classification", "multi_label_classification", "regression"]
 
 
 class Manifest(BaseModel):
-    """What a Dataset artifact holds.
+    """Describes a Dataset artifact.
 
     Attributes:
         task: Name of the task, or `custom`.
@@ -39,10 +39,10 @@ class Manifest(BaseModel):
         label_column: The label column's name in the source.
         label_names: Names of the classes or labels in index order; empty for regression.
         metric: Name of the primary metric (see `core.evaluation.metrics`).
-        splits: Rows of each split.
+        splits: Number of rows of each split.
         fingerprint: SHA-256 of the columns and contents of all splits.
         source: Where the data came from.
-        notes: What a reader should know: duplicates dropped, splits made, rows left out.
+        notes: Remarks for the reader, such as dropped duplicates or rows left out.
     """
 
     task: str
@@ -58,7 +58,7 @@ class Manifest(BaseModel):
 
     @property
     def num_labels(self) -> int:
-        """Width of a model's head: the number of classes or labels, or 1 for regression."""
+        """Number of a model's outputs: one for each class or label, or 1 for regression."""
         return len(self.label_names) or 1
 
 
@@ -70,7 +70,7 @@ class PreparedDataset:
     manifest: Manifest
 
     def split(self, name: str) -> pa.Table:
-        """Reads a split whole; for those that fit in memory, such as validation.
+        """Reads a whole split; for splits that fit in memory, such as validation.
 
         Raises:
             UserError: There is no such split.
@@ -78,7 +78,7 @@ class PreparedDataset:
         return pa.concat_tables([pq.read_table(file) for file in self.files(name)])
 
     def labels(self, name: str) -> np.ndarray:
-        """Reads a split's labels alone: (rows,), int64 or float64; for multi-label data (rows, labels), int8.
+        """Reads only the labels of a split: (rows,), int64 or float64; for multi-label data (rows, labels), int8.
 
         Raises:
             UserError: There is no such split.
@@ -90,15 +90,15 @@ class PreparedDataset:
         return np.concatenate(columns)
 
     def group_count(self, name: str) -> int:
-        """How many row groups of `GROUP_ROWS` rows a split has; the last one may have fewer."""
+        """Returns the number of row groups of a split; the last one may have fewer than `GROUP_ROWS` rows."""
         return -(-self.manifest.splits[name] // GROUP_ROWS)
 
     def groups(self, name: str, numbers: Iterable[int] | None = None) -> Iterator[pa.Table]:
-        """Reads a split a row group at a time, so that it need not fit in memory.
+        """Reads a split one row group at a time, so that it need not fit in memory.
 
         Args:
             name: The split.
-            numbers: Which groups, 0 to `group_count` - 1; all of them when None.
+            numbers: Numbers of the groups to read, 0 to `group_count` - 1; all groups if None.
 
         Raises:
             UserError: There is no such split.
@@ -109,7 +109,7 @@ class PreparedDataset:
                 yield file.read_row_group(number % _FILE_GROUPS)
 
     def files(self, name: str) -> list[Path]:
-        """A split's files, in row order.
+        """Returns the files of a split, in row order.
 
         Raises:
             UserError: There is no such split.
@@ -123,7 +123,7 @@ def load_dataset_folder(path: str | Path) -> PreparedDataset:
     """Opens a Dataset artifact.
 
     Raises:
-        UserError: The folder is not one that data_prep wrote.
+        UserError: data_prep did not write the folder, or a file is missing.
     """
     folder = Path(path)
     file = folder / MANIFEST
@@ -132,7 +132,9 @@ def load_dataset_folder(path: str | Path) -> PreparedDataset:
     try:
         manifest = Manifest.model_validate_json(file.read_text(encoding="utf-8"))
     except ValidationError as error:
-        raise UserError(f"{file} is not a manifest of data_prep: {error.errors()[0]['msg']}") from error
+        raise UserError(
+            f"{file} is not a valid manifest ({error.errors()[0]['msg']}): give a folder that data_prep wrote"
+        ) from error
     dataset = PreparedDataset(folder, manifest)
     missing = [file for name in manifest.splits for file in dataset.files(name) if not file.is_file()]
     if missing:
@@ -141,7 +143,7 @@ def load_dataset_folder(path: str | Path) -> PreparedDataset:
 
 
 def label_array(labels: np.ndarray) -> pa.Array:
-    """Labels, (rows,) or for multi-label data (rows, labels), as a split's column."""
+    """Converts labels, (rows,) or for multi-label data (rows, labels), to a column of a split."""
     if labels.ndim == 1:
         return pa.array(labels)
     return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(labels).reshape(-1)), labels.shape[1])
@@ -164,9 +166,9 @@ def write_dataset_folder(
 
     Args:
         path: An existing folder to write into.
-        splits: Split name to tables with the artifact's columns, its rows in order; each is read once.
-        task: See `Manifest`, as for all that follow.
-        problem_type: What the labels are.
+        splits: The tables of each split, with the artifact's columns and the rows in order; each is read once.
+        task: See `Manifest` for this and the following arguments.
+        problem_type: Kind of the labels.
         text_columns: Source names of the text columns.
         label_column: Source name of the label column.
         label_names: Class names in index order.
@@ -175,7 +177,7 @@ def write_dataset_folder(
         notes: Remarks for the data card.
 
     Returns:
-        The manifest, with rows and fingerprint filled in.
+        The manifest, with the numbers of rows and the fingerprint.
     """
     written = {name: _write_split(path, name, tables) for name, tables in splits.items()}
     manifest = Manifest(
@@ -198,7 +200,7 @@ def _write_split(folder: Path, split: str, tables: Iterable[pa.Table]) -> tuple[
     """Writes a split's files.
 
     Returns:
-        Rows, and a hash of contents, not files, so that the same rows have the same one under any writer's version.
+        The number of rows, and a hash of the contents. (A hash of the files would change with the Parquet writer.)
     """
     rows = 0
     digests: dict[str, Any] = {}
@@ -224,20 +226,20 @@ def _write_split(folder: Path, split: str, tables: Iterable[pa.Table]) -> tuple[
 
 
 def _regroup(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """Cuts and joins tables to ones of `rows` rows; the last one may have fewer."""
+    """Regroups rows into tables of `rows` rows; the last table may have fewer."""
     pending: list[pa.Table] = []
-    have = 0
+    count = 0
     for table in tables:
         pending.append(table)
-        have += table.num_rows
-        if have < rows:
+        count += table.num_rows
+        if count < rows:
             continue
         joined = pa.concat_tables(pending)
-        for start in range(0, have - rows + 1, rows):
+        for start in range(0, count - rows + 1, rows):
             yield joined.slice(start, rows)
-        pending = [joined.slice(have - have % rows)]
-        have %= rows
-    if have:
+        pending = [joined.slice(count - count % rows)]
+        count %= rows
+    if count:
         yield pa.concat_tables(pending)
 
 

@@ -1,6 +1,6 @@
-"""Soft labels: a teacher's logits for the training split, written once and bound to the data they were made from.
+"""Soft labels: a teacher's logits for the training split, written once and tied to the data and the teacher.
 
-Their row groups are the split's, so that both are read side by side, a group at a time.
+The row groups match those of the split, so that both are read together, one group at a time.
 """
 
 from collections.abc import Iterable, Iterator
@@ -24,16 +24,16 @@ _COLUMN = "logits"
 
 
 class SoftLabelsKey(BaseModel):
-    """What the logits belong to.
+    """Identifies the data and the teacher of soft labels.
 
     Attributes:
         dataset_fingerprint: `Manifest.fingerprint` of the data.
-        split: The split that has one row of logits per row.
+        split: Split of the data; the logits have one row for each of its rows.
         rows: Number of rows.
-        num_labels: Width of a row.
+        num_labels: Logits in a row.
         teacher_fingerprint: SHA-256 of the teacher's weights and configuration.
         tokenizer_fingerprint: SHA-256 of the teacher's tokenizer files.
-        max_length_tokens: Longest input that the teacher saw.
+        max_length_tokens: Longest input of the teacher.
     """
 
     dataset_fingerprint: str
@@ -47,16 +47,16 @@ class SoftLabelsKey(BaseModel):
 
 @dataclass(frozen=True)
 class SoftLabels:
-    """Logits on disk that belong to the data at hand."""
+    """Logits on disk that were checked against the data."""
 
     path: Path
     key: SoftLabelsKey
 
     def groups(self, numbers: Iterable[int] | None = None) -> Iterator[np.ndarray]:
-        """Reads the logits of a row group at a time: float32, (rows of the group, labels).
+        """Reads the logits one row group at a time: float32, (rows of the group, labels).
 
         Args:
-            numbers: Which groups, as for `PreparedDataset.groups`; all of them when None.
+            numbers: Numbers of the groups, see `PreparedDataset.groups`; all groups if None.
         """
         with pq.ParquetFile(self.path / LOGITS_FILE) as file:
             for number in range(file.num_row_groups) if numbers is None else numbers:
@@ -70,7 +70,7 @@ def write_soft_labels(folder: Path, groups: Iterable[np.ndarray], key: SoftLabel
     Args:
         folder: An existing folder.
         groups: float32 of shape (rows, labels) for each of the split's row groups, in order.
-        key: What they belong to.
+        key: The data and the teacher of the logits.
     """
     schema = pa.schema([(_COLUMN, pa.list_(pa.float32(), key.num_labels))])
     with pq.ParquetWriter(folder / LOGITS_FILE, schema) as writer:
@@ -80,7 +80,7 @@ def write_soft_labels(folder: Path, groups: Iterable[np.ndarray], key: SoftLabel
 
 
 def logits_array(logits: np.ndarray) -> pa.FixedSizeListArray:
-    """Logits, (rows, labels), as a column of float32 lists."""
+    """Converts logits, (rows, labels), to a column of float32 lists."""
     flat = pa.array(np.ascontiguousarray(logits, np.float32).reshape(-1))
     return pa.FixedSizeListArray.from_arrays(flat, logits.shape[1])
 
@@ -88,16 +88,16 @@ def logits_array(logits: np.ndarray) -> pa.FixedSizeListArray:
 def load_soft_labels(
     folder: str | Path, dataset: PreparedDataset, split: str = "train", teacher: Path | None = None
 ) -> SoftLabels:
-    """Opens the logits for a split.
+    """Opens soft labels and checks that they belong to the data.
 
     Args:
-        folder: What `write_soft_labels` wrote.
-        dataset: The data that they must belong to.
-        split: Its split.
-        teacher: Folder of the teacher that they must be of, with its tokenizer, where it is known.
+        folder: A folder that `write_soft_labels` wrote.
+        dataset: The data that the logits must belong to.
+        split: Split of the data.
+        teacher: Folder of the teacher and its tokenizer that must have made the logits; not checked if None.
 
     Raises:
-        UserError: The folder holds none, or they are incomplete, or of other data or of another teacher.
+        UserError: The folder has no soft labels, or they are incomplete or belong to other data or another teacher.
     """
     path = Path(folder)
     if not (path / KEY_FILE).is_file():
@@ -116,14 +116,14 @@ def load_soft_labels(
         tokenizer_fingerprint(teacher),
     ):
         raise UserError(
-            f"the soft labels in {path} are of another teacher than {teacher}: give the model and the soft labels of "
-            "one run of teacher_check"
+            f"the soft labels in {path} belong to another teacher than {teacher}: give the model and the soft "
+            "labels of the same run of teacher_check"
         )
     if not (path / LOGITS_FILE).is_file() or pq.read_metadata(path / LOGITS_FILE).num_rows != key.rows:
-        raise UserError(f"the soft labels in {path} are not complete: run teacher_check on {dataset.path} again")
+        raise UserError(f"the soft labels in {path} are incomplete: run teacher_check on {dataset.path} again")
     return SoftLabels(path, key)
 
 
 def model_fingerprint(folder: Path) -> str:
-    """SHA-256 of a saved model's weights and configuration."""
+    """Returns the SHA-256 of a saved model's weights and configuration."""
     return fingerprint_files([folder / "model.safetensors", folder / "config.json"])

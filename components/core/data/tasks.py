@@ -1,4 +1,4 @@
-"""The table of tasks that data_prep knows by name: where they come from and what their columns mean."""
+"""The tasks that data_prep knows by name: their sources and the meaning of their columns."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from compaware.components.core.data.dataset import ProblemType
 
 @dataclass(frozen=True)
 class Task:
-    """One task.
+    """A text classification or regression task.
 
     Attributes:
         text_columns: The one or two columns that hold the text.
         label_names: Class names in the order of their indices in the source; empty for regression.
-        metric: Primary metric, a name of `evaluation.metrics`.
+        metric: Primary metric, one of `evaluation.metrics.METRIC_NAMES`.
         hub_id: Data set on the Hugging Face hub; None for the built-in sample.
-        hub_config: Its configuration.
+        hub_config: Configuration of the data set on the hub.
         label_column: The column that holds the label.
         problem_type: Classification or regression.
     """
@@ -50,10 +50,10 @@ TASKS: dict[str, Task] = {
 
 
 def get_task(name: str) -> Task:
-    """Looks a task up.
+    """Returns the task of this name.
 
     Raises:
-        UserError: There is none of that name.
+        UserError: There is no such task.
     """
     if name not in TASKS:
         raise UserError(f"unknown task '{name}': choose from {', '.join(TASKS)}, or give your own data with data=…")

@@ -1,4 +1,4 @@
-"""Text to model inputs: tokenized once, padded only to the longest of a batch."""
+"""Tokenizes text, and pads batches to their longest row."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ import torch
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 _TOKENIZER_BATCH = 1000
-# More than those of all tokens but rare ones.
+# Only rare tokens have more characters.
 _CHARACTERS_OF_A_TOKEN = 50
 
 
@@ -24,19 +24,20 @@ def tokenize(table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length_tok
             tokenizer's `model_max_length`.
 
     Returns:
-        The tokenizer's columns (`input_ids`, `attention_mask`, for some `token_type_ids`), one list a row, and `cut`,
-        whether the row was longer. A row without tokens, as an empty text is where the tokenizer adds none, gets one.
+        The tokenizer's columns (`input_ids`, `attention_mask`, for some `token_type_ids`), one list a row, and `cut`:
+        whether the row was truncated. A row without tokens (an empty text, if the tokenizer adds no special tokens)
+        gets one token.
     """
     length = min(max_length_tokens, tokenizer.model_max_length)
     columns: dict[str, list[Any]] = {}
     for batch in table.select([name for name in ("text", "text_pair") if name in table.column_names]).to_batches(
         max_chunksize=_TOKENIZER_BATCH
     ):
-        with _left_as_it_was(tokenizer):
-            texts = [_shorten(column.to_pylist(), tokenizer, length) for column in batch.columns]
+        with _kept_settings(tokenizer):
+            texts = [_pre_truncate(column.to_pylist(), tokenizer, length) for column in batch.columns]
             encoded = tokenizer(*texts, truncation=True, max_length=length)
         _fill_empty_rows(encoded, tokenizer)
-        # Only fast tokenizers tell what they have cut off.
+        # Only fast tokenizers report truncation.
         cut = [bool(row.overflowing) for row in encoded.encodings or ()]
         cut = cut or [len(ids) == length for ids in encoded["input_ids"]]
         for name, values in [*encoded.items(), ("cut", cut)]:
@@ -45,8 +46,8 @@ def tokenize(table: pa.Table, tokenizer: PreTrainedTokenizerBase, max_length_tok
 
 
 @contextmanager
-def _left_as_it_was(tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
-    """A fast tokenizer keeps the truncation and padding of its last call, and would be saved with them."""
+def _kept_settings(tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
+    """Restores the truncation and padding of a fast tokenizer: a call changes them, and they are saved with it."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         yield
@@ -59,11 +60,11 @@ def _left_as_it_was(tokenizer: PreTrainedTokenizerBase) -> Iterator[None]:
         backend.enable_padding(**padding) if padding else backend.no_padding()
 
 
-def _shorten(texts: list[str], tokenizer: PreTrainedTokenizerBase, length: int) -> list[str]:
-    """Takes of very long texts the side that is kept, where that has more tokens than are kept.
+def _pre_truncate(texts: list[str], tokenizer: PreTrainedTokenizerBase, length: int) -> list[str]:
+    """Cuts very long texts to the side that is kept, if that side alone has enough tokens.
 
-    Fast tokenizers make parts of all that they cut off, and for a pair of texts every two of these: minutes for a pair
-    of books. (Where an odd number of tokens is kept of a pair, the odd one may be the other text's.)
+    Fast tokenizers encode all parts that they cut off, and for a pair of texts all pairs of parts: minutes for a pair
+    of books. (If an odd number of tokens of a pair is kept, the odd token may come from the other text.)
     """
     characters = _CHARACTERS_OF_A_TOKEN * length
     for row, text in enumerate(texts):
@@ -75,12 +76,12 @@ def _shorten(texts: list[str], tokenizer: PreTrainedTokenizerBase, length: int) 
 
 
 def _fill_empty_rows(encoded: BatchEncoding, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Gives rows without tokens one: that which begins or ends a text, or else stands for nothing."""
+    """Gives rows without tokens a special token: one that begins or ends a text, else the unknown or padding token."""
     names = ("bos_token_id", "cls_token_id", "eos_token_id", "sep_token_id", "unk_token_id", "pad_token_id")
-    first = next((found for name in names if (found := getattr(tokenizer, name)) is not None), 0)
+    filler = next((token for name in names if (token := getattr(tokenizer, name)) is not None), 0)
     for row, ids in enumerate(encoded["input_ids"]):
         if not ids:
-            for name, value in {"input_ids": first, "attention_mask": 1, "token_type_ids": 0}.items():
+            for name, value in {"input_ids": filler, "attention_mask": 1, "token_type_ids": 0}.items():
                 if name in encoded:
                     encoded[name][row] = [value]
 
@@ -92,12 +93,12 @@ def table_batches(
     max_length_tokens: int,
     batch_size: int,
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """Tokenizes rows that fit in memory and makes batches of them, as `sorted_batches` does.
+    """Tokenizes rows that fit in memory and yields them in batches, like `sorted_batches`.
 
     Args:
-        table: See `tokenize`, as for the tokenizer and `max_length_tokens`.
+        table: Columns `text` and optionally `text_pair`.
         tokenizer: The model's tokenizer.
-        input_names: The model's inputs; segments are zeros where the tokenizer knows none.
+        input_names: The model's inputs; segment ids are 0 if the tokenizer makes none.
         max_length_tokens: Longer inputs are cut.
         batch_size: Rows in a batch.
     """
@@ -110,15 +111,15 @@ def table_batches(
 def sorted_batches(
     columns: dict[str, list[list[int]]], batch_size: int, pad_token_id: int
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-    """Pads rows of similar length together, the longest first.
+    """Yields padded batches of rows of similar length, the longest first.
 
     Args:
-        columns: Input name to one list of integers a row; `input_ids` is padded with `pad_token_id`, the rest with 0.
+        columns: For each input one list of integers a row; `input_ids` is padded with `pad_token_id`, the rest with 0.
         batch_size: Rows in a batch.
-        pad_token_id: The tokenizer's.
+        pad_token_id: Padding token of the tokenizer.
 
     Yields:
-        The rows' numbers (batch,), and the inputs, each int64 (batch, longest row of the batch).
+        The row numbers (batch,), and the inputs, each int64 (batch, longest row of the batch).
     """
     lengths = np.array([len(row) for row in columns["input_ids"]])
     order = np.argsort(-lengths, kind="stable")
@@ -138,8 +139,8 @@ class Collator:
     """Makes a batch of tensors, padded to its longest row.
 
     `labels` become int64 (classes) or float32 (regression), shape (batch,), or for multi-label data int64 of shape
-    (batch, labels); `teacher_logits`, where the rows have them, float32 of shape (batch, labels), and `number` int64 of
-    shape (batch,).
+    (batch, labels). If the rows have `teacher_logits`, they become float32 of shape (batch, labels), and `number`
+    int64 of shape (batch,).
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase):

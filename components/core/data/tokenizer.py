@@ -1,4 +1,4 @@
-"""Loading a tokenizer: of a folder that has one, with a vocabulary, and files that the library here can read."""
+"""Loads tokenizers, and checks that they have a vocabulary and a padding token."""
 
 import importlib.util
 from pathlib import Path
@@ -16,7 +16,7 @@ def read_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     """Loads a tokenizer, with or without a padding token, from a folder or a hub id.
 
     Raises:
-        UserError: There is none, its files cannot be read, or they hold no vocabulary.
+        UserError: There is no tokenizer, its files cannot be read, or they hold no vocabulary.
     """
     folder = Path(source)
     if folder.is_dir():
@@ -25,26 +25,26 @@ def read_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
         raise UserError(f"cannot load a tokenizer from {source}: there is no such folder")
     try:
         tokenizer = AutoTokenizer.from_pretrained(str(source), trust_remote_code=False)
-    except Exception as error:  # Files of other people, read by libraries that raise what they like.
+    except Exception as error:  # The libraries raise many kinds of errors for damaged files.
         if any(folder.glob("*.model")) and not importlib.util.find_spec("sentencepiece"):
             raise UserError(
                 f"the tokenizer of {source} is a sentencepiece model: install sentencepiece to read it"
             ) from error
         raise UserError(f"cannot load a tokenizer from {source}: {first_line(error)}") from error
-    # Without files, transformers makes one of the special tokens alone.
+    # Without files, transformers makes a tokenizer that has only the special tokens.
     if not set(tokenizer.get_vocab()) - set(tokenizer.get_added_vocab()) - set(tokenizer.all_special_tokens):
         raise UserError(
-            f"{source} has no tokenizer (tokenizer.json, vocab.txt or a sentencepiece model): save the one that the "
-            "model was trained with beside it, or name it (tokenizer, for a student student_tokenizer)"
+            f"{source} has no tokenizer (tokenizer.json, vocab.txt or a sentencepiece model): save the tokenizer "
+            "of the model in its folder, or set tokenizer (student_tokenizer for a student)"
         )
     return tokenizer
 
 
 def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
-    """Loads a tokenizer that can pad from a folder or a hub id.
+    """Loads a tokenizer with a padding token from a folder or a hub id.
 
     Raises:
-        UserError: As `read_tokenizer`, or it has no padding token, as those of decoders often have.
+        UserError: As `read_tokenizer`, or it has no padding token, which is common for decoders.
     """
     tokenizer = read_tokenizer(source)
     if tokenizer.pad_token_id is None:
@@ -52,35 +52,35 @@ def load_tokenizer(source: str | Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_model_tokenizer(model: str | Path, named: str | None) -> PreTrainedTokenizerBase:
-    """Loads the tokenizer of a model that is trained already.
+def load_model_tokenizer(model: str | Path, override: str | None) -> PreTrainedTokenizerBase:
+    """Loads the tokenizer of a trained model.
 
     Args:
-        model: Its folder or hub id.
-        named: A tokenizer to take in place of the model's own.
+        model: Folder or hub id of the model.
+        override: Folder or hub id of a tokenizer to use in place of the model's own.
 
     Raises:
-        UserError: As `load_tokenizer`, or the named one gives most tokens other ids than the model's own.
+        UserError: As `load_tokenizer`, or `override` gives most tokens other ids than the model's own tokenizer.
     """
-    if named is None:
+    if override is None:
         return load_tokenizer(model)
-    tokenizer = load_tokenizer(named)
+    tokenizer = load_tokenizer(override)
     try:
         own = read_tokenizer(model).get_vocab()
-    except UserError:  # Which may be why another one is named.
+    except UserError:  # The model's own tokenizer may be missing.
         return tokenizer
     vocabulary = tokenizer.get_vocab()
     same = sum(own.get(token) == index for token, index in vocabulary.items())
     if same < len(vocabulary) / 2:
         raise UserError(
-            f"the tokenizer {named} has another vocabulary than that of {model} ({same} of {len(vocabulary)} tokens "
-            "have the same id): the model would read other words than it was trained on, so leave the tokenizer out"
+            f"the tokenizer {override} does not fit {model}: only {same} of its {len(vocabulary)} tokens have the same "
+            "id in the model's own tokenizer. Leave the tokenizer out, so that the model's own is used"
         )
     return tokenizer
 
 
 def tokenizer_fingerprint(folder: Path) -> str:
-    """SHA-256 of a saved tokenizer's files."""
+    """Returns the SHA-256 of a saved tokenizer's files."""
     return fingerprint_files(
         [file for file in folder.iterdir() if file.name.startswith(_FILES) or file.suffix == ".model"]
     )

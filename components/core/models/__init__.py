@@ -1,1 +1,1 @@
-"""Classifiers: loaded, built, cut, checked and matched to the data's labels."""
+"""Loads, builds, cuts and checks classifiers, and matches their outputs with the data's labels."""

@@ -21,7 +21,7 @@ from compaware.components.core.models.heads import set_labels
 
 log = logging.getLogger(__name__)
 
-# Keys of a configuration that older libraries wrote, and this one has no use for.
+# Keys that older versions of transformers wrote, and that have no effect now.
 _OLDER_KEYS = {"gradient_checkpointing", "position_embedding_type", "torch_dtype"}
 
 
@@ -30,11 +30,11 @@ def new_classifier(config: dict[str, Any], manifest: Manifest, tokenizer: PreTra
 
     Args:
         config: Keys of a transformers configuration; `model_type` names the architecture.
-        manifest: Gives the head its labels.
-        tokenizer: Gives the embedding its size.
+        manifest: Names the labels of the head.
+        tokenizer: Sets the size of the embedding.
 
     Raises:
-        UserError: `model_type` is missing, unknown or has no classifier, or the configuration is not one of its.
+        UserError: `model_type` is missing, unknown or has no classifier, or the configuration does not fit it.
     """
     values = dict(config)
     if "model_type" not in values:
@@ -51,7 +51,7 @@ def new_classifier(config: dict[str, Any], manifest: Manifest, tokenizer: PreTra
     values.setdefault("pad_token_id", tokenizer.pad_token_id)
     try:
         built = AutoConfig.for_model(family, **values)
-    except Exception as error:  # What the values of somebody's config make a library raise.
+    except Exception as error:  # transformers raises many kinds of errors for wrong values.
         raise UserError(f"cannot build a model from its config: {first_line(error)}") from error
     require_classifier(built)
     set_labels(built, manifest)
@@ -62,11 +62,11 @@ def new_classifier(config: dict[str, Any], manifest: Manifest, tokenizer: PreTra
 
 
 def _require_plausible(family: str, values: dict[str, Any]) -> None:
-    """Looks at the keys, since a misspelt one would leave its default in place without a word, and at sizes.
+    """Checks keys and sizes, since transformers ignores a misspelt key and uses the default.
 
     Raises:
-        UserError: A key is much like one of the family's (others may be those of an older library), a size is none, or
-            the model would be quantized.
+        UserError: A key looks like a misspelt one (other unknown keys may come from an older library), a size is not a
+            positive number, or the model would be quantized.
     """
     config_class = CONFIG_MAPPING[family]
     defaults = config_class().to_dict()
@@ -77,10 +77,10 @@ def _require_plausible(family: str, values: dict[str, Any]) -> None:
         if is_size and not key.endswith("_token_id") and (type(value) is not int or value < 1):
             raise UserError(f"'{key}' in the model's config is {value!r}: it must be a whole number above 0")
         if key == "quantization_config":
-            raise UserError("a model is built in FP32: leave quantization_config out of its config")
+            raise UserError("a new model is built in FP32: leave quantization_config out of its config")
         if key in known or key in _OLDER_KEYS or key.endswith("_token_id"):
             continue
         close = difflib.get_close_matches(key, known, cutoff=0.7)
         if close:
             raise UserError(f"a {family} model's config has no key '{key}': did you mean {' or '.join(close)}?")
-        log.warning("a %s model's config has no key '%s' of its own", family, key)
+        log.warning("transformers has no key '%s' for a %s model's config", key, family)

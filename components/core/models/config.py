@@ -1,4 +1,4 @@
-"""Loading a model's configuration, with the names of its labels in order."""
+"""Loads the configuration of a model, with the names of its labels in order."""
 
 import logging
 from pathlib import Path
@@ -18,18 +18,18 @@ def load_config(source: str | Path) -> PreTrainedConfig:
     """Loads the configuration of a model folder or a hub id.
 
     Raises:
-        UserError: There is none, or it is of a model that cannot be loaded here.
+        UserError: There is no configuration, or the model cannot be loaded by this version of transformers.
     """
     check_model_folder(source)
     try:
         values, _ = PreTrainedConfig.get_config_dict(str(source))
-    except Exception as error:  # Whatever the hub and its client raise.
-        what = "cannot load" if Path(source).is_dir() else "there is no such folder, and the hub does not give"
-        raise UserError(f"{what} the configuration of {source}: {first_line(error)}") from error
+    except Exception as error:  # The hub's client raises many kinds of errors.
+        reason = "" if Path(source).is_dir() else " from a folder or the hub"
+        raise UserError(f"cannot load the configuration of {source}{reason}: {first_line(error)}") from error
     _require_readable(source, values)
     try:
         config = AutoConfig.from_pretrained(str(source), trust_remote_code=False)
-    except Exception as error:  # What the values of somebody's file make a library raise.
+    except Exception as error:  # transformers raises many kinds of errors for wrong values.
         raise UserError(f"cannot read config.json of {source}: {first_line(error)}") from error
     _settle_labels(source, config, values)
     return config
@@ -42,11 +42,11 @@ def _require_readable(source: str | Path, values: dict[str, Any]) -> None:
     if family not in CONFIG_MAPPING:
         reason = f"which transformers {transformers.__version__} does not know"
         if "auto_map" in values:
-            reason = "whose code would have to come from the hub"
+            reason = "which needs code from the hub"
         raise UserError(f"{source} is a {family} model, {reason}: choose one of {', '.join(FAMILIES)}")
     if values.get("quantization_config"):
         method = dict(values["quantization_config"]).get("quant_method", "an unknown method")
-        raise UserError(f"{source} is quantized ({method}): give the model in FP32, FP16 or BF16 that it was made from")
+        raise UserError(f"{source} is quantized ({method}): give the FP32, FP16 or BF16 model that it was made from")
     names, count = values.get("id2label"), values.get("num_labels")
     if names is None:
         return
@@ -59,11 +59,11 @@ def _require_readable(source: str | Path, values: dict[str, Any]) -> None:
 
 
 def _settle_labels(source: str | Path, config: PreTrainedConfig, values: dict[str, Any]) -> None:
-    """Numbers the labels from 0, as the head's rows are, and takes names from label2id where id2label has none."""
+    """Numbers the labels from 0, like the rows of the head, and takes names from label2id if id2label has none."""
     numbers, count = sorted(config.id2label), config.num_labels
     if numbers != list(range(count)):
         log.warning(
-            "id2label of %s has the numbers %s: they are taken for the rows of its head, in order", source, numbers
+            "id2label of %s has the numbers %s: they are assigned to the rows of its head in order", source, numbers
         )
         config.id2label = {row: config.id2label[number] for row, number in enumerate(numbers)}
     by_name = values.get("label2id")
@@ -73,19 +73,19 @@ def _settle_labels(source: str | Path, config: PreTrainedConfig, values: dict[st
     if by_number == config.id2label:
         return
     if all(name == f"LABEL_{number}" for number, name in config.id2label.items()):
-        log.info("id2label of %s has no names: those of its label2id are taken, %s", source, list(by_name))
+        log.info("id2label of %s has no names: the names of its label2id are used, %s", source, list(by_name))
         config.id2label = by_number
     elif set(by_number.values()) == set(config.id2label.values()):
-        log.warning("id2label and label2id of %s contradict each other: id2label counts", source)
+        log.warning("id2label and label2id of %s contradict each other: id2label is used", source)
 
 
 def require_classifier(config: PreTrainedConfig) -> None:
-    """Checks that transformers has a text classifier of a configuration.
+    """Checks that transformers has a text classifier for a configuration.
 
     Raises:
-        UserError: It has none.
+        UserError: There is no such classifier.
     """
     if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING:
         raise UserError(
-            f"transformers has no text classifier of a {config.model_type} model: choose one of {', '.join(FAMILIES)}"
+            f"transformers has no text classifier for {config.model_type} models: choose one of {', '.join(FAMILIES)}"
         )

@@ -1,9 +1,9 @@
-"""Which stages work for which families of models. `tests/families` tests each entry, and docs/models.md lists them.
+"""The stages that work for each family of models. `tests/families` tests each entry, and docs/models.md lists them.
 
 A family is transformers' `model_type`. `core.runtimes.servable` tries models of other families before training.
 """
 
-# Stages that are tested with a tiny model of each family, and their headings in the table.
+# Stages that are tested with a tiny model of each family → heading in the table.
 STAGES = {
     "teacher": "teacher",
     "kept_layers": "student of its own layers",

@@ -1,4 +1,4 @@
-"""Puts the outputs of a classifier in the order of the data's labels, wherever a classifier comes in."""
+"""Puts the outputs of a classifier in the order of the data's labels, and changes its head."""
 
 import logging
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ class Alignment:
     """How a classifier's outputs were put in the data's order.
 
     Attributes:
-        how: For the report.
-        names: The classifier's own names of its labels, in the data's order; empty for regression.
+        how: Description of the match, for the report.
+        names: The classifier's own label names in the data's order; empty for regression.
     """
 
     how: str
@@ -29,19 +29,19 @@ class Alignment:
 def align_labels(
     model: PreTrainedModel, manifest: Manifest, label_order: list[str] | None = None, *, role: str = "teacher"
 ) -> Alignment:
-    """Makes output i of a classifier mean label i of the data.
+    """Makes output i of a classifier stand for label i of the data.
 
     Args:
-        model: Changed in place: the rows of its head are permuted, its config gets the data's label names.
+        model: Changed in place: the rows of its head are permuted, and its config gets the data's label names.
         manifest: Names the data's labels.
-        label_order: The model's label names in the data's order, to settle what names cannot.
-        role: What the model is called in errors: teacher, student or model.
+        label_order: The model's label names in the data's order, for labels that do not match by name.
+        role: Name of the model in errors: teacher, student or model.
 
     Returns:
         How the labels were matched.
 
     Raises:
-        UserError: The head has another width, or the labels cannot be matched.
+        UserError: The head has another number of outputs, or the labels cannot be matched.
     """
     order, how = find_order(model.config, manifest, label_order, role=role)
     names = [] if manifest.problem_type == "regression" else [str(model.config.id2label[index]) for index in order]
@@ -50,7 +50,7 @@ def align_labels(
     set_labels(model.config, manifest)
     if trained_for not in (None, model.config.problem_type):
         log.warning(
-            "the %s was made for %s and serves %s here: its logits may mean something else",
+            "the %s was trained for %s and is used for %s: its logits may have another meaning",
             role,
             trained_for,
             model.config.problem_type,
@@ -62,16 +62,16 @@ def align_labels(
 def find_order(
     config: PreTrainedConfig, manifest: Manifest, label_order: list[str] | None = None, *, role: str = "teacher"
 ) -> tuple[list[int], str]:
-    """Finds, for each label of the data, the output of a classifier that means it.
+    """Finds the output of a classifier for each label of the data.
 
     Args:
-        config: The classifier's.
+        config: Configuration of the classifier.
         manifest: Names the data's labels.
-        label_order: As for `align_labels`.
-        role: As for `align_labels`.
+        label_order: See `align_labels`.
+        role: See `align_labels`.
 
     Returns:
-        The outputs, a permutation, and how they were found.
+        The index of the output for each label of the data, a permutation; and how the labels were matched.
 
     Raises:
         UserError: As `align_labels`.
@@ -79,40 +79,40 @@ def find_order(
     check_head(config, manifest, role)
     if manifest.problem_type == "regression":
         if label_order is not None:
-            raise UserError("label_order is for classes, and these data have numbers: leave it out")
+            raise UserError("label_order is for classes, but the labels of this data are numbers: leave it out")
         return [0], "one output, regression"
     names = [str(config.id2label[index]) for index in range(config.num_labels)]
     return order_labels(names, manifest.label_names, role=role, label_order=label_order)
 
 
 def classification_head(model: PreTrainedModel) -> tuple[str, torch.nn.Linear]:
-    """Finds the layer that computes the logits: its name and itself.
+    """Returns the name of the layer that computes the logits, and the layer.
 
     Raises:
-        UserError: There is none.
+        UserError: There is no such layer.
     """
     encoder = set(model.base_model.modules()) if model.base_model is not model else set()
-    found = [
+    candidates = [
         (name, module)
         for name, module in model.named_modules()
         if isinstance(module, torch.nn.Linear)
         and module.out_features == model.config.num_labels
         and module not in encoder
     ]
-    if not found:
-        raise UserError(f"the {model.config.model_type} model has no linear layer of its labels: choose another model")
-    # Where a hidden layer of the head is as wide, the logits come after it.
-    return found[-1]
+    if not candidates:
+        raise UserError(f"the {model.config.model_type} model has no linear layer for its labels: use another model")
+    # The last one computes the logits; a hidden layer of the head may have the same width.
+    return candidates[-1]
 
 
 def permute_head(model: PreTrainedModel, order: list[int]) -> None:
-    """Makes output i of a classifier what its output `order[i]` was.
+    """Reorders the outputs of a classifier: output i becomes the former output `order[i]`.
 
     Raises:
-        UserError: The order is no permutation, or the head is not found.
+        UserError: The order is not a permutation, or the head is not found.
     """
     if sorted(order) != list(range(model.config.num_labels)):
-        raise UserError(f"{order} is no order of {model.config.num_labels} labels: name each once")
+        raise UserError(f"{order} is not an order of {model.config.num_labels} labels: list each index once")
     if order == sorted(order):
         return
     _, head = classification_head(model)
@@ -123,16 +123,16 @@ def permute_head(model: PreTrainedModel, order: list[int]) -> None:
 
 
 def rescale_head(model: PreTrainedModel, slope: float, intercept: float) -> None:
-    """Makes a regression model answer `slope` times what it did, plus `intercept`.
+    """Rescales the output of a regression model: slope * output + intercept.
 
     Raises:
-        UserError: Its head has no bias to add `intercept` to.
+        UserError: The head has no bias to add `intercept` to.
     """
     _, head = classification_head(model)
     if head.bias is None:
         raise UserError(
-            f"the head of the {model.config.model_type} model has no bias, so it cannot be put on the labels' scale: "
-            "scale the labels to the model's numbers, or fine-tune it on these"
+            f"the head of the {model.config.model_type} model has no bias, so it cannot be rescaled to the labels: "
+            "rescale the labels to the model's outputs, or fine-tune the model"
         )
     with torch.no_grad():
         head.weight.mul_(slope)
@@ -140,12 +140,12 @@ def rescale_head(model: PreTrainedModel, slope: float, intercept: float) -> None
 
 
 def head_is_fresh(model: PreTrainedModel) -> bool:
-    """Whether the layer that computes the logits of a loaded classifier has fresh weights."""
+    """Returns whether the layer that computes the logits of a loaded classifier has fresh weights."""
     return f"{classification_head(model)[0]}.weight" in model.fresh_parameters
 
 
 def renew_head(model: PreTrainedModel) -> None:
-    """Gives the layer that computes the logits fresh weights, as transformers does for a new classifier."""
+    """Initializes the layer that computes the logits, as transformers does for a new classifier."""
     name, head = classification_head(model)
     model.fresh_parameters = sorted({*model.fresh_parameters, f"{name}.weight"})
     torch.nn.init.normal_(head.weight, std=getattr(model.config, "initializer_range", 0.02))
@@ -154,7 +154,7 @@ def renew_head(model: PreTrainedModel) -> None:
 
 
 def set_labels(config: PreTrainedConfig, manifest: Manifest) -> None:
-    """Writes the data's label names (or regression) into a model configuration."""
+    """Writes the data's problem type and label names into a model configuration."""
     if manifest.problem_type == "regression":
         config.num_labels = 1
         config.problem_type = "regression"
@@ -166,17 +166,17 @@ def set_labels(config: PreTrainedConfig, manifest: Manifest) -> None:
 
 
 def check_head(config: PreTrainedConfig, manifest: Manifest, role: str) -> None:
-    """Checks that the head in a model's configuration has the data's width.
+    """Checks that a model's configuration has one output for each label of the data.
 
     Raises:
-        UserError: It has another number of labels.
+        UserError: It has another number of outputs.
     """
     if config.num_labels != manifest.num_labels:
         wanted = (
             f"{manifest.num_labels} classes ({show_names(manifest.label_names)})"
             if manifest.label_names
-            else "one (regression)"
+            else "one number (regression)"
         )
         raise UserError(
-            f"the {role} has {config.num_labels} outputs, the data wants {wanted}: choose a {role} for this data"
+            f"the {role} has {config.num_labels} outputs, but the data has {wanted}: use a model trained for this data"
         )

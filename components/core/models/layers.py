@@ -1,4 +1,4 @@
-"""The encoder layers of a classifier: kept for a student, or frozen."""
+"""Selects or freezes the encoder layers of a classifier."""
 
 import re
 
@@ -10,14 +10,14 @@ from compaware.components.core.models.families import limitation
 
 
 def keep_layers(teacher: PreTrainedModel, layers: list[int]) -> PreTrainedModel:
-    """Makes a student of some of the teacher's encoder layers, with copies of all its other weights.
+    """Builds a student from some of the teacher's encoder layers and copies of all its other weights.
 
     Args:
         teacher: A model whose encoder layers lie in one `ModuleList`.
         layers: Indices of the layers to keep, in order; the first is 0.
 
     Raises:
-        UserError: A layer does not exist, or is named twice or none is, or the first does not fit there.
+        UserError: `layers` is empty, repeats a layer or has one that does not exist, or the first one does not fit.
     """
     name, count = encoder_layers(teacher)
     if not layers or len(set(layers)) != len(layers) or not all(0 <= layer < count for layer in layers):
@@ -25,7 +25,7 @@ def keep_layers(teacher: PreTrainedModel, layers: list[int]) -> PreTrainedModel:
     config = type(teacher.config).from_dict(teacher.config.to_dict())
     setattr(config, _layer_count_name(config), len(layers))
     if getattr(config, "layer_types", None):
-        # Local and global attention, by layer.
+        # Local or global attention of each layer.
         config.layer_types = [config.layer_types[layer] for layer in layers]
     student = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
     pattern = re.compile(re.escape(name) + r"\.(\d+)\.")
@@ -35,22 +35,22 @@ def keep_layers(teacher: PreTrainedModel, layers: list[int]) -> PreTrainedModel:
         if match and int(match[1]) not in layers:
             continue
         weights[pattern.sub(f"{name}.{layers.index(int(match[1]))}.", key, count=1) if match else key] = value
-    # ModernBERT's first layer lacks a norm that the others have.
+    # The first layer of ModernBERT has one norm less than the others.
     if student.load_state_dict(weights, strict=False) != ([], []):
         family = teacher.config.model_type
         raise UserError(
-            f"student_layers {layers} must begin with 0: the first layer of a {family} model is unlike the others"
+            f"student_layers {layers} must begin with 0: the first layer of a {family} model differs from the others"
         )
     return student
 
 
 def freeze_layers(model: PreTrainedModel, count: int) -> None:
-    """Takes the embeddings and the first encoder layers out of training.
+    """Freezes the embeddings and the first encoder layers.
 
     Args:
-        model: Changed in place: all parameters that the output of these layers depends on want no gradient, and the
-            modules that hold only such stay in evaluation mode, without dropout.
-        count: Encoder layers that stay as they are.
+        model: Changed in place: the parameters that the output of these layers depends on need no gradient, and modules
+            with only such parameters stay in evaluation mode, without dropout.
+        count: Number of encoder layers to freeze.
 
     Raises:
         UserError: No layer would be left to train, or the layers do not lie in one `ModuleList`.
@@ -76,10 +76,10 @@ def _stays_in_evaluation(module: torch.nn.Module, mode: bool = True) -> torch.nn
 
 
 def encoder_layers(model: PreTrainedModel) -> tuple[str, int]:
-    """Name of the module list that holds the encoder's layers, and their number.
+    """Returns the name of the module list that holds the encoder's layers, and their number.
 
     Raises:
-        UserError: There is none.
+        UserError: There is no such list.
     """
     expected = getattr(model.config, _layer_count_name(model.config), None)
     for name, module in model.named_modules():
@@ -87,7 +87,7 @@ def encoder_layers(model: PreTrainedModel) -> tuple[str, int]:
             return name, expected
     family = model.config.model_type
     reason = limitation(family, "kept_layers") or "they are not in one list"
-    raise UserError(f"the layers of a {family} model cannot be told apart ({reason}): use no option that names layers")
+    raise UserError(f"the layers of a {family} model cannot be selected ({reason}): use no option that names layers")
 
 
 def _layer_count_name(config: PreTrainedConfig) -> str:

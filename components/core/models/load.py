@@ -1,4 +1,4 @@
-"""Loading, building and saving classifiers: safetensors only, no code from outside."""
+"""Loads and saves classifiers: safetensors only, no code from the hub."""
 
 import logging
 from pathlib import Path
@@ -35,12 +35,12 @@ def load_classifier(source: str | Path, **options: Any) -> PreTrainedModel:
 
     Args:
         source: A folder, or a hub id.
-        **options: For `from_pretrained` (`attn_implementation`, `revision`, …); `ignore_mismatched_sizes` is of use
-            for heads alone.
+        **options: Options of `from_pretrained` (`attn_implementation`, `revision`, …); `ignore_mismatched_sizes`
+            applies to the head only.
 
     Raises:
-        UserError: There is no such model, its weights are missing, pickled or corrupt, or its code would have to
-            come from the hub.
+        UserError: There is no such model, its weights are missing, pickled or corrupt, or it needs code from the
+            hub.
     """
     config = options.pop("config", None) or load_config(source)
     new_head = options.pop("ignore_mismatched_sizes", False)
@@ -58,35 +58,37 @@ def load_classifier(source: str | Path, **options: Any) -> PreTrainedModel:
         )
     except SafetensorError as error:
         raise UserError(f"the weights of {source} are corrupt ({error}): save or download the model again") from error
-    except Exception as error:  # Files of other people, read by libraries that raise what they like.
+    except Exception as error:  # The libraries raise many kinds of errors for damaged files.
         raise UserError(f"cannot load a classifier from {source}: {first_line(error)}") from error
-    model.fresh_parameters = _fresh(model, source, info, new_head)
+    model.fresh_parameters = _check_fresh_parameters(model, source, info, new_head)
     return model
 
 
-def _fresh(model: PreTrainedModel, source: str | Path, info: dict[str, Any], new_head: bool) -> list[str]:
-    """Names of the parameters that start fresh, which only those of a head may.
+def _check_fresh_parameters(
+    model: PreTrainedModel, source: str | Path, info: dict[str, Any], new_head: bool
+) -> list[str]:
+    """Returns the names of the parameters with fresh weights; only the head may have some.
 
     Raises:
-        UserError: The encoder's would, or a head of another size is in the way, or weights are no numbers.
+        UserError: The encoder lacks weights, sizes do not match, or weights are NaN or infinite.
     """
     encoder = f"{model.base_model_prefix}."
     for name, saved, wanted in sorted(info["mismatched_keys"]):
         if name.startswith(encoder) or not new_head:
             raise UserError(
-                f"the weights of {source} do not fit its config.json: {name} is {tuple(saved)}, by the config it is "
-                f"{tuple(wanted)} ({model.config.num_labels} labels): correct config.json, or download the model again"
+                f"the weights of {source} do not fit its config.json: {name} has shape {tuple(saved)}, but should "
+                f"have {tuple(wanted)} ({model.config.num_labels} labels): correct it, or download the model again"
             )
     missing = sorted({*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])})
     lost = [name for name in missing if name.startswith(encoder) and "pooler" not in name]
     if lost:
         raise UserError(
             f"{source} has no weights for {len(lost)} parameters of its {model.config.model_type} encoder ({lost[0]}): "
-            "give the model that save_pretrained wrote"
+            "give a folder that save_pretrained wrote"
         )
     unused = sorted(name for name in info["unexpected_keys"] if name.startswith(encoder) and "pooler" not in name)
     if unused:
-        log.warning("%s has %d weights that its config.json has no use for (%s)", source, len(unused), unused[0])
+        log.warning("%s has %d weights that its config.json does not use (%s)", source, len(unused), unused[0])
     if missing:
         log.warning("%s has no weights for %s: they start fresh", source, ", ".join(missing))
     if not all(torch.isfinite(parameter).all() for parameter in model.parameters()):
@@ -95,10 +97,10 @@ def _fresh(model: PreTrainedModel, source: str | Path, info: dict[str, Any], new
 
 
 def load_trained(source: str | Path) -> PreTrainedModel:
-    """Loads a classifier that has all its weights, its head's as well.
+    """Loads a fine-tuned classifier: one with weights for its head as well.
 
     Raises:
-        UserError: It has not, as an encoder that is not fine-tuned, or as `load_classifier`.
+        UserError: Weights are missing, as in an encoder that is not fine-tuned, or as `load_classifier`.
     """
     model = load_classifier(source)
     if model.fresh_parameters:
@@ -110,7 +112,7 @@ def load_trained(source: str | Path) -> PreTrainedModel:
 
 
 def load_with_new_head(source: str | Path, manifest: Manifest) -> PreTrainedModel:
-    """Loads a model whose classification head starts fresh with the data's labels.
+    """Loads a model and gives it a fresh classification head with the data's labels.
 
     Raises:
         UserError: As `load_classifier`.
@@ -118,7 +120,7 @@ def load_with_new_head(source: str | Path, manifest: Manifest) -> PreTrainedMode
     config = load_config(source)
     set_labels(config, manifest)
     model = load_classifier(source, config=config, ignore_mismatched_sizes=True)
-    # A head of the same width was loaded, whatever its labels are.
+    # A head of the same size was loaded, even if it has other labels.
     renew_head(model)
     return model
 
@@ -126,7 +128,7 @@ def load_with_new_head(source: str | Path, manifest: Manifest) -> PreTrainedMode
 def load_student(source: str | Path, manifest: Manifest) -> PreTrainedModel:
     """Loads a student: a classifier with as many labels as the data, or an encoder, which gets a new head.
 
-    A classifier's labels are put in the data's order; one whose labels are not the data's gets a new head, too.
+    The labels of a classifier are put in the data's order; a classifier with other labels gets a new head, too.
 
     Raises:
         UserError: It is a classifier with another number of labels, or as `load_classifier`.
@@ -151,15 +153,15 @@ def load_aligned(source: Path, manifest: Manifest, work: Path) -> tuple[PreTrain
     """Loads a classifier and puts its labels in the data's order.
 
     Args:
-        source: Its folder.
+        source: Folder of the classifier.
         manifest: Names the data's labels.
-        work: Where rank 0 puts a copy if the order is another.
+        work: Folder for the reordered copy, which rank 0 saves if the order differs.
 
     Returns:
-        The classifier, and the folder that holds it as it is now, for rank 0.
+        The classifier, and the folder that holds it in this order (on rank 0).
 
     Raises:
-        UserError: Its labels are not the data's, or as `load_trained`.
+        UserError: The classifier has other labels, or as `load_trained`.
     """
     model = load_trained(source)
     order, _ = find_order(model.config, manifest, role="model")
@@ -173,6 +175,6 @@ def load_aligned(source: Path, manifest: Manifest, work: Path) -> tuple[PreTrain
 
 
 def save_classifier(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """Saves weights (safetensors), configuration and tokenizer, as `from_pretrained` reads them."""
+    """Saves weights (safetensors), configuration and tokenizer for `from_pretrained`."""
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

@@ -1,4 +1,4 @@
-"""What a model and its tokenizer must agree on: token ids, padding, and the longest input."""
+"""Makes a model and its tokenizer agree on token ids, padding and the longest input."""
 
 import inspect
 import logging
@@ -10,11 +10,11 @@ from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 from compaware.components.core.base.errors import UserError, first_line
 
 log = logging.getLogger(__name__)
-# Of models whose positions have no limit.
-_USUAL_POSITIONS = 512
-# What the traced graph and the probes look at.
-_LEAST_TOKENS = 8
-# Families that count the positions of their tokens from pad_token_id + 1, in as many rows as the configuration says.
+# Used for models without a limit on positions.
+_DEFAULT_POSITIONS = 512
+# Length of the inputs that models are traced and checked with.
+_MIN_TOKENS = 8
+# Families that number positions from pad_token_id + 1, which leaves fewer than max_position_embeddings.
 _COUNT_FROM_PADDING = {
     "camembert",
     "data2vec-text",
@@ -35,9 +35,9 @@ _COUNT_FROM_PADDING = {
 
 
 def input_names(model: PreTrainedModel) -> list[str]:
-    """The inputs that the model's forward pass really makes use of.
+    """Returns the inputs that the model uses.
 
-    DistilBERT takes no `token_type_ids`; RoBERTa takes them but knows one segment only; to GPT-2 they are more words.
+    DistilBERT takes no `token_type_ids`; RoBERTa takes them but has one segment only; GPT-2 embeds them like tokens.
     """
     accepted = inspect.signature(model.forward).parameters
     has_segments = "token_type_ids" in accepted and getattr(model.config, "type_vocab_size", 0) > 1
@@ -45,10 +45,10 @@ def input_names(model: PreTrainedModel) -> list[str]:
 
 
 def max_sequence_tokens(config: PreTrainedConfig) -> int:
-    """Longest sequence, in tokens, that a model's position embeddings allow."""
+    """Returns the longest sequence, in tokens, that a model's position embeddings allow."""
     positions = int(getattr(config.get_text_config(), "max_position_embeddings", None) or 0)
     if positions <= 0:
-        return _USUAL_POSITIONS
+        return _DEFAULT_POSITIONS
     if config.model_type not in _COUNT_FROM_PADDING:
         return positions
     # MPNet's padding is 1, whatever its configuration says.
@@ -57,50 +57,50 @@ def max_sequence_tokens(config: PreTrainedConfig) -> int:
 
 
 def limit_length(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> None:
-    """Makes a tokenizer cut at what a model allows, as `text.tokenize` and whoever loads it from a folder then do."""
+    """Limits a tokenizer's `model_max_length` to the longest sequence of a model."""
     own = tokenizer.model_max_length if tokenizer.model_max_length and tokenizer.model_max_length > 0 else None
     limit = max_sequence_tokens(config)
     tokenizer.model_max_length = int(min(own, limit)) if own else limit
 
 
 def fit_tokenizer(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, max_length_tokens: int) -> None:
-    """Makes a tokenizer and a model agree, and says what is not as it was asked or saved.
+    """Makes a tokenizer and a model agree, and logs a warning for each difference.
 
     Args:
-        tokenizer: Changed in place: it pads on the right, makes no inputs that the model has no use for, and is limited
-            to what the model takes.
-        model: Changed in place: its configuration has the tokenizer's padding.
-        max_length_tokens: What was asked for.
+        tokenizer: Changed in place: it pads on the right, makes only inputs that the model uses, and is limited to the
+            model's longest sequence.
+        model: Changed in place: its configuration gets the tokenizer's padding token.
+        max_length_tokens: The requested length.
 
     Raises:
-        UserError: The tokenizer has tokens that the model does not know, or the model takes next to none.
+        UserError: The tokenizer has tokens that the model lacks, or the model takes fewer than eight tokens.
     """
     config, family = model.config, model.config.model_type
     _require_known_tokens(model, tokenizer)
-    if max_sequence_tokens(config) < _LEAST_TOKENS:
+    if max_sequence_tokens(config) < _MIN_TOKENS:
         raise UserError(
             f"the {family} model takes {max_sequence_tokens(config)} tokens (max_position_embeddings "
-            f"{config.max_position_embeddings}): choose one that takes more"
+            f"{config.max_position_embeddings}): choose a model that takes at least {_MIN_TOKENS}"
         )
     limit_length(tokenizer, config)
     if tokenizer.model_max_length < max_length_tokens:
         positions = max_sequence_tokens(config)
-        whose = f"the {family} model takes" if tokenizer.model_max_length == positions else "its tokenizer allows"
+        limited_by = f"the {family} model takes" if tokenizer.model_max_length == positions else "its tokenizer allows"
         log.warning(
             "max_length_tokens is %d, but %s %d tokens: longer inputs are cut there",
             max_length_tokens,
-            whose,
+            limited_by,
             tokenizer.model_max_length,
         )
     tokenizer.model_input_names = [name for name in tokenizer.model_input_names if name in input_names(model)]
-    # Decoders look for the last token before the padding, from the left.
+    # Decoders classify by the last token before the padding, so the padding must be on the right.
     tokenizer.padding_side = "right"
     text_config = config.get_text_config()
     if family not in _COUNT_FROM_PADDING and text_config.pad_token_id != tokenizer.pad_token_id:
         log.warning(
-            "the %s model's pad_token_id is %s, its tokenizer's is %s: the tokenizer's is used",
-            family,
+            "pad_token_id is %s in the %s model's config and %s in its tokenizer: the tokenizer's is used",
             text_config.pad_token_id,
+            family,
             tokenizer.pad_token_id,
         )
         text_config.pad_token_id = tokenizer.pad_token_id
@@ -115,7 +115,7 @@ def require_padding_ignored(model: PreTrainedModel, tokenizer: PreTrainedTokeniz
         tokenizer: Its tokenizer.
 
     Raises:
-        UserError: It has others, or the model takes no batches.
+        UserError: The logits differ, or the model takes no batches.
     """
     _require_known_tokens(model, tokenizer)
     padding, family = int(tokenizer.pad_token_id or 0), model.config.model_type
@@ -130,7 +130,7 @@ def require_padding_ignored(model: PreTrainedModel, tokenizer: PreTrainedTokeniz
         together = model(input_ids=ids, attention_mask=mask).logits[1]
         alone = model(input_ids=ids[1:, :4], attention_mask=mask[1:, :4]).logits[0]
     except (ValueError, RuntimeError, IndexError) as error:
-        raise UserError(f"the {family} model cannot answer a batch ({first_line(error)}): choose another") from error
+        raise UserError(f"the {family} model cannot run a batch ({first_line(error)}): choose another model") from error
     finally:
         model.train(training)
     if not torch.allclose(together, alone, rtol=1e-2, atol=1e-3):
@@ -145,5 +145,5 @@ def _require_known_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizer
     if largest >= rows:
         raise UserError(
             f"the tokenizer has token ids up to {largest}, the {model.config.model_type} model's embedding has {rows} "
-            "rows: give the tokenizer that it was trained with, or resize its embeddings (resize_token_embeddings)"
+            "rows: give the model's own tokenizer, or resize its embeddings (resize_token_embeddings)"
         )

@@ -136,5 +136,5 @@ def test_a_model_for_other_labels_is_refused_at_once(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data", 8, 8)
     other = make_dataset(tmp_path / "other", 9, 9, kind="three_class")
     model = make_model(tmp_path / "model", other)
-    with pytest.raises(UserError, match="the model has 3 outputs, the data wants 2"):
+    with pytest.raises(UserError, match="the model has 3 outputs, but the data has 2"):
         quantize(tmp_path / "out", model, data)

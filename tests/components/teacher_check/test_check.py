@@ -132,7 +132,7 @@ def test_a_teacher_with_another_number_of_labels_stops_or_gets_a_new_head(
 ) -> None:
     three = make_dataset(tmp_path / "three", 9, 9, kind="three_class")
     teacher = str(make_model(tmp_path / "teacher", three))
-    with pytest.raises(UserError, match="the teacher has 3 outputs, the data wants 2 classes"):
+    with pytest.raises(UserError, match="the teacher has 3 outputs, but the data has 2 classes"):
         check(tmp_path, data, teacher=teacher)
     summary = check(tmp_path, data, teacher=teacher, fine_tune_if_needed=True, existing_output="overwrite")
     assert summary.metrics["teacher_accuracy"] > 0.9 and summary.facts["labels"] == "a new head"

@@ -88,8 +88,8 @@ def test_soft_labels_come_back_exactly_and_only_for_their_own_data_and_teacher(t
         load_soft_labels(tmp_path / "soft", other)
     with pytest.raises(UserError, match=r"no soft_labels\.json"):
         load_soft_labels(tmp_path, data)
-    with pytest.raises(UserError, match="of another teacher"):
+    with pytest.raises(UserError, match="belong to another teacher"):
         load_soft_labels(tmp_path / "soft", data, teacher=stranger)
     write_soft_labels(tmp_path / "soft", [logits[:GROUP_ROWS]], key)
-    with pytest.raises(UserError, match="not complete"):
+    with pytest.raises(UserError, match="are incomplete"):
         load_soft_labels(tmp_path / "soft", data)

@@ -82,23 +82,23 @@ def adapter(folder: Path) -> None:
 REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "pointer for weights": (lambda f: (f / WEIGHTS).write_text(POINTER) and None, "Git LFS pointer.*git lfs pull"),
     "pointer for config": (lambda f: (f / "config.json").write_text(POINTER) and None, "Git LFS pointer"),
-    "missing shard": (lambda f: sharded(f, kept=1), "lacks 1 of the 2 files.*model-00002-of-00002.safetensors"),
+    "missing shard": (lambda f: sharded(f, kept=1), "lacks 1 of the 2 weight files.*model-00002-of-00002.safetensors"),
     "shards without index": (
         lambda f: (f / WEIGHTS).rename(f / "model-00001-of-00002.safetensors") and None,
-        "parts of weights and no model.safetensors.index.json",
+        "parts of the weights but no model.safetensors.index.json",
     ),
     "onnx": (only("model.onnx"), "only ONNX or OpenVINO files: give the PyTorch model"),
     "gguf": (only("model-q4.gguf"), "only GGUF weights"),
     "keras": (only("tf_model.h5"), "only TensorFlow or Flax weights: save the model as safetensors"),
     "trainer's remains": (only("training_args.bin"), "holds no weights"),
-    "adapter": (adapter, r"PEFT adapter alone: merge it .*merge_and_unload"),
-    "checkpoints": (inside("checkpoint-500"), r"its folders do \(checkpoint-500\): give one of them, such as /"),
+    "adapter": (adapter, r"only a PEFT adapter: merge it .*merge_and_unload"),
+    "checkpoints": (inside("checkpoint-500"), r"its folders have \(checkpoint-500\): give one of them, such as /"),
     "sentence-transformers": (inside("0_Transformer"), "0_Transformer"),
     "config is a list": (lambda f: (f / "config.json").write_text("[]") and None, "must hold a JSON object"),
     "newer": (lambda f: configure(f, model_type="superbert"), r"superbert model, which transformers 5\.\S+ does not"),
     "code": (
         lambda f: configure(f, model_type="superbert", auto_map={"AutoConfig": "a.B"}),
-        "whose code would have to come from the hub",
+        "which needs code from the hub",
     ),
     "no model_type": (lambda f: configure(f, model_type="gone"), "no model_type"),
     "quantized": (lambda f: configure(f, quantization_config={"quant_method": "gptq"}), r"is quantized \(gptq\)"),
@@ -106,13 +106,16 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
     "labels turned round": (lambda f: configure(f, id2label={"a": 0, "b": 1}), "id2label .* must map numbers"),
     "more labels than rows": (
         lambda f: configure(f, id2label={0: "a", 1: "b", 2: "c"}),
-        r"is \(2,\), by the config it is \(3,\)",
+        r"has shape \(2,\), but should have \(3,\)",
     ),
     "fewer labels than rows": (lambda f: configure(f, id2label={1: "a"}), "requires `num_labels > 1`"),
     "two counts of labels": (lambda f: configure(f, num_labels=3), "num_labels 3 and 2 names in id2label"),
     "size as a word": (lambda f: configure(f, hidden_size="32"), "expected int, got str|hidden_size"),
     "unknown activation": (lambda f: configure(f, hidden_act="gelux"), "gelux"),
-    "fewer positions": (lambda f: configure(f, max_position_embeddings=8), r"position_embeddings.weight is \(64, 32\)"),
+    "fewer positions": (
+        lambda f: configure(f, max_position_embeddings=8),
+        r"position_embeddings.weight has shape \(64, 32\)",
+    ),
     "other names of weights": (
         lambda f: rewrite(f, lambda weights: {f"net.{name}": value for name, value in weights.items()}),
         r"no weights for \d+ parameters of its bert encoder",
@@ -171,7 +174,7 @@ def test_a_file_or_a_neighbour_that_is_not_there_is_no_hub_id(folder: Path, monk
         load_classifier(folder / WEIGHTS)
     archive = folder.parent / "model.zip"
     archive.touch()
-    with pytest.raises(UserError, match="is a file: give the model's folder, which you may have to unpack"):
+    with pytest.raises(UserError, match=r"is a file: give the model's folder \(unpack an archive first\)"):
         load_classifier(archive)
     monkeypatch.chdir(folder.parent.parent)
     with pytest.raises(UserError, match="there is no model folder"):

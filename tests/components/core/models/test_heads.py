@@ -162,7 +162,7 @@ def test_label_order_settles_what_names_cannot(order: list[str], expected: str |
     teacher, manifest = _teacher(["spam", "ham"]), _manifest(["negative", "positive"])
     before = ["negative" if answer == "ham" else "positive" for answer in _answers(teacher)]
     if expected is None:
-        with pytest.raises(UserError, match="must hold the teacher's labels"):
+        with pytest.raises(UserError, match="must list the labels of the teacher"):
             align_labels(teacher, manifest, order)
     else:
         assert expected in align_labels(teacher, manifest, order).how

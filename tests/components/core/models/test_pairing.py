@@ -121,7 +121,7 @@ def test_a_decoders_padding_becomes_its_tokenizers(tmp_path: Path, data: Prepare
     tokenizer.padding_side = "left"
     for wrong in (None, tokenizer.convert_tokens_to_ids("</s>") + 5):
         model.config.pad_token_id = wrong
-        with pytest.raises(UserError, match=r"cannot answer a batch|change with the padding"):
+        with pytest.raises(UserError, match=r"cannot run a batch|change with the padding"):
             require_padding_ignored(model, tokenizer)
         fit_tokenizer(tokenizer, model, 16)
         require_padding_ignored(model, tokenizer)
