@@ -1,4 +1,4 @@
-"""Runs a pipeline's tasks in the images of a cluster, on this machine's Docker."""
+"""Runs a pipeline's tasks on this machine in the cluster's images, with Docker."""
 
 import contextlib
 import os
@@ -18,9 +18,9 @@ from compaware.components.launch.run import WORK_ROOT_VARIABLE
 from compaware.components.storage import is_uri, settings
 from compaware.pipelines.client import catalog
 
-# Where a machine's Docker has no bridge: `host`.
+# Docker network of the containers. Set it to `host` if Docker has no bridge network.
 NETWORK_VARIABLE = "COMPAWARE_DOCKER_NETWORK"
-# What of this process's environment the containers need to reach the hub, stores and the registry as it would.
+# Variables that containers need to reach the hub, object stores and the registry like this process.
 PASSED_ON = (
     *("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "MODEL_REGISTRY_URL"),
     *(*settings.ENDPOINT_VARIABLES, *settings.ACCESS_KEY_VARIABLES, *settings.SECRET_KEY_VARIABLES),
@@ -31,15 +31,15 @@ _HUB_CACHE = "/work/huggingface"
 
 
 def docker_runner(arguments: dict[str, Any], work: Path) -> local.DockerRunner:
-    """A runner whose containers are as in a cluster, read-only and without privileges; their user is this process's.
+    """Returns a runner with containers as in a cluster: read-only, without privileges, with this process's user.
 
     Args:
-        arguments: The pipeline's; local paths among them are seen in the containers under the same names, read-only but
-            for the one to publish at, which is made.
-        work: A folder where killed stages leave their work; it names the run, too.
+        arguments: The pipeline's arguments. Local paths are mounted under the same names, read-only except for the one
+            to publish to, which is created.
+        work: Folder for the work of interrupted stages; also identifies the run.
 
     Raises:
-        UserError: Docker does not answer, or an image is not there.
+        UserError: Docker does not answer, or an image is missing.
     """
     _check_images()
     hub_cache = Path(os.environ.get("HF_HOME") or "~/.cache/huggingface").expanduser().absolute()
@@ -52,7 +52,7 @@ def docker_runner(arguments: dict[str, Any], work: Path) -> local.DockerRunner:
     return local.DockerRunner(
         user=f"{user}:{group}",
         read_only=True,
-        # Docker gives /work the mode that it has in the image, whatever is asked for here.
+        # /work has the mode of the image; Docker ignores a mode that is set here.
         tmpfs={"/tmp": "", "/work": f"uid={user},gid={group}"},
         cap_drop=["ALL"],
         security_opt=["no-new-privileges:true"],
@@ -60,7 +60,7 @@ def docker_runner(arguments: dict[str, Any], work: Path) -> local.DockerRunner:
         network_mode=os.environ.get(NETWORK_VARIABLE, "bridge"),
         environment={WORK_ROOT_VARIABLE: str(work)}
         | {name: os.environ[name] for name in PASSED_ON if name in os.environ},
-        # Relative paths mean the same there as here.
+        # Relative paths keep their meaning.
         working_dir=str(Path.cwd()),
         mounts=[Mount(str(work), str(work), type="bind"), Mount(_HUB_CACHE, str(hub_cache), type="bind")]
         + [Mount(path, os.path.realpath(path), type="bind", read_only=paths[path]) for path in sorted(paths)],
@@ -70,13 +70,13 @@ def docker_runner(arguments: dict[str, Any], work: Path) -> local.DockerRunner:
 
 @contextlib.contextmanager
 def containers_of(work: Path) -> Iterator[None]:
-    """Ends what an interrupted run left running, since containers do not end with the process that began them.
+    """Stops the containers of a run at its end, since they outlive an interrupted process.
 
     Args:
-        work: The folder that names the run.
+        work: The folder that identifies the run.
 
     Raises:
-        UserError: Docker refused something, or went away.
+        UserError: Docker reports an error or stops.
     """
     try:
         yield
@@ -89,7 +89,7 @@ def containers_of(work: Path) -> Iterator[None]:
 
 
 def train_in_place(spec: dict[str, Any]) -> dict[str, Any]:
-    """Gives the tasks that start a job in a cluster the image that trains: here they train themselves."""
+    """Gives the tasks that start a job in a cluster the training image, since they train themselves on this machine."""
     for executor in spec["deploymentSpec"]["executors"].values():
         if executor["container"]["image"] == images.LAUNCHER:
             executor["container"]["image"] = images.TRAINER
@@ -105,7 +105,7 @@ def _check_images() -> None:
         client = docker.from_env()
         present = {tag for image in client.images.list() for tag in image.tags}
     except DockerException as error:
-        raise UserError(f"Docker does not answer ({error}): start it, or name it in DOCKER_HOST") from error
+        raise UserError(f"Docker does not answer ({error}): start it, or set DOCKER_HOST") from error
     missing = sorted({images.DATA, images.TRAINER, images.BENCHMARK} - present)
     if missing:
         raise UserError(f"Docker has no image {missing[0]}: run `make images`")

@@ -1,4 +1,4 @@
-"""Runs a compiled pipeline on this machine by kfp.local; a second run into the same folder goes on from the first."""
+"""Runs a compiled pipeline on this machine with kfp.local; a second run into the same folder resumes the first."""
 
 import contextlib
 import copy
@@ -28,17 +28,17 @@ from compaware.pipelines.client import catalog
 from compaware.pipelines.client.view import RunView, Stage, open_log
 
 _STATE = "run.json"
-# Held until this process ends.
+# The lock is held until this process ends.
 _lock: IO[str] | None = None
 
 
 def prepare_output(output: Path, pipeline: str, arguments: dict[str, Any]) -> None:
-    """Makes the output folder, or takes up one of an earlier run of the same pipeline.
+    """Creates the output folder, or resumes that of an earlier run of the same pipeline.
 
-    Finished stages of that run are used again, unless a file or folder among the arguments holds something else now.
+    Finished stages are reused, unless the content of a file or folder among the arguments has changed.
 
     Raises:
-        UserError: The folder holds something else, or another process runs a pipeline into it.
+        UserError: The folder has other content, or another process runs a pipeline into it.
     """
     global _lock
     state_file = output / _STATE
@@ -50,9 +50,9 @@ def prepare_output(output: Path, pipeline: str, arguments: dict[str, Any]) -> No
         raise UserError(f"the output {output} is not empty and holds no run of {pipeline}: choose another folder")
     _lock = lock_folder(output, str(output))
     inputs = {source: content_of(source) for source in sources_of(arguments)}
-    if any(inputs.get(path, seen) != seen for path, seen in state.get("inputs", {}).items()):
-        for part in (_cache(output), _work(output)):
-            shutil.rmtree(part, ignore_errors=True)
+    if any(inputs.get(path, content) != content for path, content in state.get("inputs", {}).items()):
+        for folder in (_cache(output), _work(output)):
+            shutil.rmtree(folder, ignore_errors=True)
     state_file.write_text(json.dumps({"pipeline": pipeline, "inputs": inputs}, indent=2), encoding="utf-8")
     (output / "config.yaml").write_text(write_yaml(arguments), encoding="utf-8")
 
@@ -61,53 +61,53 @@ def run(pipeline: str, arguments: dict[str, Any], output: Path, runner: str = "p
     """Runs a pipeline to its end or to its first failed stage.
 
     Args:
-        pipeline: Its name.
-        arguments: Parameters that are given; the others have their defaults.
-        output: A folder that `prepare_output` prepared.
-        runner: `process`, or `docker` for a container of the cluster's images for each task.
+        pipeline: Name of the pipeline.
+        arguments: Values of parameters; the others have their defaults.
+        output: Folder prepared by `prepare_output`.
+        runner: `process`, or `docker` to run each task in a container of the cluster's images.
 
     Returns:
         The stages that ran or were reused; the last one may have failed.
 
     Raises:
-        UserError: Docker or an image is not there.
+        UserError: Docker or an image is missing.
     """
-    # Heavy, and not needed before the configuration was found valid.
+    # Imported here, since it is slow and only valid configurations need it.
     from kfp import components, local
 
-    _let_nulls_pass()
+    _allow_nulls()
     work = _work(output).resolve()
     os.environ[WORK_ROOT_VARIABLE] = str(work)
     os.environ["PYTHONUNBUFFERED"] = "1"
     os.environ[COMMAND_PID] = str(os.getpid())
     spec = one_at_a_time(drop_unset_inputs(catalog.spec(pipeline), arguments))
-    how = local.SubprocessRunner(use_venv=False)
-    around: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    kfp_runner = local.SubprocessRunner(use_venv=False)
+    cleanup: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if runner == "docker":
         from compaware.pipelines.client import containers
 
-        # Docker would make a folder that is not there, and it would be root's.
+        # Docker would create missing folders as root.
         for folder in (_artifacts(output), work):
             folder.mkdir(exist_ok=True)
         spec = containers.train_in_place(spec)
-        how = containers.docker_runner(arguments, work)
-        around = containers.containers_of(work)
+        kfp_runner = containers.docker_runner(arguments, work)
+        cleanup = containers.containers_of(work)
     local.init(
-        how,
+        kfp_runner,
         pipeline_root=str(_artifacts(output)),
         raise_on_error=False,
         enable_caching=True,
         cache_root=str(_cache(output)),
     )
     runnable = components.load_component_from_text(yaml.safe_dump(spec))
-    # kfp.local warns of image names without "python" in them, and of resources: both are for the cluster.
+    # kfp.local warns about image names without "python" and about resources, which matter only in a cluster.
     for category in (RuntimeWarning, UserWarning):
         warnings.filterwarnings("ignore", category=category, module="kfp.local")
-    with around, open_log(output) as log:
+    with cleanup, open_log(output) as log:
         view = RunView(sys.stdout, log, stage_count=len(catalog.tasks(spec)))
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, partial(_stop, view))
-        # kfp.local tells of reused tasks through the root logger.
+        # kfp.local logs reused tasks to the root logger.
         logging.basicConfig(
             stream=view, level=logging.INFO, format="%(asctime)s - %(levelname)s - %(message)s", datefmt="%H:%M:%S"
         )
@@ -116,8 +116,8 @@ def run(pipeline: str, arguments: dict[str, Any], output: Path, runner: str = "p
     return up_to_failure(output, view.stages, spec)
 
 
-def _let_nulls_pass() -> None:
-    """Lets kfp.local take a null in a mapping, as a server does: kfp 2.17 itself cannot (kubeflow/pipelines#14373)."""
+def _allow_nulls() -> None:
+    """Makes kfp.local accept null in a mapping, like a server; kfp 2.17 does not (kubeflow/pipelines#14373)."""
     from kfp.compiler import pipeline_spec_builder
 
     without_nulls = pipeline_spec_builder.to_protobuf_value
@@ -130,14 +130,14 @@ def _let_nulls_pass() -> None:
 
 
 def up_to_failure(output: Path, stages: list[Stage], spec: dict[str, Any]) -> list[Stage]:
-    """The stages until the first that failed; one that left less than it should has failed, too.
+    """Returns the stages up to the first that failed; a stage that did not write all its outputs has failed, too.
 
-    kfp.local at times takes a failed container for a success, and goes on: what then begins has no inputs.
+    kfp.local sometimes takes a failed container for a success and starts further stages, which lack their inputs.
     """
     for number, stage in enumerate(stages, start=1):
         missing = _missing_output(output, stage, spec)
         if missing and not stage.failed:
-            stage.failed, stage.reason = True, stage.reason or f"it left no {missing}"
+            stage.failed, stage.reason = True, stage.reason or f"it wrote no {missing}"
         if stage.failed:
             return stages[:number]
     return stages
@@ -146,10 +146,10 @@ def up_to_failure(output: Path, stages: list[Stage], spec: dict[str, Any]) -> li
 def _missing_output(output: Path, stage: Stage, spec: dict[str, Any]) -> str | None:
     component = spec["components"][f"comp-{stage.name.replace('_', '-')}"]
     outputs = component.get("outputDefinitions", {}).get("artifacts", {})
-    return next((name for name in outputs if not _is_there(output, stage, name)), None)
+    return next((name for name in outputs if not _has_artifact(output, stage, name)), None)
 
 
-def _is_there(output: Path, stage: Stage, name: str) -> bool:
+def _has_artifact(output: Path, stage: Stage, name: str) -> bool:
     try:
         return artifact(output, stage, name).exists()
     except FileNotFoundError:
@@ -157,9 +157,9 @@ def _is_there(output: Path, stage: Stage, name: str) -> bool:
 
 
 def drop_unset_inputs(spec: dict[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
-    """Removes the optional inputs that nobody gave, so that components see their own default.
+    """Removes optional inputs without a value, so that components use their own defaults.
 
-    A cluster does this by itself; kfp.local 2.17 stops at an optional parameter without a value.
+    A cluster does this by itself; kfp.local 2.17 fails on an optional parameter without a value.
     """
     spec = copy.deepcopy(spec)
     inputs = spec["root"]["inputDefinitions"]["parameters"]
@@ -170,14 +170,16 @@ def drop_unset_inputs(spec: dict[str, Any], arguments: dict[str, Any]) -> dict[s
         bindings = task.get("inputs", {}).get("parameters", {})
         for name in [name for name, binding in bindings.items() if binding.get("componentInputParameter") in unset]:
             del bindings[name]
-        own = spec["components"][task["componentRef"]["name"]].get("inputDefinitions", {}).get("parameters", {})
-        for name in [name for name, entry in own.items() if name not in bindings and "defaultValue" not in entry]:
-            del own[name]
+        parameters = spec["components"][task["componentRef"]["name"]].get("inputDefinitions", {}).get("parameters", {})
+        for name in [
+            name for name, entry in parameters.items() if name not in bindings and "defaultValue" not in entry
+        ]:
+            del parameters[name]
     return spec
 
 
 def one_at_a_time(spec: dict[str, Any]) -> dict[str, Any]:
-    """Makes loops go through their iterations one by one: here they share the CPUs, and the terminal."""
+    """Makes loops run their iterations one at a time, since they share the CPUs and the terminal here."""
     for task in spec["root"]["dag"]["tasks"].values():
         if "parameterIterator" in task:
             task["iteratorPolicy"] = {"parallelismLimit": 1}
@@ -185,7 +187,7 @@ def one_at_a_time(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def artifact(output: Path, stage: Stage, name: str) -> Path:
-    """Where an artifact of a finished stage lies; of a stage in a loop, that of its last iteration.
+    """Returns the path of a finished stage's artifact; for a stage in a loop, that of the last iteration.
 
     Raises:
         FileNotFoundError: The stage has no such artifact.
@@ -195,15 +197,15 @@ def artifact(output: Path, stage: Stage, name: str) -> Path:
         return Path(json.loads(entry.read_text(encoding="utf-8"))[name]["uri"])
     folder = stage.name.replace("_", "-")
     runs = _artifacts(output)
-    found = [*runs.glob(f"*/{folder}/{name}"), *runs.glob(f"*/for-loop-*/{folder}/{name}")]
-    if not found:
-        raise FileNotFoundError(f"{stage.name} left no {name} in {output}")
-    return max(found, key=lambda path: path.stat().st_mtime)
+    paths = [*runs.glob(f"*/{folder}/{name}"), *runs.glob(f"*/for-loop-*/{folder}/{name}")]
+    if not paths:
+        raise FileNotFoundError(f"{stage.name} wrote no {name} to {output}")
+    return max(paths, key=lambda path: path.stat().st_mtime)
 
 
 def _stop(view: RunView, number: int, frame: FrameType | None) -> None:
     view.interrupted = True
-    # A stage that goes on alone would be in the way of the run that takes up its work.
+    # A stage that outlives this run would conflict with the run that resumes it.
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             child.terminate()

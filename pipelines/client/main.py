@@ -1,7 +1,7 @@
-"""The `compaware` command: runs, submits, follows, schedules, validates, lists, compiles and documents the pipelines.
+"""The `compaware` command runs, submits, schedules, validates, lists, compiles and documents pipelines.
 
-Exit codes: 0 done, 1 a stage failed, 2 the user can mend it, 70 a fault of the program, 75 something does not answer;
-the last line on standard error says why.
+Exit codes: 0 success, 1 a stage failed, 2 a mistake of the user, 70 a bug, 75 a service does not respond. The last line
+on standard error gives the reason.
 """
 
 import sys
@@ -26,10 +26,10 @@ def main(words: Sequence[str] | None = None) -> None:
     """Runs the command line and exits.
 
     Args:
-        words: The arguments; those of this process when not given.
+        words: The arguments; by default those of this process.
     """
     words = list(sys.argv[1:] if words is None else words)
-    # A run goes on, since its work is done for the files that it leaves.
+    # `run` ignores a closed pipe, since its results are files.
     with ignore_closed_pipes(None if words[:1] == ["run"] else SIGPIPE_EXIT_CODE):
         sys.exit(_exit_code(words))
 
@@ -50,7 +50,7 @@ def _exit_code(words: list[str]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return UNAVAILABLE_EXIT_CODE
     except KeyboardInterrupt:
-        print("interrupted: the same command goes on from here", file=sys.stderr)
+        print("interrupted: run the same command again to resume", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
         return report(error)
@@ -67,16 +67,16 @@ def compaware() -> None:
 
 @compaware.command("run", help="run a pipeline on this machine")
 @pipeline_arguments
-@click.option("--output", help="folder for report, models and state; runs/PIPELINE when not given")
+@click.option("--output", help="folder for report, models and state (default: runs/PIPELINE)")
 @click.option(
     "--runner",
     type=click.Choice(["process", "docker"]),
     default="process",
-    help="docker: each task in a container of the images that a cluster uses",
+    help="docker: run each task in a container of the cluster's images",
 )
 def _run(pipeline: str, overrides: tuple[str, ...], config: Path | None, output: str | None, runner: str) -> int:
     arguments = validation.load_arguments(catalog.spec(pipeline), config, overrides)
-    # Everything that follows needs KFP and the benchmark's result types; the checks above do not wait for them.
+    # Imported here, since KFP and the benchmark's types are slow to import and the checks above do not need them.
     from compaware.pipelines.client import local, results
     from compaware.pipelines.client.view import PUBLISH_STAGE, REPORT_STAGES
 
@@ -92,18 +92,20 @@ def _run(pipeline: str, overrides: tuple[str, ...], config: Path | None, output:
             print(f"history: {results.collect_history(folder, stage)}")
     last = stages[-1]
     if last.failed:
-        reason = last.reason or last.last_line or "it wrote nothing"
+        reason = last.reason or last.last_line or "it printed nothing"
         print(f"error: {last.name} failed: {reason} (full log: {folder / 'run.log'})", file=sys.stderr)
         return STAGE_FAILED
     return 0
 
 
-def _output(given: str | None, pipeline: str) -> Path:
-    if given is None:
+def _output(option: str | None, pipeline: str) -> Path:
+    if option is None:
         return Path("runs") / pipeline
-    output = read_place(given)
+    output = read_place(option)
     if not isinstance(output, Path):
-        raise UserError(f"the output {given} is a URI: name a folder here; publish_uri is for a model's URI")
+        raise UserError(
+            f"the output {option} is a URI: choose a local folder; to publish models to a URI, set publish_uri"
+        )
     return output
 
 
@@ -132,9 +134,13 @@ def _list(pipeline: str | None) -> None:
 _check = click.option("--check", is_flag=True, help="write nothing; fail if a file is out of date")
 
 
-@compaware.command("compile", help="compile the pipelines to the YAML beside them")
+@compaware.command("compile", help="compile the pipelines to YAML")
 @_check
-@click.option("--output", type=click.Path(path_type=Path), help="folder to write them to, as PIPELINE.yaml")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    help="folder for the files PIPELINE.yaml (default: the pipelines' folders)",
+)
 def _compile(check: bool, output: Path | None) -> int:
     from compaware.pipelines.client.generated import write_all
     from compaware.pipelines.client.specs import compiled_specs

@@ -1,4 +1,4 @@
-"""metadata.yaml: what a catalogue says of a component or a pipeline, in the form of kubeflow/pipelines-components."""
+"""Reads metadata.yaml, which describes a component or pipeline in the format of kubeflow/pipelines-components."""
 
 from datetime import datetime
 from pathlib import Path
@@ -19,14 +19,14 @@ class _Strict(BaseModel):
 
 
 class Dependency(_Strict):
-    """Something that must be there, and the versions that do."""
+    """A requirement and its supported versions."""
 
     name: str
     version: Version
 
 
 class Dependencies(_Strict):
-    """Parts of Kubeflow, KFP among them, and services outside it."""
+    """Required parts of Kubeflow, including KFP, and external services."""
 
     kubeflow: list[Dependency]
     external_services: list[Dependency] = []
@@ -40,14 +40,14 @@ class Dependencies(_Strict):
 
 
 class Metadata(_Strict):
-    """The content of one metadata.yaml; the other catalogue accepts whatever is valid here.
+    """Content of a metadata.yaml; kubeflow/pipelines-components accepts every file that is valid here.
 
     Attributes:
-        name: Of the folder.
+        name: Name of the folder.
         stability: alpha, beta or stable.
-        dependencies: What it needs.
-        tags: Words to search for.
-        last_verified: When it was last seen to work.
+        dependencies: Required parts of Kubeflow and external services.
+        tags: Search words.
+        last_verified: Time of the last successful test.
     """
 
     name: str
@@ -58,10 +58,10 @@ class Metadata(_Strict):
 
 
 def load_metadata(folder: Path) -> Metadata:
-    """Reads the metadata.yaml of a component's or pipeline's folder.
+    """Reads the metadata.yaml in the folder of a component or pipeline.
 
     Raises:
-        UserError: It is not there, or does not hold what the catalogue needs.
+        UserError: The file is missing or not valid.
     """
     file = folder / FILE_NAME
     try:
@@ -69,5 +69,5 @@ def load_metadata(folder: Path) -> Metadata:
     except UserError as error:
         raise UserError(f"{folder.name}/{FILE_NAME}: {error}") from error
     if metadata.name != folder.name:
-        raise UserError(f"{folder.name}/{FILE_NAME}: 'name' is {metadata.name}, not its folder's")
+        raise UserError(f"{folder.name}/{FILE_NAME}: 'name' is {metadata.name}: use the folder's name")
     return metadata

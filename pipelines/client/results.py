@@ -1,4 +1,4 @@
-"""Puts a run's results where people look for them, and tells of them."""
+"""Copies a run's results to its output folder and prints them as a table."""
 
 import os
 import shutil
@@ -11,19 +11,19 @@ from compaware.components.sweep_benchmark.sweep_results import SWEEP_FILE
 from compaware.pipelines.client.local import artifact
 from compaware.pipelines.client.view import Stage
 
-# Only a sweep has the last one.
+# Only a sweep has the last file.
 _FILES = ("report.html", "report.md", FILE_NAME, SWEEP_FILE)
 
 
 def collect(output: Path, stage: Stage) -> Benchmark:
-    """Links the report files and the measured models into the output folder.
+    """Copies the report files, and links the measured models, into the output folder.
 
     Args:
-        output: The run's folder; gets the report files and `models/<name>`; in most pipelines the name is the role.
+        output: The run's folder. The models become `models/<name>`; in most pipelines the name is the role.
         stage: The finished benchmark.
 
     Returns:
-        What the benchmark measured.
+        The results of the benchmark.
     """
     results = artifact(output, stage, "results")
     for name in _FILES:
@@ -33,26 +33,26 @@ def collect(output: Path, stage: Stage) -> Benchmark:
     models = output / "models"
     shutil.rmtree(models, ignore_errors=True)
     for name, folder in {candidate.name: candidate.path for candidate in measured.candidates}.items():
-        # Hard links: the same files under a second name, not a second copy.
+        # Hard links, so that files are not stored twice.
         shutil.copytree(folder, models / name, copy_function=os.link)
     return measured
 
 
 def collect_history(output: Path, stage: Stage) -> Path:
-    """Puts the page of what was published into the output folder.
+    """Copies the page of published models to the output folder.
 
     Args:
         output: The run's folder.
         stage: The finished publication.
 
     Returns:
-        The page.
+        Path of the copy.
     """
     return Path(shutil.copyfile(artifact(output, stage, "record") / "history.html", output / "history.html"))
 
 
 def table(measured: Benchmark) -> str:
-    """The candidates as a table: score, size, latency at the smallest batch and throughput at the largest."""
+    """Returns a table with score, size, latency at the first and throughput at the last batch size."""
     first, last = measured.batch_sizes[0], measured.batch_sizes[-1]
     metric = measured.candidates[0].metric_name
     headers = ["candidate", "precision", "runtime", metric, "MB", f"p50 ms, batch {first}", f"samples/s, batch {last}"]

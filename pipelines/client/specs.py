@@ -1,4 +1,4 @@
-"""Compiles the pipelines to the YAML that is checked in beside them, or to a folder of the user's."""
+"""Compiles the pipelines to KFP's YAML."""
 
 import importlib
 import tempfile
@@ -11,10 +11,10 @@ from compaware.pipelines.definition import notifying
 
 
 def compiled_specs(output: Path | None = None) -> dict[Path, str]:
-    """What each pipeline's YAML file should hold.
+    """Returns the content of each pipeline's YAML file.
 
     Args:
-        output: The folder of all files, each called like its pipeline; the pipelines' own folders when None.
+        output: Folder for files named after the pipelines; by default, each file is in its pipeline's folder.
     """
     files = {
         name: output / f"{name}.yaml" if output else catalog.folder(name) / catalog.SPEC_NAME
@@ -27,8 +27,8 @@ def compile_pipeline(name: str, notify: bool = False) -> str:
     """Compiles one pipeline to KFP's intermediate YAML.
 
     Args:
-        name: Its name.
-        notify: Add the exit task that tells a webhook how the run ended.
+        name: Name of the pipeline.
+        notify: Whether to add the exit task that reports the run's result to a webhook.
     """
     pipeline = getattr(importlib.import_module(f"compaware.pipelines.{name}.pipeline"), name)
     pipeline = notifying(pipeline) if notify else pipeline

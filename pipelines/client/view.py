@@ -1,7 +1,7 @@
-"""What a person sees of a local run: stages, a live progress line, the components' own words; all of it in a log file.
+"""Shows a local run: its stages, a live progress line, and the components' output; logs everything to a file.
 
-kfp.local writes everything to standard output: its own banners, the KFP executor's, and the components' lines, each
-with four spaces in front. `RunView` stands in for standard output and sorts them.
+kfp.local writes everything to standard output: its own messages, those of the KFP executor, and the components' lines,
+each indented by four spaces. `RunView` replaces standard output and filters these lines.
 """
 
 import io
@@ -20,7 +20,7 @@ _STARTED = re.compile(r"Executing task '(?P<task>[\w-]+)'")
 _REUSED = re.compile(r"Task (?P<task>[\w-]+) cache hit \(key=(?P<key>\w+)\)")
 _ENDED = re.compile(r"Task '(?P<task>[\w-]+)' finished with status (?P<status>\w+)")
 _LOG_PREFIX = re.compile(r"\d\d:\d\d:\d\d INFO +")
-# The benchmark's figures come as a table at the end; one by one they stay in the log file, too.
+# The benchmark's metrics are printed as a table at the end; single ones are only logged.
 _METRIC = re.compile(r"\w+ = \S+")
 REPORT_STAGES = ("benchmark", "sweep_benchmark")
 PUBLISH_STAGE = "publish"
@@ -32,11 +32,11 @@ class Stage:
     """One task of the run.
 
     Attributes:
-        name: The component that the task runs.
-        cache_key: Beginning of its key in KFP's cache, if an earlier run's result was used.
-        failed: Whether it ended with an error.
-        reason: The last error line that it wrote.
-        last_line: The last line that it wrote at all.
+        name: Name of the task's component.
+        cache_key: Start of the key in KFP's cache, if an earlier result is reused.
+        failed: Whether the task failed.
+        reason: The last error line of the task.
+        last_line: The last line of the task.
     """
 
     name: str
@@ -51,11 +51,11 @@ class RunView(io.TextIOBase):
     """A text stream that shows a run of kfp.local.
 
     Attributes:
-        terminal: Where people look; progress is one line rewritten in place where it is a terminal.
-        log: Gets every line.
-        stage_count: Stages of the pipeline.
-        stages: Those that were begun so far.
-        interrupted: Set when the run has to end: no further stage begins.
+        terminal: Output for people; if it is a terminal, progress is one line that is rewritten.
+        log: Receives every line.
+        stage_count: Number of stages of the pipeline.
+        stages: Stages that have started.
+        interrupted: Set to end the run: no further stage starts.
     """
 
     terminal: TextIO
@@ -69,31 +69,31 @@ class RunView(io.TextIOBase):
     _live: bool = False
 
     def write(self, text: str) -> int:
-        """Takes what kfp.local prints; shows it a whole line at a time."""
+        """Receives what kfp.local prints, and processes complete lines."""
         *lines, self._partial = (self._partial + text).split("\n")
         for line in lines:
             plain = _COLOUR.sub("", line).rstrip()
             self.log.write(plain + "\n")
-            self._take(plain)
+            self._process(plain)
         self.log.flush()
         return len(text)
 
     def show(self, line: str) -> None:
-        """Shows a line that stays."""
+        """Shows a permanent line."""
         if self._live:
             self.terminal.write(_CLEAR_LINE)
             self._live = False
         self.terminal.write(line + "\n")
         self.terminal.flush()
 
-    def _take(self, line: str) -> None:
+    def _process(self, line: str) -> None:
         kfp = _KFP.fullmatch(line)
         if kfp:
-            self._take_event(kfp["message"])
+            self._process_event(kfp["message"])
         elif self._running and line.strip():
-            self._take_output(line.removeprefix("    "))
+            self._process_output(line.removeprefix("    "))
 
-    def _take_event(self, message: str) -> None:
+    def _process_event(self, message: str) -> None:
         if started := _STARTED.match(message):
             self._begin(Stage(_name(started["task"])), "")
         elif reused := _REUSED.match(message):
@@ -104,18 +104,18 @@ class RunView(io.TextIOBase):
 
     def _begin(self, stage: Stage, remark: str) -> None:
         if self.interrupted:
-            # kfp.local goes through the rest of a loop before it ends, whatever happens: this ends each at once.
+            # kfp.local starts the remaining iterations of a loop even after an interrupt, so stop each of them.
             raise KeyboardInterrupt
         self.stages.append(stage)
         self.show(f"{self._title()}{remark}")
 
     def _title(self) -> str:
-        """Place and name of the stage that runs; those of a loop share a place and are counted."""
+        """Returns the number and name of the running stage; iterations of a loop share a number and are counted."""
         names = [stage.name for stage in self.stages]
-        place, name = len(set(names)), names[-1]
-        return f"[{place}/{self.stage_count}] {name}" + (f" {names.count(name)}" if names.count(name) > 1 else "")
+        number, name = len(set(names)), names[-1]
+        return f"[{number}/{self.stage_count}] {name}" + (f" {names.count(name)}" if names.count(name) > 1 else "")
 
-    def _take_output(self, line: str) -> None:
+    def _process_output(self, line: str) -> None:
         if line.startswith("[KFP Executor"):
             self._in_executor_input = line.endswith("Got executor_input:")
             return
@@ -149,5 +149,5 @@ def _name(task: str) -> str:
 
 
 def open_log(folder: Path) -> TextIO:
-    """Opens `run.log` in an output folder, adding to what earlier runs wrote."""
+    """Opens `run.log` in an output folder, to append to the log of earlier runs."""
     return (folder / "run.log").open("a", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What a user typed for a pipeline reaches the components, here and through Kubeflow; what cannot, is said at once."""
+"""A pipeline's arguments reach the components, here and through Kubeflow; those that cannot are refused at once."""
 
 import json
 import re
@@ -31,18 +31,18 @@ DATA = ["data=owner/data", *NEEDED]
 
 
 def through_kfp(arguments: dict[str, Any]) -> dict[str, Any]:
-    """What a component's function gets: KFP carries parameters as protobuf's JSON, whose numbers are floats."""
+    """Returns what a component receives: KFP passes parameters as protobuf JSON, whose numbers are floats."""
     struct = json_format.ParseDict(json.loads(json.dumps(arguments)), struct_pb2.Struct())
     return json.loads(json_format.MessageToJson(struct), parse_int=float)
 
 
 def in_a_pod(config: dict[str, Any]) -> str:
-    """The variable that holds a training's configuration, as Kubernetes expands it for the container."""
+    """Returns the variable with a training's configuration as Kubernetes expands it for the container."""
     manifest = PYTORCHJOB.manifest(Job("j", "data_prep", config, JobOptions(launcher="pytorchjob")))
     container = manifest["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]["containers"][0]
-    value = next(one["value"] for one in container["env"] if one["name"] == "COMPAWARE_CONFIG")
+    value = next(variable["value"] for variable in container["env"] if variable["name"] == "COMPAWARE_CONFIG")
     known = {"HOME": "/work"}
-    return re.sub(r"\$(\$|\((\w+)\))", lambda found: "$" if found[1] == "$" else known.get(found[2], found[0]), value)
+    return re.sub(r"\$(\$|\((\w+)\))", lambda match: "$" if match[1] == "$" else known.get(match[2], match[0]), value)
 
 
 def at_the_component(arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> DataPrepConfig:
@@ -55,9 +55,7 @@ def at_the_component(arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch)
 
 @settings(deadline=None, max_examples=40)
 @given(text=TEXTS | NAMES)
-def test_a_text_typed_for_a_pipeline_is_found_at_the_component(
-    text: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_text_argument_reaches_the_component_unchanged(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     file = tmp_path_factory.getbasetemp() / "arguments.yaml"
     values = {"hub_revision": text, "label_column": text, "label_names": [text, f"{text}2"]}
     words = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()]
@@ -88,9 +86,9 @@ def test_a_null_in_a_mapping_reaches_the_pod() -> None:
     assert not {"runAsUser", "fsGroup", "fsGroupChangePolicy"} & set(security) and security["runAsNonRoot"]
 
 
-def test_a_null_in_a_mapping_passes_through_a_run_here(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_null_in_a_mapping_is_accepted_by_a_local_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline_spec_builder, "to_protobuf_value", pipeline_spec_builder.to_protobuf_value)
-    local._let_nulls_pass()
+    local._allow_nulls()
     value = pipeline_spec_builder.to_protobuf_value({"a": None, "b": [None, 1]})
     assert json_format.MessageToDict(value) == {"a": None, "b": [None, 1]}
 
@@ -116,9 +114,7 @@ def test_a_null_in_a_mapping_passes_through_a_run_here(monkeypatch: pytest.Monke
         ("label_column='{{x}}'", "'label_column' holds '{{'"),
     ],
 )
-def test_a_path_of_this_machine_is_not_sent(
-    word: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_local_path_is_not_submitted(word: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "mine").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError) as caught:
@@ -127,12 +123,12 @@ def test_a_path_of_this_machine_is_not_sent(
 
 
 @pytest.mark.parametrize("word", ["data=train.csv", "data=reviews/2030/train", "data=file:///nowhere", "teacher=./t"])
-def test_a_path_that_is_not_here_is_said_before_a_run_here(word: str) -> None:
+def test_a_missing_path_is_reported_before_a_local_run(word: str) -> None:
     with pytest.raises(UserError, match="there is no such file or folder"):
         load_arguments(SPEC, None, [*DATA, word])
 
 
-def test_a_path_in_a_sweeps_list_is_not_sent(tmp_path: Path) -> None:
+def test_a_local_path_in_a_sweeps_list_is_not_submitted(tmp_path: Path) -> None:
     words = ["data=o/d", "teacher=o/t", "students=[{student_layers: [0]}, {student: ./small}]"]
     with pytest.raises(UserError, match=r"'students\.1\.student' is \./small, a path of this machine"):
         load_arguments(catalog.spec("compression_sweep"), None, words, local=False)
@@ -143,12 +139,12 @@ def test_a_path_in_a_sweeps_list_is_not_sent(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "word", ["data=s3://b/reviews", "teacher=owner/model-1.0", "teacher=bert", "teacher=/baked/into/the/image"]
 )
-def test_what_pods_may_see_is_sent(word: str) -> None:
+def test_a_location_that_pods_may_see_is_submitted(word: str) -> None:
     key, _, value = word.partition("=")
     assert load_arguments(SPEC, None, [*DATA, word], local=False)[key] == value
 
 
-def test_a_path_on_a_volume_of_the_pods_is_sent(tmp_path: Path) -> None:
+def test_a_path_on_a_volume_of_the_pods_is_submitted(tmp_path: Path) -> None:
     words = [*DATA, f"teacher={tmp_path}/teacher", f"job_options={{volumes: {{models: {tmp_path}}}}}"]
     (tmp_path / "teacher").mkdir()
     assert load_arguments(SPEC, None, words, local=False)["teacher"] == f"{tmp_path}/teacher"
@@ -170,7 +166,7 @@ def test_a_path_on_a_volume_of_the_pods_is_sent(tmp_path: Path) -> None:
         ("~nobody-of-that-name/reviews", "home folder of an unknown user"),
     ],
 )
-def test_a_uri_of_an_unknown_kind_is_refused_alike_by_validate_and_component(
+def test_pipelines_and_components_refuse_a_wrong_uri_with_the_same_message(
     uri: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     messages = []
@@ -198,9 +194,7 @@ def test_a_closed_pipe_ends_quietly(words: list[str]) -> None:
     assert process.wait() in (0, 141)
 
 
-def test_the_arguments_of_a_run_are_left_as_a_file_that_gives_them_again(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_arguments_of_a_run_are_saved_as_a_config_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     trained = "training_arguments={max_steps: null, optim_args: 1.5.2}"
     words = ["label_names=[no, 1e5, \U0001f600]", "label_column=#label", trained]
     arguments = load_arguments(SPEC, None, [*DATA, *words])

@@ -1,4 +1,4 @@
-"""The `compaware` command answers mistakes at once, in one line, before anything runs."""
+"""The `compaware` command reports mistakes in one line before anything runs."""
 
 import io
 import json
@@ -71,7 +71,7 @@ def test_a_bad_value_is_named_before_anything_runs(word, expected, capsys, tmp_p
         ),
     ],
 )
-def test_other_mistakes_are_one_line_too(words, expected, capsys):
+def test_other_mistakes_give_one_line(words, expected, capsys):
     code, _, err = ask(capsys, *words)
     assert code == 2
     assert len(err.strip().splitlines()) == 1
@@ -123,14 +123,14 @@ def test_the_configs_that_come_with_a_pipeline_are_valid(pipeline, capsys, tmp_p
     files = sorted((catalog.folder(pipeline) / "configs").glob("*.yaml"))
     assert "sample" in [file.stem for file in files]
     for file in files:
-        # Files that a user is to put in place.
+        # Paths to files of the user.
         given = yaml.safe_load(file.read_text(encoding="utf-8"))
         own = [f"{key}={tmp_path}" for key in ("data", "teacher") if str(given.get(key, "")).startswith("./")]
         code, _, err = ask(capsys, "validate", pipeline, "--config", str(file), *own)
         assert code == 0, f"{file}: {err}"
 
 
-def test_every_task_has_a_config_with_its_own_first_line():
+def test_every_task_has_a_config_with_a_distinct_first_line():
     files = (catalog.folder("distillation_then_quantization") / "configs").glob("*.yaml")
     texts = {file.stem: file.read_text(encoding="utf-8") for file in files}
     assert {yaml.safe_load(text)["task"] for text in texts.values()} == {*TASKS, "custom"}
@@ -144,7 +144,7 @@ def test_json_configs_load(capsys, tmp_path):
     assert ask(capsys, "validate", "distillation", "--config", str(file))[0] == 0
 
 
-def test_an_output_folder_with_something_else_in_it_is_refused(capsys, tmp_path):
+def test_an_output_folder_with_other_files_is_refused(capsys, tmp_path):
     (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     code, _, err = ask(capsys, "run", "distillation", "teacher=t", "student_layers=[0]", "--output", str(tmp_path))
     assert code == 2
@@ -152,11 +152,11 @@ def test_an_output_folder_with_something_else_in_it_is_refused(capsys, tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["notes.txt"]
 
 
-def test_an_output_is_no_uri_and_may_begin_with_the_home_folder(capsys, tmp_path, monkeypatch):
+def test_an_output_must_not_be_a_uri_and_may_start_with_the_home_folder(capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     run = ("run", "distillation", "teacher=t", "student_layers=[0]", "--output")
-    for uri, says in (("s3://bucket/run", "is a URI: name a folder here"), ("gs://bucket/run", "gs://")):
+    for uri, says in (("s3://bucket/run", "is a URI: choose a local folder"), ("gs://bucket/run", "gs://")):
         code, _, err = ask(capsys, *run, uri)
         assert (code, err.startswith("error: "), says in err) == (2, True, True), err
     assert list(tmp_path.iterdir()) == []
@@ -173,7 +173,7 @@ def test_a_run_of_another_pipeline_is_not_mixed_in(tmp_path):
         local.prepare_output(tmp_path / "output", "sparsity_aware_training", {})
 
 
-def test_finished_stages_are_forgotten_when_a_local_input_changes(tmp_path):
+def test_finished_stages_are_not_reused_after_a_local_input_changed(tmp_path):
     data, output = tmp_path / "data.csv", tmp_path / "output"
     data.write_text("text,label\na,0\n", encoding="utf-8")
     local.prepare_output(output, "distillation", {"data": str(data)})
@@ -187,7 +187,7 @@ def test_finished_stages_are_forgotten_when_a_local_input_changes(tmp_path):
     assert not cached.exists()
 
 
-def test_a_place_to_publish_at_need_not_be_there_but_must_be_one(capsys, tmp_path):
+def test_the_path_to_publish_to_may_be_missing_but_must_be_valid(capsys, tmp_path):
     words = ("validate", "distillation", "teacher=t", "student_layers=[0]")
     code, _, err = ask(capsys, *words, f"publish_uri={tmp_path}/not-there-yet")
     assert code == 0, err
@@ -195,7 +195,7 @@ def test_a_place_to_publish_at_need_not_be_there_but_must_be_one(capsys, tmp_pat
     assert code == 2 and "cannot use a URI that begins with ftp://" in err
 
 
-def test_what_was_published_is_no_input_that_changed(tmp_path):
+def test_a_published_model_does_not_count_as_a_changed_input(tmp_path):
     prefix, output = tmp_path / "published", tmp_path / "output"
     cached = output / "cache" / "entry.json"
     for text in ("{}", "{ }"):
@@ -221,7 +221,7 @@ class Terminal(io.StringIO):
         return True
 
 
-KFP_TALK = """\
+KFP_OUTPUT = """\
 10:00:00.000 - INFO - Running pipeline: \x1b[95m'distillation'\x1b[0m
 ----------
 10:00:00.001 - INFO - Executing task \x1b[96m'data-prep'\x1b[0m
@@ -242,11 +242,11 @@ KFP_TALK = """\
 
 
 @pytest.mark.parametrize("step", [1, 7, 10_000])
-def test_a_log_file_sees_plain_lines(step):
+def test_a_log_file_has_plain_lines(step):
     shown, log = io.StringIO(), io.StringIO()
     view = RunView(shown, log, stage_count=4)
-    for start in range(0, len(KFP_TALK), step):
-        view.write(KFP_TALK[start : start + step])
+    for start in range(0, len(KFP_OUTPUT), step):
+        view.write(KFP_OUTPUT[start : start + step])
     assert shown.getvalue().splitlines() == [
         "[1/4] data_prep",
         "  progress: step 1/9, loss 0.5, 10 samples/s, 0:00:08 left",
@@ -258,37 +258,37 @@ def test_a_log_file_sees_plain_lines(step):
     assert "Got executor_input" in log.getvalue()
 
 
-def test_a_terminal_sees_one_progress_line_rewritten_in_place():
+def test_a_terminal_shows_one_progress_line_that_is_rewritten():
     shown = Terminal()
-    RunView(shown, io.StringIO(), stage_count=4).write(KFP_TALK)
+    RunView(shown, io.StringIO(), stage_count=4).write(KFP_OUTPUT)
     lines = shown.getvalue().split("\n")
     assert lines[1].startswith("\r\x1b[2K[1/4] data_prep step 1/9, loss 0.5, 10 samples/s, 0:00:08 left\r\x1b[2K")
     assert lines[1].endswith("  train_rows = 64")
 
 
-def test_a_stage_that_left_no_output_has_failed_whatever_the_runner_says(tmp_path):
+def test_a_stage_without_its_outputs_has_failed(tmp_path):
     for name in ("dataset", "metrics", "card_html", "card_markdown"):
         (tmp_path / "artifacts/run/data-prep" / name).mkdir(parents=True)
     stages = [Stage("data_prep"), Stage("teacher_check"), Stage("distillation", failed=True, reason="no such folder")]
     left, nothing = local.up_to_failure(tmp_path, stages, catalog.spec("distillation"))
     assert not left.failed
-    assert nothing.failed and nothing.reason.startswith("it left no ")
+    assert nothing.failed and nothing.reason.startswith("it wrote no ")
 
 
-def test_a_path_may_begin_with_the_home_folder(monkeypatch, tmp_path):
+def test_a_path_may_start_with_the_home_folder(monkeypatch, tmp_path):
     (tmp_path / "films").mkdir()
     monkeypatch.setenv("HOME", str(tmp_path))
     words = ["data=~/films", "label_column=label", "teacher=t", "student=s"]
     assert load_arguments(catalog.spec("distillation"), None, words)["data"] == str(tmp_path / "films")
 
 
-def test_without_docker_the_runner_says_so_in_one_line(monkeypatch, tmp_path):
+def test_missing_docker_is_reported_in_one_line(monkeypatch, tmp_path):
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/nothing.sock")
     with pytest.raises(UserError, match=r"^Docker does not answer .*DOCKER_HOST$"):
         docker_runner({}, tmp_path)
 
 
-def test_in_containers_a_training_has_the_image_that_trains():
+def test_containers_train_in_the_training_image():
     spec = train_in_place(catalog.spec("distillation_then_quantization"))
     used = {executor["container"]["image"] for executor in spec["deploymentSpec"]["executors"].values()}
     assert images.TRAINER in used and images.LAUNCHER not in used

@@ -35,7 +35,7 @@ def test_what_a_catalogue_says_is_checked(tmp_path):
         (">=2.14.0", ">=2", "'dependencies.kubeflow.0.version'"),
         ("name: Pipelines", "name: Spark", "it must name Pipelines"),
         ("lastVerified: 2026", "lastSeen: 2026", "'lastVerified' is missing"),
-        ("name: data_prep", "name: prep", "'name' is prep, not its folder's"),
+        ("name: data_prep", "name: prep", "'name' is prep: use the folder's name"),
     ):
         (folder / "metadata.yaml").write_text(good.replace(old, new), encoding="utf-8")
         with pytest.raises(UserError, match=re.escape(expected)):
