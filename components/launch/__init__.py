@@ -1,4 +1,4 @@
-"""Runs a component's entry point: here, by torchrun, or as a job in a cluster."""
+"""Runs a component's entry point: on this machine, with torchrun, or as a job in a cluster."""
 
 from compaware.components.launch.errors import JobError, UnansweredError
 from compaware.components.launch.launcher import run_job

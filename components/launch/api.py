@@ -1,4 +1,4 @@
-"""The Kubernetes API server: plain objects in and out, and patience with a server that is away for a while."""
+"""A client of the Kubernetes API server that returns plain dicts; requests can be retried until it answers."""
 
 import json
 import logging
@@ -15,14 +15,14 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.launch.errors import UnansweredError
 
 PATIENCE_S = 600.0
-# A restarting API server refuses everybody until its RBAC caches are filled; who is refused for longer lacks the right.
+# A restarting API server denies all access until its RBAC caches are filled; a longer refusal is a missing permission.
 RBAC_WARM_UP_S = 30.0
 REQUEST_TIMEOUT_S = (5.0, 30.0)
-# Watches are asked to end before this; a connection that is silent for longer is dead.
+# Watches are requested to end earlier, so a connection that is silent for longer is dead.
 STREAM_TIMEOUT_S = (5.0, 75.0)
 _LONGEST_PAUSE_S = 10.0
 _TRANSIENT_STATUS = (0, 408, 429, 500, 502, 503, 504)
-# Not there, there already, gone: what that means depends on what was asked.
+# Not found, already exists, gone: the caller knows what these mean.
 _FOR_THE_CALLER = (404, 409, 410)
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _MERGE_PATCH = "application/merge-patch+json"
@@ -31,10 +31,10 @@ Result = TypeVar("Result")
 
 
 class Api:
-    """One API server, with the credentials of the pod or, outside a cluster, of the current kubeconfig.
+    """A client with the credentials of the pod or, outside a cluster, of the current kubeconfig.
 
     Attributes:
-        namespace: The pod's, or the kubeconfig's.
+        namespace: Namespace of the pod or of the kubeconfig's context.
     """
 
     def __init__(self) -> None:
@@ -49,16 +49,16 @@ class Api:
         except config.ConfigException as error:
             raise UserError(f"no Kubernetes cluster is configured here ({error}): set launcher=torchrun") from error
         settings = client.Configuration.get_default_copy()
-        # urllib3's own retries are silent, and would repeat what is not safe to repeat.
+        # urllib3's retries are not logged, and it would repeat requests that must not be repeated.
         settings.retries = urllib3.Retry(0)
         self._client = client.ApiClient(settings)
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
-        """Reads an object or a list."""
+        """Returns an object or a list."""
         return self._json("GET", path, query)
 
     def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Creates an object below a collection's path."""
+        """Creates an object in the collection at `path`."""
         return self._json("POST", path, {}, body)
 
     def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -66,13 +66,13 @@ class Api:
         return self._json("PATCH", path, {}, body, _MERGE_PATCH)
 
     def delete(self, path: str) -> None:
-        """Deletes an object and, in the background, what it owns."""
+        """Deletes an object and, in the background, the objects that it owns."""
         self._json("DELETE", path, {"propagationPolicy": "Background"})
 
     def lines(self, path: str, **query: str) -> Iterator[str]:
-        """The lines of an answer as they come, without their ends; the request is made at once.
+        """Sends a request at once and yields the lines of the response as they arrive, without line ends.
 
-        A line that a broken connection cut short is not given.
+        A line that a broken connection cut off is not yielded.
         """
         return self._lines_of(self._call("GET", path, query, timeout=STREAM_TIMEOUT_S))
 
@@ -81,8 +81,8 @@ class Api:
         rest = b""
         try:
             for chunk in response.stream(65536, decode_content=False):
-                *whole, rest = (rest + chunk).split(b"\n")
-                yield from (line.decode("utf-8", "replace") for line in whole)
+                *complete, rest = (rest + chunk).split(b"\n")
+                yield from (line.decode("utf-8", "replace") for line in complete)
             if rest:
                 yield rest.decode("utf-8", "replace")
         finally:
@@ -95,7 +95,7 @@ class Api:
         try:
             return json.loads(response.data)
         except ValueError as error:
-            # What answers is no API server: a proxy, with a page of its own.
+            # A page of a proxy, not an answer of the API server.
             raise urllib3.exceptions.ProtocolError("the answer is not JSON") from error
 
     def _call(
@@ -121,14 +121,14 @@ class Api:
 
 
 def is_transient(error: Exception) -> bool:
-    """Whether an error is the server's or the network's, and trying again may help."""
+    """Whether an error is one of the server or the network, so that a retry may help."""
     if isinstance(error, ApiException):
         return error.status in _TRANSIENT_STATUS
     return isinstance(error, urllib3.exceptions.HTTPError)
 
 
 def message_of(error: ApiException) -> str:
-    """The API server's own words, in one line."""
+    """Returns the API server's message in one line."""
     try:
         text = json.loads(error.body)["message"]
     except (TypeError, ValueError, KeyError):
@@ -137,23 +137,23 @@ def message_of(error: ApiException) -> str:
 
 
 def pause_s(failures: int) -> float:
-    """How long to wait after so many failures in a row."""
+    """Returns the pause before the next try, after a number of failures in a row."""
     return min(0.5 * 2 ** min(failures, 10), _LONGEST_PAUSE_S)
 
 
-def patiently(call: Callable[[], Result], patience_s: float = PATIENCE_S, *, refusals_too: bool = False) -> Result:
-    """Calls until the API server answers.
+def retry(call: Callable[[], Result], patience_s: float = PATIENCE_S, *, retry_refusals: bool = False) -> Result:
+    """Repeats a request until the API server answers it.
 
     Args:
         call: The request.
-        patience_s: How long a server that is away is waited for.
-        refusals_too: Wait as long for one that refuses, since a refusal must not end what already runs; otherwise only
-            401 and 403 are waited for, and no longer than a server needs to know its users after a restart.
+        patience_s: How long to retry.
+        retry_refusals: Retry refused requests as well, because a refusal must not end a running job. By default, only
+            401 and 403 are retried, for as long as a restarting server needs to load its permissions.
 
     Raises:
-        UnansweredError: It was away, or refused, for longer than `patience_s`.
-        UserError: It refuses, and what to change.
-        ApiException: It says 404, 409 or 410: what that means, the caller knows.
+        UnansweredError: The server did not answer, or refused, for longer than `patience_s`.
+        UserError: The server refuses the request.
+        ApiException: The answer is 404, 409 or 410; the caller knows what it means.
     """
     started_s = refused_since_s = time.monotonic()
     failures = 0
@@ -166,30 +166,30 @@ def patiently(call: Callable[[], Result], patience_s: float = PATIENCE_S, *, ref
                 refused_since_s = now_s
             elif not isinstance(error, ApiException) or error.status in _FOR_THE_CALLER:
                 raise
-            elif not refusals_too and (error.status not in (401, 403) or now_s - refused_since_s > RBAC_WARM_UP_S):
+            elif not retry_refusals and (error.status not in (401, 403) or now_s - refused_since_s > RBAC_WARM_UP_S):
                 raise refusal(error) from error
             if now_s - started_s > patience_s:
                 raise UnansweredError(
-                    f"the API server did not answer for {patience_s:.0f} s: {short(error)}"
+                    f"the API server did not answer for {patience_s:.0f} s: {summarize(error)}"
                 ) from error
             if failures == 0:
-                log.warning("the API server fails or refuses (%s): trying again", short(error))
+                log.warning("the API server fails or refuses a request (%s): retrying", summarize(error))
             time.sleep(pause_s(failures))
             failures += 1
 
 
 def refusal(error: ApiException) -> Exception:
-    """What a refused request means to the user; 404, 409 and 410 stay as they are."""
+    """Returns the UserError for a refused request; returns 404, 409 and 410 unchanged."""
     if error.status in _FOR_THE_CALLER:
         return error
     if error.status in (401, 403):
-        return UserError(f"the cluster does not allow it: {message_of(error)} (see components/launch/README.md)")
+        return UserError(f"the cluster denies access: {message_of(error)} (see components/launch/README.md)")
     return UserError(f"the cluster refuses the job: {message_of(error)}")
 
 
-def short(error: Exception) -> str:
-    """An error of a request in a few words."""
+def summarize(error: Exception) -> str:
+    """Describes a failed request in a few words."""
     if isinstance(error, ApiException):
-        # The server's own words say more than the status, where it knows who asks.
+        # For denied access, the server's message says more than the status.
         return f"{error.status} {message_of(error) if error.status in (401, 403) else error.reason}"
     return type(getattr(error, "reason", None) or error).__name__

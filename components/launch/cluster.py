@@ -1,4 +1,4 @@
-"""Runs a job in the cluster: creates it or goes on with its own, waits, and says how it ended."""
+"""Runs a job in the cluster: creates or adopts it, waits for it, and reports its outcome."""
 
 import hashlib
 import json
@@ -15,28 +15,28 @@ import urllib3
 from kubernetes.client.exceptions import ApiException
 
 from compaware.components.core.base.errors import UserError
-from compaware.components.launch.api import PATIENCE_S, Api, patiently, short
+from compaware.components.launch.api import PATIENCE_S, Api, retry, summarize
 from compaware.components.launch.checks import check
 from compaware.components.launch.errors import JobError, UnansweredError
-from compaware.components.launch.failure import Tracker, Verdict
+from compaware.components.launch.failure import NO_POD, Tracker, Verdict
 from compaware.components.launch.job import Job, JobKind
 from compaware.components.launch.logs import LogFollower, last_lines
-from compaware.components.launch.watch import Seen, Watch
+from compaware.components.launch.watch import Snapshot, Watch
 
 SPEC_HASH = "compaware.io/spec-hash"
 REPORTED = "compaware.io/reported-failure"
-# Longer than this without a word from the API server, the task ends; the job goes on, and the task's retry with it.
+# Without an answer of the API server for this long, the task fails. The job continues, and a retry adopts it.
 SILENCE_LIMIT_S = 900.0
 CANCEL_PATIENCE_S = 20.0
 _TICK_S = 0.5
-# For the rest of the log of a container that has ended, and of one that goes on until its job is deleted.
+# Time to read the rest of the log of a finished container, and of one that runs until its job is deleted.
 _LOG_PATIENCE_S = 10.0
 _RUNNING_LOG_PATIENCE_S = 0.5
 log = logging.getLogger(__name__)
 
 
 class ClusterLauncher:
-    """Launches jobs of one kind."""
+    """Launcher for one kind of job."""
 
     def __init__(self, kind: JobKind, api: Api):
         self._kind = kind
@@ -48,45 +48,45 @@ class ClusterLauncher:
         return self._read(job) is not None
 
     def create(self, job: Job) -> None:
-        """Creates the job, or adopts the one that an earlier try of this task created.
+        """Creates the job, or adopts the job of an earlier try of this task.
 
-        A job whose failure was reported already makes way for a new one: trying again is what a retry is for.
+        A job whose failure was reported already is replaced, because this is a retry.
 
         Raises:
-            UserError: The options do not make a valid job, the cluster refuses it, or another job has its name.
-            UnansweredError: The API server is away.
+            UserError: The job is invalid, the cluster refuses it, or a job with other settings has its name.
+            UnansweredError: The API server does not answer.
         """
         manifest = self._kind.manifest(job)
         check(manifest)
         self._require_permissions(job)
-        wanted = _fingerprint(manifest)
-        manifest["metadata"]["annotations"][SPEC_HASH] = wanted
+        spec_hash = _hash_spec(manifest)
+        manifest["metadata"]["annotations"][SPEC_HASH] = spec_hash
         while not self._post(manifest):
             existing = self._read(job)
             if existing is None:
                 continue
             annotations = existing["metadata"].get("annotations", {})
-            is_going = "deletionTimestamp" in existing["metadata"]
-            if not is_going and annotations.get(SPEC_HASH) != wanted:
+            is_deleted = "deletionTimestamp" in existing["metadata"]
+            if not is_deleted and annotations.get(SPEC_HASH) != spec_hash:
                 raise UserError(
-                    f"{self._title(job)} is there already with other settings: delete it (kubectl delete "
+                    f"{self._title(job)} exists with other settings: delete it (kubectl delete "
                     f"{self._kind.plural} {job.name}) or start a new run"
                 )
-            if not is_going and REPORTED not in annotations:
-                log.info("%s is there already: going on with it", self._title(job))
+            if not is_deleted and REPORTED not in annotations:
+                log.info("%s exists: adopting it", self._title(job))
                 return
-            if not is_going:
+            if not is_deleted:
                 log.info("replacing %s, which failed before: %s", self._title(job), annotations[REPORTED])
                 self.cancel(job)
             time.sleep(_TICK_S)
         log.info("created %s: %d nodes of %s CPUs", self._title(job), job.options.num_nodes, job.options.cpu_per_node)
 
     def wait(self, job: Job) -> None:
-        """Waits until the job ended; shows rank 0's log meanwhile, and the last lines of every pod that fails.
+        """Waits until the job ends; shows rank 0's log, and the last lines of every pod that fails.
 
         Raises:
-            UserError: The component says that the user can mend it.
-            JobError: Any other failure, with the reason.
+            UserError: The component reported an error that the user can fix.
+            JobError: The job failed for another reason.
         """
         verdict = self._watch(job)
         if verdict.outcome == "succeeded":
@@ -98,7 +98,7 @@ class ClusterLauncher:
             else:
                 self._mark_reported(job, verdict.reason)
         except UnansweredError as error:
-            log.warning("%s stays as it is: %s", self._title(job), error)
+            log.warning("cannot delete or mark %s: %s", self._title(job), error)
         raise UserError(verdict.reason) if verdict.outcome == "user error" else JobError(verdict.reason)
 
     def cancel(self, job: Job, patience_s: float = CANCEL_PATIENCE_S) -> None:
@@ -108,7 +108,7 @@ class ClusterLauncher:
             UnansweredError: The API server does not answer, or refuses, for all of `patience_s`.
         """
         try:
-            patiently(lambda: self._api.delete(f"{self._collection}/{job.name}"), patience_s, refusals_too=True)
+            retry(lambda: self._api.delete(f"{self._collection}/{job.name}"), patience_s, retry_refusals=True)
             log.info("deleted %s", self._title(job))
         except ApiException as error:
             if error.status != 404:
@@ -118,20 +118,20 @@ class ClusterLauncher:
         return f"{self._kind.title} {self._api.namespace}/{job.name}"
 
     def _require_permissions(self, job: Job) -> None:
-        """Reads what will be watched: once there is a job, a refusal no longer means that a permission lacks.
+        """Reads the lists that will be watched, because refusals are retried once the job exists.
 
         Raises:
-            UserError: The cluster does not allow it.
+            UserError: A permission is missing.
         """
         for _, path, selector in self._watched(job):
             try:
-                patiently(partial(self._api.get, path, limit="1", **selector))
+                retry(partial(self._api.get, path, limit="1", **selector))
             except ApiException as error:
                 if error.status != 404:
-                    raise  # A kind that is not there is said where the job is created.
+                    raise  # `_post` reports a kind that does not exist.
 
     def _watched(self, job: Job) -> list[tuple[str, str, dict[str, str]]]:
-        """Name, path and selector of the lists that show how a job fares."""
+        """Returns name, path and selector of the lists that show the state of a job."""
         pods = f"/api/v1/namespaces/{self._api.namespace}/pods"
         return [
             ("job", self._collection, {"fieldSelector": f"metadata.name={job.name}"}),
@@ -139,15 +139,15 @@ class ClusterLauncher:
         ]
 
     def _post(self, manifest: dict[str, Any]) -> bool:
-        """Creates the object; False when there is one of its name."""
+        """Creates the object; returns False if one with its name exists."""
 
         def create() -> None:
-            # A signal that came between the server's deed and our knowledge of it would leave the job behind.
+            # A signal after the server has created the job and before we know it would leave the job behind.
             with _deferred_signals():
                 self._api.create(self._collection, manifest)
 
         try:
-            patiently(create)
+            retry(create)
         except ApiException as error:
             if error.status == 404:
                 missing = f"{self._kind.title} ({self._kind.group_version})"
@@ -161,7 +161,7 @@ class ClusterLauncher:
 
     def _read(self, job: Job) -> dict[str, Any] | None:
         try:
-            return patiently(lambda: self._api.get(f"{self._collection}/{job.name}"), refusals_too=True)
+            return retry(lambda: self._api.get(f"{self._collection}/{job.name}"), retry_refusals=True)
         except ApiException as error:
             if error.status == 404:
                 return None
@@ -170,20 +170,20 @@ class ClusterLauncher:
     def _mark_reported(self, job: Job, reason: str) -> None:
         body = {"metadata": {"annotations": {REPORTED: reason}}}
         try:
-            patiently(lambda: self._api.patch(f"{self._collection}/{job.name}", body), refusals_too=True)
+            retry(lambda: self._api.patch(f"{self._collection}/{job.name}", body), retry_refusals=True)
         except ApiException as error:
             if error.status != 404:
                 raise
 
     def _watch(self, job: Job) -> Verdict:
-        events: queue.Queue[Seen] = queue.Queue()
-        watches = [Watch(self._api, *watched, events) for watched in self._watched(job)]
+        snapshots: queue.Queue[Snapshot] = queue.Queue()
+        watches = [Watch(self._api, *watched, snapshots) for watched in self._watched(job)]
         follower = LogFollower(self._api, self._api.namespace, self._kind.container, _show)
         for thread in (*watches, follower):
             thread.start()
         patience_s = _RUNNING_LOG_PATIENCE_S
         try:
-            verdict = self._decide(job, events, watches, follower)
+            verdict = self._decide(job, snapshots, watches, follower)
             if not verdict.must_stop:
                 patience_s = _LOG_PATIENCE_S
             return verdict
@@ -192,33 +192,35 @@ class ClusterLauncher:
                 watch.stop()
             follower.finish(patience_s)
 
-    def _decide(self, job: Job, events: "queue.Queue[Seen]", watches: list[Watch], follower: LogFollower) -> Verdict:
+    def _decide(
+        self, job: Job, snapshots: "queue.Queue[Snapshot]", watches: list[Watch], follower: LogFollower
+    ) -> Verdict:
         tracker = Tracker(self._kind, job.name, job.options)
         situation = ""
         while True:
-            # No time passes for the job while nothing is heard of it: its pods may long have started.
+            # While a watch is broken, the job's time stands still: its pods may have started in the meantime.
             known_until_s = [watch.broken_since_s for watch in watches if watch.broken_since_s is not None]
             verdict = tracker.verdict(min(known_until_s, default=time.monotonic()))
             if verdict:
                 return self._explained(job, verdict)
             self._check_contact(job, watches)
             try:
-                seen = events.get(timeout=_TICK_S)
+                snapshot = snapshots.get(timeout=_TICK_S)
             except queue.Empty:
                 continue
-            if seen.source == "job":
-                tracker.see_job(seen.objects.get(job.name))
+            if snapshot.source == "job":
+                tracker.update_job(snapshot.objects.get(job.name))
             else:
-                self._see_pods(seen, tracker, follower)
+                self._update_pods(snapshot, tracker, follower)
             if tracker.situation() not in ("", situation):
                 situation = tracker.situation()
                 log.info("%s: %s", self._title(job), situation)
 
-    def _see_pods(self, seen: Seen, tracker: Tracker, follower: LogFollower) -> None:
-        for pod in seen.objects.values():
+    def _update_pods(self, snapshot: Snapshot, tracker: Tracker, follower: LogFollower) -> None:
+        for pod in snapshot.objects.values():
             if self._kind.is_main(pod):
-                follower.see(pod)
-        for failure in tracker.see_pods(seen.objects):
+                follower.update(pod)
+        for failure in tracker.update_pods(snapshot.objects):
             code = "no exit code" if failure.exit_code is None else f"exit code {failure.exit_code}"
             log.error("pod %s failed (%s, %s); its last lines:", failure.pod, code, failure.reason or "no reason")
             for line in last_lines(self._api, self._api.namespace, failure.pod, failure.container, failure.previous):
@@ -228,18 +230,18 @@ class ClusterLauncher:
         for watch in watches:
             if time.monotonic() - watch.last_contact_s > SILENCE_LIMIT_S:
                 raise UnansweredError(
-                    f"the API server told nothing of the {watch.source} for {SILENCE_LIMIT_S / 60:.0f} minutes "
-                    f"({watch.trouble}); {self._title(job)} may still run: run this task again to go on with it"
+                    f"the API server has not reported the state of the {watch.source} for {SILENCE_LIMIT_S / 60:.0f} "
+                    f"minutes ({watch.trouble}); {self._title(job)} may still run: run this task again to resume it"
                 )
 
     def _explained(self, job: Job, verdict: Verdict) -> Verdict:
-        """Adds the cluster's last warning about the job where nothing else says why no pod was made."""
-        if verdict.outcome != "failed" or "no pod was made" not in verdict.reason:
+        """Adds the cluster's last warning about the job to a verdict that no pod was created."""
+        if verdict.outcome != "failed" or NO_POD not in verdict.reason:
             return verdict
         try:
             warnings = list(self._warnings(job))
         except (ApiException, urllib3.exceptions.HTTPError) as error:  # Not every account may list events.
-            log.warning("cannot list the events of %s: %s", self._title(job), short(error))
+            log.warning("cannot list the events of %s: %s", self._title(job), summarize(error))
             return verdict
         return verdict._replace(reason=f"{verdict.reason} {warnings[-1]}") if warnings else verdict
 
@@ -250,9 +252,9 @@ class ClusterLauncher:
             yield f"({event['reason']}: {' '.join(event['message'].split())})"
 
 
-def _fingerprint(manifest: dict[str, Any]) -> str:
-    wanted = {"labels": manifest["metadata"]["labels"], "spec": manifest["spec"]}
-    return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:32]
+def _hash_spec(manifest: dict[str, Any]) -> str:
+    settings = {"labels": manifest["metadata"]["labels"], "spec": manifest["spec"]}
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:32]
 
 
 def _show(line: str) -> None:

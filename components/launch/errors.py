@@ -1,9 +1,9 @@
-"""How a training ends when not well."""
+"""Exceptions of failed jobs."""
 
 
 class JobError(Exception):
-    """The training failed, and not by a mistake of the user; the message is one line."""
+    """The job failed, not because of an error of the user; the message is one line."""
 
 
 class UnansweredError(JobError):
-    """What the training needs does not answer: the same task, tried again, goes on with it."""
+    """The API server or the store does not answer; a retry of the task resumes the job."""

@@ -1,4 +1,4 @@
-"""From the states of a job and its pods to one verdict: it goes on, it succeeded, or why it failed and by whom."""
+"""Decides from the states of a job and its pods whether it runs, has succeeded or has failed, and why."""
 
 import re
 from collections import Counter
@@ -18,17 +18,18 @@ from compaware.components.launch.job import JobKind
 from compaware.components.launch.options import JobOptions
 from compaware.components.launch.torchrun import EXCEPTION
 
-# The job's failure and its pods' come by different watches: what is known this much later is all there is.
+# The failures of a job and of its pods arrive by different watches, so the verdict waits for both.
 SETTLE_S = 2.0
+NO_POD = "no pod was created"
 _SIGNALLED = 128
-# What torchrun writes after its processes have ended: that one failed, and with which exit code, but not why.
+# The summary that torchrun writes at its end; it has the exit code of the failed process, but not the reason.
 _TORCHRUN = re.compile(
     r"torch/distributed/|torch\.distributed\.|={20}|first observed failure|error_file *:|exitcode *:"
 )
 
 
 class PodFailure(NamedTuple):
-    """One life of a container, or a pod, that ended badly."""
+    """A failed run of a container, or a failed pod; a restart begins another run."""
 
     pod: str
     container: str
@@ -40,7 +41,7 @@ class PodFailure(NamedTuple):
 
     @property
     def severity(self) -> int:
-        """How much it explains: a node that died or lost its store makes its peers fail, too, with less to say."""
+        """Ranks failures by how much they explain: a lost node makes its peers fail as well, with less information."""
         if self.is_user_error:
             return 5
         if self.is_fault:
@@ -53,45 +54,45 @@ class PodFailure(NamedTuple):
 
     @property
     def is_user_error(self) -> bool:
-        """Whether the component said that the user can mend it."""
+        """Whether the component reported an error that the user can fix."""
         return self.exit_code == USER_ERROR_EXIT_CODE
 
     @property
     def is_fault(self) -> bool:
-        """Whether the component ended by a fault of ours."""
+        """Whether the component ended because of a bug."""
         return self.exit_code == FAULT_EXIT_CODE
 
     @property
     def is_permanent(self) -> bool:
-        """Whether a restart would fail the same way."""
+        """Whether a restart would fail in the same way."""
         return self.is_user_error or self.is_fault or self.reason == "OOMKilled"
 
     def describe(self, options: JobOptions) -> str:
-        """One line for the person who can mend it."""
+        """Returns one line for the user."""
         if self.is_user_error:
-            said = _line_with(ERROR_PREFIX, self.message)
-            return said or f"pod {self.pod} ended with exit code {self.exit_code}; its last lines are above"
+            message = _last_line_with(ERROR_PREFIX, self.message)
+            return message or f"pod {self.pod} ended with exit code {self.exit_code}; its last lines are above"
         if self.reason == "OOMKilled":
             return (
                 f"pod {self.pod} ran out of memory (OOMKilled): raise memory_per_node (now {options.memory_per_node}) "
-                "or make batch_size smaller"
+                "or lower batch_size"
             )
         if self.exit_code is None:
             return f"pod {self.pod} failed: {_joined(self.reason, _one_line(self.message))}"
         cause = f"was killed by signal {self.exit_code - _SIGNALLED}" if self.exit_code > _SIGNALLED else "failed"
-        said = _reason(self.message)
+        message = _reason(self.message)
+        details = f": {message}" if message else "; its last lines are above"
         reason = f", {self.reason}" if self.reason not in ("", "Error") else ""
-        said = f": {said}" if said else "; its last lines are above"
-        return f"pod {self.pod} {cause} (exit code {self.exit_code}{reason}){said}"
+        return f"pod {self.pod} {cause} (exit code {self.exit_code}{reason}){details}"
 
 
 class Verdict(NamedTuple):
-    """How a job ended.
+    """The outcome of a job.
 
     Attributes:
-        outcome: Succeeded or not, and whether the user can mend it.
-        reason: One line, empty for success.
-        must_stop: The job still runs, or would start again, and has to be deleted.
+        outcome: Success, failure, or an error that the user can fix.
+        reason: One line; empty for success.
+        must_stop: The job still runs, or would restart, and must be deleted.
     """
 
     outcome: Literal["succeeded", "failed", "user error"]
@@ -100,7 +101,7 @@ class Verdict(NamedTuple):
 
 
 class Tracker:
-    """Follows one job through what is seen of it and of its pods."""
+    """Tracks the state of a job and its pods."""
 
     def __init__(self, kind: JobKind, name: str, options: JobOptions):
         self._kind = kind
@@ -113,24 +114,24 @@ class Tracker:
         self._pending_since_s: float | None = None
         self._ending_since_s: float | None = None
 
-    def see_job(self, job: dict[str, Any] | None) -> None:
-        """Takes in the job's object; None when there is none."""
+    def update_job(self, job: dict[str, Any] | None) -> None:
+        """Updates the job's object; None if it does not exist."""
         self._job = job
         self._job_is_known = True
 
-    def see_pods(self, pods: Mapping[str, dict[str, Any]]) -> list[PodFailure]:
-        """Takes in the job's pods; returns the failures that are new."""
+    def update_pods(self, pods: Mapping[str, dict[str, Any]]) -> list[PodFailure]:
+        """Updates the job's pods; returns the new failures."""
         self._pods = pods
         new = []
         for pod in pods.values():
-            for life, failure in _failures(pod, self._kind):
-                if life not in self._failures:
-                    self._failures[life] = failure
+            for key, failure in _failures(pod, self._kind):
+                if key not in self._failures:
+                    self._failures[key] = failure
                     new.append(failure)
         return new
 
     def situation(self) -> str:
-        """How the job is, in a few words; a change of it is worth a line in the log."""
+        """Describes the state of the job in a few words, for the log."""
         if self._job is None:
             return ""
         if _is_suspended(self._job):
@@ -140,14 +141,14 @@ class Tracker:
         if not self._pods:
             return "waiting for its pods"
         if waiting:
-            return f"{len(waiting)} of {len(self._pods)} pods wait: {max(waiting, key=len)}"
+            return f"{len(waiting)} of {len(self._pods)} pods are waiting: {max(waiting, key=len)}"
         return "running"
 
     def verdict(self, now_s: float) -> Verdict | None:
-        """How it ended; None while it goes on.
+        """Returns the outcome of the job; None while it runs.
 
         Args:
-            now_s: The monotonic clock.
+            now_s: Time of the monotonic clock.
         """
         if not self._job_is_known:
             return None
@@ -192,7 +193,7 @@ class Tracker:
         return Verdict("failed", f"{self._title} failed {limit}: {worst.describe(self._options)}", must_stop=True)
 
     def _pending_too_long(self, now_s: float) -> Verdict | None:
-        waits = self._waiting_pods() or (["no pod was made: is the operator running?"] if not self._pods else [])
+        waits = self._waiting_pods() or ([f"{NO_POD}: is the operator running?"] if not self._pods else [])
         if not waits or self._job is None or _is_suspended(self._job):
             self._pending_since_s = None
             return None
@@ -213,7 +214,7 @@ class Tracker:
 
 def _condition(job: dict[str, Any], name: str) -> dict[str, Any] | None:
     conditions = job.get("status", {}).get("conditions") or []
-    return next((one for one in conditions if one["type"] == name and one["status"] == "True"), None)
+    return next((item for item in conditions if item["type"] == name and item["status"] == "True"), None)
 
 
 def _is_suspended(job: dict[str, Any]) -> bool:
@@ -224,22 +225,22 @@ def _is_suspended(job: dict[str, Any]) -> bool:
 def _failures(pod: dict[str, Any], kind: JobKind) -> Iterator[tuple[tuple[str, str, int], PodFailure]]:
     status, uid, name = pod["status"], pod["metadata"]["uid"], pod["metadata"]["name"]
     if "deletionTimestamp" in pod["metadata"]:
-        return  # Drained, preempted or cleaned away: it is made to end, which is no failure.
-    found = False
+        return  # Drained, preempted or cleaned up: not a failure.
+    has_failed_container = False
     for container in status.get("containerStatuses", []) + status.get("initContainerStatuses", []):
         restarts = container.get("restartCount", 0)
-        for state, life in (("lastState", restarts - 1), ("state", restarts)):
+        for state, run in (("lastState", restarts - 1), ("state", restarts)):
             ended = container.get(state, {}).get("terminated")
             if ended and ended["exitCode"] != 0:
-                found = True
-                # An evicted pod's own reason says more than that its container was killed.
+                has_failed_container = True
+                # The reason of an evicted pod says more than that of its killed container.
                 reason = status.get("reason") or ended.get("reason", "")
                 message = ended.get("message") or status.get("message", "")
                 failure = PodFailure(
                     name, container["name"], kind.replica(pod), ended["exitCode"], reason, message, state == "lastState"
                 )
-                yield (uid, container["name"], life), failure
-    if status.get("phase") == "Failed" and not found:
+                yield (uid, container["name"], run), failure
+    if status.get("phase") == "Failed" and not has_failed_container:
         reason, message = status.get("reason", ""), status.get("message", "")
         yield (uid, "", 0), PodFailure(name, kind.container, kind.replica(pod), None, reason, message, False)
 
@@ -265,17 +266,17 @@ def _one_line(text: str) -> str:
     return " ".join(text.split())
 
 
-def _line_with(prefix: str, text: str) -> str:
-    """What the last line that begins with a prefix says."""
+def _last_line_with(prefix: str, text: str) -> str:
+    """Returns the last line with a prefix, without it; empty if there is none."""
     lines = [line.removeprefix(prefix).strip() for line in text.splitlines() if line.startswith(prefix)]
     return lines[-1] if lines else ""
 
 
 def _reason(text: str) -> str:
-    """The line of a termination message, or of a log's end, that says why; empty where none does."""
+    """Returns the line with the reason in a termination message or the end of a log; empty if there is none."""
     for prefix in (FAULT_PREFIX, ERROR_PREFIX, UNAVAILABLE_PREFIX, FAILURE_PREFIX):
-        if _line_with(prefix, text):
-            return _line_with(prefix, text)
+        if line := _last_line_with(prefix, text):
+            return line
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     exceptions = [line for line in lines if EXCEPTION.match(line)]
     if exceptions:

@@ -1,4 +1,4 @@
-"""The training job that is wanted, whatever kind of object will run it."""
+"""A training job, independent of the kind of object that runs it."""
 
 import hashlib
 from collections.abc import Callable
@@ -10,14 +10,14 @@ from compaware.components.launch.options import JobOptions
 
 @dataclass(frozen=True)
 class Job:
-    """One run of one component.
+    """A job that runs one component.
 
     Attributes:
-        name: Name of the object in the cluster; the same for the same task of the same run.
+        name: Name of the object in the cluster; always the same for one task of one run.
         component: The component's folder name.
         config: The component's configuration.
-        options: How large, where and for how long.
-        owners: ownerReferences: with them, the job goes when they go.
+        options: Where the job runs, its size and its limits.
+        owners: ownerReferences; the job is deleted with its owners.
     """
 
     name: str
@@ -29,18 +29,18 @@ class Job:
 
 @dataclass(frozen=True)
 class JobKind:
-    """What differs between kinds of jobs.
+    """The differences between kinds of jobs.
 
     Attributes:
-        title: The kind, as its API calls it.
+        title: The kind's name in its API.
         group_version: API group and version.
         plural: Name in URLs.
-        container: The container that trains.
-        succeeded: Type of the condition that means success.
-        name_label: Label of the pods that holds the job's name.
+        container: Name of the training container.
+        succeeded: Type of the condition of a successful job.
+        name_label: Label of the pods with the job's name.
         main_labels: Labels of the pod that runs rank 0.
-        replica_labels: Labels that together number a pod within its job.
-        manifest: Makes the object of a job.
+        replica_labels: Labels that together identify a pod within its job.
+        manifest: Creates the object of a job.
     """
 
     title: str
@@ -54,7 +54,7 @@ class JobKind:
     manifest: Callable[[Job], dict[str, Any]]
 
     def path(self, namespace: str) -> str:
-        """Where the API server keeps the jobs of a namespace."""
+        """Returns the API path of the jobs in a namespace."""
         return f"/apis/{self.group_version}/namespaces/{namespace}/{self.plural}"
 
     def is_main(self, pod: dict[str, Any]) -> bool:
@@ -63,18 +63,18 @@ class JobKind:
         return all(labels.get(key) == value for key, value in self.main_labels.items())
 
     def replica(self, pod: dict[str, Any]) -> str:
-        """The pod's number within its job; a pod that replaces another has the same."""
+        """Returns the pod's number within its job, which a replacement pod keeps."""
         labels = pod["metadata"].get("labels", {})
         return "-".join(labels.get(key, "") for key in self.replica_labels)
 
 
 def job_name(component: str, run: str, task: str) -> str:
-    """A name that is the same for the same task of the same run: it makes a second job for one task impossible.
+    """Returns the job's name, always the same for one task of one run, so that a task cannot have two jobs.
 
     Args:
         component: The component's folder name.
         run: Id of the run.
-        task: What tells the task from the others of its run, iterations of a loop included.
+        task: Identifies the task within its run, including the iteration of a loop.
     """
     digest = hashlib.sha256(f"{run}\n{task}".encode()).hexdigest()[:10]
     return f"{component.replace('_', '-')[:30].strip('-')}-{digest}"

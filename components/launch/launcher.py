@@ -1,4 +1,4 @@
-"""One interface to the ways a training is run, and the one function that goes through it."""
+"""The interface of all launchers, and the function that runs a job with one of them."""
 
 import logging
 from typing import Any, Protocol
@@ -13,27 +13,27 @@ log = logging.getLogger(__name__)
 
 
 class Launcher(Protocol):
-    """Does what a job asks for, one way or another."""
+    """Runs jobs on this machine or in a cluster."""
 
     def exists(self, job: Job) -> bool:
-        """Whether the job was started, by this process or an earlier try of the same task."""
+        """Whether this process or an earlier try of the same task has started the job."""
 
     def create(self, job: Job) -> None:
-        """Starts the job, or goes on with the one that is there."""
+        """Starts the job, or adopts the existing one."""
 
     def wait(self, job: Job) -> None:
-        """Returns when the job succeeded; raises UserError or JobError when it failed."""
+        """Returns when the job has succeeded; raises UserError or JobError when it has failed."""
 
     def cancel(self, job: Job) -> None:
-        """Ends the job; no error when there is none."""
+        """Ends the job; does nothing if there is none."""
 
 
 def launch(job: Job, launcher: Launcher) -> None:
-    """Runs a job to its end; a SIGTERM to this process ends the job, then this process with code 143.
+    """Runs a job until it ends; on SIGTERM, ends the job and exits with code 143.
 
     Raises:
-        UserError: The job, or what the component was given, is not right; trying again does not help.
-        JobError: The job failed, with the reason.
+        UserError: The job's options or the component's configuration or inputs are wrong.
+        JobError: The job failed for another reason.
     """
     exit_on_sigterm()
     try:
@@ -43,18 +43,18 @@ def launch(job: Job, launcher: Launcher) -> None:
         try:
             launcher.cancel(job)
         except JobError as error:
-            log.error("%s could not be stopped: %s", job.name, error)
+            log.error("cannot stop %s: %s", job.name, error)
         raise
 
 
 def run_job(component: str, config: dict[str, Any], options: JobOptions, part: str = "") -> None:
-    """Runs a component as `options` say, here or in the cluster, to its end.
+    """Runs a component on this machine or in the cluster until it ends.
 
     Args:
         component: The component's folder name.
         config: Its configuration.
-        options: Where, how large and for how long.
-        part: Tells this job from others of the same task, where it has several.
+        options: Where the job runs, its size and its limits.
+        part: Distinguishes several jobs of the same task.
 
     Raises:
         UserError: As `launch`.
@@ -64,7 +64,7 @@ def run_job(component: str, config: dict[str, Any], options: JobOptions, part: s
     if launcher == "torchrun":
         launch(Job(component, component, config, options), TorchrunLauncher())
         return
-    # The Kubernetes client is not everywhere where a component runs by itself.
+    # The Kubernetes client is not installed everywhere that a component runs.
     from compaware.components.launch.api import Api
     from compaware.components.launch.cluster import ClusterLauncher
     from compaware.components.launch.pytorchjob import PYTORCHJOB

@@ -1,4 +1,4 @@
-"""Rank 0's log, followed line by line into this task's log: none lost, none doubled, progress at a bounded rate."""
+"""Copies rank 0's log to this task's log: no line is lost or repeated, and progress lines are limited."""
 
 import datetime
 import logging
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 class Container(NamedTuple):
-    """One life of a container: a restart makes another of it."""
+    """One run of a container; a restart begins another run."""
 
     pod: str
     uid: str
@@ -31,9 +31,9 @@ class Container(NamedTuple):
 
     @classmethod
     def of(cls, pod: dict[str, Any], name: str) -> "Container":
-        """The present life of the container `name`."""
+        """Returns the current run of the container `name`."""
         statuses: list[dict[str, Any]] = pod["status"].get("containerStatuses", [])
-        status = next((one for one in statuses if one["name"] == name), {})
+        status = next((item for item in statuses if item["name"] == name), {})
         state = status.get("state", {})
         ended = "terminated" in state or pod["status"].get("phase") in ("Succeeded", "Failed")
         started = "running" in state or "terminated" in state
@@ -42,7 +42,7 @@ class Container(NamedTuple):
 
 
 class Position:
-    """How far a log was read: the time of the last line, and how many lines had that time."""
+    """The position in a log: the time of the last line read, and the number of lines with that time."""
 
     def __init__(self) -> None:
         self._time = ("", 0)
@@ -50,12 +50,12 @@ class Position:
         self._skip = 0
 
     def resume(self) -> str | None:
-        """Prepares for reading again; the second to ask for, None for all."""
+        """Prepares to read again; returns the second to start from, or None for the whole log."""
         self._skip = self._count
         return f"{self._time[0]}Z" if self._time[0] else None
 
     def is_new(self, stamp: str) -> bool:
-        """Whether the line of this time stamp was not read before; counts it as read."""
+        """Whether a line with this time stamp is new; counts it as read."""
         seconds, _, fraction = stamp.removesuffix("Z").partition(".")
         time = (seconds, int(fraction.ljust(9, "0")) if fraction else 0)
         if time < self._time:
@@ -71,13 +71,13 @@ class Position:
 
 
 class ProgressFilter:
-    """Lets a progress line through at most every ten seconds, by the log's own clock; every other line always."""
+    """Passes a progress line at most every ten seconds of the log's time stamps, and every other line."""
 
     def __init__(self) -> None:
         self._last: datetime.datetime | None = None
 
     def passes(self, stamp: str, line: str) -> bool:
-        """Whether to show a line of this time stamp."""
+        """Whether to show a line with this time stamp."""
         if PROGRESS not in line:
             return True
         now = datetime.datetime.fromisoformat(stamp[:19])
@@ -88,7 +88,7 @@ class ProgressFilter:
 
 
 class LogFollower(threading.Thread):
-    """Shows the log of the pod that it is told of, as it grows, across dropped connections and restarts."""
+    """Shows the log of a pod as it grows; continues after broken connections, restarts and replacements of the pod."""
 
     def __init__(self, api: Api, namespace: str, container: str, show: Callable[[str], None]):
         super().__init__(name="log", daemon=True)
@@ -105,20 +105,20 @@ class LogFollower(threading.Thread):
         self._given_up = threading.Event()
         self._refused = ""
 
-    def see(self, pod: dict[str, Any]) -> None:
-        """Tells how the pod of rank 0 is now."""
+    def update(self, pod: dict[str, Any]) -> None:
+        """Updates the state of rank 0's pod."""
         self._target = Container.of(pod, self._container)
         self._wake.set()
 
     def finish(self, timeout_s: float) -> None:
-        """Shows what is left of a log that has ended, then stops; gives up after `timeout_s`."""
+        """Shows the rest of a finished log, then stops; gives up after `timeout_s`."""
         self._finishing.set()
         self._wake.set()
         self.join(timeout_s)
         self._given_up.set()
 
     def run(self) -> None:
-        """Follows until `finish`."""
+        """Follows the log until `finish` is called."""
         current: Container | None = None
         while not self._given_up.is_set():
             target = self._target
@@ -127,15 +127,15 @@ class LogFollower(threading.Thread):
                     return
                 self._pause()
                 continue
-            # A pod that replaces a lost one has its name: the time stamps go on from the one to the other, since what
-            # is read under the name may already be of the new one.
+            # A replacement pod has the name of the lost pod, so the log read under this name may already be its log.
+            # Time stamps are therefore compared across both pods.
             is_restart = current is not None and current.uid == target.uid and target.restarts > current.restarts
             if is_restart and self._read(target, previous="true") == "broken":
                 self._pause()
                 continue
             current = target
-            # A log also ends when a connection does: only the pod's status tells which it was, and only the status
-            # that was known before the reading, since more may have been written after it.
+            # The end of the stream may be the end of the log or of the connection. The pod's status before reading
+            # tells which, because more lines may be written while reading.
             will_grow = not target.ended and not self._finishing.is_set()
             outcome = self._read(target, follow="true")
             if outcome == "gone" or (outcome == "end" and not will_grow):
@@ -148,7 +148,7 @@ class LogFollower(threading.Thread):
         self._wake.clear()
 
     def _read(self, container: Container, **query: str) -> Literal["end", "broken", "gone"]:
-        """Shows what is new; tells how the reading ended."""
+        """Shows the new lines; returns how the stream ended."""
         since = self._position.resume()
         if since:
             query["sinceTime"] = since
@@ -156,7 +156,7 @@ class LogFollower(threading.Thread):
         try:
             for line in self._api.lines(path, container=self._container, timestamps="true", **query):
                 stamp, _, text = line.partition(" ")
-                # Without a time stamp it is the kubelet's own line: there is no log while the container is replaced.
+                # A line without a time stamp is a message of the kubelet, which has no log during a restart.
                 if not _STAMP.fullmatch(stamp):
                     log.debug("the log of %s: %s", container.pod, line)
                 elif self._position.is_new(stamp) and self._progress.passes(stamp, text):
@@ -174,10 +174,10 @@ class LogFollower(threading.Thread):
 
 
 def last_lines(api: Api, namespace: str, pod: str, container: str, previous: bool) -> list[str]:
-    """The last lines of a container, of its life before this one if `previous`; none where they cannot be read."""
+    """Returns the last lines of a container, or of its previous run; empty if they cannot be read."""
     query = {"container": container, "tailLines": str(LAST_LINES), "previous": str(previous).lower()}
     try:
         return list(api.lines(f"/api/v1/namespaces/{namespace}/pods/{pod}/log", **query))
     except (ApiException, urllib3.exceptions.HTTPError) as error:
-        log.warning("the last lines of %s cannot be read: %s", pod, error.__class__.__name__)
+        log.warning("cannot read the last lines of %s: %s", pod, error.__class__.__name__)
         return []

@@ -1,4 +1,4 @@
-"""What a KFP task reports from a finished stage."""
+"""Logs the metrics of a finished stage to KFP artifacts."""
 
 import json
 import math
@@ -11,8 +11,8 @@ from compaware.components.core.base.summary import Summary
 def log_metrics(summary: Summary, artifact: Any) -> None:
     """Logs a stage's metrics to a `dsl.Metrics` artifact.
 
-    They are written as a file, too: kfp.local reuses a finished task only where each of its outputs exists on disk.
-    What is NaN is left out: KFP cannot read JSON that holds one.
+    NaN is left out, because KFP cannot read JSON with NaN. The metrics are also written to the artifact's file, because
+    kfp.local caches a task only if all its outputs exist on disk.
     """
     metrics = {name: value for name, value in summary.metrics.items() if math.isfinite(value)}
     for name, value in metrics.items():
@@ -23,7 +23,7 @@ def log_metrics(summary: Summary, artifact: Any) -> None:
 def log_classification(summary: Summary, artifact: Any) -> None:
     """Logs the confusion matrix and the ROC curve of a summary's facts to a `dsl.ClassificationMetrics` artifact.
 
-    What is None is left out: regression and multi-label data have neither, and more than two classes no curve.
+    Regression and multi-label data have neither; data with more than two classes have no curve.
     """
     confusion, roc = summary.facts.get("confusion_matrix"), summary.facts.get("roc")
     if confusion:

@@ -1,4 +1,4 @@
-"""What the training pods of every kind of job share: variables, volumes and the security settings."""
+"""Parts of the training pods that all kinds of jobs share: variables, volumes and security settings."""
 
 import json
 from collections.abc import Mapping
@@ -11,24 +11,24 @@ from compaware.components.launch.options import OBJECT_STORE_KEYS
 
 WORK_FOLDER = "/work"
 APP_LABEL = {"app.kubernetes.io/part-of": "compaware"}
-# With a proxy in the pod, gloo's connections between nodes break and the pod does not end when training does.
+# A proxy in the pod breaks gloo's connections between nodes and keeps the pod running after the training.
 NO_ISTIO = {"sidecar.istio.io/inject": "false"}
 
 
 def command(job: Job) -> list[str]:
-    """The pods' command; torchrun, which it starts, reads the PET_* variables that the operator sets."""
+    """Returns the pods' command; it starts torchrun, which reads the operator's PET_* variables."""
     return ["python", "-m", "compaware.components.launch.worker", job.component]
 
 
 def environment(job: Job) -> list[dict[str, Any]]:
-    """Environment variables of the training container."""
+    """Returns the environment variables of the training container."""
     values = {
-        # Kubernetes reads $(NAME) and $$ in a value: doubled, a dollar is one.
+        # Kubernetes expands $(NAME) and $$ in a value, so a dollar sign is doubled.
         CONFIG_VARIABLE: json.dumps(job.config, sort_keys=True).replace("$", "$$"),
         "OMP_NUM_THREADS": str(job.options.threads),
-        # Without it, a node that comes back cannot join the rendezvous again.
+        # Without it, a restarted node cannot join the rendezvous again.
         "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
-        # The numeric user may have no name and home in the image.
+        # The numeric user may have no name and no home in the image.
         "USER": "compaware",
         "HOME": WORK_FOLDER,
         "HF_HOME": f"{WORK_FOLDER}/huggingface",
@@ -41,25 +41,25 @@ def environment(job: Job) -> list[dict[str, Any]]:
     if job.options.storage_secret:
         sources |= _optional("secretKeyRef", job.options.storage_secret, OBJECT_STORE_KEYS)
     sources |= {
-        name: {"secretKeyRef": {"name": one.secret, "key": one.key}} for name, one in job.options.secret_env.items()
+        name: {"secretKeyRef": {"name": item.secret, "key": item.key}} for name, item in job.options.secret_env.items()
     }
-    # What the job's own options say goes before what the site says.
-    return listed + [{"name": name, "valueFrom": one} for name, one in sources.items() if name not in values]
+    # The job's options take precedence over the site's settings.
+    return listed + [{"name": name, "valueFrom": source} for name, source in sources.items() if name not in values]
 
 
 def _optional(kind: str, source: str, keys: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Variables from the keys of a ConfigMap or secret that need not be there."""
+    """Returns variables from the keys of an optional ConfigMap or secret."""
     return {name: {kind: {"name": source, "key": key, "optional": True}} for key, name in keys.items()}
 
 
 def resources(job: Job) -> dict[str, Any]:
-    """Requests equal to limits, so that a node is not shared out twice."""
+    """Returns requests equal to limits, so that nodes are not overcommitted."""
     amounts = {"cpu": job.options.cpu_per_node, "memory": job.options.memory_per_node}
     return {"requests": amounts, "limits": dict(amounts)}
 
 
 def volumes(job: Job) -> list[dict[str, Any]]:
-    """Shared memory, scratch space, the site's certificates and the user's claims."""
+    """Returns the volumes: shared memory, scratch space, the site's certificates and the user's claims."""
     listed: list[dict[str, Any]] = [
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": job.options.shm_size}},
         {"name": "tmp", "emptyDir": {}},
@@ -72,7 +72,7 @@ def volumes(job: Job) -> list[dict[str, Any]]:
 
 
 def volume_mounts(job: Job) -> list[dict[str, Any]]:
-    """Where `volumes` are seen; nothing else is writable."""
+    """Returns the mounts of `volumes`; nothing else is writable."""
     mounts: list[dict[str, Any]] = [
         {"name": "shm", "mountPath": "/dev/shm"},
         {"name": "tmp", "mountPath": "/tmp"},
@@ -84,18 +84,18 @@ def volume_mounts(job: Job) -> list[dict[str, Any]]:
 
 
 def pod_security(job: Job) -> dict[str, Any]:
-    """Security settings of the pod.
+    """Returns the security settings of the pod.
 
-    The user is set here since the operator's init container, whose image has none of its own, would not start without.
+    They include the user, because the operator's init container would not start otherwise: its image runs as root.
     """
     number = job.options.run_as_user
-    # Volumes are given to a group, so that claims are writable; where the cluster chooses the user, it does the group.
+    # fsGroup makes the volume claims writable. A cluster that assigns the user also assigns the group.
     user = {"runAsUser": number, "fsGroup": number, "fsGroupChangePolicy": "OnRootMismatch"} if number else {}
     return {"runAsNonRoot": True, **user, "seccompProfile": {"type": "RuntimeDefault"}}
 
 
 def container_security() -> dict[str, Any]:
-    """Security settings of the container."""
+    """Returns the security settings of the container."""
     return {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,
@@ -105,7 +105,7 @@ def container_security() -> dict[str, Any]:
 
 
 def scheduling(job: Job) -> dict[str, Any]:
-    """The parts of a pod's spec that say where it may run and who it is; only what was given."""
+    """Returns the parts of the pod's spec for scheduling, service account and pull secrets that are set."""
     options = job.options
     parts = {
         "nodeSelector": options.node_selector,
@@ -117,13 +117,13 @@ def scheduling(job: Job) -> dict[str, Any]:
 
 
 def metadata(job: Job) -> dict[str, Any]:
-    """Metadata of the job's object; Kueue finds the job by the queue's label."""
+    """Returns the metadata of the job's object, with the label of its Kueue queue."""
     queue = {"kueue.x-k8s.io/queue-name": job.options.queue_name} if job.options.queue_name else {}
     labels = {**APP_LABEL, "app.kubernetes.io/component": job.component, **queue, **job.options.labels}
     return {"name": job.name, "labels": labels, "annotations": {}, "ownerReferences": list(job.owners)}
 
 
 def pod_metadata(job: Job) -> dict[str, Any]:
-    """Metadata of the pods."""
+    """Returns the metadata of the pods."""
     labels = {**APP_LABEL, "app.kubernetes.io/component": job.component, **job.options.labels}
     return {"labels": labels, "annotations": {**NO_ISTIO, **job.options.annotations}}

@@ -9,10 +9,10 @@ _PORT = 23456
 
 
 def manifest(job: Job) -> dict[str, Any]:
-    """The PyTorchJob of a job.
+    """Returns the PyTorchJob of a job.
 
-    With a fixed number of nodes it has a Master, the first node, and Workers. An elastic one has Workers only: with a
-    Master, the operator would end the job by that pod alone.
+    With a fixed number of nodes, the first node is the Master and the others are Workers. An elastic job has Workers
+    only, because the operator would take the end of a Master for the end of the job.
     """
     options = job.options
     spec: dict[str, Any] = {"nprocPerNode": str(options.processes_per_node), "runPolicy": _run_policy(job)}
@@ -42,11 +42,11 @@ def manifest(job: Job) -> dict[str, Any]:
 def _run_policy(job: Job) -> dict[str, Any]:
     options = job.options
     policy: dict[str, Any] = {
-        # Failed pods stay for their logs; those that still run, and would wait for the failed, go.
+        # Keeps failed pods for their logs and deletes running pods, which would wait for the failed ones.
         "cleanPodPolicy": "Running",
         "activeDeadlineSeconds": max(1, round(options.timeout_hours * 3600)),
         "ttlSecondsAfterFinished": round(options.keep_finished_hours * 3600),
-        # The operator adds up the restarts of all pods, and one lost node restarts every other.
+        # The operator counts the restarts of all pods, and a lost node makes all other pods restart.
         "backoffLimit": options.max_restarts * (options.max_nodes or options.num_nodes),
     }
     if options.queue_name:
@@ -58,7 +58,7 @@ def _template(job: Job) -> dict[str, Any]:
     options = job.options
     env = pods.environment(job)
     if options.min_nodes is not None:
-        # Without a Master the operator leaves this one out.
+        # The operator does not set this variable in a job without a Master.
         env.append({"name": "PET_NPROC_PER_NODE", "value": str(options.processes_per_node)})
     container = {
         "name": PYTORCHJOB.container,
@@ -93,7 +93,7 @@ PYTORCHJOB = JobKind(
     container="pytorch",
     succeeded="Succeeded",
     name_label="training.kubeflow.org/job-name",
-    # The operator calls the first Worker the master where there is no Master.
+    # In a job without a Master, the operator gives the first Worker this label.
     main_labels={"training.kubeflow.org/job-role": "master"},
     replica_labels=("training.kubeflow.org/replica-type", "training.kubeflow.org/replica-index"),
     manifest=manifest,

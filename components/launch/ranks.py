@@ -1,6 +1,6 @@
-"""`python -m compaware.components.launch.ranks`: torchrun whose exit code is that of its processes.
+"""`python -m compaware.components.launch.ranks`: torchrun that exits with the code of its processes.
 
-torchrun itself makes 1 of every exit code and ends with a summary of some twenty lines, in which no reason is given.
+torchrun exits with 1 for any failure, after a summary of about twenty lines without the reason.
 """
 
 import logging
@@ -17,8 +17,8 @@ from compaware.components.core.base.lifetime import end_with_command
 
 
 def main() -> None:
-    """Runs the processes to their end; arguments and PET_* variables are torchrun's."""
-    # torchrun's records tell of exit codes and of peers that are ended for them, after the process that said why.
+    """Runs the processes until they end; takes the arguments and PET_* variables of torchrun."""
+    # torchrun logs exit codes and the peers that it ends, after the reason that the failed process printed.
     logging.disable(logging.ERROR)
     end_with_command()
     try:
@@ -32,19 +32,19 @@ def main() -> None:
 
 
 def _exit_code(codes: dict[int, int]) -> int:
-    """The exit code that explains the most; says so where a signal ended a rank, which could not."""
-    found = set(codes.values())
+    """Returns the exit code that explains the most; prints a line for a rank that was killed by a signal."""
+    distinct_codes = set(codes.values())
     for code in (USER_ERROR_EXIT_CODE, FAULT_EXIT_CODE):
-        if code in found:
+        if code in distinct_codes:
             return code
     # torchrun ends the peers of a failed rank by SIGTERM.
     killed = {rank: -code for rank, code in codes.items() if code < 0 and code != -signal.SIGTERM}
     if killed:
         rank, number = min(killed.items())
-        hint = ", most likely since there was not enough memory" if number == signal.SIGKILL else ""
+        hint = ", probably because of too little memory" if number == signal.SIGKILL else ""
         print(f"{KILLED_PREFIX}rank {rank} got {signal.Signals(number).name}{hint}", file=sys.stderr, flush=True)
         return 128 + number
-    return max(code for code in found if code > 0) if max(found) > 0 else 128 + signal.SIGTERM
+    return max(distinct_codes) if max(distinct_codes) > 0 else 128 + signal.SIGTERM
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What a site sets once in a namespace, for KFP's tasks and their jobs' pods alike; each of these may be missing."""
+"""Names of the site's settings in a namespace, for KFP tasks and the pods of their jobs; all of them are optional."""
 
-# A ConfigMap of variables, by their own names: where the hub, the proxies, the registry and the object store are.
+# ConfigMap of environment variables: addresses of the hub, the proxies, the registry and the object store.
 CONFIG_MAP = "compaware-site"
 VARIABLES = (
     "AWS_REGION",
@@ -13,15 +13,15 @@ VARIABLES = (
     "S3_ENDPOINT",
     "SSL_CERT_FILE",
 )
-# A secret that opens the hub, and the variable that its key becomes.
+# Secret with the hub token, and the variable of its key.
 HUB_SECRET = "compaware-hub"
 HUB_KEYS = {"token": "HF_TOKEN"}
-# A ConfigMap of certificates, and the folder that its keys are files of; SSL_CERT_FILE names one.
+# ConfigMap of certificates, and the folder where its keys are mounted as files; SSL_CERT_FILE names one of them.
 CA_CONFIG_MAP = "compaware-ca"
 CA_FOLDER = "/etc/compaware"
-# A secret that holds the webhook which is told how a run ended, and the variable that its key becomes.
+# Secret with the URL of the webhook for finished runs, and the variable of its key.
 WEBHOOK_SECRET = "compaware-webhook"
 WEBHOOK_VARIABLE = "COMPAWARE_WEBHOOK_URL"
 WEBHOOK_KEYS = {"url": WEBHOOK_VARIABLE}
-# KFP's own name for the address that people see its UI at: a further key of the ConfigMap, for that task alone.
+# Public address of the KFP UI (KFP's name for it); another key of the ConfigMap, used only by the notify task.
 UI_VARIABLE = "KF_PIPELINES_UI_ENDPOINT"

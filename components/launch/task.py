@@ -1,4 +1,4 @@
-"""The KFP task that this process is, from its own pod: it names the job and owns it."""
+"""Finds the KFP task of this process from its pod; the task determines the job's name and owner."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from typing import Any
 from kubernetes.client.exceptions import ApiException
 
 from compaware.components.core.base.errors import UserError
-from compaware.components.launch.api import Api, patiently
+from compaware.components.launch.api import Api, retry
 from compaware.components.launch.job import Job, job_name
 from compaware.components.launch.options import JobOptions
 
@@ -20,13 +20,13 @@ _RETRY = re.compile(r"\(\d+\)$")
 
 
 def task_job(api: Api, component: str, config: dict[str, Any], options: JobOptions, part: str = "") -> Job:
-    """The job of this task: named after its run and task, owned by the run's Workflow.
+    """Returns the job of this task, named after run and task and owned by the run's Workflow.
 
-    Outside a pod of a run there is no owner, and the configuration stands for the task. `part` tells several jobs of
-    one task from one another.
+    Outside a pod of a run, the job has no owner, and its name is a hash of the configuration. `part` distinguishes
+    several jobs of one task.
 
     Raises:
-        UserError: This task's own pod may not be read, or is not there.
+        UserError: The pod of this task cannot be read or does not exist.
     """
     pod_name = os.environ.get(POD_VARIABLE)
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
@@ -34,17 +34,17 @@ def task_job(api: Api, component: str, config: dict[str, Any], options: JobOptio
         return Job(job_name(component, "", digest), component, config, options)
     path = f"/api/v1/namespaces/{api.namespace}/pods/{pod_name}"
     try:
-        metadata = patiently(lambda: api.get(path))["metadata"]
+        metadata = retry(lambda: api.get(path))["metadata"]
     except ApiException as error:
         raise UserError(f"there is no pod {pod_name} in namespace {api.namespace}: {POD_VARIABLE} is wrong") from error
     labels = metadata.get("labels", {})
     run = next((labels[label] for label in _RUN_LABELS if label in labels), "")
-    # The node's name holds the task and its loop's iteration, and at its end the number of the retry.
+    # The node's name contains the task, the iteration of its loop and, at the end, the number of the retry.
     node = _RETRY.sub("", metadata.get("annotations", {}).get(_NODE_ANNOTATION, ""))
     return Job(job_name(component, run, f"{node or digest}{part}"), component, config, options, _owners(metadata))
 
 
 def _owners(metadata: dict[str, Any]) -> tuple[dict[str, Any], ...]:
-    """The pod's owners as plain owners: they collect the job, but neither control it nor wait for it to be gone."""
-    kept = ("apiVersion", "kind", "name", "uid")
-    return tuple({key: owner[key] for key in kept} for owner in metadata.get("ownerReferences", []))
+    """Returns the pod's owners without `controller` and `blockOwnerDeletion`, so that they only collect the job."""
+    keys = ("apiVersion", "kind", "name", "uid")
+    return tuple({key: owner[key] for key in keys} for owner in metadata.get("ownerReferences", []))

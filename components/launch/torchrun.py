@@ -1,4 +1,4 @@
-"""Runs a component's entry point as a child of this process: several of them by torchrun."""
+"""Runs a component's entry point as a child of this process, several processes with torchrun."""
 
 import json
 import re
@@ -25,7 +25,7 @@ from compaware.components.core.base.lifetime import environment_of_children
 from compaware.components.launch.errors import JobError, UnansweredError
 from compaware.components.launch.job import Job
 
-# What a process says at its end, the most telling first, and the exit code that belongs to it; 0 for its own.
+# Prefixes of a process's last line, the most informative first, with their exit codes; 0 keeps the process's own code.
 _PREFIXES = {
     ERROR_PREFIX: USER_ERROR_EXIT_CODE,
     FAULT_PREFIX: FAULT_EXIT_CODE,
@@ -36,14 +36,14 @@ _PREFIXES = {
 EXCEPTION = re.compile(r"[\w.]+(Error|Exception): .+")
 
 
-class Ended(NamedTuple):
-    """How a child ended.
+class ChildResult(NamedTuple):
+    """Exit code and reason of a finished child.
 
     Attributes:
-        exit_code: 128 and the signal's number where a signal ended it; 2 for a mistake of the user, 70 for a fault of
-            the program, 75 where something did not answer.
-        reason: Its `error: …` line, else its `fault: …` or `unavailable: …` line, else what is known of another
-            failure, else nothing.
+        exit_code: 2 for an error of the user, 70 for a bug, 75 for a service that does not answer, 128 + n for signal
+            n, else the child's own code.
+        reason: The child's `error: …` line, else its `fault: …` or `unavailable: …` line, else the reason of another
+            failure; empty if unknown.
     """
 
     exit_code: int
@@ -51,7 +51,7 @@ class Ended(NamedTuple):
 
 
 class TorchrunLauncher:
-    """Trains with processes on this machine; there is nothing to find again after a restart."""
+    """Launcher for processes on this machine; a restart finds no earlier job."""
 
     def __init__(self) -> None:
         self._child: subprocess.Popen[str] | None = None
@@ -65,10 +65,12 @@ class TorchrunLauncher:
         """Starts the processes.
 
         Raises:
-            UserError: More than one node is asked for.
+            UserError: The job has more than one node.
         """
         if job.options.num_nodes > 1:
-            raise UserError(f"num_nodes is {job.options.num_nodes}: torchrun here has one; use processes_per_node")
+            raise UserError(
+                f"num_nodes is {job.options.num_nodes}, but launcher torchrun has one node: set processes_per_node"
+            )
         file = Path(self._folder.name) / "config.json"
         file.write_text(json.dumps(job.config), encoding="utf-8")
         module = ["-m", f"compaware.components.{job.component}", "--config", str(file)]
@@ -77,24 +79,24 @@ class TorchrunLauncher:
         self._child = start_child([sys.executable, *(torchrun if processes > 1 else []), *module])
 
     def wait(self, job: Job) -> None:
-        """Shows the output until the end.
+        """Shows the output until the processes end.
 
         Raises:
-            UserError: The component says that the user can mend it.
-            JobError: Any other failure.
+            UserError: The component reported an error that the user can fix.
+            JobError: The component failed for another reason.
         """
         assert self._child is not None
-        ended = follow_child(self._child)
+        result = follow_child(self._child)
         self._folder.cleanup()
-        if ended.exit_code == USER_ERROR_EXIT_CODE and ended.reason.startswith(ERROR_PREFIX):
-            raise UserError(ended.reason.removeprefix(ERROR_PREFIX))
-        if ended.exit_code == UNAVAILABLE_EXIT_CODE:
-            raise UnansweredError(ended.reason.removeprefix(UNAVAILABLE_PREFIX))
-        if ended.exit_code:
-            raise JobError(ended.reason or f"{job.component} {_describe(ended.exit_code)}; its log is above")
+        if result.exit_code == USER_ERROR_EXIT_CODE and result.reason.startswith(ERROR_PREFIX):
+            raise UserError(result.reason.removeprefix(ERROR_PREFIX))
+        if result.exit_code == UNAVAILABLE_EXIT_CODE:
+            raise UnansweredError(result.reason.removeprefix(UNAVAILABLE_PREFIX))
+        if result.exit_code:
+            raise JobError(result.reason or f"{job.component} {_describe(result.exit_code)}; its log is above")
 
     def cancel(self, job: Job) -> None:
-        """Asks the processes to end, and waits until they have."""
+        """Terminates the processes and waits until they have ended."""
         if self._child is not None:
             self._child.terminate()
             self._child.wait()
@@ -102,16 +104,16 @@ class TorchrunLauncher:
 
 
 def start_child(command: list[str]) -> "subprocess.Popen[str]":
-    """Starts a child whose output comes to this process line by line, and that ends with this process's command."""
+    """Starts a child that ends with this process's command; its output can be read line by line."""
     environment = {**environment_of_children(), "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1, env=environment
     )
 
 
-def follow_child(child: "subprocess.Popen[str]") -> Ended:
-    """Shows a child's output until it ends; of several processes, the first that says why is believed."""
-    said: dict[str, str] = {}
+def follow_child(child: "subprocess.Popen[str]") -> ChildResult:
+    """Shows a child's output until it ends; of several processes, the first one that prints a reason counts."""
+    messages: dict[str, str] = {}
     exception = ""
     with child:
         try:
@@ -119,7 +121,7 @@ def follow_child(child: "subprocess.Popen[str]") -> Ended:
                 print(line, end="", flush=True)
                 for prefix in _PREFIXES:
                     if line.startswith(prefix):
-                        said.setdefault(prefix, line.strip())
+                        messages.setdefault(prefix, line.strip())
                 if not exception and EXCEPTION.match(line):
                     exception = line.strip()
         except BaseException:
@@ -127,25 +129,25 @@ def follow_child(child: "subprocess.Popen[str]") -> Ended:
             raise
     code = 128 - child.returncode if child.returncode < 0 else child.returncode
     if code == 0:
-        return Ended(0, "")
-    for prefix, meant in _PREFIXES.items():
-        if prefix in said:
-            # torchrun was ended by a process of its own, or told of a peer that failed for this one.
-            return Ended(meant or code, said[prefix].removeprefix(FAILURE_PREFIX))
-    return Ended(code, exception)
+        return ChildResult(0, "")
+    for prefix, prefix_code in _PREFIXES.items():
+        if prefix in messages:
+            # The child's own code may differ: torchrun may report a peer that failed because of this process.
+            return ChildResult(prefix_code or code, messages[prefix].removeprefix(FAILURE_PREFIX))
+    return ChildResult(code, exception)
 
 
 def _describe(exit_code: int) -> str:
     if exit_code == 128 + signal.SIGKILL:
-        return "got SIGKILL, most likely since there was not enough memory"
+        return "got SIGKILL, probably because of too little memory"
     return f"ended with exit code {exit_code}"
 
 
 def exit_on_signal(number: int, frame: FrameType | None) -> NoReturn:
-    """A signal handler that lets `finally` and `except` run: Python's default would leave the child or job behind."""
+    """A signal handler that exits by SystemExit, so that `finally` and `except` end the child or job."""
     sys.exit(128 + number)
 
 
 def exit_on_sigterm() -> None:
-    """Makes SIGTERM end this process by SystemExit, with code 143."""
+    """Makes SIGTERM raise SystemExit with code 143."""
     signal.signal(signal.SIGTERM, exit_on_signal)

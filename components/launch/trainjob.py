@@ -1,7 +1,7 @@
 """TrainJob of Kubeflow Trainer v2, trainer.kubeflow.org/v1alpha1.
 
-A runtime that the site installs says how pods are made; a TrainJob can patch only a part of it. Restarts, time to live,
-pull policy, priority and the service account's token are the runtime's: see README.md.
+The site's runtime determines the pods; a TrainJob can patch only a part of it. Restarts, time to live, pull policy,
+priority and the service account's token are set in the runtime: see README.md.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ _REPLICATED_JOB = "node"
 
 
 def manifest(job: Job) -> dict[str, Any]:
-    """The TrainJob of a job."""
+    """Returns the TrainJob of a job."""
     options = job.options
     pod_spec = {
         "securityContext": pods.pod_security(job),
@@ -28,7 +28,7 @@ def manifest(job: Job) -> dict[str, Any]:
         **pods.scheduling(job),
     }
     pod_patch = {"metadata": pods.pod_metadata(job), "spec": pod_spec}
-    # A patch of a Job's template holds a patch of its pods' template.
+    # The patch of a Job's template contains the patch of its pods' template.
     job_patch = {"name": _REPLICATED_JOB, "template": {"spec": {"template": pod_patch}}}
     spec: dict[str, Any] = {
         "runtimeRef": {"apiGroup": "trainer.kubeflow.org", "kind": "ClusterTrainingRuntime", "name": options.runtime},

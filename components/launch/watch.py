@@ -1,4 +1,4 @@
-"""Keeps an eye on a list of objects, through dropped connections, expired versions and a server that is away."""
+"""Watches a list of objects; resumes after broken connections, expired versions and outages of the server."""
 
 import json
 import logging
@@ -11,36 +11,36 @@ from typing import Any, NamedTuple
 import urllib3
 from kubernetes.client.exceptions import ApiException
 
-from compaware.components.launch.api import Api, is_transient, pause_s, short
+from compaware.components.launch.api import Api, is_transient, pause_s, summarize
 
 _SERVER_TIMEOUT_S = 60
 log = logging.getLogger(__name__)
 
 
-class Seen(NamedTuple):
-    """What a watch reports: all objects of its list, by name, after each change."""
+class Snapshot(NamedTuple):
+    """All objects of a watched list, by name, after a change."""
 
     source: str
     objects: Mapping[str, dict[str, Any]]
 
 
 class Watch(threading.Thread):
-    """Puts `Seen` into a queue whenever the list changes.
+    """Puts a `Snapshot` into a queue whenever the list changes.
 
     Attributes:
-        source: What is watched.
-        last_contact_s: When the server last answered, by the monotonic clock.
-        broken_since_s: Since when the list is not known to be up to date; None while it is.
-        trouble: What broke it, in a few words.
+        source: Name of the list.
+        last_contact_s: Time of the server's last answer, by the monotonic clock.
+        broken_since_s: Time since which the list may be out of date; None while it is up to date.
+        trouble: Short description of the last error.
     """
 
-    def __init__(self, api: Api, source: str, path: str, selector: dict[str, str], events: "queue.Queue[Seen]"):
+    def __init__(self, api: Api, source: str, path: str, selector: dict[str, str], snapshots: "queue.Queue[Snapshot]"):
         super().__init__(name=f"watch-{source}", daemon=True)
         self._api = api
         self.source = source
         self._path = path
         self._selector = selector
-        self._events = events
+        self._snapshots = snapshots
         self._objects: dict[str, dict[str, Any]] = {}
         self._stopped = threading.Event()
         self.last_contact_s = time.monotonic()
@@ -48,14 +48,14 @@ class Watch(threading.Thread):
         self.trouble = "no answer yet"
 
     def stop(self) -> None:
-        """Ends the watch after its present request; reports nothing more."""
+        """Ends the watch after its current request and reports no more changes."""
         self._stopped.set()
 
     def run(self) -> None:
-        """Lists, then follows; goes on from the last version, or lists again where the server refuses that.
+        """Lists, then watches; resumes from the last version, or lists again if the server refuses that version.
 
-        No refusal ends the watch, since none says anything about the job: a server that has just started answers 403
-        until it knows its users, 401 while a pod's token is renewed, 410 when a version is too old.
+        A refusal does not end the watch, because it says nothing about the job: a server that has just started answers
+        403 until its permissions are loaded, 401 while a pod's token is renewed, and 410 if the version is too old.
         """
         version = ""
         failures = 0
@@ -69,7 +69,7 @@ class Watch(threading.Thread):
             except (ApiException, urllib3.exceptions.HTTPError, ValueError) as error:
                 if isinstance(error, ApiException) and not is_transient(error):
                     version = ""
-                reason = short(error)
+                reason = summarize(error)
             else:
                 failures = 0
                 continue
@@ -101,15 +101,15 @@ class Watch(threading.Thread):
         self.broken_since_s = None
         try:
             for line in lines:
-                version = self._take(json.loads(line), version)
+                version = self._apply(json.loads(line), version)
                 if self._stopped.is_set():
                     break
         except (urllib3.exceptions.HTTPError, ValueError) as error:
-            raise _BrokenOffError(version, short(error)) from error
+            raise _BrokenOffError(version, summarize(error)) from error
         self.last_contact_s = time.monotonic()
         return version
 
-    def _take(self, event: dict[str, Any], version: str) -> str:
+    def _apply(self, event: dict[str, Any], version: str) -> str:
         item = event["object"]
         if event["type"] == "ERROR":
             raise ApiException(status=item.get("code", 500), reason=item.get("reason"))
@@ -123,11 +123,11 @@ class Watch(threading.Thread):
     def _report(self) -> None:
         self.last_contact_s = time.monotonic()
         if not self._stopped.is_set():
-            self._events.put(Seen(self.source, dict(self._objects)))
+            self._snapshots.put(Snapshot(self.source, dict(self._objects)))
 
 
 class _BrokenOffError(ValueError):
-    """A watch broke off; it can go on from a version."""
+    """A watch was interrupted; it can resume from `version`."""
 
     def __init__(self, version: str, reason: str):
         super().__init__(reason)

@@ -1,8 +1,8 @@
-"""`python -m compaware.components.launch.worker NAME`: what a job's pods run.
+"""`python -m compaware.components.launch.worker NAME`: the command of a job's pods.
 
-Starts the component under torchrun, which reads nodes, ranks and addresses from the PET_* variables that the operator
-sets. Ends as the component does: what the user can mend (2) and faults (70) must not be tried again. The reason goes to
-the pod's status, where it is read even when the log is gone.
+Starts the component with torchrun, which reads nodes, ranks and addresses from the operator's PET_* variables. Exits
+with the component's code, because errors of the user (2) and bugs (70) must not be retried. Writes the reason to the
+pod's termination message, which the launcher can read even if the log is lost.
 """
 
 import sys
@@ -14,14 +14,14 @@ TERMINATION_FILE = Path("/dev/termination-log")
 
 
 def main() -> None:
-    """Runs one component to its end and exits with its code."""
+    """Runs one component and exits with its code."""
     [component] = sys.argv[1:]
     exit_on_sigterm()
     command = [sys.executable, "-m", "compaware.components.launch.ranks", "-m", f"compaware.components.{component}"]
-    ended = follow_child(start_child(command))
-    if ended.reason and ended.exit_code and TERMINATION_FILE.exists():
-        TERMINATION_FILE.write_text(ended.reason[:4000], encoding="utf-8")
-    sys.exit(ended.exit_code)
+    result = follow_child(start_child(command))
+    if result.reason and result.exit_code and TERMINATION_FILE.exists():
+        TERMINATION_FILE.write_text(result.reason[:4000], encoding="utf-8")
+    sys.exit(result.exit_code)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A small API server that keeps one job and refuses on request; the real one is under tests/services/launch."""
+"""A small API server with one job that can refuse requests; the real one is in tests/services/launch."""
 
 import json
 import threading
@@ -17,13 +17,13 @@ _WATCH_S = 0.1
 
 
 class ApiServer(ThreadingHTTPServer):
-    """Keeps one job.
+    """An API server with one job.
 
     Attributes:
-        job: The job's object; None while there is none.
-        creates: How the job's conditions are when it is created.
-        refusals: Statuses of the next answers, first one first; an endless one is `always`.
-        always: Status of all answers; None for what is asked.
+        job: The job's object; None if there is none.
+        creates: Condition of a new job.
+        refusals: Status codes of the next answers, in order.
+        always: Status code of all answers; None to answer requests.
         posts: How many jobs were created.
         deleted: Whether a job was deleted.
     """
@@ -88,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(200, {})
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Silent."""
+        """Logs nothing."""
 
     def _is_refused(self) -> bool:
         status = self.server.refusals.pop(0) if self.server.refusals else self.server.always
@@ -106,7 +106,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def api_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ApiServer]:
-    """A server that the current kubeconfig names."""
+    """The server of the current kubeconfig."""
     with ApiServer() as server:
         url = f"http://127.0.0.1:{server.server_port}"
         settings = {

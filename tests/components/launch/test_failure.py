@@ -1,4 +1,4 @@
-"""What a failed pod's status becomes: one line that names the error, and whether another try can help."""
+"""The status of a failed pod is turned into one line with the error, and the job is stopped if a retry cannot help."""
 
 from typing import Any
 
@@ -39,8 +39,8 @@ RECORDED = SUMMARY.format(
 
 def verdict(*pods: dict[str, Any], **options: Any) -> Verdict | None:
     tracker = Tracker(PYTORCHJOB, "job", JobOptions(num_nodes=max(1, len(pods)), **options))
-    tracker.see_job({"metadata": {"name": "job"}, "spec": {}, "status": {}})
-    tracker.see_pods({pod["metadata"]["name"]: pod for pod in pods})
+    tracker.update_job({"metadata": {"name": "job"}, "spec": {}, "status": {}})
+    tracker.update_pods({pod["metadata"]["name"]: pod for pod in pods})
     assert tracker.verdict(0.0) is None, "the pods of one failure are reported one by one"
     return tracker.verdict(SETTLE_S)
 
@@ -53,10 +53,10 @@ def pod(name: str, exit_code: int, message: str, restarts: int = 1) -> dict[str,
     return {"metadata": metadata, "status": {"phase": "Running", "containerStatuses": [status]}}
 
 
-def test_a_fault_of_ours_ends_the_job_at_the_first_pod_that_has_it() -> None:
-    said = "fault: TypeError: 'module' object is not callable (trace: /work/trace.txt)"
+def test_a_bug_ends_the_job_at_once() -> None:
+    message = "fault: TypeError: 'module' object is not callable (trace: /work/trace.txt)"
     ended = verdict(
-        pod("0", 1, "RuntimeError: Connection closed by peer"), pod("1", FAULT_EXIT_CODE, said), max_restarts=3
+        pod("0", 1, "RuntimeError: Connection closed by peer"), pod("1", FAULT_EXIT_CODE, message), max_restarts=3
     )
     assert ended and ended.must_stop and ended.outcome == "failed"
     assert ended.reason == (
@@ -65,12 +65,12 @@ def test_a_fault_of_ours_ends_the_job_at_the_first_pod_that_has_it() -> None:
     )
 
 
-def test_other_failures_are_tried_again() -> None:
+def test_other_failures_are_retried() -> None:
     assert verdict(pod("0", 1, "OSError: No space left on device"), max_restarts=3) is None
 
 
 @pytest.mark.parametrize(
-    ("message", "said"),
+    ("message", "details"),
     [
         (BARE, "; its last lines are above"),
         (BARE[-700:], "; its last lines are above"),
@@ -83,12 +83,12 @@ def test_other_failures_are_tried_again() -> None:
         (f"unavailable: the store is away\n{BARE}", ": the store is away"),
     ],
 )
-def test_torchruns_summary_is_never_the_reason(message: str, said: str) -> None:
+def test_torchruns_summary_is_not_the_reason(message: str, details: str) -> None:
     ended = verdict(pod("0", 1, message), max_restarts=0)
     assert ended
-    assert ended.reason == f"PyTorchJob job failed (max_restarts is 0): pod 0 failed (exit code 1){said}"
+    assert ended.reason == f"PyTorchJob job failed (max_restarts is 0): pod 0 failed (exit code 1){details}"
 
 
-def test_a_users_mistake_says_more_than_a_fault() -> None:
+def test_an_error_of_the_user_is_reported_before_a_bug() -> None:
     ended = verdict(pod("0", FAULT_EXIT_CODE, "fault: KeyError: 3"), pod("1", 2, "error: 'epochs' is 0"))
     assert ended == Verdict("user error", "'epochs' is 0", must_stop=True)

@@ -1,4 +1,4 @@
-"""The jobs that are submitted: right for CPU nodes, safe, bounded, and checked before the cluster sees them."""
+"""Manifests of jobs: resources, limits and security settings, and checks before they are submitted."""
 
 import copy
 import json
@@ -64,7 +64,7 @@ def test_an_elastic_job_has_workers_only_and_knows_its_processes() -> None:
     check(manifest)
 
 
-def test_pods_cannot_do_more_than_train() -> None:
+def test_pods_have_no_privileges() -> None:
     for replica in ("Master", "Worker"):
         spec = pod(pytorchjob(), replica)
         [container] = spec["containers"]
@@ -76,17 +76,17 @@ def test_pods_cannot_do_more_than_train() -> None:
         assert security["capabilities"] == {"drop": ["ALL"]}
 
 
-def test_a_cluster_that_chooses_the_user_may() -> None:
+def test_the_cluster_may_assign_the_user() -> None:
     assert "runAsUser" not in pod(pytorchjob(run_as_user=None))["securityContext"]
 
 
-def test_cpus_and_memory_are_used_as_given() -> None:
+def test_cpus_and_memory_are_requests_and_limits() -> None:
     [container] = pod(pytorchjob(memory_per_node="32Gi"))["containers"]
     assert container["resources"]["requests"] == container["resources"]["limits"] == {"cpu": "8", "memory": "32Gi"}
     assert variables(container)["OMP_NUM_THREADS"] == "4"
 
 
-def test_what_is_written_goes_to_volumes() -> None:
+def test_all_writable_folders_are_volumes() -> None:
     spec = pod(pytorchjob(shm_size="2Gi", volumes={"hub-cache": "/cache"}))
     folders = {mount["name"]: mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
     kinds = {volume.pop("name"): volume for volume in spec["volumes"]}
@@ -109,7 +109,7 @@ def test_configuration_and_secrets_reach_the_pods(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [PYTORCHJOB, TRAINJOB])
-def test_what_the_site_says_reaches_the_pods_where_it_says_something(kind: Any) -> None:
+def test_the_sites_settings_reach_the_pods_and_are_optional(kind: Any) -> None:
     manifest = kind.manifest(make(env={"HF_ENDPOINT": "https://other.example.com"}))
     trainer = pod(manifest)["containers"][0] if kind is PYTORCHJOB else manifest["spec"]["trainer"]
     names = [variable["name"] for variable in trainer["env"]]
@@ -169,15 +169,15 @@ def _break_limit(manifest: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (_rename_container, "container must be called 'pytorch'"),
-        (_misspell_replica, "'Wroker' is no replica type of a PyTorchJob: choose Master or Worker"),
-        (_number_processes, "nprocPerNode is text: write '2'"),
+        (_rename_container, "container must be named 'pytorch'"),
+        (_misspell_replica, "'Wroker' is not a replica type of a PyTorchJob: choose Master or Worker"),
+        (_number_processes, "nprocPerNode must be a string: write '2'"),
         (_unbound_restarts, "needs a backoffLimit"),
-        (_drop_master_replicas, "Master has replicas None: write 1"),
+        (_drop_master_replicas, "Master has None replicas: write 1"),
         (_break_limit, "the limit of memory is '16 GB'"),
     ],
 )
-def test_what_the_definition_lets_through_is_refused(spoil: Callable[[dict[str, Any]], None], message: str) -> None:
+def test_errors_that_the_api_server_accepts_are_refused(spoil: Callable[[dict[str, Any]], None], message: str) -> None:
     manifest = copy.deepcopy(pytorchjob())
     check(manifest)
     spoil(manifest)
@@ -186,19 +186,19 @@ def test_what_the_definition_lets_through_is_refused(spoil: Callable[[dict[str, 
 
 
 @pytest.mark.parametrize("name", ["Distillation", "1st", "a_b", "-a", "a-"])
-def test_names_that_dns_refuses_are_refused(name: str) -> None:
+def test_invalid_dns_names_are_refused(name: str) -> None:
     for kind in (PYTORCHJOB, TRAINJOB):
         with pytest.raises(UserError, match="must begin with a letter"):
             check(kind.manifest(make(name=name)))
 
 
-def test_a_name_leaves_room_for_the_pods_number() -> None:
+def test_the_name_is_short_enough_for_the_names_of_its_pods() -> None:
     check(pytorchjob(name="a" * 53, num_nodes=101))
-    with pytest.raises(UserError, match="is longer than 52 letters"):
+    with pytest.raises(UserError, match="is longer than 52 characters"):
         check(pytorchjob(name="a" * 53, num_nodes=102))
 
 
-def test_a_configuration_that_no_process_could_start_with_is_refused() -> None:
+def test_a_configuration_that_is_too_large_for_a_variable_is_refused() -> None:
     job = make()
     large = Job(job.name, job.component, {"layers": "x" * 200_000}, job.options)
     with pytest.raises(UserError, match=r"COMPAWARE_CONFIG is 2000\d\d bytes"):

@@ -1,4 +1,4 @@
-"""Options are checked at the door, with one line that says what to change."""
+"""Invalid options are refused with one line that says what to change."""
 
 from typing import Any
 
@@ -16,17 +16,17 @@ from compaware.components.launch.options import quantity
         ({"cpu_per_nod": "4"}, "unknown key 'cpu_per_nod': did you mean 'cpu_per_node'?"),
         ({"num_nodes": 0}, "'num_nodes' is 0: input should be greater than or equal to 1"),
         ({"memory_per_node": "16GB"}, "'memory_per_node' is \"16GB\": expected a quantity"),
-        ({"memory_per_node": "16"}, "memory_per_node is 16, in bytes: write a unit"),
+        ({"memory_per_node": "16"}, "memory_per_node is 16, which means bytes: add a unit"),
         ({"memory_per_node": "1Gi", "shm_size": "2Gi"}, r"shm_size \(2Gi\) must be below memory_per_node \(1Gi\)"),
         ({"env": {"HF_TOKEN": "hf_abc"}}, "HF_TOKEN looks like a secret: move it from env to secret_env"),
-        ({"num_nodes": 2, "min_nodes": 3}, r"num_nodes \(2\) must lie between min_nodes and max_nodes"),
+        ({"num_nodes": 2, "min_nodes": 3}, r"num_nodes \(2\) must be between min_nodes and max_nodes"),
         ({"max_nodes": 4}, "max_nodes needs min_nodes"),
-        ({"launcher": "trainjob", "min_nodes": 1}, "min_nodes and priority_class are not for launcher trainjob"),
+        ({"launcher": "trainjob", "min_nodes": 1}, "launcher trainjob does not support min_nodes and priority_class"),
         ({"volumes": {"cache": "/work"}}, "cache is mounted at '/work': choose an absolute folder"),
         ({"launcher": "mpi"}, "'launcher' is \"mpi\""),
     ],
 )
-def test_mistakes_are_named(values: dict[str, Any], message: str) -> None:
+def test_an_error_names_the_option(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         validate(JobOptions, values)
 
@@ -37,7 +37,7 @@ def test_a_refused_variable_does_not_show_its_value() -> None:
     assert "hunter2" not in f"{caught.value} {caught.value.__cause__}"
 
 
-def test_numbers_that_kfp_makes_of_quantities_are_taken() -> None:
+def test_a_quantity_may_be_a_number() -> None:
     assert validate(JobOptions, {"cpu_per_node": 4.0}).cpu_per_node == "4"
 
 
@@ -48,6 +48,6 @@ def test_threads_share_the_cpus_of_a_node(cpus: str, processes: int, threads: in
     assert JobOptions(cpu_per_node=cpus, processes_per_node=processes).threads == threads
 
 
-def test_quantities_mean_what_kubernetes_means() -> None:
+def test_quantities_have_the_values_of_kubernetes() -> None:
     assert [quantity(text) for text in ("4", "250m", "1k", "1Ki", "1.5Gi")] == [4, 0.25, 1000, 1024, 1.5 * 2**30]
     assert quantity("many") == 0

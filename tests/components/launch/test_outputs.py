@@ -1,4 +1,4 @@
-"""What a KFP task reports."""
+"""Metrics that a KFP task logs."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from compaware.components.core.base.summary import Summary
 from compaware.components.launch import log_metrics
 
 
-def test_a_metric_that_is_no_number_is_left_out_of_what_kfp_reads_and_null_in_the_summary(tmp_path: Path) -> None:
+def test_nan_is_left_out_for_kfp_and_null_in_the_summary(tmp_path: Path) -> None:
     metrics = {"accuracy": 0.5, "pearson": math.nan}
     facts = {"rows": [{"metric": math.nan}]}
     Summary(component="x", version="0", config={}, metrics=metrics, facts=facts, machine={}).save(tmp_path)

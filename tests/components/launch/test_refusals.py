@@ -1,4 +1,4 @@
-"""What the API server answers never costs a job that was created; before that, a refusal is said plainly."""
+"""A job survives any answer of the API server; before the job is created, a refusal is an error."""
 
 import threading
 from collections.abc import Callable
@@ -28,13 +28,13 @@ def launcher() -> ClusterLauncher:
     return ClusterLauncher(PYTORCHJOB, Api())
 
 
-def after(seconds: float, deed: Callable[[], None]) -> None:
-    threading.Timer(seconds, deed).start()
+def after(seconds: float, action: Callable[[], None]) -> None:
+    threading.Timer(seconds, action).start()
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410, 422, 429, 500, 503])
-def test_a_job_outlives_what_a_restarting_server_answers(api_server: ApiServer, status: int) -> None:
-    """The job succeeds while every request is refused: nobody deletes it, and its success is seen afterwards."""
+def test_a_job_survives_any_answer_of_a_restarting_server(api_server: ApiServer, status: int) -> None:
+    """The job succeeds while every request is refused; it is not deleted, and its success is seen later."""
     launcher().create(JOB)
     api_server.always = status
     after(0.2, lambda: api_server.set_condition("Succeeded"))
@@ -43,7 +43,7 @@ def test_a_job_outlives_what_a_restarting_server_answers(api_server: ApiServer, 
     assert not api_server.deleted
 
 
-def test_a_server_that_refuses_for_minutes_ends_the_task_and_not_the_job(
+def test_a_server_that_keeps_refusing_ends_the_task_but_not_the_job(
     api_server: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("compaware.components.launch.cluster.SILENCE_LIMIT_S", 0.5)
@@ -54,7 +54,7 @@ def test_a_server_that_refuses_for_minutes_ends_the_task_and_not_the_job(
     assert api_server.job and not api_server.deleted
 
 
-def test_a_refusal_before_the_job_is_waited_out_while_the_server_warms_up(api_server: ApiServer) -> None:
+def test_refusals_of_a_starting_server_are_retried(api_server: ApiServer) -> None:
     api_server.refusals = [503, 403, 403, 401, 403]
     api_server.creates = "Succeeded"
     launch(JOB, launcher())
@@ -62,18 +62,18 @@ def test_a_refusal_before_the_job_is_waited_out_while_the_server_warms_up(api_se
 
 
 @pytest.mark.parametrize("answered_before", [0, 2])
-def test_a_permission_that_lacks_is_named_before_there_is_a_job(
+def test_a_missing_permission_is_named_before_the_job_is_created(
     api_server: ApiServer, monkeypatch: pytest.MonkeyPatch, answered_before: int
 ) -> None:
     monkeypatch.setattr("compaware.components.launch.api.RBAC_WARM_UP_S", 0.2)
     api_server.refusals = [0] * answered_before
     api_server.always = 403
-    with pytest.raises(UserError, match=r'^the cluster does not allow it: .*cannot list resource "pytorchjobs"'):
+    with pytest.raises(UserError, match=r'^the cluster denies access: .*cannot list resource "pytorchjobs"'):
         launch(JOB, launcher())
     assert api_server.posts == 0
 
 
-def test_a_failed_job_keeps_its_reason_where_it_cannot_be_marked(
+def test_the_reason_of_a_failed_job_is_reported_if_it_cannot_be_deleted(
     api_server: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("compaware.components.launch.cluster.PATIENCE_S", 0.1)
@@ -88,10 +88,10 @@ def test_a_failed_job_keeps_its_reason_where_it_cannot_be_marked(
         launcher().wait(JOB)
 
 
-def test_pods_that_cannot_be_seen_are_not_called_pending(
+def test_pods_are_not_pending_while_the_server_does_not_answer(
     api_server: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They may long have started: to delete the job for them would throw the training away."""
+    """They may have started in the meantime, so the job must not be deleted."""
     job = Job("job", "distillation", {}, JobOptions(launcher="pytorchjob", pending_limit_minutes=0.005))
     launcher().create(job)
     api_server.always = 503
@@ -101,7 +101,7 @@ def test_pods_that_cannot_be_seen_are_not_called_pending(
     assert not api_server.deleted
 
 
-def test_a_result_that_cannot_be_read_at_once_is_waited_for_and_taken_by_a_second_try(
+def test_a_result_that_cannot_be_read_is_read_by_a_retry(
     api_server: ApiServer,
     bucket: str,  # noqa: F811
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""The launcher: a component's result comes back, its one-line reason too, and KFP's floats are made whole."""
+"""`run_component` returns the summary or the reason of a failure, and converts KFP's floats to integers."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ def options(tmp_path: Path, **more: object) -> dict:
     return {**values, "epochs": 12.0, "learning_rate": 3e-3, **more}
 
 
-def test_two_processes_train_and_the_summary_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_train_and_the_summary_is_returned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMPAWARE_WORK_ROOT", str(tmp_path / "work"))
     summary = run_component("teacher_check", options(tmp_path), {"processes_per_node": 2.0})
     assert summary.facts["training"]["processes"] == 2
@@ -26,9 +26,7 @@ def test_two_processes_train_and_the_summary_comes_back(tmp_path: Path, monkeypa
     assert list((tmp_path / "work").iterdir()) == []
 
 
-def test_another_number_of_processes_has_a_work_folder_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_number_of_processes_has_another_work_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COMPAWARE_WORK_ROOT", str(tmp_path / "work"))
     works = []
 
@@ -43,7 +41,7 @@ def test_another_number_of_processes_has_a_work_folder_of_its_own(
     assert works[0] != works[1] == works[2]
 
 
-def test_a_failing_component_ends_with_its_own_reason(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_reason_of_a_failed_component_is_reported(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match=r"^error: 'epochs' is 0: input should be greater than 0$"):
         run_component("teacher_check", options(tmp_path, epochs=0))
     assert "error: 'epochs'" in capfd.readouterr().out

@@ -1,4 +1,4 @@
-"""A job's pod ends with the component's own exit code and reason, although torchrun knows neither."""
+"""A job's pod exits with the component's exit code and reason, which torchrun does not pass on."""
 
 import socket
 import sys
@@ -10,7 +10,7 @@ from compaware.components.launch import worker
 from compaware.components.launch.torchrun import follow_child, start_child
 
 
-def test_a_user_error_under_torchrun_ends_with_2_and_its_line_and_is_not_tried_again(
+def test_an_error_of_the_user_under_torchrun_exits_with_2_and_is_not_retried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     reason = tmp_path / "termination-log"
@@ -39,5 +39,5 @@ def test_a_user_error_under_torchrun_ends_with_2_and_its_line_and_is_not_tried_a
         ("print('unavailable: no store'); raise SystemExit(1)", 75, "unavailable: no store"),
     ],
 )
-def test_how_a_child_ended_is_told(program: str, exit_code: int, reason: str) -> None:
+def test_exit_code_and_reason_of_a_child(program: str, exit_code: int, reason: str) -> None:
     assert follow_child(start_child([sys.executable, "-c", program])) == (exit_code, reason)

@@ -45,9 +45,7 @@ def test_an_adopted_job_that_ended_meanwhile_is_reported(site: Site) -> None:
 
 def test_other_settings_under_the_same_name_are_refused(site: Site) -> None:
     ClusterLauncher(PYTORCHJOB, site.api).create(site.job())
-    with pytest.raises(
-        UserError, match=r"is there already with other settings: delete it \(kubectl delete pytorchjobs"
-    ):
+    with pytest.raises(UserError, match=r"exists with other settings: delete it \(kubectl delete pytorchjobs"):
         ClusterLauncher(PYTORCHJOB, site.api).create(site.job(cpu_per_node="8"))
     assert len(jobs(site)) == 1
 

@@ -111,6 +111,6 @@ def test_a_server_that_stays_away_ends_the_task_and_not_the_job(site: Site, monk
     site.proxy.await_watches()
     site.proxy.away = True
     site.proxy.drop_watches()
-    with pytest.raises(JobError, match="may still run: run this task again to go on with it"):
+    with pytest.raises(JobError, match="may still run: run this task again to resume it"):
         waiting.end()
     assert operator.job()

@@ -157,7 +157,7 @@ def test_a_pod_that_fits_nowhere_is_given_up_after_the_limit(site: Site) -> None
 
 def test_a_cluster_without_an_operator_is_told_apart(site: Site) -> None:
     job = site.job(pending_limit_minutes=0.02)
-    with pytest.raises(JobError, match="no pod was made: is the operator running"):
+    with pytest.raises(JobError, match="no pod was created: is the operator running"):
         Waiting(site, job).end()
 
 
@@ -169,7 +169,7 @@ def test_pods_that_a_quota_refuses_are_explained_by_the_event(site: Site) -> Non
     event = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": "refused"}, "involvedObject": about}
     event |= {"type": "Warning", "reason": "FailedCreatePod", "message": "exceeded quota: team-a"}
     site.direct.create(f"/api/v1/namespaces/{site.api.namespace}/events", event)
-    with pytest.raises(JobError, match=r"no pod was made.*FailedCreatePod: exceeded quota: team-a"):
+    with pytest.raises(JobError, match=r"no pod was created.*FailedCreatePod: exceeded quota: team-a"):
         waiting.end()
 
 

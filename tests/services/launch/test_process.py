@@ -83,7 +83,7 @@ def test_a_killed_launcher_goes_on_with_its_own_job(
     operator.set_condition("Succeeded")
     output, _ = second.communicate(timeout=60)
     assert second.returncode == 0
-    assert "is there already: going on with it" in output
+    assert "exists: adopting it" in output
     assert job_uids(site) == uids
 
 

@@ -101,7 +101,7 @@ def test_in_a_pod_the_traceback_is_in_the_log(command: list[str], monkeypatch: p
     [
         ("None()", 70, "fault: TypeError: 'NoneType' object is not callable; "),
         ("raise RuntimeError('no peer')", 1, "RuntimeError: no peer; "),
-        ("os.kill(os.getpid(), 9)", 137, "killed: rank 1 got SIGKILL, most likely since there was not enough memory"),
+        ("os.kill(os.getpid(), 9)", 137, "killed: rank 1 got SIGKILL, probably because of too little memory"),
     ],
 )
 def test_the_last_line_is_from_the_process_that_failed(
