@@ -1,16 +1,16 @@
-"""Installs what a lock file pins, checked against its hashes, with a CPU build of torch where an index offers one.
+"""Installs a lock file, checks its hashes, and prefers a CPU build of torch.
 
     python tools/install.py requirements.lock [--python PYTHON] [--cpu-only]
 
-torch for Linux on pypi.org is a CUDA build that asks for gigabytes of NVIDIA's packages. So torch is taken from the
+On pypi.org, torch for Linux is a CUDA build that needs gigabytes of NVIDIA's packages. So torch is installed from the
 first of these:
 
-1. the index that the environment variable TORCH_INDEX_URL names: whatever it offers, also CUDA;
-2. the index that pip is configured with, if its torch is a CPU build;
+1. the index in the environment variable TORCH_INDEX_URL, also if it offers a CUDA build;
+2. pip's configured index, if its torch is a CPU build;
 3. PyTorch's CPU index, if it answers within seconds;
-4. the index that pip is configured with.
+4. pip's configured index.
 
-One line says which. Only the standard library is used: this runs before anything is installed.
+A line says which was used. The script needs only the standard library, since it runs before anything is installed.
 """
 
 import argparse
@@ -24,24 +24,24 @@ from pathlib import Path
 
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 SECONDS_TO_ANSWER = 5
-# Every CUDA build for Linux asks for one of these; a version below 0 does not exist.
+# Every CUDA build for Linux requires one of these packages; no version below 0 exists.
 NO_CUDA = "".join(f"{name}<0\n" for name in ("triton", "cuda-toolkit", "nvidia-cudnn-cu12", "nvidia-cudnn-cu13"))
 _VERSION = "import importlib.metadata as found; print(found.version('torch'))"
 
 
 def entries(text: str) -> list[str]:
-    """Returns the entries of a lock's text, each with the lines of its hashes."""
-    found = re.split(r"^(?=\S)", text, flags=re.MULTILINE)
-    return [entry.rstrip() for entry in found if entry.strip() and not entry.startswith("#")]
+    """Returns the entries of a lock file's text, each with the lines of its hashes."""
+    blocks = re.split(r"^(?=\S)", text, flags=re.MULTILINE)
+    return [block.rstrip() for block in blocks if block.strip() and not block.startswith("#")]
 
 
 def name_of(entry: str) -> str:
-    """Returns the package's name in an entry such as `torch==2.13.0 --hash=…`."""
+    """Returns the name of the package in an entry such as `torch==2.13.0 --hash=…`."""
     return entry.split("==")[0]
 
 
 class Installer:
-    """Installs into one environment by pip."""
+    """Installs packages into one environment with pip."""
 
     def __init__(self, python: str | None, folder: Path) -> None:
         self.python = python or sys.executable
@@ -49,13 +49,13 @@ class Installer:
         self.folder = folder
 
     def install(self, *arguments: str, index: str = "") -> None:
-        """Runs `pip install`; where it fails, its output says why."""
-        done = subprocess.run([*self.pip, "install", "--quiet", *arguments], env=_environment(index), check=False)
-        if done.returncode:
-            sys.exit(done.returncode)
+        """Runs `pip install`; if it fails, exits with its code, after its output."""
+        result = subprocess.run([*self.pip, "install", "--quiet", *arguments], env=_environment(index), check=False)
+        if result.returncode:
+            sys.exit(result.returncode)
 
     def would_install(self, *arguments: str) -> dict | None:
-        """Returns what pip's report says of the torch that it would install, or None where pip finds no solution."""
+        """Returns the entry in pip's report for the torch that it would install, or None if pip finds no solution."""
         report = self.folder / "report.json"
         command = [*self.pip, "install", "--quiet", "--dry-run", "--report", str(report), "--use-feature=fast-deps"]
         if subprocess.run([*command, *arguments], capture_output=True, check=False).returncode:
@@ -64,20 +64,20 @@ class Installer:
         return next(package for package in packages if package["metadata"]["name"] == "torch")
 
     def torch_version(self) -> str:
-        """Returns the installed version of torch, or an empty text."""
-        done = subprocess.run([self.python, "-c", _VERSION], capture_output=True, text=True, check=False)
-        return done.stdout.strip()
+        """Returns the installed version of torch, or an empty string."""
+        result = subprocess.run([self.python, "-c", _VERSION], capture_output=True, text=True, check=False)
+        return result.stdout.strip()
 
     def cpu_index_has(self, version: str) -> bool:
-        """Returns whether PyTorch's CPU index offers this version and answers in time."""
+        """Whether PyTorch's CPU index answers in time and offers this version."""
         command = [*self.pip, "index", "versions", "torch", "--retries", "0", "--timeout", str(SECONDS_TO_ANSWER)]
         try:
-            done = subprocess.run(
+            result = subprocess.run(
                 command, env=_environment(CPU_INDEX), capture_output=True, text=True, timeout=2 * SECONDS_TO_ANSWER
             )
         except subprocess.TimeoutExpired:
             return False
-        return f"{version}+cpu" in re.split(r"[\s,()]+", done.stdout)
+        return f"{version}+cpu" in re.split(r"[\s,()]+", result.stdout)
 
     def write(self, name: str, text: str) -> str:
         """Writes a file for pip and returns its path."""
@@ -87,52 +87,51 @@ class Installer:
 
 
 def _environment(index: str) -> dict[str, str]:
-    # By a variable: an index may hold a password, and a command line can be read by others.
+    # The index is passed as a variable, since it may contain a password and others can read a command line.
     return {**os.environ, "PIP_INDEX_URL": index} if index else dict(os.environ)
 
 
 def install_torch(installer: Installer, entry: str, cpu_only: bool) -> str:
-    """Installs torch from the first index of this file's list that has it.
+    """Installs torch from the first suitable index in the list above.
 
     Args:
-        installer: The environment.
-        entry: torch's entry in the lock.
-        cpu_only: Stop rather than install a CUDA build's packages.
+        installer: Installer for the environment.
+        entry: Entry of torch in the lock file.
+        cpu_only: Whether to stop instead of installing a CUDA build.
 
     Returns:
-        Where the installed build comes from, in words.
+        The source of the installed build, in words.
     """
     pin, *hashes = entry.replace("\\", "").split()
     version = pin.removeprefix("torch==")
     if installer.torch_version().split("+")[0] == version:
-        return "installed already"
+        return "already installed"
     index = os.environ.get("TORCH_INDEX_URL", "")
     if index:
-        wanted, source = pin, "from TORCH_INDEX_URL, not checked against a hash"
+        requirement, source = pin, "from TORCH_INDEX_URL, not checked against a hash"
     elif offer := installer.would_install(pin, "--constraint", installer.write("no-cuda.txt", NO_CUDA)):
-        wanted = _as_offered(offer, hashes)
-        known = "" if "--hash" in wanted else ", whose hash the lock does not know"
-        source = f"the CPU build of pip's own index{known}"
+        requirement = _pin_offer(offer, hashes)
+        warning = "" if "--hash" in requirement else ", whose hash is not in the lock file"
+        source = f"the CPU build of pip's configured index{warning}"
     elif sys.platform == "linux" and installer.cpu_index_has(version):
-        index, wanted, source = CPU_INDEX, " ".join([f"{pin}+cpu", *hashes]), f"the CPU build of {CPU_INDEX}"
+        index, requirement, source = CPU_INDEX, " ".join([f"{pin}+cpu", *hashes]), f"the CPU build of {CPU_INDEX}"
     elif cpu_only:
         sys.exit(f"error: pip's index has no CPU build of {pin}, and {CPU_INDEX} does not answer: set TORCH_INDEX_URL")
     else:
         offer = installer.would_install("--no-deps", pin)
-        wanted = _as_offered(offer, hashes) if offer else pin
-        source = f"a CUDA build: pip's own index has no other, and {CPU_INDEX} does not answer (see TORCH_INDEX_URL)"
-    installer.install("--no-deps", "--requirement", installer.write("torch.txt", wanted), index=index)
+        requirement = _pin_offer(offer, hashes) if offer else pin
+        source = f"a CUDA build, since pip's index has no other and {CPU_INDEX} does not answer (see TORCH_INDEX_URL)"
+    installer.install("--no-deps", "--requirement", installer.write("torch.txt", requirement), index=index)
     if not cpu_only:
-        # What a CUDA build asks for; a CPU build has all that it needs.
+        # Installs the packages that a CUDA build requires; a CPU build requires no more.
         installer.install(pin, index=index)
     return source
 
 
-def _as_offered(offer: dict, hashes: list[str]) -> str:
-    """Returns the requirement of the very build that pip would take, with its hash if the lock has it.
+def _pin_offer(offer: dict, hashes: list[str]) -> str:
+    """Returns a requirement for exactly the build that pip would install, with its hash if the lock file has it.
 
-    With the hashes of all builds pip would prefer a CUDA build whose hash the index tells to a CPU build whose hash it
-    does not tell.
+    Given the hashes of all builds, pip would prefer a CUDA build with a hash in the index to a CPU build without one.
     """
     value = offer["download_info"].get("archive_info", {}).get("hashes", {}).get("sha256")
     option = f"--hash=sha256:{value}"
@@ -140,17 +139,17 @@ def _as_offered(offer: dict, hashes: list[str]) -> str:
 
 
 def main() -> None:
-    """Installs a lock."""
+    """Installs a lock file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("lock", type=Path)
-    parser.add_argument("--python", help="the interpreter to install for, where it has no pip of its own")
-    parser.add_argument("--cpu-only", action="store_true", help="stop where torch has no CPU build")
+    parser.add_argument("--python", help="interpreter to install for, if it has no pip of its own")
+    parser.add_argument("--cpu-only", action="store_true", help="stop if there is no CPU build of torch")
     options = parser.parse_args()
-    found = {name_of(entry): entry for entry in entries(options.lock.read_text(encoding="utf-8"))}
-    torch = found.pop("torch", None)
+    by_name = {name_of(entry): entry for entry in entries(options.lock.read_text(encoding="utf-8"))}
+    torch = by_name.pop("torch", None)
     with tempfile.TemporaryDirectory() as folder:
         installer = Installer(options.python, Path(folder))
-        rest = installer.write("rest.txt", "\n".join(found.values()))
+        rest = installer.write("rest.txt", "\n".join(by_name.values()))
         installer.install("--no-deps", "--require-hashes", "--requirement", rest)
         if torch:
             source = install_torch(installer, torch, options.cpu_only)

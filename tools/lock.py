@@ -1,13 +1,13 @@
 """Resolves the extras of pyproject.toml to exact versions with hashes.
 
-`requirements.lock` is for all together, `requirements/` for the images.
+`requirements.lock` holds all extras together, `requirements/` those of the images.
 
     python tools/lock.py [--upgrade]
 
-A version that is in a lock stays while pyproject.toml allows it; `--upgrade` takes the newest that fit together. The
-hashes are those of every file of a version, so that each platform and each mirror gives the same, or nothing. The
-entry of torch holds the hashes of the CPU builds of PyTorch's own index as well. The CUDA packages that torch's default
-build asks for are left out: tools/install.py adds them where they are needed.
+A locked version is kept if pyproject.toml allows it; `--upgrade` takes the newest compatible versions. The hashes of
+all files of a version are locked, so that every platform and mirror installs the same. The entry of torch also has the
+hashes of the CPU builds in PyTorch's own index. The CUDA packages that torch's default build requires are left out;
+tools/install.py installs them if needed.
 """
 
 import functools
@@ -25,28 +25,28 @@ ROOT = Path(__file__).resolve().parent.parent
 WHOLE = ROOT / "requirements.lock"
 FOLDER = ROOT / "requirements"
 EXTRAS = ("compile", "data", "training", "benchmark", "ipex", "launch")
-# What is beside the extras: the build of the wheel, and the bill of materials.
+# Besides the extras: tools to build the wheel, and the bill of materials.
 INPUTS: dict[str, list[str]] = {
     "build": ["requirements/build.in"],
     "sbom": ["requirements/sbom.in"],
 }
-# The images' Python and the oldest Linux that they are built on.
+# Python of the images, and the oldest Linux to build them on.
 PLATFORM = ["--python-version", "3.11", "--python-platform", "x86_64-manylinux_2_28"]
 CUDA_PREFIXES = ("nvidia-", "cuda-", "triton")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 
 def resolve(sources: list[str], present: Path, constraints: list[str], options: list[str]) -> list[str]:
-    """Resolves requirements, installing nothing.
+    """Resolves requirements without installing them.
 
     Args:
-        sources: Files of requirements and extras for `uv pip compile`.
-        present: The lock whose versions are kept where they are still allowed.
-        constraints: `name==version` lines to keep to.
-        options: More options of `uv pip compile`.
+        sources: Requirement files and extras for `uv pip compile`.
+        present: The current lock file, whose versions are kept if they are still allowed.
+        constraints: Required `name==version` lines.
+        options: Further options of `uv pip compile`.
 
     Returns:
-        One entry a package, sorted by name, each with its hashes, without the CUDA packages.
+        One entry with hashes per package, sorted by name, without the CUDA packages.
     """
     with tempfile.TemporaryDirectory() as folder:
         output, limits = Path(folder, "output.lock"), Path(folder, "constraints.txt")
@@ -56,12 +56,12 @@ def resolve(sources: list[str], present: Path, constraints: list[str], options: 
         command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate"]
         command += [*PLATFORM, *options, "--generate-hashes", "--output-file", output]
         subprocess.run([*command, "--constraint", limits, *sources], cwd=ROOT, check=True)
-        found = entries(output.read_text(encoding="utf-8"))
-    return [_with_cpu_builds(entry, present) for entry in found if not entry.startswith(CUDA_PREFIXES)]
+        resolved = entries(output.read_text(encoding="utf-8"))
+    return [_with_cpu_builds(entry, present) for entry in resolved if not entry.startswith(CUDA_PREFIXES)]
 
 
 def _with_cpu_builds(entry: str, present: Path) -> str:
-    """Adds the hashes of PyTorch's CPU builds to the entry of torch, and keeps those that the present lock has."""
+    """Adds the hashes of PyTorch's CPU builds to the entry of torch; keeps those in the current lock file."""
     pin = entry.split()[0]
     if name_of(entry) != "torch":
         return entry
@@ -77,19 +77,19 @@ def _cpu_builds(version: str) -> list[str]:
         with urllib.request.urlopen(f"{CPU_INDEX}/torch/", timeout=10) as page:
             text = page.read().decode()
     except OSError as error:
-        print(f"{CPU_INDEX} does not answer ({error}): the hashes of torch {version} that are in the locks stay")
+        print(f"{CPU_INDEX} does not answer ({error}); the locked hashes of torch {version} are kept")
         return []
     return re.findall(rf"torch-{re.escape(version)}(?:%2B|\+)cpu-[^\s\"]*#sha256=([0-9a-f]{{64}})", text)
 
 
-def write(file: Path, found: list[str]) -> None:
+def write(file: Path, locked: list[str]) -> None:
     """Writes a lock file."""
-    file.write_text("# Made by `make lock`.\n" + "\n".join(found) + "\n", encoding="utf-8")
-    print(f"{file.relative_to(ROOT)}: {len(found)} packages")
+    file.write_text("# Made by `make lock`.\n" + "\n".join(locked) + "\n", encoding="utf-8")
+    print(f"{file.relative_to(ROOT)}: {len(locked)} packages")
 
 
 def main() -> None:
-    """Locks everything, then each image to the same versions."""
+    """Locks all extras, then the extras of each image to the same versions."""
     options = [option for option in sys.argv[1:] if option == "--upgrade"]
     whole = resolve(["pyproject.toml", "--extra", "dev"], WHOLE, [], options)
     write(WHOLE, whole)

@@ -1,6 +1,6 @@
-"""Writes the pipelines as resources of KFP's Kubernetes API, from their compiled YAML: manifests/pipelines.
+"""Writes manifests/pipelines: the compiled pipelines as resources of KFP's Kubernetes API.
 
-`python tools/pipeline_resources.py [--check]`; with --check nothing is written, and stale files are named.
+`python tools/pipeline_resources.py [--check]`; --check writes nothing and names stale files.
 """
 
 import argparse
@@ -21,7 +21,7 @@ IMAGE_FIELDS = "image-fields.yaml"
 
 
 def files() -> dict[Path, str]:
-    """What each file of manifests/pipelines should hold."""
+    """Returns the content of each file of manifests/pipelines."""
     specs = {name: _compiled(name) for name in catalog.names()}
     written = {f"{_resource_name(name)}.yaml": _dump(*resources(name, *specs[name])) for name in specs}
     kustomization = {
@@ -37,12 +37,12 @@ def files() -> dict[Path, str]:
 
 
 def resources(name: str, spec: dict[str, Any], platform: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """A pipeline and its version of this release; a version never changes once it is in a cluster.
+    """Returns a pipeline and its version of this release; a version in a cluster cannot be changed.
 
     Args:
-        name: The pipeline's name.
-        spec: Its compiled spec.
-        platform: What the spec says of Kubernetes, if it does.
+        name: Name of the pipeline.
+        spec: Compiled spec of the pipeline.
+        platform: Its Kubernetes settings, if it has any.
     """
     pipeline = {"description": spec["pipelineInfo"]["description"]}
     version: dict[str, Any] = {"pipelineName": _resource_name(name), "pipelineSpec": spec}
@@ -70,7 +70,7 @@ def _resource_name(pipeline: str) -> str:
 
 
 def _image_field(executor: str) -> dict[str, str]:
-    # Kustomize finds images in lists of containers; executors are a mapping, whose keys it must be told.
+    # Kustomize finds images in lists of containers; executors are a mapping, so it needs the path of each image.
     path = f"spec/pipelineSpec/deploymentSpec/executors/{executor}/container/image"
     return {"kind": "PipelineVersion", "path": path}
 

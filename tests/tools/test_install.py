@@ -126,26 +126,26 @@ def _installed(python: Path) -> dict[str, str]:
     return dict(line.split("==") for line in listed.splitlines() if line.startswith(("torch", "triton", "nvidia")))
 
 
-def test_a_cpu_build_of_pips_own_index_is_taken(install, own: Index, pytorch: Index, python: Path):
+def test_a_cpu_build_of_pips_index_is_installed(install, own: Index, pytorch: Index, python: Path):
     value = own.add("torch", "2.13.0")
     pytorch.add("torch", "2.13.0+cpu")
     result = install(value, "0" * 64)
-    assert result.stdout == "torch 2.13.0: the CPU build of pip's own index\n", result.stderr
+    assert result.stdout == "torch 2.13.0: the CPU build of pip's configured index\n", result.stderr
     assert _installed(python) == {"torch": "2.13.0"}
 
 
-def test_a_torch_that_is_there_stays(install, own: Index):
+def test_an_installed_torch_is_kept(install, own: Index):
     value = own.add("torch", "2.13.0+cpu")
     assert install(value).returncode == 0
-    assert install(value).stdout == "torch 2.13.0+cpu: installed already\n"
+    assert install(value).stdout == "torch 2.13.0+cpu: already installed\n"
 
 
-def test_a_build_whose_hash_the_lock_does_not_know_is_taken_from_pips_own_index_and_named(install, own: Index):
+def test_a_build_of_pips_index_with_an_unknown_hash_is_installed_with_a_warning(install, own: Index):
     own.add("torch", "2.13.0")
-    assert install("0" * 64).stdout.endswith(", whose hash the lock does not know\n")
+    assert install("0" * 64).stdout.endswith(", whose hash is not in the lock file\n")
 
 
-def test_where_pips_own_index_has_a_cuda_build_pytorchs_cpu_build_is_taken(
+def test_pytorchs_cpu_build_is_preferred_to_a_cuda_build_of_pips_index(
     install, cuda: str, pytorch: Index, python: Path
 ):
     value = pytorch.add("torch", "2.13.0+cpu")
@@ -160,20 +160,20 @@ def test_a_file_of_pytorchs_index_with_another_hash_is_refused(install, cuda: st
     assert result.returncode and "hash" in result.stderr.lower() and _installed(python) == {}
 
 
-def test_a_pytorch_index_that_accepts_and_says_nothing_is_given_up_soon(install, cuda: str, python: Path):
+def test_a_pytorch_index_that_does_not_respond_is_skipped_soon(install, cuda: str, python: Path):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         result = install(cuda, pytorch_url=f"http://127.0.0.1:{silent.getsockname()[1]}/simple")
     assert "torch 2.13.0: a CUDA build" in result.stdout and "does not answer" in result.stdout, result.stderr
     assert _installed(python).keys() == {"torch", "triton", "nvidia-cudnn-cu13"}
 
 
-def test_an_image_is_not_built_with_a_cuda_build(install, cuda: str, python: Path):
+def test_cpu_only_refuses_a_cuda_build(install, cuda: str, python: Path):
     result = install(cuda, options=("--cpu-only",))
     assert result.returncode == 1 and result.stderr.startswith("error: pip's index has no CPU build of torch==2.13.0")
     assert _installed(python) == {}
 
 
-def test_the_index_that_torch_index_url_names_comes_first(install, own: Index, cuda: str, pytorch: Index, python: Path):
+def test_the_index_of_torch_index_url_comes_first(install, own: Index, cuda: str, pytorch: Index, python: Path):
     secret = own.url.replace("//", "//somebody:secret@")
     result = install("0" * 64, TORCH_INDEX_URL=secret)
     assert result.stdout == "torch 2.13.0: from TORCH_INDEX_URL, not checked against a hash\n", result.stderr

@@ -1,4 +1,4 @@
-"""`make release-check` finds what is not ready, and is quiet about what is."""
+"""`make release-check` reports every problem of a release, and nothing else."""
 
 import subprocess
 from collections.abc import Callable
@@ -44,7 +44,7 @@ annotations:
 
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
-    """A small repository that could be released."""
+    """A small repository that can be released."""
     for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text, encoding="utf-8")
@@ -53,7 +53,7 @@ def release(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_release_has_nothing_to_mend(release: Path):
+def test_a_complete_release_has_no_problems(release: Path):
     for check in (
         release_check.uncommitted,
         release_check.other_versions,
@@ -62,7 +62,7 @@ def test_a_release_has_nothing_to_mend(release: Path):
         release_check.missing_community_files,
         release_check.other_licenses,
         release_check.missing_owner,
-        release_check.moving_sources,
+        release_check.unpinned_sources,
     ):
         assert check(release) == []
 
@@ -89,11 +89,11 @@ def test_a_release_has_nothing_to_mend(release: Path):
         (release_check.missing_owner, "pyproject.toml", 'authors = [{ name = "A" }]', "", "set authors in pyproject"),
         (release_check.missing_owner, "pyproject.toml", "urls.Repository", "urls.Other", "set urls.Repository in"),
         (release_check.missing_owner, "OWNERS", "approvers: [a]", "approvers: []", "set approvers in OWNERS"),
-        (release_check.moving_sources, "images/Containerfile", "@sha256:" + "0" * 64, "", "3.11 has no digest"),
-        (release_check.moving_sources, ".github/workflows/ci.yml", "0" * 40, "v7", "checkout@v7 is not pinned"),
+        (release_check.unpinned_sources, "images/Containerfile", "@sha256:" + "0" * 64, "", "3.11 has no digest"),
+        (release_check.unpinned_sources, ".github/workflows/ci.yml", "0" * 40, "v7", "checkout@v7 is not pinned"),
     ],
 )
-def test_what_is_not_ready_is_named(
+def test_a_problem_is_named(
     check: Callable[[Path], list[str]], name: str, old: str, new: str, expected: str, release: Path
 ):
     file = release / name
