@@ -1,1 +1,1 @@
-"""Measures every candidate side by side and writes the report."""
+"""Measures all candidates side by side and writes the report."""

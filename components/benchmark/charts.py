@@ -1,7 +1,7 @@
-"""Charts of the report: SVG by matplotlib, with its colours handed over to the page's style sheet.
+"""Charts of the report: SVG drawn by matplotlib, with colours that come from the page's style sheet.
 
-Shapes and text are drawn in stand-in colours, which are then replaced by CSS variables: one drawing serves light and
-dark pages alike.
+Shapes and text are drawn in placeholder colours, which are then replaced by CSS variables, so that one drawing suits
+light and dark pages.
 """
 
 import io
@@ -20,8 +20,9 @@ from matplotlib.transforms import Bbox
 from compaware.components.benchmark.config import Role
 from compaware.components.benchmark.formatting import display_name, runtime_label
 from compaware.components.benchmark.results import Benchmark, Measured, fastest
+from compaware.components.core.evaluation.metrics import metric_label
 
-# Stand-in colour of each CSS variable of the page.
+# The CSS variable of the page that replaces each placeholder colour.
 _VARIABLES = {
     "#010101": "var(--ink)",
     "#020202": "var(--muted)",
@@ -32,14 +33,14 @@ _VARIABLES = {
     "#0a0303": "var(--int8)",
     "#0a0404": "var(--sparse)",
 }
-# Where a candidate stands in a chart: x, y, and who it is.
+# A point of a chart: x, y and the candidate.
 Point = tuple[float, float, Measured]
 _INK, _MUTED, _GRID, _SURFACE, *_ROLES = _VARIABLES
 _ROLE_COLOURS = dict(zip(("teacher", "student", "int8", "sparse"), _ROLES, strict=True))
 _MOST_POINTS = 150
 MARKERS = {"torch": "o", "openvino": "s", "onnxruntime": "^", "ipex": "D"}
-# Where a label may stand around its point, best first: offset in points and alignment.
-_PLACES = [
+# Positions of a label around its point, best first: offset in points and alignment.
+_LABEL_POSITIONS = [
     (0, 9, "center"),
     (-3, 8, "right"),
     (3, 8, "left"),
@@ -72,22 +73,22 @@ _STYLE = {
 
 
 def accuracy_against_latency(benchmark: Benchmark, batch_size: int) -> str:
-    """Each candidate in each runtime: median latency (log scale) and metric; better is left and up."""
+    """Draws the metric of each candidate in each runtime against its median latency (log scale)."""
     points = [(item.batches[batch_size].p50_ms, item.metric, item) for item in benchmark.candidates]
     figure, axes = _scatter(points, benchmark)
     axes.set_xlabel(f"p50 latency at batch {batch_size}, ms (log scale)")
-    return _svg(figure, f"{points[0][2].metric_name} against latency", "latency")
+    return _svg(figure, f"{metric_label(points[0][2].metric_name)} against latency", "latency")
 
 
 def accuracy_against_size(benchmark: Benchmark) -> str:
-    """Each candidate's files on disk (log scale) and metric; hollow is the size after deflate."""
+    """Draws the metric of each candidate against its size (log scale); hollow markers show the size after deflate."""
     points, hollow = [], []
     for item in {(item.name, item.size_bytes): item for item in benchmark.candidates}.values():
         points.append((item.size_bytes / 1e6, item.metric, item))
         hollow.append((item.compressed_bytes / 1e6, item.metric, item))
     figure, axes = _scatter(points, benchmark, hollow)
     axes.set_xlabel("size on disk, MB (log scale); hollow: deflated")
-    return _svg(figure, f"{points[0][2].metric_name} against size", "size")
+    return _svg(figure, f"{metric_label(points[0][2].metric_name)} against size", "size")
 
 
 def pareto(
@@ -97,14 +98,14 @@ def pareto(
     axis: str,
     limits: tuple[float | None, float | None],
 ) -> str:
-    """Candidates by what they cost (log scale) and their metric, with a line along the Pareto front.
+    """Draws the metric of candidates against a cost (log scale), with a line along the Pareto front.
 
     Args:
-        points: All candidates; better is left and up.
-        front: Those that no other beats in both.
-        benchmark: Where they come from.
-        axis: What they cost, and its unit.
-        limits: Highest cost and least metric that are asked for, drawn as dashed lines; None for no limit.
+        points: All candidates, with their cost and metric.
+        front: The candidates on the Pareto front.
+        benchmark: The benchmark that the candidates are from.
+        axis: Name of the cost, with its unit.
+        limits: Maximum cost and minimum metric, drawn as dashed lines; None for no limit.
     """
     figure, axes = _scatter(points, benchmark, named=front)
     steps = sorted((x, y) for x, y, _ in front)
@@ -115,11 +116,11 @@ def pareto(
     if least is not None:
         axes.axhline(least, color=_MUTED, linewidth=1.2, linestyle=(0, (4, 4)), zorder=1)
     axes.set_xlabel(f"{axis} (log scale)")
-    return _svg(figure, f"{points[0][2].metric_name} against {axis}", re.sub(r"\W+", "-", axis))
+    return _svg(figure, f"{metric_label(points[0][2].metric_name)} against {axis}", re.sub(r"\W+", "-", axis))
 
 
 def throughput_by_batch(benchmark: Benchmark) -> str:
-    """Sentences a second at each batch size: the reference, and each model in its fastest runtime."""
+    """Draws the sentences per second at each batch size, of the reference and of each model in its fastest runtime."""
     reference = benchmark.reference("teacher")
     names = list(dict.fromkeys(item.name for item in benchmark.candidates))
     with matplotlib.rc_context(_STYLE):
@@ -134,56 +135,58 @@ def throughput_by_batch(benchmark: Benchmark) -> str:
 
 
 def metric_by_version(points: Sequence[tuple[str, float, bool]], metric_name: str) -> str:
-    """The metric of one version after another: published ones joined by a line, refused ones hollow.
+    """Draws the metric of each version: published ones are joined by a line, refused ones are hollow.
 
     Args:
-        points: ISO time, metric, and whether it was published.
-        metric_name: What the metric is.
+        points: ISO time, metric, and whether the version was published.
+        metric_name: Name of the metric.
     """
-    published = [(place, value) for place, (_, value, kept) in enumerate(points) if kept]
+    published = [(index, value) for index, (_, value, is_published) in enumerate(points) if is_published]
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(9, 3))
         axes = figure.subplots()
         axes.plot(*zip(*published, strict=True), color=_ROLE_COLOURS["int8"], linewidth=1.6, zorder=2)
-        for place, (_, value, kept) in enumerate(points):
-            colours = (_ROLE_COLOURS["int8"], _SURFACE) if kept else (_SURFACE, _MUTED)
-            axes.scatter(place, value, s=64, c=colours[0], edgecolors=colours[1], linewidths=1.4, zorder=3)
-        _metric_axis(axes, [value for _, value, _ in points], f"{metric_name} on validation; hollow: refused")
+        for index, (_, value, is_published) in enumerate(points):
+            colours = (_ROLE_COLOURS["int8"], _SURFACE) if is_published else (_SURFACE, _MUTED)
+            axes.scatter(index, value, s=64, c=colours[0], edgecolors=colours[1], linewidths=1.4, zorder=3)
+        _metric_axis(
+            axes, [value for _, value, _ in points], f"{metric_label(metric_name)} on validation; hollow: refused"
+        )
         axes.set_xlim(-0.5, len(points) - 0.5)
         every = -(-len(points) // 8)
         axes.set_xticks(range(0, len(points), every), [time[5:16].replace("T", " ") for time, _, _ in points[::every]])
         figure.set_layout_engine("tight")
-        return _svg(figure, f"{metric_name} by version", "history")
+        return _svg(figure, f"{metric_label(metric_name)} by version", "history")
 
 
 def latency_distribution(benchmark: Benchmark, batch_size: int) -> str:
-    """Where each candidate's calls lie: thin the middle 90 %, thick the middle half, and the median (log scale)."""
+    """Draws the latencies of each candidate (log scale): a thin middle 90 %, a thick middle 50 %, and the median."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(4.6, 0.7 + 0.3 * len(benchmark.candidates)))
         axes = figure.subplots()
-        for place, item in enumerate(benchmark.candidates):
+        for index, item in enumerate(benchmark.candidates):
             p5, p25, p50, p75, p95 = item.batches[batch_size].quantiles_ms
             colour = _ROLE_COLOURS[item.role]
-            axes.plot([p5, p95], [place, place], color=colour, linewidth=1.4)
-            axes.plot([p25, p75], [place, place], color=colour, linewidth=8, solid_capstyle="butt")
-            axes.scatter(p50, place, s=24, c=_SURFACE, edgecolors=colour, linewidths=1.2, zorder=4)
+            axes.plot([p5, p95], [index, index], color=colour, linewidth=1.4)
+            axes.plot([p25, p75], [index, index], color=colour, linewidth=8, solid_capstyle="butt")
+            axes.scatter(p50, index, s=24, c=_SURFACE, edgecolors=colour, linewidths=1.2, zorder=4)
         axes.margins(y=0.1)
         _log_axis(axes, [value for item in benchmark.candidates for value in item.batches[batch_size].quantiles_ms])
         names = [f"{display_name(item.name)}, {runtime_label(item)}" for item in benchmark.candidates]
         axes.set_yticks(range(len(names)), names)
         axes.tick_params(axis="y", labelcolor=_INK, length=0)
         axes.invert_yaxis()
-        axes.set_title(f"batch {batch_size}, ms a call (log scale)", loc="left", fontsize=10.5, color=_MUTED)
+        axes.set_title(f"batch {batch_size}, ms per call (log scale)", loc="left", fontsize=10.5, color=_MUTED)
         figure.set_layout_engine("tight")
         return _svg(figure, f"latency distribution at batch {batch_size}", f"distribution{batch_size}")
 
 
 def learning_curves(name: str, role: Role, metric: str, training: dict[str, Any]) -> str:
-    """Loss of a training and, below it, the validation metric by step; the step that was kept is marked.
+    """Draws the training loss and, below it, the validation metric by step, with a mark at the best step.
 
     Args:
-        name: The candidate's.
-        role: Its role, for the colour.
+        name: The candidate's name.
+        role: The candidate's role, for the colour.
         metric: Primary metric of the data.
         training: `TrainingResult`, as a summary's facts have it.
     """
@@ -199,9 +202,8 @@ def learning_curves(name: str, role: Role, metric: str, training: dict[str, Any]
         above.tick_params(length=0)
         below.plot(*zip(*scores, strict=True), color=_ROLE_COLOURS[role], linewidth=1.6, marker="o", markersize=5)
         _metric_axis(below, [score for _, score in scores] or [0.0], metric)
-        below.set_title(f"validation {metric.replace('_', ' ')}; hollow: kept", loc="left", fontsize=10.5, color=_MUTED)
-        kept = [point for point in scores if point[0] == training["best_step"]]
-        for step, score in kept:
+        below.set_title(f"validation {metric_label(metric)}; hollow: best", loc="left", fontsize=10.5, color=_MUTED)
+        for step, score in [point for point in scores if point[0] == training["best_step"]]:
             below.scatter(step, score, s=70, c=_SURFACE, edgecolors=_ROLE_COLOURS[role], linewidths=1.8, zorder=4)
         below.set_xlabel("step")
         figure.set_layout_engine("tight")
@@ -209,7 +211,7 @@ def learning_curves(name: str, role: Role, metric: str, training: dict[str, Any]
 
 
 def sparsity_by_layer(name: str, fractions: Sequence[float]) -> str:
-    """Fraction of zeros in each layer, in the model's order."""
+    """Draws the fraction of zeros in each layer, in the model's order."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(4.6, 2.4))
         axes = figure.subplots()
@@ -228,7 +230,7 @@ def sparsity_by_layer(name: str, fractions: Sequence[float]) -> str:
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Means of neighbours, where there are more points than a chart can show."""
+    """Returns at most `_MOST_POINTS` points, as means of neighbours."""
     width = -(-len(points) // _MOST_POINTS)
     groups = [points[start : start + width] for start in range(0, len(points), max(1, width))]
     return [(group[-1][0], sum(value for _, value in group) / len(group)) for group in groups]
@@ -237,8 +239,8 @@ def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
 def _bars(axes: Axes, shown: Sequence[Measured], size: int) -> None:
     values = [item.batches[size].samples_per_s for item in shown]
     axes.barh(range(len(shown)), values, height=0.66, color=[_ROLE_COLOURS[item.role] for item in shown])
-    for place, value in enumerate(values):
-        axes.annotate(f"{value:,.0f}", (value, place), xytext=(4, 0), textcoords="offset points", va="center")
+    for index, value in enumerate(values):
+        axes.annotate(f"{value:,.0f}", (value, index), xytext=(4, 0), textcoords="offset points", va="center")
     axes.set_yticks(range(len(shown)), [f"{display_name(item.name)}, {runtime_label(item)}" for item in shown])
     axes.tick_params(axis="y", labelcolor=_INK, length=0)
     axes.invert_yaxis()
@@ -246,7 +248,7 @@ def _bars(axes: Axes, shown: Sequence[Measured], size: int) -> None:
     axes.spines["bottom"].set_visible(False)
     axes.grid(visible=False)
     axes.set_xlim(0, max(values) * 1.22)
-    axes.set_title(f"batch {size}, sentences a second", loc="left", fontsize=10.5, color=_MUTED)
+    axes.set_title(f"batch {size}, sentences per second", loc="left", fontsize=10.5, color=_MUTED)
 
 
 def _scatter(
@@ -288,32 +290,33 @@ def _log_axis(axes: Axes, values: Sequence[float]) -> None:
 
 
 def _metric_axis(axes: Axes, values: Sequence[float], name: str) -> None:
-    # At least three points of range, so that a sentence more or less does not look like a cliff.
+    # The range is at least 0.03, so that a single sentence does not look like a large difference.
     middle, half = (max(values) + min(values)) / 2, max(0.015, 0.7 * (max(values) - min(values)))
     axes.set_ylim(middle - half, middle + half)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
-    axes.set_title(name.replace("_", " "), loc="left", fontsize=10.5, color=_MUTED)
+    axes.set_title(metric_label(name), loc="left", fontsize=10.5, color=_MUTED)
     axes.tick_params(length=0)
 
 
 def _label(axes: Axes, points: Sequence[Point], occupied: Iterable[Point]) -> None:
-    """Writes each model's name once, at its leftmost point, where it covers neither a point nor another name."""
+    """Labels each model once, at its leftmost point, where the label covers neither a point nor another label."""
     corners = [axes.transData.transform((x, y)) for x, y, _ in occupied]
     taken = [Bbox.from_extents(x - 5, y - 5, x + 5, y + 5) for x, y in corners]
     frame = axes.get_window_extent()
     for name in dict.fromkeys(item.name for _, _, item in points):
         x, y, _ = min((point for point in points if point[2].name == name), key=lambda point: point[0])
         costs = {}
-        for place in _PLACES:
-            box = _write(axes, name, x, y, place).get_window_extent()
+        for position in _LABEL_POSITIONS:
+            box = _annotate(axes, name, x, y, position).get_window_extent()
             axes.texts[-1].remove()
             outside = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0 or box.y1 > frame.y1
-            costs[place] = box.count_overlaps(taken) + 5 * outside
-        taken.append(_write(axes, name, x, y, min(costs, key=lambda place: costs[place])).get_window_extent())
+            costs[position] = box.count_overlaps(taken) + 5 * outside
+        best = min(costs, key=lambda position: costs[position])
+        taken.append(_annotate(axes, name, x, y, best).get_window_extent())
 
 
-def _write(axes: Axes, name: str, x: float, y: float, place: tuple[int, int, str]) -> Annotation:
-    right, up, alignment = place
+def _annotate(axes: Axes, name: str, x: float, y: float, position: tuple[int, int, str]) -> Annotation:
+    right, up, alignment = position
     return axes.annotate(
         display_name(name),
         (x, y),
@@ -325,7 +328,7 @@ def _write(axes: Axes, name: str, x: float, y: float, place: tuple[int, int, str
 
 
 def _svg(figure: Figure, name: str, prefix: str) -> str:
-    """The figure as one inline `<svg>` element, coloured by CSS variables, with ids of its own."""
+    """Returns the figure as an inline `<svg>` element with unique ids, coloured by CSS variables."""
     text = io.StringIO()
     with matplotlib.rc_context({**_STYLE, "svg.hashsalt": prefix}):
         FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
@@ -337,9 +340,9 @@ def _svg(figure: Figure, name: str, prefix: str) -> str:
     drawing = re.sub(r'href="#([^"]+)"', rf'href="#{prefix}-\1"', drawing)
     drawing = re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", drawing)
     drawing = re.sub(r"font: ([\d.]+px) [^;\"]*", r"font-size: \1", drawing)
-    for stand_in, variable in _VARIABLES.items():
-        drawing = drawing.replace(stand_in, variable)
-    # Width and height come from the page; the view box keeps the proportions.
+    for placeholder, variable in _VARIABLES.items():
+        drawing = drawing.replace(placeholder, variable)
+    # The page sets width and height; the view box keeps the proportions.
     drawing = re.sub(r'<svg ([^>]*?)height="[^"]*" ([^>]*?)width="[^"]*"', r"<svg \1\2", drawing)
     drawing = re.sub(r'<svg ([^>]*?)width="[^"]*" ([^>]*?)height="[^"]*"', r"<svg \1\2", drawing)
     return drawing.replace("<svg ", f'<svg role="img" aria-label="{name}" ', 1)

@@ -16,9 +16,9 @@ class Candidate(BaseModel):
 
     Attributes:
         name: Short name for tables and metric names.
-        role: What the model is to the others; the first teacher and the first student are the references.
-        folder: A Model artifact.
-        runtimes: Runtimes to measure it in; all that can load it when not given.
+        role: Role of the model; the first teacher and the first student are the references.
+        folder: Folder of a Model artifact.
+        runtimes: Runtimes to measure it in; by default all that can load it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -30,22 +30,24 @@ class Candidate(BaseModel):
 
 
 class MeasuringOptions(BaseModel):
-    """How candidates are measured."""
+    """Options of the measurement."""
 
-    split: str = Field(default="validation", description="Split that accuracy and sequence lengths are taken from.")
-    batch_sizes: tuple[PositiveInt, ...] = Field(default=(1, 8, 32), min_length=1, description="Sentences in a batch.")
-    rounds: int = Field(default=10, ge=3, description="Times that all candidates take turns, if the time allows it.")
+    split: str = Field(default="validation", description="Split for accuracy and sequence lengths.")
+    batch_sizes: tuple[PositiveInt, ...] = Field(
+        default=(1, 8, 32), min_length=1, description="Batch sizes to measure."
+    )
+    rounds: int = Field(default=10, ge=3, description="Maximum timed rounds; all candidates take a turn in each.")
     time_budget_s: float = Field(
-        default=90.0, gt=0, description="Seconds for all timed rounds together; never fewer than 3 rounds."
+        default=90.0, gt=0, description="Time for all timed rounds in seconds; there are at least 3 rounds."
     )
     threads: PositiveInt | None = Field(
-        default=None, description="Threads of every runtime; all CPUs of the container's limit when not given."
+        default=None, description="Threads of every runtime; by default all CPUs within the container's limit."
     )
     max_length_tokens: PositiveInt = Field(default=128, description="Longer sentences are cut.")
     padded: bool = Field(
-        default=False, description="Pad every sentence to max_length_tokens, not to the longest of its batch."
+        default=False, description="Pad every sentence to max_length_tokens instead of the longest of its batch."
     )
-    seed: int = Field(default=0, ge=0, description="Seed of the sentences' order and of the candidates' turns.")
+    seed: int = Field(default=0, ge=0, description="Seed for the order of the sentences and of the candidates' turns.")
 
     @model_validator(mode="after")
     def _batch_sizes_differ(self) -> Self:

@@ -1,4 +1,4 @@
-"""What cannot be measured, and why: it is listed, and the others are measured."""
+"""Records which candidates cannot be measured, and why, so that the others still are."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +11,7 @@ from compaware.components.benchmark.worker_process import Worker
 from compaware.components.core.base.errors import UserError
 
 _LONGEST_REASON = 250
-Answer = TypeVar("Answer")
+Response = TypeVar("Response")
 log = logging.getLogger(__name__)
 
 
@@ -19,7 +19,7 @@ class Failures:
     """Collects the candidates that cannot be measured.
 
     Attributes:
-        items: One for each candidate, or each of its runtimes, with the reason.
+        items: The candidates, or some of their runtimes, with the reason.
     """
 
     def __init__(self) -> None:
@@ -27,12 +27,12 @@ class Failures:
 
     @contextmanager
     def recording(self, candidate: Candidate, runtime: str = "", precision: str = "") -> Iterator[None]:
-        """Lists the candidate where the block raises, whatever it is: it is about this candidate alone.
+        """Catches any exception of the block, which concerns this candidate alone, and records it.
 
         Args:
-            candidate: What the block works on.
-            runtime: The runtime that is lost; all of them when empty.
-            precision: Its precision.
+            candidate: The candidate that the block works on.
+            runtime: The runtime that cannot be measured; empty for all.
+            precision: The precision that cannot be measured.
         """
         try:
             yield
@@ -50,26 +50,26 @@ class Failures:
             Unmeasured(name=candidate.name, role=candidate.role, runtime=runtime, precision=precision, reason=reason)
         )
 
-    def ask(self, workers: Iterable[Worker], question: Callable[[Worker], Answer]) -> dict[Worker, Answer]:
-        """Asks each worker; ends and lists those that fail.
+    def request(self, workers: Iterable[Worker], send: Callable[[Worker], Response]) -> dict[Worker, Response]:
+        """Sends a request to one worker after another; records and ends those that fail.
 
         Returns:
-            The answers of the others, in the same order.
+            The responses of the others, in the same order.
         """
-        answers = {}
+        responses = {}
         for worker in workers:
             variant = worker.variant
             with self.recording(variant.candidate, variant.runtime, variant.precision):
-                answers[worker] = question(worker)
-            if worker not in answers:
+                responses[worker] = send(worker)
+            if worker not in responses:
                 worker.end()
-        return answers
+        return responses
 
     def require_any(self, measured: bool) -> None:
-        """Checks that something was measured.
+        """Checks that something can be measured.
 
         Raises:
-            UserError: Nothing was.
+            UserError: Nothing can.
         """
         if measured:
             return

@@ -1,7 +1,7 @@
-"""Which candidates are measured at the same time: as many as memory holds, all of them where it can.
+"""Divides the variants into groups that are measured at the same time: one group if memory holds them all.
 
-Each group has the same reference in it. Groups are measured one after another, minutes apart, so the times of the later
-ones are scaled by what the reference took in them: what is compared is compared against the reference.
+Each group contains the same reference. Groups are measured minutes apart, so the times of later groups are scaled by
+the reference's times: candidates of different groups are compared through the reference.
 """
 
 from collections.abc import Sequence
@@ -10,41 +10,42 @@ from pathlib import Path
 from compaware.components.benchmark.worker_process import Variant
 from compaware.components.core.base.files import size_bytes
 
-# What a worker holds: its libraries, the file and copies of the weights, and activations.
+# Memory of a worker: its libraries, the file and copies of the weights, and activations.
 _LIBRARIES = {"torch": 520_000_000, "ipex": 800_000_000, "openvino": 150_000_000, "onnxruntime": 100_000_000}
 _WEIGHT_COPIES = 2.5
 _BYTES_PER_TOKEN = 25_000
-# The rest is for the benchmark's own process and what the system needs.
+# The rest is for the benchmark's own process and the system.
 _USABLE = 0.9
 _NO_LIMIT = 1 << 60
 
 
 def plan_groups(needed_bytes: Sequence[int], available_bytes: float) -> list[list[int]]:
-    """Divides variants into groups that fit memory; the first variant is the reference, which is in each of them.
+    """Divides variants into groups that fit in memory; the first variant is the reference, which is in each group.
 
     Args:
         needed_bytes: Memory that each variant needs.
-        available_bytes: What there is.
+        available_bytes: Memory that is available.
 
     Returns:
-        Places of the variants of each group. A variant that does not even fit beside the reference alone is tried so.
+        Indices of the variants of each group. A variant that is too large even beside the reference alone is still
+        tried.
     """
     groups = [[0]]
     used = needed_bytes[0]
-    for place, needed in enumerate(needed_bytes[1:], start=1):
+    for index, needed in enumerate(needed_bytes[1:], start=1):
         if len(groups[-1]) > 1 and used + needed > available_bytes:
             groups.append([0])
             used = needed_bytes[0]
-        groups[-1].append(place)
+        groups[-1].append(index)
         used += needed
     return groups
 
 
 def memory_needed_bytes(variant: Variant, batch_size: int, length_tokens: int) -> int:
-    """An estimate of the memory that a task's worker takes at most.
+    """Estimates the peak memory of a variant's worker.
 
     Args:
-        variant: The variant, its files ready.
+        variant: The variant, whose files exist.
         batch_size: Rows in its largest batch.
         length_tokens: Tokens in its longest row.
     """
@@ -53,9 +54,9 @@ def memory_needed_bytes(variant: Variant, batch_size: int, length_tokens: int) -
 
 
 def available_memory_bytes(cgroup: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc/meminfo")) -> float:
-    """Memory that workers may take: what the machine has left, or the container's limit leaves (cgroup v2 or v1)."""
+    """Returns the memory for workers: what is free on the machine or below the container's limit (cgroup v2 or v1)."""
     lines = meminfo.read_text(encoding="ascii").splitlines()
-    left = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), _NO_LIMIT)
+    free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), _NO_LIMIT)
     for limit, usage, cached in (
         ("memory.max", "memory.current", "inactive_file"),
         ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "total_inactive_file"),
@@ -66,8 +67,8 @@ def available_memory_bytes(cgroup: Path = Path("/sys/fs/cgroup"), meminfo: Path 
             statistics = (cgroup / usage).with_name("memory.stat").read_text(encoding="ascii").split()
         except (OSError, ValueError):
             continue
-        # Cached files are counted as used, and given back when they are in the way.
+        # The cgroup counts cached files as used, but the kernel frees them when memory is needed.
         reclaimable = int(statistics[statistics.index(cached) + 1]) if cached in statistics else 0
         if allowed != "max":
-            left = min(left, int(allowed) - used + reclaimable)
-    return _USABLE * left
+            free = min(free, int(allowed) - used + reclaimable)
+    return _USABLE * free

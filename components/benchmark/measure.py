@@ -1,4 +1,4 @@
-"""Measures all candidates side by side: every runtime in its own process, taking turns on the same batches."""
+"""Measures all candidates side by side: each runtime has its own process, and they take turns on the same batches."""
 
 import logging
 from concurrent.futures import ThreadPoolExecutor
@@ -10,13 +10,13 @@ import numpy as np
 from compaware.components.benchmark import sentences
 from compaware.components.benchmark.config import BenchmarkConfig
 from compaware.components.benchmark.failures import Failures
-from compaware.components.benchmark.formatting import display_name, runtime_and_precision
+from compaware.components.benchmark.formatting import capitalized, display_name, runtime_and_precision
 from compaware.components.benchmark.groups import available_memory_bytes, memory_needed_bytes, plan_groups
 from compaware.components.benchmark.report import load_summaries, render_html, render_markdown
 from compaware.components.benchmark.results import FILE_NAME, BatchSpeed, Benchmark, Group, Measured, fastest
 from compaware.components.benchmark.rounds import SCORING_BATCH, Figures, logits_file, measure_group, scaled
 from compaware.components.benchmark.tokenized_split import TokenizedSplit
-from compaware.components.benchmark.variants import longest_input, prepare_variants, read_configs
+from compaware.components.benchmark.variants import input_limit, prepare_variants, read_configs
 from compaware.components.benchmark.worker_process import Variant
 from compaware.components.core.base import cpu
 from compaware.components.core.base.errors import UserError
@@ -25,6 +25,7 @@ from compaware.components.core.base.summary import Summary
 from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder
 from compaware.components.core.evaluation.confusion import classification_facts
 from compaware.components.core.evaluation.criterion import CriterionResult
+from compaware.components.core.evaluation.metrics import metric_label
 from compaware.components.core.sparsity.measure import compressed_bytes
 from compaware.components.core.stage.workspace import Workspace
 
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 def run(config: BenchmarkConfig, workspace: Workspace) -> Summary:
-    """Measures, writes `benchmark.json`, `report.html` and `report.md`, and prints every candidate's figures."""
+    """Measures the candidates, writes `benchmark.json`, `report.html` and `report.md`, and prints the figures."""
     benchmark, summaries = measure(config, workspace.work)
     benchmark.recommended = sentences.recommend(benchmark)
     benchmark.words = sentences.sentences(benchmark)
@@ -44,27 +45,27 @@ def run(config: BenchmarkConfig, workspace: Workspace) -> Summary:
 
 
 def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, Summary]]:
-    """Measures all candidates; one that cannot be measured is listed with the reason, and the others are measured.
+    """Measures all candidates except those that cannot be measured, which are listed with the reason.
 
     Args:
-        config: What to measure, and how.
+        config: The configuration of the benchmark.
         work: Folder for inputs, converted forms and logs.
 
     Returns:
-        The figures, with nothing recommended yet, and the measured candidates' own summaries by name.
+        The figures, without a recommendation, and the summaries of the measured candidates by name.
 
     Raises:
         UserError: The split is empty, or no candidate can be measured.
     """
     dataset = load_dataset_folder(config.dataset)
     if not dataset.manifest.splits.get(config.split):
-        raise UserError(f"split '{config.split}' of {config.dataset} is empty or missing: choose another")
+        raise UserError(f"split '{config.split}' of {config.dataset} is empty or missing: choose another split")
     failures = Failures()
     threads = config.threads or cpu.threads()
     log.info("%d threads for every runtime, on %s (%s)", threads, cpu.model_name(), ", ".join(cpu.flags()))
     configs = read_configs(config, dataset, failures)
     failures.require_any(bool(configs))
-    limit = longest_input(config, configs)
+    limit = input_limit(config, configs)
     variants = prepare_variants(config, list(configs), dataset, limit, work, failures)
     failures.require_any(bool(variants))
     candidates, groups = _measure(variants, threads, limit, dataset, config, work, failures)
@@ -75,14 +76,14 @@ def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, S
     benchmark = Benchmark(
         machine=cpu.machine_facts() | {"threads": threads},
         data=_data_facts(dataset, config, TokenizedSplit.load(variants[0].inputs)),
-        settings=settings | {"max_length_tokens": limit},
+        settings=settings | {"max_length_tokens": limit, "length_limited_by_model": limit < config.max_length_tokens},
         candidates=candidates,
         unmeasured=failures.items,
         groups=groups,
     )
     benchmark.fill_ratios()
     benchmark.fill_criteria(
-        {name: found for name, summary in summaries.items() if (found := CriterionResult.from_summary(summary))}
+        {name: criterion for name, summary in summaries.items() if (criterion := CriterionResult.from_summary(summary))}
     )
     return benchmark, summaries
 
@@ -96,24 +97,24 @@ def _measure(
     work: Path,
     failures: Failures,
 ) -> tuple[list[Measured], list[Group]]:
-    """Measures all variants, in as many groups as memory asks for."""
-    # The reference of all speeds, where it can be measured, is in each group.
+    """Measures all variants, in several groups if memory does not hold them at once."""
+    # The reference of all speeds comes first, since it is in each group.
     ordered = sorted(variants, key=_reference_rank)
     rows = max(SCORING_BATCH, *config.batch_sizes)
     needed = [memory_needed_bytes(variant, rows, limit) for variant in ordered]
     plan = plan_groups(needed, available_memory_bytes())
     if len(plan) > 1:
-        log.info("memory does not hold all %d processes at once: %d groups", len(variants), len(plan))
+        log.info("memory does not hold all %d processes at once: measuring in %d groups", len(variants), len(plan))
     figures: dict[Variant, Figures] = {}
     groups: list[Group] = []
-    for places in plan:
-        budget_s = config.time_budget_s * len(places) / sum(map(len, plan))
-        chosen = [ordered[place] for place in places]
-        found = measure_group(chosen, dataset, config, threads, limit, budget_s, work, failures)
+    for indices in plan:
+        budget_s = config.time_budget_s * len(indices) / sum(map(len, plan))
+        members = [ordered[index] for index in indices]
+        measured = measure_group(members, dataset, config, threads, limit, budget_s, work, failures)
         reference = next(iter(figures), None)
-        scales = {} if reference is None else _scales(figures[reference], found.get(reference))
-        groups.append(Group(candidates=[variant.id for variant in found], scales=scales))
-        figures |= {variant: scaled(item, scales) for variant, item in found.items() if variant is not reference}
+        scales = {} if reference is None else _scales(figures[reference], measured.get(reference))
+        groups.append(Group(candidates=[variant.id for variant in measured], scales=scales))
+        figures |= {variant: scaled(item, scales) for variant, item in measured.items() if variant is not reference}
     deflated = _deflate(list(figures))
     return [
         _measured(variant, figures[variant], dataset, deflated) for variant in variants if variant in figures
@@ -121,7 +122,7 @@ def _measure(
 
 
 def _reference_rank(variant: Variant) -> tuple[bool, bool]:
-    """Teacher in FP32, torch eager, first; then the student so; then all others in their order."""
+    """Sorts the teacher in FP32 and torch eager first, then the student in FP32 and torch eager, then all others."""
     is_plain = (variant.runtime, variant.precision) == ("torch", "fp32")
     return not (is_plain and variant.candidate.role == "teacher"), not (
         is_plain and variant.candidate.role == "student"
@@ -129,7 +130,7 @@ def _reference_rank(variant: Variant) -> tuple[bool, bool]:
 
 
 def _scales(first: Figures, again: Figures | None) -> dict[int, float]:
-    """By batch size, how much faster the reference was in the first group than in this one; empty if it failed here."""
+    """Returns by batch size the reference's time in the first group over that in this one; empty if it failed here."""
     if again is None:
         return {}
     return {size: _median(rounds) / _median(again.seconds[size]) for size, rounds in first.seconds.items()}
@@ -158,7 +159,7 @@ def _measured(variant: Variant, figures: Figures, dataset: PreparedDataset, defl
 
 
 def _deflate(variants: list[Variant]) -> dict[Path, int]:
-    """Compressed size of every file, several at a time; forms that share a file share its size."""
+    """Returns the compressed size of every file; several files are compressed at a time."""
     files = sorted({file for variant in variants for file in variant.files})
     sizes = {}
     with ThreadPoolExecutor(cpu.cpu_limit()) as pool:
@@ -181,7 +182,7 @@ def _data_facts(dataset: PreparedDataset, config: BenchmarkConfig, inputs: Token
 
 
 def _facts(benchmark: Benchmark, config: BenchmarkConfig, work: Path) -> dict[str, Any]:
-    """The headline, and what the model to serve gets right and wrong."""
+    """Returns the headline, and the confusion matrix and ROC curve of the model to serve."""
     assert benchmark.recommended is not None
     dataset = load_dataset_folder(config.dataset)
     logits = np.load(logits_file(work, benchmark.recommended.id))
@@ -190,44 +191,44 @@ def _facts(benchmark: Benchmark, config: BenchmarkConfig, work: Path) -> dict[st
 
 
 def flat_metrics(benchmark: Benchmark) -> dict[str, float]:
-    """Flat numbers, whose names follow from models and settings, so that runs can be compared.
+    """Returns flat numbers whose names depend only on models and settings, so that runs can be compared.
 
-    The machine has no say: BF16, which not every CPU has, shows in the best of a model alone.
+    Not every CPU has BF16, so BF16 has no names of its own and only counts for the best figures of a model.
     """
-    found: dict[str, float] = {"unmeasured": len(benchmark.unmeasured)}
+    metrics: dict[str, float] = {"unmeasured": len(benchmark.unmeasured)}
     for item in benchmark.candidates:
-        found.setdefault(f"{item.name}_{item.metric_name}", item.metric)
+        metrics.setdefault(f"{item.name}_{item.metric_name}", item.metric)
         if "bf16" in item.precision:
             continue
-        found[f"{item.id}_size_bytes"] = item.size_bytes
-        found[f"{item.id}_peak_memory_bytes"] = item.peak_memory_bytes
+        metrics[f"{item.id}_size_bytes"] = item.size_bytes
+        metrics[f"{item.id}_peak_memory_bytes"] = item.peak_memory_bytes
         for size, batch in item.batches.items():
-            found[f"{item.id}_batch{size}_p50_ms"] = batch.p50_ms
-            found[f"{item.id}_batch{size}_p99_ms"] = batch.p99_ms
-            found[f"{item.id}_batch{size}_samples_per_s"] = batch.samples_per_s
+            metrics[f"{item.id}_batch{size}_p50_ms"] = batch.p50_ms
+            metrics[f"{item.id}_batch{size}_p99_ms"] = batch.p99_ms
+            metrics[f"{item.id}_batch{size}_samples_per_s"] = batch.samples_per_s
     for name in dict.fromkeys(item.name for item in benchmark.candidates):
         for size in benchmark.batch_sizes:
             best = fastest([item for item in benchmark.candidates if item.name == name], size).batches[size]
-            found[f"{name}_best_batch{size}_p50_ms"] = best.p50_ms
-            found[f"{name}_best_batch{size}_samples_per_s"] = best.samples_per_s
+            metrics[f"{name}_best_batch{size}_p50_ms"] = best.p50_ms
+            metrics[f"{name}_best_batch{size}_samples_per_s"] = best.samples_per_s
     teacher = benchmark.reference("teacher")
     for size in benchmark.batch_sizes if benchmark.of("int8") else []:
         best = fastest(benchmark.of("int8"), size).batches[size]
         if teacher:
-            found[f"best_int8_speedup_vs_teacher_batch{size}"] = best.speed_over(teacher.batches[size]).median
+            metrics[f"best_int8_speedup_vs_teacher_batch{size}"] = best.speed_over(teacher.batches[size]).median
         if benchmark.dense():
             plain = fastest(benchmark.dense(), size).batches[size]
-            found[f"best_int8_speedup_vs_best_fp32_batch{size}"] = best.speed_over(plain).median
-    return found
+            metrics[f"best_int8_speedup_vs_best_fp32_batch{size}"] = best.speed_over(plain).median
+    return metrics
 
 
 def print_figures(benchmark: Benchmark, headline: str) -> None:
-    """The figures in the lines that other tools of this kind print, then what they say."""
+    """Prints the figures of each candidate, and then the sentences of the report."""
     for item in benchmark.candidates:
         for size, batch in item.batches.items():
             print(f"{display_name(item.name)}, {runtime_and_precision(item)}")
             print(f"Batch size = {size}")
-            print(f"Final Eval {item.metric_name} Accuracy: {item.metric:.4f}")
+            print(f"Final Eval {capitalized(metric_label(item.metric_name))}: {item.metric:.4f}")
             print(f"Latency: {batch.p50_ms:.3f} ms")
             print(f"Throughput: {batch.samples_per_s:.1f} samples/sec", flush=True)
     print(headline)

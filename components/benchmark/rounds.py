@@ -1,4 +1,4 @@
-"""One group of candidates: their processes start, score the split, take turns on the same batches, and end."""
+"""Measures one group of variants: their workers score the split and then take turns on the same batches."""
 
 import logging
 from contextlib import ExitStack
@@ -11,7 +11,7 @@ import numpy as np
 from compaware.components.benchmark.config import BenchmarkConfig
 from compaware.components.benchmark.failures import Failures
 from compaware.components.benchmark.timing import plan_rounds, shuffled_orders
-from compaware.components.benchmark.variants import data_order
+from compaware.components.benchmark.variants import output_order
 from compaware.components.benchmark.worker_process import Variant, Worker
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.progress import Progress
@@ -26,11 +26,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Figures:
-    """What one worker measured.
+    """Figures that one worker measured.
 
     Attributes:
         metric: The primary metric over the whole split.
-        f1_by_label: Of multi-label data.
+        f1_by_label: F1 of each label of multi-label data; empty for other data.
         peak_memory_bytes: Highest resident memory of the process.
         seconds: By batch size, the time of each call in each round.
     """
@@ -42,7 +42,7 @@ class Figures:
 
 
 def scaled(figures: Figures, scales: dict[int, float]) -> Figures:
-    """The same figures with the times of each batch size multiplied by its scale, 1 where it has none."""
+    """Returns the figures with the times of each batch size multiplied by its scale, or by 1 if it has none."""
     seconds = {
         size: [[second * scales.get(size, 1.0) for second in calls] for calls in rounds]
         for size, rounds in figures.seconds.items()
@@ -60,93 +60,93 @@ def measure_group(
     work: Path,
     failures: Failures,
 ) -> dict[Variant, Figures]:
-    """Measures some candidates side by side.
+    """Measures some variants side by side.
 
     Args:
-        variants: What to measure.
+        variants: The variants.
         dataset: The data.
-        config: The benchmark's.
-        threads: Of every runtime.
-        limit: Tokens that a row has at most.
+        config: The configuration of the benchmark.
+        threads: Threads of every runtime.
+        limit: Maximum number of tokens of a row.
         budget_s: Seconds for all timed rounds.
         work: Folder for logits and logs.
-        failures: Gets those that fail.
+        failures: Records the variants that fail.
 
     Returns:
-        The figures of the others.
+        The figures of the variants that did not fail.
     """
     with ExitStack() as stack:
         workers = [stack.enter_context(Worker(variant, threads, work / f"{variant.id}.log")) for variant in variants]
         log.info("starting %d processes: %s", len(variants), ", ".join(variant.id for variant in variants))
         for worker in workers:
             worker.start_loading(limit if config.padded else None)
-        loaded = failures.ask(workers, Worker.receive)
-        scores = failures.ask(loaded, lambda worker: _score(worker, dataset, config.split, work))
-        rows, left, timed = dataset.manifest.splits[config.split], list(scores), {}
+        loaded = failures.request(workers, Worker.receive)
+        scores = failures.request(loaded, lambda worker: _score(worker, dataset, config.split, work))
+        rows, remaining, seconds = dataset.manifest.splits[config.split], list(scores), {}
         for size in config.batch_sizes:
-            timed[size] = _time(left, size, rows, config, budget_s / len(config.batch_sizes), failures)
-            left = list(timed[size])
-        memory = failures.ask(left, lambda worker: int(worker.ask(memory=True)["peak_bytes"]))
+            seconds[size] = _time(remaining, size, rows, config, budget_s / len(config.batch_sizes), failures)
+            remaining = list(seconds[size])
+        memory = failures.request(remaining, lambda worker: int(worker.request(memory=True)["peak_bytes"]))
     return {
-        worker.variant: Figures(*scores[worker], peak, {size: found[worker] for size, found in timed.items()})
+        worker.variant: Figures(*scores[worker], peak, {size: by_worker[worker] for size, by_worker in seconds.items()})
         for worker, peak in memory.items()
     }
 
 
 def _score(worker: Worker, dataset: PreparedDataset, split: str, work: Path) -> tuple[float, dict[str, float]]:
-    """The primary metric over the whole split, and F1 by label of multi-label data, from the worker's own logits."""
+    """Returns the primary metric over the whole split, and F1 by label for multi-label data, from a worker's logits."""
     file = logits_file(work, worker.variant.id)
-    worker.ask(score=str(file), batch_size=SCORING_BATCH)
-    logits = np.load(file)[:, data_order(worker.variant.candidate, dataset)]
+    worker.request(score=str(file), batch_size=SCORING_BATCH)
+    logits = np.load(file)[:, output_order(worker.variant.candidate, dataset)]
     np.save(file, logits)
     if not np.isfinite(logits).all():
-        raise UserError(f"some of its logits for {split} are NaN or infinite: make or train this model again")
+        raise UserError(f"some of its logits for {split} are NaN or infinite: train this model again")
     manifest, labels = dataset.manifest, dataset.labels(split)
-    found = compute_metrics(manifest.metric, logits, labels)[manifest.metric]
-    log.info("%s: %s %.4f", worker.variant.id, manifest.metric, found)
+    score = compute_metrics(manifest.metric, logits, labels)[manifest.metric]
+    log.info("%s: %s %.4f", worker.variant.id, manifest.metric, score)
     other = find_better_order(logits, dataset, split)
     if other is not None:
         log.warning(
-            "%s seems to have its labels in another order: %s in that; correct id2label in %s",
+            "%s seems to have its labels in another order: %s in that order; correct id2label in %s",
             *(worker.variant.id, other.scores, worker.variant.candidate.folder / "config.json"),
         )
     by_label = f1_by_label(logits, labels) if labels.ndim == 2 else []
-    return found, dict(zip(manifest.label_names, by_label, strict=False))
+    return score, dict(zip(manifest.label_names, by_label, strict=False))
 
 
 def logits_file(work: Path, identifier: str) -> Path:
-    """Where a candidate's logits for the split are kept."""
+    """Returns the file of a variant's logits for the split."""
     return work / f"{identifier}.npy"
 
 
 def _time(
     workers: list[Worker], batch_size: int, rows: int, config: BenchmarkConfig, budget_s: float, failures: Failures
 ) -> dict[Worker, list[list[float]]]:
-    """All rounds of one batch size: the seconds of each call of each round."""
+    """Times all rounds of one batch size and returns the seconds of each call in each round."""
     generator = np.random.default_rng([config.seed, batch_size])
     # Whole batches only; a split smaller than one batch is repeated to fill it.
     count = max(1, rows // batch_size)
     batches = np.resize(generator.permutation(rows), (count, batch_size)).tolist()
-    # A few sentences of different lengths, to see how long a call takes; scoring has warmed the workers up already.
+    # A few sentences of different lengths show how long a call takes. Scoring has already warmed up the workers.
     trial = batches[: max(1, _TRIAL_SENTENCES // batch_size)]
-    warm = failures.ask(workers, partial(_call, batches=trial))
+    warm = failures.request(workers, partial(_call, batches=trial))
     seconds: dict[Worker, list[list[float]]] = {worker: [] for worker in warm}
     if not seconds:
         return {}
-    calls_s = [float(np.median(found)) for found in warm.values()]
-    rounds, calls = plan_rounds(calls_s, budget_s, config.rounds, count)
+    seconds_per_call = [float(np.median(trial_seconds)) for trial_seconds in warm.values()]
+    rounds, calls = plan_rounds(seconds_per_call, budget_s, config.rounds, count)
     progress = Progress("round", rounds)
     for number, order in enumerate(shuffled_orders(len(warm), rounds, config.seed)):
         chosen = [batches[(number * calls + call) % count] for call in range(calls)]
-        everyone = list(warm)
-        turn = [everyone[place] for place in order if everyone[place] in seconds]
-        answers = failures.ask(turn, partial(_call, batches=chosen))
-        seconds = {worker: [*found, answers[worker]] for worker, found in seconds.items() if worker in answers}
+        all_workers = list(warm)
+        turn = [all_workers[index] for index in order if all_workers[index] in seconds]
+        results = failures.request(turn, partial(_call, batches=chosen))
+        seconds = {worker: [*earlier, results[worker]] for worker, earlier in seconds.items() if worker in results}
         progress.update(number + 1, f"batch size {batch_size}", batch_size * calls * len(seconds))
     return seconds
 
 
 def _call(worker: Worker, batches: list[list[int]]) -> list[float]:
-    """Has a worker run each batch once; the seconds of each."""
-    seconds: list[float] = worker.ask(time=batches)["seconds"]
+    """Has a worker run each batch once and returns the seconds of each call."""
+    seconds: list[float] = worker.request(time=batches)["seconds"]
     return seconds

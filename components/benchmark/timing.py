@@ -1,4 +1,4 @@
-"""Statistics of the benchmark: percentiles of calls, ratios of rounds, and how many rounds the time allows."""
+"""Percentiles of timed calls, ratios between rounds, and the number of rounds that fit the time budget."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 import numpy as np
 
 MIN_ROUNDS = 3
-# Speeds closer than this are called equal, however small their spread.
+# Speeds that differ by less than this count as equal, however small their spread is.
 _EQUAL = 0.03
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times faster something is than its reference, round by round.
+    """How many times faster a candidate is than its reference, over the rounds.
 
     Attributes:
-        median: Median over rounds; above 1 is faster than the reference.
+        median: Median over rounds; the candidate is faster if it is above 1.
         low: 10th percentile over rounds.
         high: 90th percentile over rounds.
     """
@@ -31,55 +31,55 @@ class Ratio:
 
     @property
     def faster(self) -> bool:
-        """Faster in (nearly) every round, and by more than anyone would call equal."""
+        """Whether it is faster in nearly every round, and by more than the tolerance for equal speeds."""
         return self.low > 1.0 and self.median > 1.0 + _EQUAL
 
     @property
     def slower(self) -> bool:
-        """Slower in (nearly) every round, likewise."""
+        """Whether it is slower in nearly every round, and by more than that tolerance."""
         return self.high < 1.0 and self.median < 1.0 - _EQUAL
 
 
 def ratio(reference: Sequence[float], candidate: Sequence[float]) -> Ratio:
-    """Speed of `candidate` over `reference`.
+    """Returns the speed of `candidate` over that of `reference`.
 
-    Each round compares times that lie seconds apart, so a machine that slows down for a while slows both: the ratio
-    stands where the times do not.
+    Both times of a round are measured within seconds. A machine that slows down for a while slows both, so the ratio is
+    more stable than the times.
 
     Args:
         reference: Time of the reference in each round.
-        candidate: Time of the candidate in each round, same rounds and unit.
+        candidate: Time of the candidate in the same rounds and unit.
     """
     low, median, high = np.percentile(np.asarray(reference) / np.asarray(candidate), [10, 50, 90])
     return Ratio(float(median), float(low), float(high))
 
 
 def latency_percentiles(milliseconds: Sequence[float]) -> tuple[float, float, float]:
-    """The 50th, 90th and 99th percentile over all timed calls."""
+    """Returns the 50th, 90th and 99th percentile over all timed calls."""
     p50, p90, p99 = np.percentile(np.asarray(milliseconds), [50, 90, 99])
     return float(p50), float(p90), float(p99)
 
 
 def relative_spread(rounds: Sequence[float]) -> float:
-    """How far one runtime's rounds lie apart: (p90 - p10) / median. Near 0 on a quiet machine."""
+    """Returns (p90 - p10) / median of a candidate's rounds, which is near 0 on an idle machine."""
     low, median, high = np.percentile(np.asarray(rounds), [10, 50, 90])
     return float((high - low) / median)
 
 
 def plan_rounds(seconds_per_call: Sequence[float], budget_s: float, rounds: int, most_calls: int) -> tuple[int, int]:
-    """Shares a time budget evenly among the rounds of one batch size.
+    """Divides a time budget evenly among the rounds of one batch size.
 
     Args:
-        seconds_per_call: Of every worker, as seen while warming up.
-        budget_s: For all rounds of all workers.
-        rounds: Wanted; fewer (never under `MIN_ROUNDS`) when one call a round is already too much.
-        most_calls: Different batches that there are.
+        seconds_per_call: Time of a call of each worker, from its warm-up.
+        budget_s: Seconds for all rounds of all workers.
+        rounds: Requested rounds; reduced, but not below `MIN_ROUNDS`, if even one call per round exceeds the budget.
+        most_calls: Number of different batches.
 
     Returns:
-        Rounds, and timed calls of each worker in each round.
+        The number of rounds, and of timed calls of each worker in each round.
     """
     one_call_each = sum(seconds_per_call)
-    # Each turn begins with one call that is not timed.
+    # Each turn begins with an untimed call.
     calls = int(budget_s / (rounds * one_call_each)) - 1
     if calls < 1:
         return max(MIN_ROUNDS, min(rounds, int(budget_s / (2 * one_call_each)))), 1
@@ -87,6 +87,6 @@ def plan_rounds(seconds_per_call: Sequence[float], budget_s: float, rounds: int,
 
 
 def shuffled_orders(workers: int, rounds: int, seed: int) -> list[list[int]]:
-    """The order of the workers in each round: shuffled anew, so that nobody always follows the same neighbour."""
+    """Returns an order of the workers for each round, so that a worker does not always follow the same one."""
     generator = np.random.default_rng(seed)
     return [generator.permutation(workers).tolist() for _ in range(rounds)]

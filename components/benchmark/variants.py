@@ -1,4 +1,4 @@
-"""What there is to measure: each candidate in each runtime that can serve it on this CPU, with its files ready."""
+"""Prepares the variants to measure: each candidate in each runtime and precision that can serve it on this CPU."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from compaware.components.core.models.pairing import max_sequence_tokens
 from compaware.components.core.runtimes import formats, ipex, predictors
 from compaware.components.core.runtimes.formats import Precision, RuntimeName
 
-# Training sentences that a runtime which quantizes by itself takes its ranges from.
+# Training sentences that calibrate a runtime which quantizes FP32 weights itself.
 _CALIBRATION_ROWS = 256
 Pair = tuple[RuntimeName, Precision]
 log = logging.getLogger(__name__)
@@ -32,26 +32,26 @@ log = logging.getLogger(__name__)
 def read_configs(
     config: BenchmarkConfig, dataset: PreparedDataset, failures: Failures
 ) -> dict[Candidate, PreTrainedConfig]:
-    """Model configurations of the candidates that fit the data; the others go to `failures`."""
+    """Returns the model configurations of the candidates that fit the data; the others are added to `failures`."""
     configs = {}
     for candidate in config.candidates:
         with failures.recording(candidate):
-            found = _model_config(candidate)
-            if found.num_labels != dataset.manifest.num_labels:
+            model_config = _model_config(candidate)
+            if model_config.num_labels != dataset.manifest.num_labels:
                 raise UserError(
-                    f"candidate '{candidate.name}' has {found.num_labels} outputs, the data wants "
-                    f"{dataset.manifest.num_labels}: measure models that were made for this data"
+                    f"candidate '{candidate.name}' has {model_config.num_labels} outputs, the data needs "
+                    f"{dataset.manifest.num_labels}: measure models that were trained for this data"
                 )
-            data_order(candidate, dataset)
+            output_order(candidate, dataset)
             if (candidate.folder / SUMMARY_FILE).is_file():
                 # A damaged criterion is reported before anything is measured.
                 CriterionResult.from_summary(Summary.load(candidate.folder))
-            configs[candidate] = found
+            configs[candidate] = model_config
     return configs
 
 
-def longest_input(config: BenchmarkConfig, configs: Mapping[Candidate, PreTrainedConfig]) -> int:
-    """Tokens that sentences are cut at: as asked, or fewer where a candidate takes no more, the same for all."""
+def input_limit(config: BenchmarkConfig, configs: Mapping[Candidate, PreTrainedConfig]) -> int:
+    """Returns the tokens that sentences are cut at: `max_length_tokens`, or fewer if a candidate takes fewer."""
     return min(config.max_length_tokens, *map(max_sequence_tokens, configs.values()))
 
 
@@ -63,15 +63,15 @@ def prepare_variants(
     work: Path,
     failures: Failures,
 ) -> list[Variant]:
-    """Tokenizes the split with each candidate's tokenizer and converts FP32 weights for the runtimes that want it.
+    """Tokenizes the split with each candidate's tokenizer and converts FP32 weights for the runtimes that need it.
 
     Args:
-        config: The benchmark's.
-        candidates: Those that fit the data.
+        config: The configuration of the benchmark.
+        candidates: The candidates that fit the data.
         dataset: The data.
         max_length_tokens: Longer sentences are cut.
         work: Folder for inputs and converted models.
-        failures: Gets what cannot run as asked.
+        failures: Records the candidates that cannot run in the requested runtimes.
     """
     variants = []
     for candidate in candidates:
@@ -85,30 +85,30 @@ def prepare_variants(
                 rows = next(dataset.groups("train")).slice(0, _CALIBRATION_ROWS)
                 _save_inputs(candidate, rows, max_length_tokens, calibration)
             for runtime, precision in _convert(candidate, pairs, folder, failures):
-                serving = folder if _is_converted(runtime, precision) else candidate.folder
-                files = _files(serving, runtime, precision)
+                source = folder if _is_converted(runtime, precision) else candidate.folder
+                files = _files(source, runtime, precision)
                 ranges = calibration if (runtime, precision) == ("ipex", "int8") else None
-                variants.append(Variant(candidate, runtime, precision, serving, files, folder / "inputs.npz", ranges))
+                variants.append(Variant(candidate, runtime, precision, source, files, folder / "inputs.npz", ranges))
     return variants
 
 
 def _convert(candidate: Candidate, pairs: list[Pair], folder: Path, failures: Failures) -> list[Pair]:
-    """Converts FP32 weights where a runtime wants it; returns the pairs that can be measured then."""
-    wanting = [pair for pair in pairs if _is_converted(*pair)]
-    if not wanting:
+    """Converts FP32 weights for the runtimes that need it, and returns the pairs that can be measured."""
+    converted = [pair for pair in pairs if _is_converted(*pair)]
+    if not converted:
         return pairs
     log.info("converting %s for OpenVINO and onnxruntime", candidate.name)
-    with failures.recording(candidate, " and ".join(dict.fromkeys(runtime for runtime, _ in wanting)), "fp32"):
+    with failures.recording(candidate, " and ".join(dict.fromkeys(runtime for runtime, _ in converted)), "fp32"):
         predictors.convert_fp32(candidate.folder, folder)
         return pairs
-    return [pair for pair in pairs if pair not in wanting]
+    return [pair for pair in pairs if pair not in converted]
 
 
-def data_order(candidate: Candidate, dataset: PreparedDataset) -> list[int]:
-    """The candidate's outputs in the order of the data's labels, by their names.
+def output_order(candidate: Candidate, dataset: PreparedDataset) -> list[int]:
+    """Returns the indices of the candidate's outputs in the order of the data's labels, matched by name.
 
     Raises:
-        UserError: The names do not tell.
+        UserError: The names do not match.
     """
     return find_order(_model_config(candidate), dataset.manifest, role=f"candidate '{candidate.name}'")[0]
 
@@ -116,23 +116,25 @@ def data_order(candidate: Candidate, dataset: PreparedDataset) -> list[int]:
 def _pairs(candidate: Candidate) -> list[Pair]:
     if "ipex" in (candidate.runtimes or ()):
         ipex.require()
-    found = predictors.available(candidate.folder)
-    wanted = [(name, precision) for name, precision in found if name in (candidate.runtimes or (name,))]
-    if not wanted:
-        has = ", ".join(f"{precision} in {name}" for name, precision in found) or "no model"
-        raise UserError(f"candidate '{candidate.name}' ({candidate.folder}) cannot run as asked: the folder has {has}")
-    return wanted
+    available = predictors.available(candidate.folder)
+    pairs = [(name, precision) for name, precision in available if name in (candidate.runtimes or (name,))]
+    if not pairs:
+        text = ", ".join(f"{precision} in {name}" for name, precision in available) or "no model"
+        raise UserError(
+            f"candidate '{candidate.name}' cannot run in the requested runtimes: {candidate.folder} has {text}"
+        )
+    return pairs
 
 
 def _is_converted(runtime: RuntimeName, precision: Precision) -> bool:
-    """Whether it runs a form of FP32 weights that is made here."""
+    """Whether the runtime needs FP32 weights in a format that is converted here."""
     return runtime in ("openvino", "onnxruntime") and precision in ("fp32", "bf16")
 
 
 def _model_config(candidate: Candidate) -> PreTrainedConfig:
     try:
         if not candidate.folder.is_dir():
-            raise OSError("no folder, and no name on the hub either")
+            raise OSError("not a folder")  # `from_pretrained` would look its name up on the hub.
         return AutoConfig.from_pretrained(candidate.folder)
     except (OSError, ValueError) as error:
         raise UserError(f"candidate '{candidate.name}': {candidate.folder} is not a Model artifact") from error

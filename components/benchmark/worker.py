@@ -1,14 +1,15 @@
-"""One candidate in one runtime, in a process of its own that does what the benchmark tells it, line by line.
+"""The program of a worker process: runs one candidate in one runtime and precision for the benchmark.
 
-A request is a line of JSON on standard input, the answer a line of JSON on standard output; everything that libraries
-print goes to standard error. The process ends when its standard input does, so it never outlives the benchmark.
+A request is a line of JSON on standard input and its response a line of JSON on standard output. Everything that
+libraries print goes to standard error. The process ends when its standard input does, so it never outlives the
+benchmark.
 
-The first request loads: `{"folder", "runtime", "precision", "threads", "inputs", "calibration", "width"}` →
-`{"seconds"}`. Then any of
+The first request loads the model and the split:
+`{"folder", "runtime", "precision", "threads", "inputs", "calibration", "width"}` → `{"seconds"}`. After it:
 `{"score": FILE, "batch_size"}` writes the logits of all rows → `{"seconds"}`;
-`{"time": [[row, …], …]}` runs each batch once, after one that is not timed → `{"seconds": […]}`;
+`{"time": [[row, …], …]}` times each batch once, after an untimed one → `{"seconds": […]}`;
 `{"memory": true}` → `{"peak_bytes"}`.
-A request that the user's input makes impossible is answered `{"error": "one line"}`.
+The response to a request that fails because of the user's input is `{"error": "one line"}`.
 """
 
 import json
@@ -29,7 +30,7 @@ _CALIBRATION_BATCH = 32
 
 
 class Server:
-    """Answers requests about one model."""
+    """Handles the requests for one model."""
 
     def __init__(self, load: dict[str, Any]):
         self._inputs = TokenizedSplit.load(Path(load["inputs"]))
@@ -39,8 +40,8 @@ class Server:
             load["folder"], load["runtime"], load["precision"], load["threads"], calibration
         )
 
-    def answer(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Does one thing, as the module's docstring says."""
+    def handle(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Returns the response to a request; the module's docstring lists them."""
         if "score" in request:
             return {"seconds": self._score(Path(request["score"]), request["batch_size"])}
         if "time" in request:
@@ -48,21 +49,21 @@ class Server:
         return {"peak_bytes": peak_memory_bytes()}
 
     def _score(self, file: Path, batch_size: int) -> float:
-        # Rows of similar length together, so that little is padded.
+        # Rows of similar length share a batch, so that there is little padding.
         order = np.argsort(-self._inputs.lengths, kind="stable")
-        answers, seconds = [], 0.0
+        outputs, seconds = [], 0.0
         for start in range(0, len(order), batch_size):
             batch = self._batch(order[start : start + batch_size].tolist())
             started = time.perf_counter()
-            answers.append(self._model.predict(batch))
+            outputs.append(self._model.predict(batch))
             seconds += time.perf_counter() - started
-        logits = np.concatenate(answers)
+        logits = np.concatenate(outputs)
         np.save(file, logits[np.argsort(order, kind="stable")])
         return seconds
 
     def _time(self, batches: list[list[int]]) -> list[float]:
         prepared = [self._batch(rows) for rows in batches]
-        # While another worker had its turn, this one's weights left the caches.
+        # The turns of other workers have evicted this one's weights from the CPU caches.
         self._model.predict(prepared[0])
         seconds = []
         for batch in prepared:
@@ -76,7 +77,7 @@ class Server:
 
 
 def _batches(file: Path) -> list[dict[str, np.ndarray]]:
-    """All rows of a file of inputs, those of similar length together, with every input that a model may take."""
+    """Returns all rows of a tokenized split in batches of similar length, with every input that a model may take."""
     inputs = TokenizedSplit.load(file)
     order = np.argsort(inputs.lengths, kind="stable").tolist()
     names = ("input_ids", "attention_mask", "token_type_ids")
@@ -85,9 +86,9 @@ def _batches(file: Path) -> list[dict[str, np.ndarray]]:
 
 
 def peak_memory_bytes() -> int:
-    """Highest resident memory of this process so far.
+    """Returns the highest resident memory of this process so far.
 
-    From /proc: getrusage would count what the parent held when it started this process.
+    It is read from /proc because getrusage includes the memory that the parent held when it started this process.
     """
     status = Path("/proc/self/status").read_text(encoding="ascii")
     line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
@@ -95,11 +96,11 @@ def peak_memory_bytes() -> int:
 
 
 def main() -> None:
-    """Answers requests until standard input ends."""
-    # Where memory runs out, this process is to be ended, not the benchmark that tells of it.
+    """Handles requests until standard input ends."""
+    # If memory runs out, the kernel kills this process and not the benchmark, which then reports it.
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
+    responses = os.fdopen(os.dup(sys.stdout.fileno()), "w", buffering=1)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     server: Server | None = None
     for line in sys.stdin:
@@ -108,12 +109,12 @@ def main() -> None:
             if server is None:
                 started = time.perf_counter()
                 server = Server(request)
-                answer: dict[str, Any] = {"seconds": time.perf_counter() - started}
+                response: dict[str, Any] = {"seconds": time.perf_counter() - started}
             else:
-                answer = server.answer(request)
+                response = server.handle(request)
         except UserError as error:
-            answer = {"error": str(error)}
-        answers.write(json.dumps(answer) + "\n")
+            response = {"error": str(error)}
+        responses.write(json.dumps(response) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The benchmark's worker processes: one for each candidate, runtime and precision; they work one at a time."""
+"""Starts worker processes and sends them requests: one process for each candidate, runtime and precision."""
 
 import json
 import os
@@ -21,10 +21,10 @@ _SECONDS_TO_END = 10.0
 
 @dataclass(frozen=True)
 class Variant:
-    """What one worker measures.
+    """A candidate in one runtime and precision, which one worker measures.
 
     Attributes:
-        candidate: The model.
+        candidate: The candidate.
         runtime: The runtime that it runs in.
         precision: The precision that it computes in.
         folder: Where the runtime's files lie: the candidate's folder, or its converted form's.
@@ -43,19 +43,19 @@ class Variant:
 
     @property
     def id(self) -> str:
-        """`<name>_<runtime>`, with the precision between where the role does not tell it."""
+        """`<name>_<runtime>`, or `<name>_<precision>_<runtime>` if the role does not imply the precision."""
         usual = "int8" if self.candidate.role == "int8" else "fp32"
         unusual = [] if self.precision == usual else [self.precision.removeprefix("int8_")]
         return "_".join([self.candidate.name, *unusual, self.runtime])
 
 
 class Worker:
-    """A process that answers requests about one model (see `worker`).
+    """A process that runs one variant on request (see `worker`).
 
     Args:
-        variant: What it measures.
+        variant: The variant that it measures.
         threads: Threads of its runtime, set in its environment before any library is loaded.
-        log: File for what its libraries print.
+        log: File for the output of its libraries.
     """
 
     def __init__(self, variant: Variant, threads: int, log: Path):
@@ -83,10 +83,10 @@ class Worker:
         self.end()
 
     def start_loading(self, width: int | None) -> None:
-        """Has it load the model and the split, to be waited for by `receive`.
+        """Requests the worker to load the model and the split; `receive` waits until it has.
 
         Args:
-            width: Tokens that every batch is padded to; None for the longest of its rows.
+            width: Tokens that every batch is padded to; None pads to its longest row.
         """
         self._send(
             folder=str(self.variant.folder),
@@ -98,32 +98,32 @@ class Worker:
             width=width,
         )
 
-    def ask(self, **request: Any) -> dict[str, Any]:
-        """Sends a request and waits for its answer; all other workers are idle meanwhile.
+    def request(self, **request: Any) -> dict[str, Any]:
+        """Sends a request and returns the response; all other workers are idle meanwhile.
 
         Raises:
-            UserError: See `receive`.
+            UserError: As `receive`.
         """
         self._send(**request)
         return self.receive()
 
     def receive(self) -> dict[str, Any]:
-        """Waits for the answer to the last request.
+        """Waits for the response to the last request and returns it.
 
         Raises:
-            UserError: The worker says that it cannot do it, or has ended.
+            UserError: The worker reports an error or has ended.
         """
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise UserError(f"the process of {self.variant.id} ended, {self._reason()}")
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            raise UserError(answer["error"])
-        return answer
+            raise UserError(f"the process of {self.variant.id} ended: {self._exit_reason()}")
+        response: dict[str, Any] = json.loads(line)
+        if "error" in response:
+            raise UserError(response["error"])
+        return response
 
     def end(self) -> None:
-        """Ends the process; one that does not is killed."""
+        """Ends the process, and kills it if it does not end in time."""
         assert self._process.stdin is not None and self._process.stdout is not None
         with suppress(BrokenPipeError):
             self._process.stdin.close()
@@ -136,13 +136,13 @@ class Worker:
 
     def _send(self, **request: Any) -> None:
         assert self._process.stdin is not None
-        # A process that has ended says why when its answer is waited for.
+        # If the process has ended, `receive` reports the reason.
         with suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(request) + "\n")
 
-    def _reason(self) -> str:
+    def _exit_reason(self) -> str:
         code = self._process.wait()
         if code < 0:
-            return f"killed by signal {-code} (9 mostly means: not enough memory)"
+            return f"killed by signal {-code} (9 usually means that memory ran out)"
         lines = [line.strip() for line in self._log.read_text(encoding="utf-8").splitlines() if line.strip()]
-        return f"{lines[-1] if lines else 'without a word'} (exit code {code})"
+        return f"{lines[-1] if lines else 'no error message'} (exit code {code})"

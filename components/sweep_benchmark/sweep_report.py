@@ -5,8 +5,9 @@ from dataclasses import replace
 from compaware.components.benchmark import charts
 from compaware.components.benchmark.charts import Point
 from compaware.components.benchmark.formatting import display_name, runtime_and_precision
-from compaware.components.benchmark.report import Card, Parts, Table, cards, render_page, render_text, unmeasured_table
+from compaware.components.benchmark.report import Card, Parts, cards, render_page, render_text
 from compaware.components.benchmark.results import Benchmark, fastest
+from compaware.components.benchmark.tables import Table, unmeasured_table
 from compaware.components.sweep_benchmark.sweep_results import Sweep
 
 

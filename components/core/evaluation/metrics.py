@@ -9,7 +9,21 @@ import numpy as np
 
 _RANDOM_ORDERS = 50
 _MANY_ROWS = 2000
-METRIC_NAMES = ("accuracy", "f1", "f1_micro", "f1_macro", "matthews_correlation", "pearson", "spearman")
+_LABELS = {
+    "accuracy": "accuracy",
+    "f1": "F1",
+    "f1_micro": "micro F1",
+    "f1_macro": "macro F1",
+    "matthews_correlation": "Matthews correlation",
+    "pearson": "Pearson correlation",
+    "spearman": "Spearman correlation",
+}
+METRIC_NAMES = tuple(_LABELS)
+
+
+def metric_label(metric: str) -> str:
+    """Returns a metric's name as reports show it, such as `macro F1`."""
+    return _LABELS.get(metric, metric)
 
 
 def compute_metrics(metric: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Benchmarks made up from a few speeds, so that words and report can be checked against known truth."""
+"""Benchmarks made up from a few speeds, for the tests of sentences and report."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from compaware.components.core.base.summary import Summary
 from compaware.components.core.evaluation.criterion import Criterion
 
 MEGABYTE = 1_000_000
-# What the stages say of their models.
+# Facts in the summaries of the stages.
 FACTS = {
     "criterion": {
         "metric_name": "accuracy",

@@ -1,4 +1,4 @@
-"""Groups fit memory where that is possible, all share the reference, and there is one group where all fit."""
+"""Groups fit in memory, all contain the reference, and there is one group if all variants fit."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.components.benchmark.synthetic import benchmark, measured
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=20), st.integers(0, 400))
-def test_every_task_is_in_one_group_beside_the_reference(needed: list[int], available: int) -> None:
+def test_every_variant_is_in_one_group_beside_the_reference(needed: list[int], available: int) -> None:
     groups = plan_groups(needed, available)
     assert all(group[0] == 0 for group in groups)
     assert [place for group in groups for place in group[1:]] == list(range(1, len(needed)))

@@ -1,4 +1,4 @@
-"""A real run: processes for every runtime, and what they leave behind."""
+"""Real runs, with a process for every runtime."""
 
 import json
 import math
@@ -68,13 +68,13 @@ def test_the_model_to_serve_comes_with_its_confusion_matrix_and_curve(benchmark_
 
 def test_metric_names_do_not_depend_on_the_cpu() -> None:
     plain = family()
-    fast = measured(
+    bf16 = measured(
         "student", "openvino", role="student", precision="bf16", metric=0.89, milliseconds={1: 1, 8: 4, 32: 9}
     )
-    with_bf16 = benchmark([*plain.candidates, fast.model_copy(update={"id": "student_openvino_bf16"})])
-    ours, theirs = measure.flat_metrics(plain), measure.flat_metrics(with_bf16)
-    assert ours.keys() == theirs.keys()
-    assert theirs["student_best_batch1_p50_ms"] < 1.1 < ours["student_best_batch1_p50_ms"]
+    with_bf16 = benchmark([*plain.candidates, bf16.model_copy(update={"id": "student_openvino_bf16"})])
+    slow, fast = measure.flat_metrics(plain), measure.flat_metrics(with_bf16)
+    assert slow.keys() == fast.keys()
+    assert fast["student_best_batch1_p50_ms"] < 1.1 < slow["student_best_batch1_p50_ms"]
 
 
 def test_at_least_three_rounds_whatever_the_budget(benchmark_run: Run) -> None:
@@ -129,12 +129,12 @@ def test_metrics_are_flat_numbers_with_stable_names(benchmark_run: Run) -> None:
     assert all(math.isfinite(value) for value in metrics.values())
 
 
-def test_the_lines_that_people_look_for_are_printed(
+def test_metric_latency_and_throughput_are_printed(
     dataset: PreparedDataset, models: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run_alone(dataset, "int8", models["int8"], tmp_path, padded=True)
     printed = capsys.readouterr().out
-    assert "Batch size = 4\nFinal Eval accuracy Accuracy: 0." in printed
+    assert "Batch size = 4\nFinal Eval Accuracy: 0." in printed
     assert "\nLatency: " in printed and " ms\nThroughput: " in printed and " samples/sec\n" in printed
 
 
@@ -148,7 +148,7 @@ def test_no_sentence_is_longer_than_the_candidate_with_the_fewest_positions_take
 
 def test_a_model_for_other_labels_is_refused_in_one_line(dataset: PreparedDataset, tmp_path: Path) -> None:
     model = make_model(tmp_path / "model", make_dataset(tmp_path / "other", kind="three_class"))
-    with pytest.raises(UserError, match="candidate 'student' has 3 outputs, the data wants 2"):
+    with pytest.raises(UserError, match="candidate 'student' has 3 outputs, the data needs 2"):
         run_alone(dataset, "student", model, tmp_path)
 
 
@@ -175,7 +175,7 @@ def test_a_folder_without_a_model_is_refused_in_one_line(dataset: PreparedDatase
 def test_a_runtime_that_cannot_serve_the_model_is_refused_in_one_line(
     dataset: PreparedDataset, models: dict[str, Path], tmp_path: Path
 ) -> None:
-    with pytest.raises(UserError, match=r"cannot run as asked: the folder has .*int8 in onnxruntime"):
+    with pytest.raises(UserError, match=r"cannot run in the requested runtimes: .* has .*int8 in onnxruntime"):
         run_alone(dataset, "int8", models["int8"], tmp_path, runtimes=["torch"])
     with pytest.raises(UserError, match=r"^ipex cannot run here: .* is not installed"):
         run_alone(dataset, "student", models["student"], tmp_path / "ipex", runtimes=["torch", "ipex"])
@@ -207,14 +207,14 @@ def test_candidates_that_cannot_be_measured_are_listed_and_the_others_take_turns
             ("other", "sparse", other),
         )
     ]
-    ask = Worker.ask
+    request = Worker.request
 
-    def kill_one(worker: Worker, **request: object) -> dict[str, object]:
-        if worker.variant.candidate.name == "killed" and "time" in request:
+    def kill_one(worker: Worker, **fields: object) -> dict[str, object]:
+        if worker.variant.candidate.name == "killed" and "time" in fields:
             worker._process.kill()
-        return ask(worker, **request)
+        return request(worker, **fields)
 
-    monkeypatch.setattr(Worker, "ask", kill_one)
+    monkeypatch.setattr(Worker, "request", kill_one)
     monkeypatch.setattr(measure, "available_memory_bytes", lambda: 0.0)
     options = {"batch_sizes": [4], "rounds": 3, "time_budget_s": 0.2, "threads": 1, "max_length_tokens": 32}
     config = BenchmarkConfig.model_validate(

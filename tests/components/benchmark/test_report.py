@@ -1,4 +1,4 @@
-"""The report tells everything, and asks nothing of the network."""
+"""The report holds all figures and loads nothing from the network."""
 
 import re
 from html.parser import HTMLParser

@@ -1,8 +1,9 @@
-"""What the report says is what the figures show: made-up timings with a known truth."""
+"""The sentences of the report, for made-up timings."""
 
 import pytest
 
 from compaware.components.benchmark.formatting import format_points, format_quotient, format_size, join_with_and
+from compaware.components.benchmark.report import render_markdown
 from compaware.components.benchmark.sentences import headline, sentences
 from tests.components.benchmark.synthetic import benchmark, family, measured
 
@@ -47,15 +48,28 @@ def test_int8_in_both_precisions_of_openvino_is_told_apart():
             measured("int8", "openvino", precision="int8_bf16", milliseconds={1: 2}, **served),
         ]
     )
-    assert headline(found).startswith("INT8 in openvino BF16: ")
-    assert "INT8 in openvino 0.9000 (±0.0 points) and INT8 in openvino BF16 0.9000" in " ".join(sentences(found))
+    assert headline(found).startswith("INT8 in openvino with BF16: ")
+    assert found.words[0].startswith("Serve INT8 in openvino with BF16 at batch 1: ")
+    assert "INT8 in openvino 0.9000 (±0.0 points) and INT8 in openvino with BF16 0.9000" in " ".join(sentences(found))
 
 
 def test_cut_rows_are_said():
     found = family()
     assert "were cut" not in said(found)
     found.data["cut_rows"] = 12
-    assert "12 of 872 rows are longer than 128 tokens and were cut" in " ".join(sentences(found))
+    text = " ".join(sentences(found))
+    assert "12 of 872 rows are longer than 128 tokens and were cut. Raise max_length_tokens" in text
+    found.settings["length_limited_by_model"] = True
+    text = " ".join(sentences(found))
+    assert "128 tokens, the limit of one of the models, and were cut." in text and "Raise max_length_tokens" not in text
+
+
+def test_metrics_are_called_by_their_usual_names():
+    found = family()
+    for item in found.candidates:
+        item.metric_name = "f1_macro"
+    assert "points of macro F1" in headline(found)
+    assert "| macro F1 |" in render_markdown(found, {})
 
 
 def test_a_tie_with_the_allowed_loss_is_kept():
@@ -79,7 +93,7 @@ def test_each_batch_size_gets_its_own_recommendation():
 def test_sparsity_without_speed_is_said_to_bring_none(speed: float):
     text = said(family(sparse_speed=speed))
     assert "Sparsity brings no speed here" in text
-    assert "The zeros of sparse show in transport: 69.0 MB on disk, 20.7 MB deflated." in text
+    assert "Zeros reduce the compressed size of the sparse model: 69.0 MB on disk, 20.7 MB deflated." in text
 
 
 def test_sparsity_with_speed_is_not_denied():
@@ -108,8 +122,9 @@ def test_a_sparse_model_of_another_shape_is_not_compared_with_the_dense_one():
 
 def test_the_reference_is_named_and_so_is_the_teachers_own_fastest_runtime():
     text = said(family())
-    assert "Speed over the teacher is against the teacher in FP32, torch eager" in text
-    assert "Against the teacher's own fastest runtime (openvino), INT8 in onnxruntime runs at 4." in text
+    assert "Speed over the teacher compares with the teacher in FP32 and torch eager" in text
+    assert "INT8 in onnxruntime runs at 4." in text
+    assert "the speed of the teacher's own fastest runtime (openvino) at batch 1." in text
 
 
 def test_the_headline_tells_speed_size_and_accuracy():
@@ -130,7 +145,7 @@ def test_the_headline_admits_what_is_slower_and_larger():
 
 def test_a_teacher_alone_has_a_headline_and_words():
     found = benchmark([measured("teacher", "torch", role="teacher", metric=0.9, milliseconds={1: 10})])
-    assert headline(found).startswith("Teacher in torch: 100 sentences a second at batch 1")
+    assert headline(found).startswith("Teacher in torch: 100 sentences per second at batch 1")
     assert found.words
 
 
@@ -145,9 +160,9 @@ def test_a_busy_machine_and_few_calls_are_admitted():
     busy = benchmark(
         [measured("teacher", "torch", role="teacher", metric=0.9, milliseconds={1: 10}, noise=0.9, calls=2)]
     )
-    assert "The machine was not quiet" in said(busy)
-    assert "rest on 20 calls at batch 1" in said(busy)
-    assert "not quiet" not in said(family()) and "p99 figures rest" not in said(family())
+    assert "The machine was busy" in said(busy)
+    assert "come from only 20 calls at batch 1" in said(busy)
+    assert "machine was busy" not in said(family()) and "p99 figures come" not in said(family())
 
 
 def test_figures_are_written_as_people_write_them():

@@ -1,4 +1,4 @@
-"""Statistics hold for any times."""
+"""Percentiles, ratios and rounds of any times."""
 
 import numpy as np
 from hypothesis import given
@@ -25,7 +25,7 @@ def test_a_ratio_is_how_many_times_faster_whatever_the_machine_does_between_roun
 
 
 @given(st.lists(st.tuples(SECONDS, SECONDS), min_size=MIN_ROUNDS, max_size=20))
-def test_the_spread_encloses_the_median_and_turns_round_with_the_ratio(pairs: list[tuple[float, float]]):
+def test_the_spread_encloses_the_median_and_is_inverted_with_the_ratio(pairs: list[tuple[float, float]]):
     one, other = zip(*pairs, strict=True)
     there, back = ratio(one, other), ratio(other, one)
     assert there.low <= there.median <= there.high
@@ -72,6 +72,6 @@ def test_in_each_round_everyone_has_one_turn_and_the_seed_decides_the_order(work
     assert orders == shuffled_orders(workers, rounds, seed)
 
 
-def test_unrest_is_zero_on_a_quiet_machine_and_large_on_a_busy_one():
+def test_the_relative_spread_is_zero_on_an_idle_machine_and_large_on_a_busy_one():
     assert relative_spread([2.0] * 5) == 0
     assert relative_spread([1.0, 1.0, 1.0, 3.0, 3.0]) > 1

@@ -1,0 +1,45 @@
+"""Sentences that say how a benchmark was measured."""
+
+from compaware.components.benchmark.results import Benchmark
+
+
+def describe_method(benchmark: Benchmark) -> list[str]:
+    """Returns the sentences about data, processes, rounds and figures."""
+    settings, data = benchmark.settings, benchmark.data
+    lengths = (
+        f"Every sentence is padded to {settings['max_length_tokens']} tokens."
+        if settings["padded"]
+        else f"Sentences keep their real lengths (median {data['median_length_tokens']:.0f} tokens, at most "
+        f"{settings['max_length_tokens']}); a batch is padded to its longest sentence."
+    ) + f" {data['cut_rows']} of {data['rows']} rows are longer and were cut."
+    return [
+        f"Split {data['split']} of {data['task']}, {data['rows']} rows. {lengths}",
+        "Each candidate in each runtime and precision has a process with a fixed number of threads "
+        f"({benchmark.machine['threads']}); only one process works at a time.",
+        f"Up to {settings['rounds']} rounds within {settings['time_budget_s']:.0f} s, never fewer than 3. In each "
+        f"round all take turns on the same batches, in a new random order (seed {settings['seed']}). Each turn begins "
+        "with an untimed call.",
+        *_groups(benchmark),
+        "A call is one forward pass from token ids to logits. Tokenization and padding are not timed.",
+        "The metric is computed over the whole split, from the logits of the process that is timed.",
+        "Size is the size of the files that the runtime reads, and deflated their size after deflate compression. Peak "
+        "memory is that of the whole process, including its libraries.",
+    ]
+
+
+def _groups(benchmark: Benchmark) -> list[str]:
+    if len(benchmark.groups) < 2:
+        return []
+    scales = [scale for group in benchmark.groups[1:] for scale in group.scales.values()]
+    text = (
+        f"Memory did not hold all processes at once: they were measured in {len(benchmark.groups)} groups, each with "
+        f"{benchmark.groups[0].candidates[0]} as the reference."
+    )
+    if scales:
+        text += (
+            f" Times of the later groups are scaled by the reference's times, with factors from {min(scales):.2f} to "
+            f"{max(scales):.2f}."
+        )
+    if any(not group.scales for group in benchmark.groups[1:]):
+        text += " Groups in which the reference failed are not scaled: compare their times with care."
+    return [text]

@@ -1,0 +1,172 @@
+"""Tables of the report."""
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from compaware.components.benchmark.formatting import (
+    display_name,
+    format_batch_ratio,
+    format_size,
+    runtime_and_precision,
+)
+from compaware.components.benchmark.results import Benchmark, Measured
+from compaware.components.core.base.summary import Summary
+from compaware.components.core.evaluation.metrics import metric_label
+
+# Tables in the facts of the candidates' summaries, with their titles.
+_FACT_TABLES = {
+    "mixed_precision": "Mixed precision statistics",
+    "tune_results": "Tune result",
+    "layers": "Sparsity by layer",
+}
+# Titles of the columns whose keys are too short to understand.
+_COLUMN_TITLES = {
+    "duration_s": "validation s",
+    "agreement": "agreement with simulated INT8",
+    "passed": "criterion",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the report.
+
+    Attributes:
+        name: Heading of the table.
+        columns: Headings of the columns.
+        rows: Cells as text.
+        roles: Role of each row's candidate, for its colour; empty if the rows are not candidates.
+        marked: Index of the recommended row, or None.
+        text_columns: Number of leading text columns; the others hold numbers.
+    """
+
+    name: str
+    columns: list[str]
+    rows: list[list[str]]
+    roles: list[str]
+    marked: int | None = None
+    text_columns: int = 1
+
+
+def _marked(benchmark: Benchmark, identifier: str | None) -> int | None:
+    return next((index for index, item in enumerate(benchmark.candidates) if item.id == identifier), None)
+
+
+def _name_cells(item: Measured) -> list[str]:
+    return [display_name(item.name), runtime_and_precision(item)]
+
+
+def overview_table(benchmark: Benchmark) -> Table:
+    """Returns the metric, size and memory of all candidates."""
+    return Table(
+        "All candidates",
+        ["candidate", "runtime", metric_label(benchmark.candidates[0].metric_name), "size", "deflated", "peak memory"],
+        [
+            [
+                *_name_cells(item),
+                f"{item.metric:.4f}",
+                format_size(item.size_bytes),
+                format_size(item.compressed_bytes),
+                format_size(item.peak_memory_bytes),
+            ]
+            for item in benchmark.candidates
+        ],
+        [item.role for item in benchmark.candidates],
+        _marked(benchmark, benchmark.recommended.id if benchmark.recommended else None),
+        text_columns=2,
+    )
+
+
+def speed_table(benchmark: Benchmark, size: int) -> Table:
+    """Returns the speed of all candidates at one batch size."""
+    return Table(
+        f"Batch size {size}",
+        [
+            "candidate",
+            "runtime",
+            "p50 ms",
+            "p90 ms",
+            "p99 ms",
+            "samples/s",
+            "over teacher",
+            "over FP32 student",
+        ],
+        [
+            [
+                *_name_cells(item),
+                *(f"{value:.2f}" for value in (batch.p50_ms, batch.p90_ms, batch.p99_ms)),
+                f"{batch.samples_per_s:.1f}",
+                format_batch_ratio(batch, "ratio_to_teacher"),
+                format_batch_ratio(batch, "ratio_to_fp32_student"),
+            ]
+            for item in benchmark.candidates
+            for batch in [item.batches[size]]
+        ],
+        [item.role for item in benchmark.candidates],
+        _marked(benchmark, benchmark.recommended.by_batch[size] if benchmark.recommended else None),
+        text_columns=2,
+    )
+
+
+def unmeasured_table(benchmark: Benchmark) -> Iterable[Table]:
+    """Returns a table of the candidates that could not be measured, if there are any."""
+    if benchmark.unmeasured:
+        rows = [[display_name(item.name), item.runtime or "all", item.reason] for item in benchmark.unmeasured]
+        yield Table("Not measured", ["candidate", "runtime", "reason"], rows, [], text_columns=3)
+
+
+def label_table(benchmark: Benchmark) -> Iterable[Table]:
+    """Returns a table of F1 by label for multi-label data, of each model in its first runtime."""
+    models = list({item.name: item for item in reversed(benchmark.candidates)}.values())[::-1]
+    if models[0].f1_by_label:
+        yield Table(
+            "F1 by label",
+            ["label", *(display_name(item.name) for item in models)],
+            [[label, *(f"{item.f1_by_label[label]:.4f}" for item in models)] for label in models[0].f1_by_label],
+            [],
+        )
+
+
+def fact_tables(summaries: dict[str, Summary]) -> Iterable[Table]:
+    """Returns the tables from the summaries of the candidates."""
+    for name, summary in summaries.items():
+        for key, heading in _FACT_TABLES.items():
+            rows = summary.facts.get(key)
+            if rows:
+                yield _fact_table(f"{heading}: {display_name(name)}", rows)
+
+
+def _fact_table(heading: str, rows: list[dict[str, Any]]) -> Table:
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    texts = list(itertools.takewhile(lambda column: isinstance(rows[0].get(column), str), columns))
+    return Table(
+        heading,
+        [_COLUMN_TITLES.get(column, column.removesuffix("_bytes").replace("_", " ")) for column in columns],
+        [[_cell(column, row.get(column)) for column in columns] for row in rows],
+        [],
+        text_columns=len(texts),
+    )
+
+
+def machine_table(benchmark: Benchmark) -> Table:
+    """Returns the CPU, the threads and the versions of the libraries."""
+    machine = benchmark.machine
+    rows = [
+        ["CPU", str(machine["cpu"])],
+        ["relevant CPU flags", ", ".join(machine["flags"]) or "none"],
+        ["threads", str(machine["threads"])],
+        *([name, str(value)] for name, value in machine["versions"].items()),
+    ]
+    return Table("Machine", ["property", "value"], rows, [], text_columns=2)
+
+
+def _cell(column: str, value: Any) -> str:
+    if value is None:
+        return "–"
+    if column.endswith("_bytes"):
+        return format_size(value)
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
