@@ -1,6 +1,6 @@
-"""Names of the container images that the components run in on a cluster.
+"""Names of the container images of the components.
 
-The tag is the version of this distribution, never `latest`: KFP's cache key holds the image name, not its digest.
+The tag is the version of this package and not `latest`, because KFP's cache key contains the name and not the digest.
 """
 
 from importlib.metadata import version

@@ -1,1 +1,1 @@
-"""Tells a webhook how a run ended."""
+"""Posts the outcome of a run to a webhook."""

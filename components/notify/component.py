@@ -7,18 +7,18 @@ from compaware.components import images
 
 @dsl.component(base_image=images.LAUNCHER, install_kfp_package=False)
 def notify(status: dsl.PipelineTaskFinalStatus, run_id: str, run_name: str) -> None:
-    """Post how a run ended, and where its report is, to a webhook.
+    """Post the outcome of a run and the address of its report to a webhook.
 
-    For exit tasks. The webhook's address comes from the variable COMPAWARE_WEBHOOK_URL alone and is never logged;
-    without it the task does nothing. A webhook that fails is a warning: the run ends as it would have.
+    Use it as an exit task. The webhook's address is read from the variable COMPAWARE_WEBHOOK_URL and never logged;
+    without it, the task does nothing. If the webhook fails, the task logs a warning and the run's outcome stays.
 
     Args:
-        status: How the stages ended.
+        status: Final status of the run.
         run_id: The run's id.
-        run_name: Its name.
+        run_name: The run's name.
     """
     from compaware.components.core.base.logs import setup_logging
-    from compaware.components.notify.webhook import Ending, post
+    from compaware.components.notify.webhook import Outcome, post
 
     setup_logging()
-    post(Ending(run_id, run_name, status.state, status.error_message or ""))
+    post(Outcome(run_id, run_name, status.state, status.error_message or ""))

@@ -12,7 +12,7 @@ from tests.components.notify.test_webhook import Receiver
 
 @dsl.component(base_image="python", install_kfp_package=False)
 def stage(fails: bool) -> None:
-    """Fails if it is told to."""
+    """Fails on request."""
     if fails:
         raise SystemExit("error: the accuracy gate stopped it")
 
@@ -22,11 +22,11 @@ def pipeline(fails: bool) -> None:
     stage(fails=fails)
 
 
-def test_a_failed_run_tells_the_webhook_that_it_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_webhook_is_notified_of_a_failed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     receiver = Receiver()
     monkeypatch.setenv(WEBHOOK_VARIABLE, receiver.address)
     local.init(local.SubprocessRunner(use_venv=False), pipeline_root=str(tmp_path), raise_on_error=False)
     notifying(pipeline)(fails=True)
     receiver.close()
-    (told,) = receiver.told
-    assert told["state"] == "FAILED" and told["run_id"] and "of-one-stage" in told["run"]
+    (message,) = receiver.received
+    assert message["state"] == "FAILED" and message["run_id"] and "of-one-stage" in message["run"]

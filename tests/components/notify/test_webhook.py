@@ -1,4 +1,4 @@
-"""A webhook is told how a run ended; its address is told to nobody."""
+"""The outcome of a run is posted to a webhook, whose address is never logged."""
 
 import json
 import logging
@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from compaware.components.launch.site import UI_VARIABLE, WEBHOOK_VARIABLE
-from compaware.components.notify.webhook import Ending, post
+from compaware.components.notify.webhook import Outcome, post
 
 SECRET = "T0-a-secret-path"
-FAILED = Ending("a1b2", "nightly", "FAILED", "benchmark failed:\nthe accuracy gate\tstopped it")
+FAILED = Outcome("a1b2", "nightly", "FAILED", "benchmark failed:\nthe accuracy gate\tstopped it")
 
 
 class Receiver:
-    """A webhook: remembers what it is told, and gives the answers that it was given, then 200."""
+    """A webhook that keeps the messages it receives; it returns the given status codes, then 200."""
 
     def __init__(self) -> None:
-        self.told: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
         self.answers: list[int] = []
         receiver = self
 
@@ -29,13 +29,13 @@ class Receiver:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 status = receiver.answers.pop(0) if receiver.answers else 200
                 if status == 200:
-                    receiver.told.append(body)
+                    receiver.received.append(body)
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
             def log_message(self, format: str, *args: Any) -> None:
-                """Says nothing."""
+                """Logs nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self._server.server_port}/{SECRET}"
@@ -48,18 +48,18 @@ class Receiver:
 
 @pytest.fixture
 def receiver(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
-    found = Receiver()
-    monkeypatch.setenv(WEBHOOK_VARIABLE, found.address)
+    receiver = Receiver()
+    monkeypatch.setenv(WEBHOOK_VARIABLE, receiver.address)
     monkeypatch.delenv(UI_VARIABLE, raising=False)
-    yield found
-    found.close()
+    yield receiver
+    receiver.close()
 
 
 def test_the_webhook_gets_status_reason_and_link(receiver: Receiver, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv(UI_VARIABLE, "https://kubeflow.example.com/pipeline/")
     post(FAILED)
     link = "https://kubeflow.example.com/pipeline/#/runs/details/a1b2"
-    assert receiver.told == [
+    assert receiver.received == [
         {
             "text": f"`nightly` failed: `benchmark failed: the accuracy gate stopped it`\n{link}",
             "run": "nightly",
@@ -72,22 +72,22 @@ def test_the_webhook_gets_status_reason_and_link(receiver: Receiver, monkeypatch
 
 
 def test_without_a_ui_the_text_says_how_to_get_the_report(receiver: Receiver):
-    post(Ending("a1b2", "nightly", "SUCCEEDED", ""))
-    assert receiver.told[0]["text"] == "`nightly` succeeded\ncompaware report a1b2"
+    post(Outcome("a1b2", "nightly", "SUCCEEDED", ""))
+    assert receiver.received[0]["text"] == "`nightly` succeeded\ncompaware report a1b2"
 
 
-def test_a_webhook_that_has_trouble_is_told_again(receiver: Receiver):
+def test_a_failed_post_is_retried(receiver: Receiver):
     receiver.answers = [503]
     post(FAILED)
-    assert len(receiver.told) == 1
+    assert len(receiver.received) == 1
 
 
 @pytest.mark.parametrize("answer", [301, 404])
 def test_a_webhook_that_refuses_is_a_warning(receiver: Receiver, caplog: pytest.LogCaptureFixture, answer: int):
     receiver.answers = [answer]
     post(FAILED)
-    assert receiver.told == []
-    assert f"the webhook was not told: it answered {answer}" in caplog.text
+    assert receiver.received == []
+    assert f"the webhook was not notified: it answered {answer}" in caplog.text
 
 
 def test_without_a_webhook_nothing_is_done(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
@@ -101,7 +101,7 @@ def test_without_a_webhook_nothing_is_done(monkeypatch: pytest.MonkeyPatch, capl
 def test_the_address_is_never_logged(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, address: str
 ):
-    # Asked again at once, not after seconds.
+    # Retries without a pause.
     monkeypatch.setattr("compaware.components.notify.webhook._RETRIES.backoff_factor", 0)
     monkeypatch.setenv(WEBHOOK_VARIABLE, address.format(host=receiver.address, path=SECRET))
     receiver.answers = [503]

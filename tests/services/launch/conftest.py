@@ -1,4 +1,4 @@
-"""A namespace of one's own on a real API server, reached through a proxy that can make faults."""
+"""A namespace for each test on a real API server, behind a proxy that can cause faults."""
 
 import base64
 import os
@@ -23,7 +23,7 @@ from tests.services.launch.proxy import Proxy
 
 
 class Site:
-    """What a test has: the proxy, the API through it, and the API past it for playing the operator."""
+    """The proxy, the API through it, and the API without it, which plays the operator."""
 
     def __init__(self, proxy: Proxy, api: Api, direct: Api, kubeconfig: Path):
         self.proxy = proxy
@@ -32,7 +32,7 @@ class Site:
         self.kubeconfig = kubeconfig
 
     def job(self, component: str = "distillation", **options: Any) -> Job:
-        """A job of two nodes, unless said otherwise."""
+        """A job of two nodes by default."""
         name = job_name(component, "run", "task")
         return Job(name, component, {"output": "s3://bucket/out"}, JobOptions(**{"num_nodes": 2, **options}))
 
@@ -42,7 +42,7 @@ class Site:
 
 
 class Waiting(threading.Thread):
-    """Creates a job and waits for it beside the test."""
+    """Creates a job and waits for it in a thread."""
 
     def __init__(self, site: Site, job: Job, kind: JobKind = PYTORCHJOB):
         super().__init__(daemon=True)
@@ -59,7 +59,7 @@ class Waiting(threading.Thread):
             self._error = error
 
     def end(self, timeout_s: float = 40.0) -> None:
-        """Waits for the end; raises what the launcher raised."""
+        """Waits for the end; raises the launcher's error."""
         self.join(timeout_s)
         assert not self.is_alive(), "the launcher still waits"
         if self._error:
@@ -68,7 +68,7 @@ class Waiting(threading.Thread):
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """A namespace that goes with the test."""
+    """A namespace that is deleted after the test."""
     if "KUBECONFIG" not in os.environ:
         pytest.fail("set KUBECONFIG to a cluster for tests that has the PyTorchJob and TrainJob definitions")
     settings = yaml.safe_load(Path(os.environ["KUBECONFIG"]).read_text(encoding="utf-8"))

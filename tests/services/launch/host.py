@@ -1,7 +1,7 @@
-"""`host.py POD FOLDER [GONE_WHEN]`: a node of a cluster; it runs one pod's container and starts it again when it fails.
+"""`host.py POD FOLDER [GONE_WHEN]`: simulates a node that runs one pod's container and restarts it when it fails.
 
-POD: a file with the container's command and variables. FOLDER: the node's disk is seen there. GONE_WHEN: once that file
-is there, everything that runs here is killed, the disk is emptied, and a while later the pod starts again.
+POD: file with the container's command and variables. FOLDER: mount point of the node's disk. GONE_WHEN: once this file
+exists, all processes of the node are killed, its disk is emptied, and the pod is restarted.
 """
 
 import json
@@ -17,7 +17,7 @@ _PAUSE_S = 1.0
 
 
 def main() -> None:
-    """Runs the pod until its container ends well, or has failed too often; ends with its exit code."""
+    """Runs the pod until its container succeeds or has failed too often; exits with its exit code."""
     pod = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     folder = Path(sys.argv[2])
     gone_when = Path(sys.argv[3]) if len(sys.argv) > 3 else None
@@ -28,7 +28,7 @@ def main() -> None:
         while container.poll() is None and not (gone_when and gone_when.exists()):
             time.sleep(0.1)
         if gone_when and gone_when.exists():
-            # Every process of this host but this one: nobody says goodbye.
+            # Kills every process of this host except this one, without notice.
             os.kill(-1, signal.SIGKILL)
             print("host: killed", flush=True)
             gone_when = None
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def mount_disk(folder: Path) -> None:
-    """Puts an empty disk at the folder, which only this host sees."""
+    """Mounts an empty disk at the folder, visible only to this host."""
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", folder], check=True)
 
 

@@ -1,4 +1,4 @@
-"""Plays the training-operator and the kubelet, which the test cluster does not have: makes pods, sets states."""
+"""Simulates the training-operator and the kubelet, which the test cluster lacks: creates pods and sets states."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ RUNNING = {"running": {"startedAt": "2030-01-01T00:00:00Z"}}
 
 
 def terminated(exit_code: int, reason: str = "Error", message: str = "") -> dict[str, Any]:
-    """State of a container that ended."""
+    """Returns the state of a container that has ended."""
     return {"terminated": {"exitCode": exit_code, "reason": reason, "message": message}}
 
 
 class Operator:
-    """Does to a job's pods and status what the operator would do."""
+    """Changes a job's pods and status as the operator would."""
 
     def __init__(self, api: Api, proxy: Proxy, job: Job, kind: JobKind = PYTORCHJOB):
         self._api = api
@@ -28,7 +28,7 @@ class Operator:
         self.path = f"{kind.path(api.namespace)}/{job.name}"
 
     def create_pods(self) -> list[str]:
-        """Creates the pods of all nodes, as soon as the job is there."""
+        """Creates the pods of all nodes as soon as the job exists."""
         eventually(self.job)
         return [self.create_pod(node) for node in range(self._job.options.num_nodes)]
 
@@ -87,8 +87,8 @@ class Operator:
         """Sets a pod's phase and, with `state`, that of its container."""
         body: dict[str, Any] = {"phase": phase, **status}
         if state is not None:
-            one = {"name": self._kind.container, "image": "none", "imageID": "", "ready": False, "state": state}
-            body["containerStatuses"] = [{**one, "lastState": last_state or {}, "restartCount": restarts}]
+            container = {"name": self._kind.container, "image": "none", "imageID": "", "ready": False, "state": state}
+            body["containerStatuses"] = [{**container, "lastState": last_state or {}, "restartCount": restarts}]
         self._api.patch(f"{self.pods}/{name}/status", {"status": body})
 
     def run_pods(self) -> list[str]:
@@ -105,7 +105,7 @@ class Operator:
         return next((item for item in listing["items"] if item["metadata"]["name"] == self._job.name), None)
 
     def set_condition(self, name: str, message: str = "", reason: str = "", status: str = "True") -> None:
-        """Makes a condition the job's only one; with a job that ends, its containers and their logs do."""
+        """Sets the only condition of the job; if the job ends, its containers and their logs end, too."""
         if name in ("Succeeded", "Complete", "Failed"):
             for pod in self._api.get(self.pods)["items"]:
                 self._proxy.close_log(pod["metadata"]["name"])

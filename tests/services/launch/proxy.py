@@ -1,7 +1,7 @@
-"""A proxy in front of the real API server that answers pod logs itself and makes faults on request.
+"""A proxy in front of the real API server that serves pod logs itself and causes faults on request.
 
-The test cluster has no kubelet, so nobody can serve a pod's log: here a small HTTP server stands in for that one
-endpoint, with the kubelet's parameters. Everything else goes to the real server and back unchanged.
+The test cluster has no kubelet to serve the log of a pod, so the proxy serves that endpoint with the kubelet's
+parameters. Everything else is forwarded unchanged.
 """
 
 import datetime
@@ -19,8 +19,8 @@ import urllib3
 from tests.services.launch.waiting import eventually
 
 
-class Life:
-    """The log of one life of a container."""
+class ContainerRun:
+    """The log of one run of a container."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, str]] = []
@@ -31,12 +31,12 @@ class Proxy(ThreadingHTTPServer):
     """Forwards to `upstream`.
 
     Attributes:
-        away: Drop every connection, as a server that is gone.
+        away: Drop every connection, as during an outage.
         failures: Answer this many requests with status 503.
-        refuses: Answer all requests with this status, as a server does whose RBAC caches are empty.
+        refuses: Answer all requests with this status, as a server with empty RBAC caches does.
         expire_watches: Answer watches with 410 Gone.
         cut_log_after: Break the connection of a followed log after this many lines, once.
-        impersonate: User that requests are made as.
+        impersonate: User to impersonate in requests.
         requests: Method and path of all requests.
     """
 
@@ -54,7 +54,7 @@ class Proxy(ThreadingHTTPServer):
         self.cut_log_after: int | None = None
         self.impersonate = ""
         self.requests: list[tuple[str, str]] = []
-        self.logs: dict[str, list[Life]] = defaultdict(lambda: [Life()])
+        self.logs: dict[str, list[ContainerRun]] = defaultdict(lambda: [ContainerRun()])
         self._watches: set[socket.socket] = set()
         self._clock = datetime.datetime(2030, 1, 1)
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
@@ -64,18 +64,18 @@ class Proxy(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def write(self, pod: str, *lines: str, step_s: float = 1.0) -> None:
-        """A pod's container prints lines; its clock goes on by `step_s` with each."""
+        """Prints lines in a pod's container and advances its clock by `step_s` for each."""
         for line in lines:
             self._clock += datetime.timedelta(seconds=step_s)
             self.logs[pod][-1].lines.append((self._clock.isoformat(timespec="microseconds") + "000Z", line))
 
-    def end_life(self, pod: str) -> None:
-        """A pod's container ends; what is written next is that of its restart."""
+    def end_run(self, pod: str) -> None:
+        """Ends a pod's container; later lines are from its restart."""
         self.logs[pod][-1].open = False
-        self.logs[pod].append(Life())
+        self.logs[pod].append(ContainerRun())
 
     def close_log(self, pod: str) -> None:
-        """A pod's container ends for good."""
+        """Ends a pod's container for good."""
         self.logs[pod][-1].open = False
 
     def await_watches(self) -> None:
@@ -89,7 +89,7 @@ class Proxy(ThreadingHTTPServer):
             self._watches.pop().shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that go away are what these tests are about."""
+        """Ignores clients that close their connection."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -132,7 +132,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Silent: the tests read the launcher's log."""
+        """Logs nothing."""
 
     def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
@@ -173,17 +173,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve_log(self, pod: str, query: dict[str, str]) -> None:
         proxy = self.server
-        lives = proxy.logs[pod]
-        life = lives[-2] if query.get("previous") == "true" and len(lives) > 1 else lives[-1]
-        lines = [line for line in life.lines if line[0][:19] >= query.get("sinceTime", "")[:19]]
+        runs = proxy.logs[pod]
+        run = runs[-2] if query.get("previous") == "true" and len(runs) > 1 else runs[-1]
+        lines = [line for line in run.lines if line[0][:19] >= query.get("sinceTime", "")[:19]]
         lines = lines[-int(query["tailLines"]) :] if "tailLines" in query else lines
-        first_new = len(life.lines)
+        first_new = len(run.lines)
         self._begin_chunks(200)
         self._lines(lines, query)
         sent = len(lines)
         while query.get("follow") == "true":
-            is_open = life.open
-            fresh = life.lines[first_new:]
+            is_open = run.open
+            fresh = run.lines[first_new:]
             first_new += len(fresh)
             self._lines(fresh, query)
             sent += len(fresh)

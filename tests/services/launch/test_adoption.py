@@ -1,4 +1,4 @@
-"""One task, one job: whoever comes again goes on with it."""
+"""A task has one job: a retry adopts it."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,13 +15,13 @@ from tests.services.launch.operator import terminated
 from tests.services.launch.waiting import eventually
 
 
-def lost(wanted: Any, kept: Any, path: str = "spec") -> list[str]:
-    """Paths in `wanted` that `kept` does not have alike; the server may have added defaults."""
-    if isinstance(wanted, dict):
-        return [one for key, value in wanted.items() for one in lost(value, kept.get(key), f"{path}.{key}")]
-    if isinstance(wanted, list):
-        return [one for n, value in enumerate(wanted) for one in lost(value, kept[n], f"{path}[{n}]")]
-    return [] if wanted == kept else [path]
+def lost_fields(sent: Any, stored: Any, path: str = "spec") -> list[str]:
+    """Returns the paths of fields in `sent` that differ in `stored`; the server may have added defaults."""
+    if isinstance(sent, dict):
+        return [lost for key, value in sent.items() for lost in lost_fields(value, stored.get(key), f"{path}.{key}")]
+    if isinstance(sent, list):
+        return [lost for n, value in enumerate(sent) for lost in lost_fields(value, stored[n], f"{path}[{n}]")]
+    return [] if sent == stored else [path]
 
 
 def jobs(site: Site) -> list[str]:
@@ -50,7 +50,7 @@ def test_other_settings_under_the_same_name_are_refused(site: Site) -> None:
     assert len(jobs(site)) == 1
 
 
-def test_a_failure_is_reported_once_and_a_retry_starts_anew(site: Site) -> None:
+def test_a_failure_is_reported_once_and_a_retry_replaces_the_job(site: Site) -> None:
     job = site.job(max_restarts=0)
     first, operator = Waiting(site, job), site.operator(job)
     names = operator.run_pods()
@@ -59,9 +59,9 @@ def test_a_failure_is_reported_once_and_a_retry_starts_anew(site: Site) -> None:
     with pytest.raises(JobError):
         first.end()
     failed = jobs(site)
-    assert len(failed) == 1, "the failed job and its pods stay to be looked at"
+    assert len(failed) == 1, "the failed job and its pods are kept"
     for name in names:
-        operator.delete_pod(name)  # The garbage collector's deed, without the kubelet that confirms it.
+        operator.delete_pod(name)  # As the garbage collector does, without a kubelet to confirm it.
     again = Waiting(site, job)
     eventually(lambda: jobs(site) and jobs(site) != failed)
     operator.run_pods()
@@ -86,8 +86,8 @@ def test_a_job_that_is_being_deleted_is_waited_for(site: Site) -> None:
     waiting.end()
 
 
-def test_all_that_is_asked_for_is_known_to_the_api(site: Site) -> None:
-    """The server drops what its definitions do not know: a misspelt field would be gone."""
+def test_the_api_server_keeps_all_fields(site: Site) -> None:
+    """The server drops fields that its definitions do not have, such as a misspelt one."""
     job = site.job(
         volumes={"cache": "/cache"},
         tolerations=[{"key": "training", "operator": "Exists"}],
@@ -98,13 +98,13 @@ def test_all_that_is_asked_for_is_known_to_the_api(site: Site) -> None:
         secret_env={"HF_TOKEN": {"secret": "hub", "key": "token"}},
     )
     elastic = site.job(component="elastic", min_nodes=1, max_nodes=4, priority_class="high")
-    for kind, one in ((PYTORCHJOB, job), (PYTORCHJOB, elastic), (TRAINJOB, job)):
-        ClusterLauncher(kind, site.api).create(one)
-        kept = site.operator(one, kind).job()
-        assert lost(kind.manifest(one)["spec"], kept["spec"]) == []
+    for kind, created in ((PYTORCHJOB, job), (PYTORCHJOB, elastic), (TRAINJOB, job)):
+        ClusterLauncher(kind, site.api).create(created)
+        stored = site.operator(created, kind).job()
+        assert lost_fields(kind.manifest(created)["spec"], stored["spec"]) == []
 
 
-def test_a_cluster_without_the_kind_says_so(site: Site) -> None:
+def test_a_missing_kind_is_named(site: Site) -> None:
     other = replace(PYTORCHJOB, plural="horovodjobs", title="HorovodJob")
     with pytest.raises(UserError, match=r"this cluster has no HorovodJob \(kubeflow.org/v1\)"):
         ClusterLauncher(other, site.api).create(site.job())

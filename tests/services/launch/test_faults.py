@@ -1,4 +1,4 @@
-"""The API server has bad days; the job does not notice."""
+"""Faults of the API server do not affect the job."""
 
 import logging
 import time
@@ -22,7 +22,7 @@ def lists(site: Site) -> int:
     return sum("Selector=" in path and "watch=true" not in path for _, path in site.proxy.requests)
 
 
-def test_errors_of_the_server_are_tried_again(site: Site) -> None:
+def test_errors_of_the_server_are_retried(site: Site) -> None:
     site.proxy.failures = 3
     job = site.job()
     waiting, operator = Waiting(site, job), site.operator(job)
@@ -45,7 +45,7 @@ def test_broken_watches_are_resumed(site: Site, caplog: pytest.LogCaptureFixture
     assert "lost the watch of the job" in caplog.text
 
 
-def test_an_expired_version_is_listed_anew(site: Site) -> None:
+def test_an_expired_version_is_listed_again(site: Site) -> None:
     job = site.job()
     waiting, operator = Waiting(site, job), site.operator(job)
     operator.run_pods()
@@ -58,7 +58,7 @@ def test_an_expired_version_is_listed_anew(site: Site) -> None:
     waiting.end()
 
 
-def test_a_server_that_is_away_for_a_while_is_waited_for(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_of_the_server_is_waited_for(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     job = site.job(max_restarts=1)
     waiting, operator = Waiting(site, job), site.operator(job)
     _, second = operator.run_pods()
@@ -76,7 +76,7 @@ def test_a_server_that_is_away_for_a_while_is_waited_for(site: Site, caplog: pyt
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 410])
-def test_a_job_outlives_a_server_that_refuses_everybody_for_a_while(site: Site, status: int) -> None:
+def test_a_job_survives_a_server_that_refuses_all_requests_for_a_while(site: Site, status: int) -> None:
     job = site.job()
     waiting, operator = Waiting(site, job), site.operator(job)
     operator.run_pods()
@@ -91,7 +91,7 @@ def test_a_job_outlives_a_server_that_refuses_everybody_for_a_while(site: Site, 
     assert operator.job()
 
 
-def test_a_job_is_created_once_although_the_server_was_away(site: Site) -> None:
+def test_a_job_is_created_once_after_an_outage(site: Site) -> None:
     site.proxy.away = True
     job = site.job()
     waiting, operator = Waiting(site, job), site.operator(job)
@@ -103,7 +103,7 @@ def test_a_job_is_created_once_although_the_server_was_away(site: Site) -> None:
     assert ClusterLauncher(PYTORCHJOB, site.api).exists(job)
 
 
-def test_a_server_that_stays_away_ends_the_task_and_not_the_job(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_outage_ends_the_task_but_not_the_job(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("compaware.components.launch.cluster.SILENCE_LIMIT_S", 2.0)
     job = site.job()
     waiting, operator = Waiting(site, job), site.operator(job)

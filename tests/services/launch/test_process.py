@@ -1,4 +1,4 @@
-"""The task's own process dies in many ways, and so does its run: the job follows, or waits for the next try."""
+"""The launcher is killed or terminated, or its run is deleted: the job is adopted by a retry, or deleted."""
 
 import json
 import os
@@ -27,7 +27,7 @@ run_job("distillation", json.loads(sys.argv[1]), JobOptions(num_nodes=2))
 
 @pytest.fixture
 def processes() -> Iterator[list[subprocess.Popen[str]]]:
-    """Launchers that a test starts; none is left behind."""
+    """The launchers that a test starts; they are killed at its end."""
     started: list[subprocess.Popen[str]] = []
     yield started
     for process in started:
@@ -69,7 +69,7 @@ def job_uids(site: Site) -> list[str]:
     return [item["metadata"]["uid"] for item in site.direct.get(PYTORCHJOB.path(site.api.namespace))["items"]]
 
 
-def test_a_killed_launcher_goes_on_with_its_own_job(
+def test_a_retry_of_a_killed_launcher_adopts_the_job(
     site: Site, processes: list[subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launcher_pod(site)
@@ -87,7 +87,7 @@ def test_a_killed_launcher_goes_on_with_its_own_job(
     assert job_uids(site) == uids
 
 
-def test_sigterm_deletes_the_job_and_ends_with_143(site: Site, processes: list[subprocess.Popen[str]]) -> None:
+def test_sigterm_deletes_the_job_and_exits_with_143(site: Site, processes: list[subprocess.Popen[str]]) -> None:
     launcher_pod(site)
     process = start(site, processes)
     eventually(lambda: job_uids(site))
@@ -97,7 +97,7 @@ def test_sigterm_deletes_the_job_and_ends_with_143(site: Site, processes: list[s
     assert job_uids(site) == []
 
 
-def test_deleting_the_run_collects_the_job(
+def test_deleting_the_run_deletes_the_job(
     site: Site, processes: list[subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     launcher_pod(site)

@@ -1,4 +1,4 @@
-"""Waiting for what another thread or process does."""
+"""Waits for other threads and processes."""
 
 import time
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def eventually(holds: Callable[[], Any], timeout_s: float = 30.0) -> Any:
-    """Waits until `holds` gives something true, and returns it."""
+    """Waits until `holds` returns a true value, and returns it."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
         value = holds()
