@@ -51,7 +51,7 @@ def measure_lengths(splits: dict[str, Split], tokenizer: str | None, cache_dir: 
     count = _count_words if tokenizer is None else _token_counter(local_source(tokenizer, cache_dir))
     lengths = {name: _measure(_sample(split, seed), count) for name, split in splits.items()}
     return Lengths(
-        unit="words between blanks" if tokenizer is None else f"tokens of {Path(tokenizer).name}",
+        unit="words between spaces" if tokenizer is None else f"tokens of {Path(tokenizer).name}",
         rows={split: len(values) for split, values in lengths.items()},
         mean={split: float(values.mean()) for split, values in lengths.items()},
         p95={split: float(np.percentile(values, 95, method="higher")) for split, values in lengths.items()},

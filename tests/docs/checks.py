@@ -1,4 +1,4 @@
-"""How each program's commands are checked: run where that is quick, else read by the program's own parser or files."""
+"""Checks the commands of each program: runs them if that is quick, else parses them with the program's own parser."""
 
 import argparse
 import contextlib
@@ -31,14 +31,14 @@ NO_SERVER = "no Kubeflow Pipelines server answers"
 
 
 class ReadError(BaseException):
-    """Not an error: the program has read its arguments, and would begin."""
+    """Ends a program after it has parsed its arguments; not an error."""
 
 
 class Checks:
-    """Checks commands as if they were typed in a folder, one after another.
+    """Checks commands in the order in which they are typed in a folder.
 
     Attributes:
-        monkeypatch: Of the test that checks.
+        monkeypatch: Fixture of the test.
         folder: The folder.
     """
 
@@ -62,7 +62,7 @@ class Checks:
         }
 
     def check(self, command: Command) -> None:
-        """Fails where the command is not one that works, or where its program is not known here."""
+        """Fails if the command does not work or its program is not known here."""
         program = re.sub(r"^\.venv[\w-]*/bin/", "", command.words[0])
         assert program in self._programs, f"tests/docs does not know how to check {command.words}"
         self._programs[program](Command(command.variables, command.words[1:]))
@@ -73,16 +73,16 @@ class Checks:
         assert done.returncode == 0, done.stderr
 
     def _compaware(self, command: Command) -> None:
-        """Everything is real up to the pipeline that would begin, or the server that would be asked."""
+        """Runs the real command up to the start of the pipeline or the first request to a server."""
         words = list(command.words)
         if "--host" in words:
             del words[words.index("--host") : words.index("--host") + 2]
         self.monkeypatch.setattr(local, "run", _begin)
-        said = io.StringIO()
-        with pytest.raises((SystemExit, ReadError)) as ended, contextlib.redirect_stderr(said):
+        stderr = io.StringIO()
+        with pytest.raises((SystemExit, ReadError)) as ended, contextlib.redirect_stderr(stderr):
             main(words)
         if isinstance(ended.value, SystemExit) and ended.value.code != 0:
-            assert NO_SERVER in said.getvalue(), f"{words}: {said.getvalue()}"
+            assert NO_SERVER in stderr.getvalue(), f"{words}: {stderr.getvalue()}"
 
     def _python(self, command: Command) -> None:
         first, *words = command.words
@@ -92,13 +92,13 @@ class Checks:
             self._component(match[1], words[1:], is_run="--config" not in words)
             return
         if first.endswith("/VERSION/load.py"):
-            # Written when a model is published; the tests of that run it.
+            # This file is written when a model is published; the tests of publish run it.
             assert (ROOT / "components/publish/templates/load.py.j2").is_file()
             return
         file = self.folder / first
         assert file.is_file(), f"there is no {first}"
         if file.resolve().is_relative_to(ROOT):
-            self._read_only(lambda: runpy.run_path(str(file), run_name="__main__"), [first, *words])
+            self._parse_only(lambda: runpy.run_path(str(file), run_name="__main__"), [first, *words])
         else:
             runpy.run_path(str(file), run_name="__main__")
 
@@ -109,19 +109,19 @@ class Checks:
         if is_run:
             with self.monkeypatch.context() as patch:
                 patch.setattr(sys, "argv", [name, *words])
-                # A component's process ends at once, and this one is the tests'.
+                # A component ends its process at once, which must not end the tests.
                 patch.setattr(os, "_exit", sys.exit)
                 with pytest.raises(SystemExit) as ended:
                     start()
             assert ended.value.code == 0
             return
-        read = self._read_only(start, [name, *words])
+        read = self._parse_only(start, [name, *words])
         config = config_class(name)
         assert config is not None and read.config.is_file()
         assert {word.partition("=")[0] for word in read.overrides} <= config.model_fields.keys()
 
-    def _read_only(self, start: Callable[[], Any], words: list[str]) -> argparse.Namespace:
-        """What argparse makes of a program's words; the program ends there."""
+    def _parse_only(self, start: Callable[[], Any], words: list[str]) -> argparse.Namespace:
+        """Returns the arguments that argparse parses; the program ends there."""
         read = []
         parse = argparse.ArgumentParser.parse_args
 
@@ -200,7 +200,7 @@ class Checks:
         assert {word.partition("=")[0] for word in given} <= known
 
     def _sed(self, command: Command) -> None:
-        """A substitution in place that must change every image of the files; nothing is written."""
+        """Checks that an in-place substitution would change every image in the files; writes nothing."""
         option, script, pattern = command.words
         _, old, new, end = script.split("#")
         files = list(ROOT.glob(pattern))

@@ -1,4 +1,4 @@
-"""The documentation's fenced blocks, and the commands in them."""
+"""Reads the fenced blocks of the documentation and the commands in them."""
 
 import re
 import shlex
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-# The guides stand in the order in which one builds on another.
+# Guides, in order; later ones build on earlier ones.
 GUIDES = [ROOT / "docs" / name for name in ("tour.md", "adding-a-task.md", "adding-a-component.md")]
 OTHERS = [
     *sorted(ROOT.glob("*.md")),
@@ -16,8 +16,8 @@ OTHERS = [
     ROOT / "benchmarks" / "RESULTS.md",
 ]
 KINDS = {"", "python", "yaml", "text", "mermaid"}
-# What stands for more of the same.
-AND_SO_ON = {"…", "key=value"}
+# Placeholders for further words.
+PLACEHOLDERS = {"…", "key=value"}
 _BLOCK = re.compile(r"^ *```(?P<kind>\S*)\n(?P<text>.*?)^ *```$", re.MULTILINE | re.DOTALL)
 _MAKE = re.compile(r"`(make [a-z][^`]*)`")
 _VARIABLE = re.compile(r"([A-Z_]+)=(.*)", re.DOTALL)
@@ -25,42 +25,42 @@ _VARIABLE = re.compile(r"([A-Z_]+)=(.*)", re.DOTALL)
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: what its fence says it is (nothing: commands), and its text."""
+    """A fenced block: its language (none for commands) and its text."""
 
     kind: str
     text: str
 
     @property
     def file(self) -> str | None:
-        """The file that it is to be saved as, which its first line names."""
+        """Name of the file to save the block as, if its first line gives one."""
         match = re.match(r"# (\S+\.py)\n", self.text)
         return match[1] if self.kind == "python" and match else None
 
     @property
     def uses_a_run(self) -> bool:
-        """Whether it is Python that reads what a run has left."""
+        """Whether the block is Python that reads the output of a run."""
         return self.kind == "python" and "runs/" in self.text
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command: the variables before it, and its words."""
+    """A command: its environment variables and its words."""
 
     variables: dict[str, str]
     words: list[str]
 
 
 def blocks(file: Path) -> list[Block]:
-    """The blocks of a Markdown file in their order."""
-    found = [Block(match["kind"], match["text"]) for match in _BLOCK.finditer(file.read_text(encoding="utf-8"))]
-    unknown = {block.kind for block in found} - KINDS
+    """Returns the blocks of a Markdown file, in order."""
+    result = [Block(match["kind"], match["text"]) for match in _BLOCK.finditer(file.read_text(encoding="utf-8"))]
+    unknown = {block.kind for block in result} - KINDS
     assert not unknown, f"{file}: the tests do not know what to do with blocks of {unknown}"
-    return found
+    return result
 
 
 def commands(block: Block) -> list[Command]:
-    """The commands of a block, one a line; quotes and backslashes go on over lines, as in a shell."""
-    found, line = [], ""
+    """Returns the commands of a block, one per line; quotes and backslashes continue lines, as in a shell."""
+    result, line = [], ""
     for part in block.text.replace("\\\n", " ").splitlines():
         line = f"{line}\n{part}" if line else part
         try:
@@ -69,21 +69,21 @@ def commands(block: Block) -> list[Command]:
             continue
         line = ""
         if words:
-            found.append(_command(words))
-    assert not line, f"a quote is open: {line}"
-    return found
+            result.append(_command(words))
+    assert not line, f"a quote is not closed: {line}"
+    return result
 
 
 def commands_in_sentences(file: Path) -> list[Command]:
-    """The calls of make that stand between backticks in running text."""
+    """Returns the make commands between backticks in running text."""
     text = _BLOCK.sub("", file.read_text(encoding="utf-8"))
-    return [_command(shlex.split(found)) for found in _MAKE.findall(text)]
+    return [_command(shlex.split(command)) for command in _MAKE.findall(text)]
 
 
 def example_folder(folder: Path) -> Path:
-    """Fills a folder with what the documentation takes for granted: the repository, and a user's files.
+    """Fills a folder with the files that the documentation assumes: the repository and a user's files.
 
-    The components are linked one by one, so that the folder can have another that is not the repository's.
+    Components are linked one by one, so that the folder can have another component.
     """
     for room in ("pipelines", "benchmarks", "images", "manifests"):
         (folder / room).symlink_to(ROOT / room)
@@ -104,4 +104,4 @@ def _command(words: list[str]) -> Command:
     while match := _VARIABLE.fullmatch(words[0]):
         variables[match[1]] = match[2]
         words = words[1:]
-    return Command(variables, [word for word in words if word not in AND_SO_ON])
+    return Command(variables, [word for word in words if word not in PLACEHOLDERS])

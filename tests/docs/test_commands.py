@@ -1,4 +1,4 @@
-"""Every command and every piece of code in the documentation does what it says, as far as that can be seen here."""
+"""Every command and all code in the documentation work, as far as they can run here."""
 
 from pathlib import Path
 
@@ -27,11 +27,11 @@ from tests.docs.reading import (
 
 @pytest.fixture
 def checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Checks:
-    """In a folder of one's own, where no server answers, with a component and a task that the guides may add."""
+    """Checks commands in a temporary folder without a server, to which guides may add a component and a task."""
     folder = example_folder(tmp_path)
     monkeypatch.chdir(folder)
     monkeypatch.setenv("KF_PIPELINES_ENDPOINT", "http://127.0.0.1:9")
-    # Components set it where it is not set: for this process, since they run in it.
+    # Components run in this process and would set this variable for it.
     monkeypatch.setenv("GOMP_SPINCOUNT", "3000")
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     monkeypatch.setattr(compaware.components, "__path__", [*compaware.components.__path__, str(folder / "components")])
@@ -55,7 +55,7 @@ def check_block(block: Block, checks: Checks) -> None:
 
 
 def check_yaml(content: dict[str, object], checks: Checks) -> None:
-    """Parameters of a pipeline, a component's metadata, or a part of an overlay."""
+    """Checks parameters of a pipeline, the metadata of a component, or a part of an overlay."""
     if "stability" in content:
         Metadata.model_validate(content)
     elif "components" in content:
@@ -75,16 +75,16 @@ def test_the_guides_work_from_the_first_command_to_the_last(checks: Checks) -> N
     assert (checks.folder / "balance" / "counts.json").is_file()
 
 
-def test_every_other_command_is_one_that_works(checks: Checks) -> None:
+def test_every_other_command_works(checks: Checks) -> None:
     for file in OTHERS:
         for block in blocks(file):
             check_block(block, checks)
 
 
-def test_what_sentences_tell_to_make_can_be_made(checks: Checks) -> None:
-    found = [command for file in [*GUIDES, *OTHERS] for command in commands_in_sentences(file)]
-    assert found
-    for command in found:
+def test_make_targets_in_sentences_exist(checks: Checks) -> None:
+    make_commands = [command for file in [*GUIDES, *OTHERS] for command in commands_in_sentences(file)]
+    assert make_commands
+    for command in make_commands:
         checks.check(command)
 
 
@@ -103,6 +103,6 @@ def test_what_sentences_tell_to_make_can_be_made(checks: Checks) -> None:
         ["curl", "-O", "https://example.com"],
     ],
 )
-def test_a_command_that_does_not_work_is_found(words: list[str], checks: Checks) -> None:
+def test_a_wrong_command_is_found(words: list[str], checks: Checks) -> None:
     with pytest.raises((AssertionError, SystemExit, click.UsageError)):
         checks.check(Command({}, words))

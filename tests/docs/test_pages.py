@@ -1,4 +1,4 @@
-"""The pages fit together: each is read by these tests, links lead somewhere, and the first page stays short."""
+"""All pages are tested, their links work, and the README stays short."""
 
 import itertools
 import re
@@ -20,7 +20,7 @@ def tokens(file: Path) -> list[Token]:
 
 
 def links(file: Path) -> list[str]:
-    """The addresses of a page's links and pictures."""
+    """Returns the targets of a page's links and pictures."""
     inner = [child for token in tokens(file) for child in token.children or []]
     return [
         str(child.attrGet("href") or child.attrGet("src")) for child in inner if child.type in ("link_open", "image")
@@ -28,7 +28,7 @@ def links(file: Path) -> list[str]:
 
 
 def anchors(file: Path) -> set[str]:
-    """The anchors that GitHub gives to a page's headings."""
+    """Returns the anchors that GitHub creates for a page's headings."""
     every = tokens(file)
     headings = [after.content for token, after in itertools.pairwise(every) if token.type == "heading_open"]
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
@@ -42,7 +42,7 @@ def is_broken(file: Path, link: str) -> bool:
     return not target.exists() or (target.suffix == ".md" and anchor != "" and anchor not in anchors(target))
 
 
-def test_the_first_page_is_short() -> None:
+def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= MAX_README_LINES
 
 
@@ -58,7 +58,7 @@ def test_the_index_links_to_every_page() -> None:
     assert set((ROOT / "docs").glob("*.md")) - linked == {INDEX}
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_work() -> None:
     assert [
         (str(file.relative_to(ROOT)), link)
         for file in [*GUIDES, *OTHERS]

@@ -1,4 +1,4 @@
-"""The Compose file: one machine, no privileges."""
+"""The Compose file runs on one machine, without privileges."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def service() -> dict[str, Any]:
-    """The one service, with every variable at its default."""
+    """The service, with every variable at its default."""
     text = (ROOT / "images" / "compose.yaml").read_text(encoding="utf-8")
     return yaml.safe_load(re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text))["services"]["run"]
 
@@ -33,7 +33,7 @@ def test_it_runs_the_image_of_this_version(service: dict[str, Any]):
     assert service["image"] == images.BENCHMARK
 
 
-def test_without_variables_it_runs_a_config_that_is_there(service: dict[str, Any]):
+def test_by_default_it_runs_an_existing_config(service: dict[str, Any]):
     command = service["entrypoint"]
     source, target, mode = service["volumes"][0].split(":")
     assert command[:2] == ["compaware", "run"] and command[2] in catalog.names()

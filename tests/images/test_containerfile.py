@@ -1,4 +1,4 @@
-"""What the images' recipe promises without building it; tests/services/images builds and runs them."""
+"""Checks the Containerfile without building it; tests/services/images builds and runs the images."""
 
 import re
 import shutil
@@ -13,7 +13,7 @@ from compaware.components import images
 
 ROOT = Path(__file__).resolve().parents[2]
 RECIPE = ROOT / "images" / "Containerfile"
-# One instruction a line, without comments.
+# One instruction per line, without comments.
 INSTRUCTIONS = [
     line.strip()
     for line in re.sub(r"\\\n\s*", "", re.sub(r"(?m)^#.*\n", "", RECIPE.read_text(encoding="utf-8"))).splitlines()
@@ -24,18 +24,18 @@ TARGETS = ("launcher", "data", "trainer", "benchmark", "trainer-ipex")
 
 
 def stages() -> dict[str, list[str]]:
-    """The instructions of each stage by its name, `FROM` first."""
-    found: dict[str, list[str]] = {}
+    """Returns the instructions of each stage by name, starting with `FROM`."""
+    by_stage: dict[str, list[str]] = {}
     for instruction in INSTRUCTIONS:
         if instruction.startswith("FROM "):
-            current = found.setdefault(instruction.split(" AS ")[1], [])
-        if found:
+            current = by_stage.setdefault(instruction.split(" AS ")[1], [])
+        if by_stage:
             current.append(instruction)
-    return found
+    return by_stage
 
 
 def with_parents(name: str) -> list[str]:
-    """The instructions of a stage after those of the stages that it goes on from."""
+    """Returns the instructions of a stage after those of the stages that it builds on."""
     own = stages()[name]
     parent = own[0].split()[1]
     return (with_parents(parent) if parent in stages() else []) + own
@@ -55,7 +55,7 @@ def test_an_image_runs_as_a_numeric_user_that_is_not_root(name: str):
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_an_image_is_filled_by_copies_only_and_so_holds_no_pip_cache_and_no_build_tools(name: str):
+def test_an_image_only_copies_files_and_so_has_no_pip_cache_and_no_build_tools(name: str):
     after_base = [words for words in with_parents(name) if words.startswith(("RUN ", "COPY ", "ADD "))]
     assert not any("pip" in words.split() for words in after_base)
     assert all("--from=" in words for words in after_base if not words.startswith("RUN "))
@@ -74,7 +74,7 @@ def test_make_builds_the_images_that_components_name():
     assert built == {images.DATA, images.TRAINER, images.BENCHMARK, images.LAUNCHER}
 
 
-def test_what_is_installed_comes_from_a_lock_with_hashes_or_is_this_project():
+def test_packages_are_installed_from_locks_with_hashes():
     installs = [words for words in INSTRUCTIONS if re.match(r"RUN .*(pip .*install |install\.py )", words)]
     assert len(installs) >= len(TARGETS)
     for words in installs:
@@ -84,7 +84,7 @@ def test_what_is_installed_comes_from_a_lock_with_hashes_or_is_this_project():
             assert "--require-hashes" in words or ("--no-deps" in words and "/wheel/" in words)
 
 
-def test_nothing_is_called_latest_and_the_base_image_has_a_registry_a_version_and_a_digest():
+def test_no_image_is_latest_and_the_base_image_has_a_registry_a_version_and_a_digest():
     for file in (RECIPE, ROOT / "images" / "compose.yaml", ROOT / "Makefile"):
         assert ":latest" not in file.read_text(encoding="utf-8"), file
     (base,) = [words for words in INSTRUCTIONS if words.startswith("ARG BASE_IMAGE=")]

@@ -1,4 +1,4 @@
-"""The locks that images are built from."""
+"""Checks the lock files from which images are built."""
 
 import re
 from pathlib import Path
@@ -17,13 +17,13 @@ _PIN = re.compile(r"^([a-z0-9.-]+)==(\S+)", re.MULTILINE)
 
 
 def entries(file: Path) -> list[str]:
-    """The entries of a lock file, each with the lines of its hashes."""
+    """Returns the entries of a lock file, each with the lines of its hashes."""
     text = re.sub(r"(?m)^#.*\n", "", file.read_text(encoding="utf-8"))
     return re.split(r"\n(?=\S)", text.strip())
 
 
 def versions(file: Path) -> dict[str, str]:
-    """Versions by name."""
+    """Returns the locked versions by package name."""
     return dict(_PIN.findall(file.read_text(encoding="utf-8")))
 
 
@@ -34,7 +34,7 @@ def test_every_entry_has_one_version_and_hashes(lock: Path):
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda file: file.stem)
-def test_an_image_holds_the_versions_that_the_tests_run_with(lock: Path):
+def test_images_and_tests_use_the_same_versions(lock: Path):
     whole = versions(WHOLE)
     locked = versions(lock)
     if lock.stem == "ipex":
@@ -52,6 +52,6 @@ def test_torch_has_the_hashes_of_its_cpu_builds_and_cuda_is_in_no_lock(lock: Pat
 
 
 @pytest.mark.parametrize("name", ["launch", "data"])
-def test_images_without_torch_have_nothing_that_needs_it(name: str):
+def test_images_without_torch_have_no_package_that_needs_it(name: str):
     names = versions(ROOT / "requirements" / f"{name}.lock")
     assert not names.keys() & {"torch", "accelerate", "torchao", "neural-compressor"}

@@ -1,4 +1,4 @@
-"""What tests of manifests read them with."""
+"""Helpers that read the manifests for tests."""
 
 import re
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ _PERMISSION = re.compile(
 
 @cache
 def documents() -> list[tuple[Path, dict[str, Any]]]:
-    """Every YAML document below manifests/, with its file; the chart's templates are no YAML."""
+    """Returns every YAML document below manifests/ with its file, except the chart's templates, which are not YAML."""
     files = [file for file in sorted(MANIFESTS.rglob("*.yaml")) if "templates" not in file.parts]
-    return [(file, one) for file in files for one in yaml.safe_load_all(file.read_text(encoding="utf-8"))]
+    return [(file, document) for file in files for document in yaml.safe_load_all(file.read_text(encoding="utf-8"))]
 
 
 def values(node: Any, key: str) -> Iterator[Any]:
-    """All values of a key, at any depth."""
+    """Yields all values of a key, at any depth."""
     for name, child in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
         if name == key:
             yield child
@@ -31,14 +31,14 @@ def values(node: Any, key: str) -> Iterator[Any]:
 
 
 def documented_permissions(trainjob: bool = False) -> set[tuple[str, str, str]]:
-    """What components/launch/README.md says that the launcher needs: group, resource, verb.
+    """Returns the permissions of the launcher in components/launch/README.md: group, resource, verb.
 
     Args:
-        trainjob: With what only TrainJobs need.
+        trainjob: Whether to include permissions that only TrainJobs need.
     """
     text = (ROOT / "components" / "launch" / "README.md").read_text(encoding="utf-8")
     rows = list(_PERMISSION.finditer(text))
-    assert len(rows) == 5, "the table of permissions reads otherwise now"
+    assert len(rows) == 5, "the table of permissions has changed"
     return {
         (row["group"] or "", row["resource"], verb)
         for row in rows
@@ -48,7 +48,7 @@ def documented_permissions(trainjob: bool = False) -> set[tuple[str, str, str]]:
 
 
 def granted(rules: list[dict[str, list[str]]]) -> set[tuple[str, str, str]]:
-    """What the rules of a Role allow: group, resource, verb."""
+    """Returns the permissions that the rules of a Role grant: group, resource, verb."""
     return {
         (group, resource, verb)
         for rule in rules

@@ -1,4 +1,4 @@
-"""What holds for the manifests as files: no secrets, no root, versions that are this release's."""
+"""The manifests contain no secrets, run nothing as root, and have the versions of this release."""
 
 import importlib
 import re
@@ -27,7 +27,7 @@ def of_kind(kind: str) -> list[dict[str, Any]]:
     return [document for _, document in documents() if document.get("kind") == kind]
 
 
-def test_images_are_those_of_this_release() -> None:
+def test_images_have_the_version_of_this_release() -> None:
     known = {images.DATA, images.TRAINER, images.BENCHMARK, images.LAUNCHER}
     used = {image for _, document in documents() if "kind" in document for image in values(document, "image")}
     assert used and used <= known
@@ -41,7 +41,7 @@ def test_the_mirror_has_every_image() -> None:
     assert mirrored == {name.split(":")[0] for name in (images.DATA, images.TRAINER, images.BENCHMARK, images.LAUNCHER)}
 
 
-def test_no_file_holds_a_secret() -> None:
+def test_no_file_contains_a_secret() -> None:
     assert not of_kind("Secret")
     for file, document in documents():
         for variables in values(document, "env"):
@@ -66,7 +66,7 @@ def test_nothing_runs_as_root_or_writes_outside_its_volumes() -> None:
         assert {mount["mountPath"] for mount in container["volumeMounts"]} >= {"/work", "/tmp", "/dev/shm"}
 
 
-def test_the_workflow_runs_the_sample_by_itself() -> None:
+def test_the_workflow_runs_the_sample_by_default() -> None:
     [workflow] = of_kind("WorkflowTemplate")
     given = {entry["name"]: entry["value"] for entry in workflow["spec"]["arguments"]["parameters"]}
     sample = catalog.folder(given["pipeline"]) / "configs" / "sample.yaml"
@@ -80,7 +80,7 @@ def test_the_role_is_the_documented_one() -> None:
 
 
 @pytest.mark.parametrize("kind", [PYTORCHJOB, TRAINJOB])
-def test_the_network_policy_finds_the_pods_of_a_job(kind: Any) -> None:
+def test_the_network_policy_selects_the_pods_of_a_job(kind: Any) -> None:
     manifest = kind.manifest(Job("distillation-0", "distillation", {}, JobOptions(num_nodes=2)))
     [policy] = of_kind("NetworkPolicy")
     spec = policy["spec"]
@@ -91,7 +91,7 @@ def test_the_network_policy_finds_the_pods_of_a_job(kind: Any) -> None:
     assert rule["from"] == [{"podSelector": spec["podSelector"]}]
     opened = [range(port["port"], port.get("endPort", port["port"]) + 1) for port in rule["ports"]]
     for ports in values(manifest, "ports"):
-        assert all(any(port["containerPort"] in one for one in opened) for port in ports)
+        assert all(any(port["containerPort"] in allowed for allowed in opened) for port in ports)
 
 
 def test_every_pipeline_is_a_resource_with_its_compiled_spec() -> None:

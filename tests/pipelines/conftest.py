@@ -1,4 +1,4 @@
-"""Runs of the real command on a small part of the sample corpus, shared by the tests."""
+"""Runs the real command on a small part of the sample corpus; the tests share these runs."""
 
 import os
 import subprocess
@@ -35,13 +35,13 @@ TEACHER = {
     "teacher_learning_rate": 3e-3,
 }
 STUDENT = {"student_layers": [0], "student_epochs": 1, "student_learning_rate": 1e-3}
-# A short look at quantizing: whether a model as small as this keeps half a point is chance.
+# A quick quantization with a loose limit: it is chance whether such a small model loses less than half a point.
 INT8 = {"quantization_mode": "ptq", "calibration_rows": 16, "max_metric_loss": 0.5}
 
 
 @dataclass
 class Finished:
-    """A command that ended."""
+    """Result of a command."""
 
     code: int
     out: str
@@ -50,7 +50,7 @@ class Finished:
 
 
 def compaware(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs the command as a person does, outside a terminal."""
+    """Runs the command line, outside a terminal."""
     command = [sys.executable, "-m", "compaware.pipelines.client.main", *words]
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, check=False)
@@ -67,17 +67,17 @@ def run_pipeline(pipeline: str, folder: Path, **parameters: Any) -> Finished:
 
 @pytest.fixture(scope="session")
 def two_step_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where distillation_then_quantization runs."""
+    """The folder in which distillation_then_quantization runs."""
     return tmp_path_factory.mktemp("distillation_then_quantization")
 
 
 def run_two_steps(folder: Path) -> Finished:
-    """The pipeline of `make run`, from nothing but a configuration; published into `folder/published`."""
+    """Runs the pipeline of `make run`, without other inputs, and publishes into `folder/published`."""
     own = {**SMALL, **TEACHER, **STUDENT, **INT8, "publish_uri": str(folder / "published")}
     return run_pipeline("distillation_then_quantization", folder, **own)
 
 
 @pytest.fixture(scope="session")
 def two_step_run(two_step_folder: Path) -> Finished:
-    """Its first run."""
+    """The first run of distillation_then_quantization."""
     return run_two_steps(two_step_folder)

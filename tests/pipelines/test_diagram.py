@@ -1,4 +1,4 @@
-"""The diagram of a pipeline has its tasks, and an edge where one task comes right after another."""
+"""The diagram of a pipeline shows its tasks, and an edge for each direct dependency."""
 
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.diagram import flowchart

@@ -1,4 +1,4 @@
-"""The READMEs of components and pipelines say what the interfaces say."""
+"""The READMEs of components and pipelines agree with their interfaces."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_the_first_page_names_every_component_and_pipeline():
     assert [name for name in named if f"]({name})" not in text] == []
 
 
-def test_what_a_catalogue_says_is_checked(tmp_path):
+def test_metadata_is_valid_and_mistakes_are_named(tmp_path):
     for folder in [*(COMPONENTS / name for name in component_names()), *map(catalog.folder, catalog.names())]:
         assert load_metadata(folder).name == folder.name
     good = (COMPONENTS / "data_prep" / "metadata.yaml").read_text(encoding="utf-8")
@@ -50,13 +50,13 @@ def test_every_artifact_and_parameter_is_described():
         assert empty == []
 
 
-def test_a_generated_block_replaces_what_stood_between_its_comments():
+def test_a_generated_block_replaces_the_text_between_its_comments():
     begin, end = "<!-- Begin families: written by `make docs`. -->", "<!-- End families. -->"
     text = with_block(f"before\n\n{begin}\n\n| stale |\n\n{end}\n\nafter\n", "families", "| fresh |")
     assert text == f"before\n\n{begin}\n\n| fresh |\n\n{end}\n\nafter\n"
 
 
-def test_the_table_of_families_says_where_a_stage_does_not_work():
+def test_the_table_of_families_names_stages_that_do_not_work():
     assert "| ALBERT | yes | no (1) |" in (ROOT / "docs/models.md").read_text(encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The pipelines on this machine, as `make run` runs them."""
+"""The pipelines run on this machine, like `make run`."""
 
 import json
 import re
@@ -26,7 +26,7 @@ FP32_RUNTIMES = ("torch", "openvino", "onnxruntime")
 RUNTIMES = {"teacher": FP32_RUNTIMES, "student": FP32_RUNTIMES, "int8": ("openvino", "onnxruntime")}
 SERVED = [f"{model}_{runtime}" for model, runtimes in RUNTIMES.items() for runtime in runtimes]
 SPEEDS = ("p50_ms", "samples_per_s")
-# What each component measures: the KFP UI compares runs by these names.
+# Metrics of each component: the KFP UI compares runs by these names.
 METRICS = {
     "data_prep": {
         *("train_rows", "validation_rows", "test_rows", "classes", "mean_length_tokens", "max_length_tokens"),
@@ -59,7 +59,7 @@ def roles(finished: Finished) -> set[str]:
     return {candidate["role"] for candidate in measured["candidates"]}
 
 
-def test_distillation_then_quantization_leaves_report_models_and_a_table(two_step_run: Finished):
+def test_distillation_then_quantization_writes_report_and_models_and_prints_a_table(two_step_run: Finished):
     assert two_step_run.code == 0, two_step_run.out + two_step_run.err
     assert roles(two_step_run) == {"teacher", "student", "int8"}
     for name in ("report.html", "report.md"):
@@ -69,7 +69,7 @@ def test_distillation_then_quantization_leaves_report_models_and_a_table(two_ste
     assert "candidate" in two_step_run.out
 
 
-def test_the_models_load_without_our_code(two_step_run: Finished):
+def test_the_models_load_without_compaware(two_step_run: Finished):
     models = two_step_run.output / "models"
     for role in ("teacher", "student"):
         assert AutoModelForSequenceClassification.from_pretrained(models / role).config.num_labels == 2
@@ -77,7 +77,7 @@ def test_the_models_load_without_our_code(two_step_run: Finished):
     assert (models / "int8" / "model_quantized.onnx").is_file()
 
 
-def test_code_in_the_documentation_works_on_what_a_run_leaves(two_step_run: Finished):
+def test_code_in_the_documentation_works_on_the_output_of_a_run(two_step_run: Finished):
     examples = [block for file in [*GUIDES, *OTHERS] for block in blocks(file) if block.uses_a_run]
     assert len(examples) >= 2
     for example in examples:
@@ -86,7 +86,7 @@ def test_code_in_the_documentation_works_on_what_a_run_leaves(two_step_run: Fini
         assert done.returncode == 0, done.stderr
 
 
-def test_what_kfp_says_stays_in_the_log(two_step_run: Finished):
+def test_kfps_messages_are_only_in_the_log(two_step_run: Finished):
     assert "executorInput" not in two_step_run.out
     assert "KFP Executor" not in two_step_run.out
     assert "\x1b[" not in two_step_run.out
@@ -96,15 +96,15 @@ def test_what_kfp_says_stays_in_the_log(two_step_run: Finished):
     assert "\x1b[" not in log
 
 
-def test_metrics_have_the_names_that_every_run_has(two_step_run: Finished):
-    found = {}
+def test_metrics_have_their_documented_names(two_step_run: Finished):
+    metrics = {}
     for file in (two_step_run.output / "artifacts").rglob("summary.json"):
         summary = json.loads(file.read_text(encoding="utf-8"))
-        found[summary["component"]] = set(summary["metrics"])
-    assert {component: found[component] for component in METRICS} == METRICS
+        metrics[summary["component"]] = set(summary["metrics"])
+    assert {component: metrics[component] for component in METRICS} == METRICS
 
 
-def test_a_finished_run_is_neither_done_nor_published_again(two_step_run: Finished, two_step_folder: Path):
+def test_a_finished_run_is_neither_repeated_nor_published_again(two_step_run: Finished, two_step_folder: Path):
     before = (two_step_run.output / "benchmark.json").read_text(encoding="utf-8")
     (entry,) = history(two_step_folder / "published")
     again = run_two_steps(two_step_folder)
@@ -117,7 +117,7 @@ def test_a_finished_run_is_neither_done_nor_published_again(two_step_run: Finish
     assert history(two_step_folder / "published") == [entry]
 
 
-def test_new_data_is_compressed_anew_and_compared_with_what_is_published(
+def test_a_model_for_new_data_is_compared_with_the_published_one(
     two_step_run: Finished, two_step_folder: Path, tmp_path: Path
 ):
     prefix = tmp_path / "published"
@@ -141,7 +141,7 @@ def test_new_data_is_compressed_anew_and_compared_with_what_is_published(
     assert provenance["run_id"] and "{{" not in provenance["run_id"]
 
 
-def test_sparsity_aware_training_takes_a_model_by_path(two_step_run: Finished, tmp_path: Path):
+def test_sparsity_aware_training_reads_a_local_model(two_step_run: Finished, tmp_path: Path):
     sparse = {"target_sparsity": 0.5, "sparsity_pattern": "4x1", "sparsity_epochs": 1}
     own = {**SMALL, **sparse, "max_train_rows": 200, "teacher": str(two_step_run.output / "models" / "teacher")}
     done = run_pipeline("sparsity_aware_training", tmp_path, **own)
@@ -151,7 +151,7 @@ def test_sparsity_aware_training_takes_a_model_by_path(two_step_run: Finished, t
     assert "nothing is published" in done.out
 
 
-def test_a_killed_distillation_goes_on_where_it_was(two_step_run: Finished, tmp_path: Path):
+def test_a_killed_distillation_resumes(two_step_run: Finished, tmp_path: Path):
     parameters = {
         **SMALL,
         "max_train_rows": 1600,

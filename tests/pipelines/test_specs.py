@@ -1,4 +1,4 @@
-"""The compiled pipelines: fresh, whole, and free of what must not be in them."""
+"""The compiled pipelines are fresh, complete, and free of secrets."""
 
 import inspect
 import re
@@ -16,13 +16,13 @@ from compaware.pipelines.client import catalog
 from compaware.pipelines.client.specs import compile_pipeline
 
 ROOT = Path(__file__).parents[2]
-# How a training is launched is no part of what it does.
+# Options that launch a training are not part of its configuration.
 LAUNCHING = JobOptions.model_fields.keys() | {"job_options"}
 PIPELINES = catalog.names()
-# A sweep compares; what it finds is trained on everything, and published, by the others.
+# A sweep only compares; the other pipelines train its best model on all data and publish it.
 PUBLISHING = [name for name in PIPELINES if name != "compression_sweep"]
 
-# Imports everything that compiling needs, where the heavy libraries cannot be had.
+# Compiles the pipelines in a process that cannot import heavy libraries.
 WITHOUT_HEAVY_LIBRARIES = """
 import sys
 
@@ -69,13 +69,13 @@ def test_a_pipeline_that_notifies_ends_with_a_task_that_always_runs_and_is_never
 
 
 def dangling_anywhere(spec: dict[str, Any]) -> list[str]:
-    """All references of a compiled pipeline to something that is not there."""
+    """Returns all references in a compiled pipeline to something that does not exist."""
     dags = {"root": spec["root"], **{key: part for key, part in spec["components"].items() if "dag" in part}}
     return [problem for where, part in dags.items() for problem in dangling(spec, where, part)]
 
 
 def dangling(spec: dict[str, Any], where: str, component: dict[str, Any]) -> list[str]:
-    """References in a DAG, and in its outputs, to something that is not there."""
+    """Returns references in a DAG, and in its outputs, to something that does not exist."""
     tasks = component["dag"]["tasks"]
     problems = []
     for name, task in tasks.items():
@@ -121,7 +121,7 @@ def resolves(spec: dict[str, Any], component: dict[str, Any], kind: str, binding
     return "runtimeValue" in binding
 
 
-def test_the_walk_finds_a_dangling_reference():
+def test_a_dangling_reference_is_found():
     spec = catalog.spec("distillation")
     spec["root"]["inputDefinitions"]["parameters"].pop("temperature")
     (problem,) = dangling(spec, "root", spec["root"])
@@ -129,8 +129,8 @@ def test_the_walk_finds_a_dangling_reference():
 
 
 @pytest.mark.parametrize("name", PIPELINES)
-def test_whatever_goes_into_a_loop_has_a_value(name):
-    """KFP leaves an optional parameter that nobody gave out of a task, but does not start a loop without it."""
+def test_every_input_of_a_loop_has_a_value(name):
+    """KFP drops an optional parameter without a value from a task, but does not start a loop without one."""
     spec = catalog.spec(name)
     parameters = spec["root"]["inputDefinitions"]["parameters"]
     for task in spec["root"]["dag"]["tasks"].values():
@@ -154,7 +154,7 @@ def test_no_parameter_is_a_secret(name):
 
 
 @pytest.mark.parametrize("name", PIPELINES)
-def test_a_compiled_file_names_secrets_and_holds_none(name):
+def test_a_compiled_file_refers_to_secrets_and_contains_none(name):
     spec, platform = yaml.safe_load_all((catalog.folder(name) / "pipeline.yaml").read_text(encoding="utf-8"))
     for executor in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values():
         del executor["secretAsEnv"]
@@ -163,7 +163,7 @@ def test_a_compiled_file_names_secrets_and_holds_none(name):
 
 
 @pytest.mark.parametrize("name", PIPELINES)
-def test_every_task_takes_the_sites_settings_and_keys_by_name_and_can_do_without(name):
+def test_every_task_reads_the_optional_settings_and_secrets_of_the_site(name):
     spec, platform = yaml.safe_load_all((catalog.folder(name) / "pipeline.yaml").read_text(encoding="utf-8"))
     settings = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert settings.keys() == spec["deploymentSpec"]["executors"].keys()
@@ -180,7 +180,7 @@ def test_every_parameter_is_documented(name):
 
 
 @pytest.mark.parametrize("name", PUBLISHING)
-def test_pipelines_begin_with_the_data_and_the_teacher_and_publish_what_was_measured_and_passed(name):
+def test_pipelines_start_with_data_and_teacher_and_publish_after_benchmark_and_gate(name):
     tasks = catalog.tasks(catalog.spec(name))
     steps = [catalog.component_of(task) for task in tasks.values()]
     assert steps[:3] == ["change_check", "data_prep", "teacher_check"]
@@ -189,13 +189,13 @@ def test_pipelines_begin_with_the_data_and_the_teacher_and_publish_what_was_meas
 
 
 @pytest.mark.parametrize("name", PUBLISHING)
-def test_only_what_looks_at_the_world_or_changes_it_is_never_cached(name):
+def test_only_change_check_and_publish_are_not_cached(name):
     tasks = catalog.tasks(catalog.spec(name))
     cached = {catalog.component_of(task): task["cachingOptions"].get("enableCache", False) for task in tasks.values()}
     assert {step for step, kept in cached.items() if not kept} == {"change_check", "publish"}
 
 
-def test_a_sweep_begins_with_its_plan_the_data_and_the_teacher_and_ends_measured():
+def test_a_sweep_starts_with_plan_data_and_teacher_and_ends_with_its_benchmark():
     steps = [catalog.component_of(task) for task in catalog.tasks(catalog.spec("compression_sweep")).values()]
     assert set(steps[:2]) == {"sweep_plan", "data_prep"}
     assert steps[2:] == ["teacher_check", "sweep_branch", "sweep_benchmark"]

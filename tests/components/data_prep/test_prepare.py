@@ -162,7 +162,7 @@ def test_lengths_are_counted_with_the_given_tokenizer(prepare: Prepare, tmp_path
     train_tokenizer(["row"], 60).save_pretrained(tmp_path / "tokenizer")
     dataset, by_word = prepare(data=str(file))
     assert by_word.metrics["max_length_tokens"] == 2
-    assert "words between blanks" in (dataset.path / "card.html").read_text(encoding="utf-8")
+    assert "words between spaces" in (dataset.path / "card.html").read_text(encoding="utf-8")
     # [CLS] row [UNK] [SEP]
     _, by_token = prepare(data=str(file), tokenizer=str(tmp_path / "tokenizer"))
     assert by_token.metrics["max_length_tokens"] == 4
@@ -179,7 +179,7 @@ def test_lengths_of_a_large_split_are_sampled_and_the_card_says_so(prepare: Prep
     assert summary.facts["lengths"]["rows"] == {"train": 100_000, "validation": 12}
     assert summary.facts["lengths"]["histogram"] == [{"start": 2, "end": 2, "rows": 100_000}]
     for card in ("card.html", "card.md"):
-        assert "counted in 100,000 rows drawn" in (dataset.path / card).read_text(encoding="utf-8")
+        assert "measured on a sample of 100,000 rows" in (dataset.path / card).read_text(encoding="utf-8")
 
 
 def test_long_passes_log_their_progress(prepare: Prepare, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
