@@ -1,4 +1,4 @@
-"""A small S3 server in a process of its own; the faults of a real one are under tests/services/storage."""
+"""A small S3 server in another process; tests with a real one are in tests/services/storage."""
 
 import socket
 import subprocess
@@ -17,7 +17,7 @@ KEYS = ("tester", "not-checked")
 
 @contextmanager
 def s3_server(*options: str) -> Iterator[str]:
-    """Runs the server; gives its host and port."""
+    """Runs the server; yields its host and port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -40,7 +40,7 @@ def store() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The credentials, and nothing else that the surroundings may have set."""
+    """Sets the credentials and clears all other variables of the store."""
     for name in (
         "S3_ENDPOINT",
         "AWS_ENDPOINT_URL_S3",
@@ -59,7 +59,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def bucket(store: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A bucket with a folder of two objects and a neighbour whose key begins alike; the environment names its store."""
+    """A bucket with a folder of two objects and a folder with the same prefix; S3_ENDPOINT is set to its store."""
     monkeypatch.setenv("S3_ENDPOINT", f"http://{store}")
     client = Minio(store, *KEYS, secure=False)
     name = f"test-{uuid.uuid4().hex[:12]}"

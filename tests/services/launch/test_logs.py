@@ -1,4 +1,4 @@
-"""Rank 0's log is the task's log: every line once, progress now and then."""
+"""The task shows rank 0's log: every line once, and progress lines at a limited rate."""
 
 import pytest
 
@@ -33,14 +33,14 @@ def test_rank_0_is_shown_and_other_ranks_are_not(site: Site, capsys: pytest.Capt
     assert shown(capsys) == ["teacher: 6 layers", "done"]
 
 
-def test_a_broken_connection_neither_loses_nor_doubles_lines(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_connection_neither_loses_nor_repeats_lines(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     job = site.job()
     waiting, operator = Waiting(site, job), site.operator(job)
     master, _ = operator.run_pods()
     expected = []
     for start in range(0, 60, 20):
         lines = [f"step {number}" for number in range(start, start + 20)]
-        # Several lines of one second, some of one instant: the second is all that the API can be asked for.
+        # Several lines within one second, some with the same time stamp: the API can resume only from a full second.
         site.proxy.cut_log_after = 13
         site.proxy.write(master, *lines[:10], step_s=0.25)
         site.proxy.write(master, *lines[10:], step_s=0.0)
@@ -51,7 +51,7 @@ def test_a_broken_connection_neither_loses_nor_doubles_lines(site: Site, capsys:
     assert shown(capsys) == expected
 
 
-def test_the_log_goes_on_after_a_restart_in_the_same_pod(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_continues_after_a_restart_in_the_same_pod(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     job = site.job()
     waiting, operator = Waiting(site, job), site.operator(job)
     master, _ = operator.run_pods()
@@ -64,7 +64,7 @@ def test_the_log_goes_on_after_a_restart_in_the_same_pod(site: Site, capsys: pyt
     assert shown(capsys) == ["first life", "second life"]
 
 
-def test_the_log_goes_on_with_the_pod_that_replaces_a_lost_one(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_log_continues_with_the_replacement_of_a_lost_pod(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
     job = site.job()
     waiting, operator = Waiting(site, job), site.operator(job)
     master, _ = operator.run_pods()

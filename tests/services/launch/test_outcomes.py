@@ -1,4 +1,4 @@
-"""What becomes of a job becomes of the task: each way to end has its own reason."""
+"""Every outcome of a job is reported by the task with its reason."""
 
 import logging
 
@@ -17,7 +17,7 @@ def _info(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="compaware")
 
 
-def test_a_job_that_succeeds_succeeds(site: Site) -> None:
+def test_a_successful_job(site: Site) -> None:
     job = site.job()
     waiting, operator = Waiting(site, job), site.operator(job)
     for name in operator.run_pods():
@@ -27,7 +27,7 @@ def test_a_job_that_succeeds_succeeds(site: Site) -> None:
     assert operator.job()
 
 
-def test_a_trainjob_succeeds_by_its_own_condition(site: Site) -> None:
+def test_a_successful_trainjob(site: Site) -> None:
     job = site.job()
     waiting, operator = Waiting(site, job, TRAINJOB), site.operator(job, TRAINJOB)
     operator.run_pods()
@@ -35,7 +35,7 @@ def test_a_trainjob_succeeds_by_its_own_condition(site: Site) -> None:
     waiting.end()
 
 
-def test_a_failed_trainjob_fails_with_the_exit_code(site: Site) -> None:
+def test_a_failed_trainjob_is_reported_with_its_exit_code(site: Site) -> None:
     job = site.job()
     waiting, operator = Waiting(site, job, TRAINJOB), site.operator(job, TRAINJOB)
     _, second = operator.run_pods()
@@ -45,7 +45,7 @@ def test_a_failed_trainjob_fails_with_the_exit_code(site: Site) -> None:
         waiting.end()
 
 
-def test_a_user_error_ends_the_job_at_once_with_the_components_own_line(site: Site) -> None:
+def test_an_error_of_the_user_ends_the_job_at_once_with_its_line(site: Site) -> None:
     job = site.job()
     waiting, operator = Waiting(site, job), site.operator(job)
     first, second = operator.run_pods()
@@ -57,7 +57,7 @@ def test_a_user_error_ends_the_job_at_once_with_the_components_own_line(site: Si
     assert operator.job() is None, "the operator would restart it"
 
 
-def test_a_fault_of_ours_ends_the_job_at_once_with_its_exception(site: Site) -> None:
+def test_a_bug_ends_the_job_at_once_with_its_exception(site: Site) -> None:
     job = site.job()
     waiting, operator = Waiting(site, job), site.operator(job)
     first, second = operator.run_pods()
@@ -69,7 +69,7 @@ def test_a_fault_of_ours_ends_the_job_at_once_with_its_exception(site: Site) -> 
     assert operator.job() is None, "the operator would restart it"
 
 
-def test_running_out_of_memory_names_the_pod_and_what_to_raise(site: Site) -> None:
+def test_running_out_of_memory_names_the_pod_and_the_option_to_raise(site: Site) -> None:
     job = site.job(memory_per_node="8Gi")
     waiting, operator = Waiting(site, job), site.operator(job)
     first, second = operator.run_pods()
@@ -80,7 +80,7 @@ def test_running_out_of_memory_names_the_pod_and_what_to_raise(site: Site) -> No
     assert operator.job() is None
 
 
-def test_a_lost_node_is_forgiven_within_the_budget(site: Site) -> None:
+def test_a_lost_node_is_restarted(site: Site) -> None:
     job = site.job(max_restarts=1)
     waiting, operator = Waiting(site, job), site.operator(job)
     first, second = operator.run_pods()
@@ -93,7 +93,7 @@ def test_a_lost_node_is_forgiven_within_the_budget(site: Site) -> None:
     waiting.end()
 
 
-def test_a_node_that_fails_more_often_than_the_budget_fails_the_job(site: Site) -> None:
+def test_a_node_that_fails_more_often_than_max_restarts_fails_the_job(site: Site) -> None:
     job = site.job(max_restarts=1)
     waiting, operator = Waiting(site, job), site.operator(job)
     first, second = operator.run_pods()
@@ -133,7 +133,7 @@ def test_the_last_lines_of_every_failed_pod_are_shown(site: Site, capsys: pytest
         ]
 
 
-def test_an_image_that_cannot_be_pulled_is_given_up_after_the_limit(site: Site) -> None:
+def test_an_image_that_cannot_be_pulled_fails_the_job_after_the_limit(site: Site) -> None:
     job = site.job(pending_limit_minutes=0.02)
     waiting, operator = Waiting(site, job), site.operator(job)
     first, _ = operator.create_pods()
@@ -144,7 +144,7 @@ def test_an_image_that_cannot_be_pulled_is_given_up_after_the_limit(site: Site) 
     assert operator.job() is None
 
 
-def test_a_pod_that_fits_nowhere_is_given_up_after_the_limit(site: Site) -> None:
+def test_a_pod_that_cannot_be_scheduled_fails_the_job_after_the_limit(site: Site) -> None:
     job = site.job(pending_limit_minutes=0.02)
     waiting, operator = Waiting(site, job), site.operator(job)
     first, second = operator.create_pods()
@@ -155,13 +155,13 @@ def test_a_pod_that_fits_nowhere_is_given_up_after_the_limit(site: Site) -> None
         waiting.end()
 
 
-def test_a_cluster_without_an_operator_is_told_apart(site: Site) -> None:
+def test_a_missing_operator_is_reported(site: Site) -> None:
     job = site.job(pending_limit_minutes=0.02)
     with pytest.raises(JobError, match="no pod was created: is the operator running"):
         Waiting(site, job).end()
 
 
-def test_pods_that_a_quota_refuses_are_explained_by_the_event(site: Site) -> None:
+def test_pods_over_the_quota_are_reported_with_the_event(site: Site) -> None:
     job = site.job(pending_limit_minutes=0.02)
     waiting = Waiting(site, job)
     created = eventually(site.operator(job).job)
@@ -173,7 +173,7 @@ def test_pods_that_a_quota_refuses_are_explained_by_the_event(site: Site) -> Non
         waiting.end()
 
 
-def test_waiting_in_a_queue_has_no_limit_and_is_said(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+def test_waiting_in_a_queue_is_reported_and_has_no_limit(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     job = site.job(queue_name="team-a", pending_limit_minutes=0.01)
     waiting, operator = Waiting(site, job), site.operator(job)
     created = eventually(operator.job)
@@ -190,7 +190,7 @@ def test_waiting_in_a_queue_has_no_limit_and_is_said(site: Site, caplog: pytest.
     waiting.end()
 
 
-def test_pods_that_go_with_a_preemption_are_no_failure(site: Site) -> None:
+def test_preempted_pods_are_not_a_failure(site: Site) -> None:
     job = site.job(queue_name="team-a", max_restarts=0)
     waiting, operator = Waiting(site, job), site.operator(job)
     eventually(operator.job)

@@ -1,4 +1,4 @@
-"""What README.md lists as the launcher's permissions is enough, and what is missing is named."""
+"""The launcher's permissions in README.md suffice, and a missing one is named."""
 
 import pytest
 

@@ -1,8 +1,8 @@
-"""A PyTorchJob's pods as real processes on two hosts: they train together, and survive the loss of either.
+"""A PyTorchJob's pods as real processes on two hosts: they train together and survive the loss of a host.
 
-TWO_NODES names a command: `$TWO_NODES run --names A,B -- COMMAND` runs COMMAND on two hosts that see only each other,
-with their number in NODE_RANK. The hosts share a disk and reach no object store: a file:// URI stands for one, and the
-rest of each host's disk is its own.
+TWO_NODES names a command: `$TWO_NODES run --names A,B -- COMMAND` runs COMMAND on two hosts that reach only each other,
+with their number in NODE_RANK. The hosts share one disk, whose file:// URIs stand for an object store; their other
+disks are local.
 """
 
 import json
@@ -27,7 +27,7 @@ from tests.tiny import make_dataset, make_model
 
 COMPONENT = "sparsity_aware_training"
 NAME = "two-nodes-job"
-# Accuracies of the same training differ by so much from seed to seed.
+# Accuracies of the same training with different seeds differ by up to this.
 NOISE = 0.05
 _TIMEOUT_S = 900
 pytestmark = pytest.mark.timeout(2 * _TIMEOUT_S)
@@ -44,7 +44,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory, inputs: dict[str, str]) -> Summary:
-    """What one process makes of them."""
+    """The result of a training with one process."""
     folder = tmp_path_factory.mktemp("alone")
     output = (folder / "out").as_uri()
     with pytest.MonkeyPatch.context() as patch:
@@ -54,7 +54,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory, inputs: dict[str, str]) -> S
 
 
 def config(output: str, inputs: dict[str, str]) -> dict[str, Any]:
-    """A training of some seconds that keeps checkpoints beside its output, as `run_component` asks for."""
+    """A training of a few seconds with checkpoints at a URI, as `run_component` configures it."""
     return {
         **inputs,
         "output": output,
@@ -100,14 +100,14 @@ def operator_variables(manifest: dict[str, Any], names: list[str], rank: int) ->
 def train_on_two_hosts(
     folder: Path, values: dict[str, Any], lost: Sequence[int] = (), gone_when: Path | None = None, **options: Any
 ) -> str:
-    """Runs a PyTorchJob's pods, plays operator and kubelet, and gives both hosts' output.
+    """Runs a PyTorchJob's pods on two hosts, with simulated operator and kubelet, and returns the output of both.
 
     Args:
-        folder: On the shared disk.
+        folder: Folder on the shared disk.
         values: The component's configuration.
-        lost: The hosts that are killed once the file `gone_when` is there, and come back with empty disks.
+        lost: Hosts that are killed once the file `gone_when` exists; they restart with empty disks.
         gone_when: See `lost`.
-        options: Of the job.
+        options: Options of the job.
     """
     if not os.environ.get("TWO_NODES"):
         pytest.fail("set TWO_NODES: these tests need two hosts (see tests/services/launch)", pytrace=False)
@@ -121,11 +121,11 @@ def train_on_two_hosts(
     disk = folder / "disk"
     disk.mkdir()
     for rank, (_, container) in enumerate(pods):
-        given = {one["name"]: one["value"] for one in container["env"] if "value" in one}
-        here = {name: value.replace(WORK_FOLDER, str(disk)) for name, value in given.items()}
+        variables = {item["name"]: item["value"] for item in container["env"] if "value" in item}
+        local = {name: value.replace(WORK_FOLDER, str(disk)) for name, value in variables.items()}
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         image = {"PATH": path, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
-        pod = {"command": container["command"], "env": image | here | operator_variables(manifest, names, rank)}
+        pod = {"command": container["command"], "env": image | local | operator_variables(manifest, names, rank)}
         (folder / f"pod-{rank}.json").write_text(json.dumps(pod), encoding="utf-8")
     start = f'exec "$0" {host.__file__} {folder}/pod-$NODE_RANK.json {disk}'
     for rank in lost:
@@ -146,7 +146,7 @@ def assert_same(result: Summary, expected: Summary) -> None:
     assert result.metrics["sparse_accuracy"] == pytest.approx(expected.metrics["sparse_accuracy"], abs=NOISE)
 
 
-def test_two_hosts_train_what_one_process_does(tmp_path: Path, inputs: dict[str, str], alone: Summary) -> None:
+def test_two_hosts_give_the_result_of_one_process(tmp_path: Path, inputs: dict[str, str], alone: Summary) -> None:
     output = (tmp_path / "out").as_uri()
     train_on_two_hosts(tmp_path, config(output, inputs))
     result = load_uploaded_summary(output)
@@ -160,12 +160,12 @@ def test_two_hosts_train_what_one_process_does(tmp_path: Path, inputs: dict[str,
     [([1], {}), ([0, 1], {}), ([1], {"min_nodes": 1}), ([0], {"min_nodes": 1})],
     ids=["worker", "all", "elastic-worker", "elastic-rendezvous"],
 )
-def test_a_lost_host_comes_back_and_training_goes_on_from_a_checkpoint(
+def test_training_resumes_from_a_checkpoint_after_a_lost_host_restarts(
     tmp_path: Path, inputs: dict[str, str], alone: Summary, lost: list[int], options: dict[str, Any]
 ) -> None:
     output = tmp_path / "out"
     values = config(output.as_uri(), inputs)
-    # In the midst of the training, and while a checkpoint is being sent.
+    # During the training, and during the upload of a checkpoint.
     log = train_on_two_hosts(tmp_path, values, lost, tmp_path / "out.work" / "checkpoint-64", **options)
     assert log.count("host: killed") == len(lost)
     assert "resuming from checkpoint-" in log

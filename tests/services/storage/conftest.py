@@ -26,7 +26,7 @@ Fault = Callable[[str], None]
 
 
 def needed(variable: str) -> str:
-    """A variable's value; without it the test fails in one line."""
+    """Returns a variable's value; the test fails in one line without it."""
     if not os.environ.get(variable):
         pytest.fail(f"set {variable}: these tests need a real object store (see tests/services/storage)", pytrace=False)
     return os.environ[variable]
@@ -34,7 +34,7 @@ def needed(variable: str) -> str:
 
 @contextmanager
 def new_bucket(client: Minio) -> Iterator[str]:
-    """Makes a bucket of a name of its own, and empties it afterwards."""
+    """Creates a bucket with a unique name, and empties it afterwards."""
     name = f"test-{uuid.uuid4().hex[:12]}"
     client.make_bucket(name)
     yield name
@@ -46,7 +46,7 @@ def new_bucket(client: Minio) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def client() -> Minio:
-    """A client of the store, to arrange and to look."""
+    """A client of the store, to prepare and inspect it."""
     address = urlsplit(needed("S3_ENDPOINT"))
     return Minio(
         address.netloc,
@@ -65,7 +65,7 @@ def bucket(client: Minio) -> Iterator[str]:
 
 @pytest.fixture
 def proxy(client: Minio, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """A relay before the store that counts bytes and can hold them; `S3_ENDPOINT` names it."""
+    """A relay in front of the store that counts bytes and can hold them back; `S3_ENDPOINT` is its address."""
     address = urlsplit(os.environ["S3_ENDPOINT"])
     with Proxy(str(address.hostname), int(address.port or 80)) as relay:
         monkeypatch.setenv("S3_ENDPOINT", relay.address)
@@ -74,7 +74,7 @@ def proxy(client: Minio, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 
 @pytest.fixture
 def fault() -> Iterator[Fault]:
-    """Does something to the store; afterwards it is well again."""
+    """Causes a fault of the store, which is undone after the test."""
     command = shlex.split(needed("OBJECT_STORE_FAULT"))
     done = []
 
@@ -89,7 +89,7 @@ def fault() -> Iterator[Fault]:
 
 @pytest.fixture
 def administer() -> Callable[..., Any]:
-    """Runs radosgw-admin and gives its JSON, if any."""
+    """Runs radosgw-admin and returns its JSON, if any."""
     command = shlex.split(needed("OBJECT_STORE_ADMIN"))
 
     def run(*arguments: str) -> Any:
@@ -101,7 +101,7 @@ def administer() -> Callable[..., Any]:
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A folder like a model's: 2 MiB of weights, a small file, one in a folder, and an empty one."""
+    """A folder like a model's: 2 MiB of weights, a small file, a nested file, and an empty one."""
     folder = tmp_path / "model"
     (folder / "odd ü+ #1?").mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(random.Random(1).randbytes(2 * 2**20))
@@ -113,14 +113,14 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def large_model(model: Path) -> Path:
-    """The same with 40 MiB of weights: six parts, so that of 34 MiB, four at a time, one at least has arrived."""
+    """The same with 40 MiB of weights: of six parts sent four at a time, at least one is complete after 34 MiB."""
     (model / "model.safetensors").write_bytes(random.Random(1).randbytes(40 * 2**20 + 7))
     return model
 
 
 @pytest.fixture
 def start() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
-    """Runs code, in which `fetch`, `upload` and `Path` are known, in a process of its own."""
+    """Runs code that can use `fetch`, `upload` and `Path` in another process."""
     children = []
 
     def run(code: str) -> subprocess.Popen[str]:

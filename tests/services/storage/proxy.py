@@ -1,4 +1,4 @@
-"""A relay of TCP connections that counts what passes and holds it back on demand."""
+"""A relay of TCP connections that counts bytes and can hold them back."""
 
 import contextlib
 import socket
@@ -10,7 +10,7 @@ _CHUNK_BYTES = 2**16
 
 
 class Proxy:
-    """Relays from a port of its own to a server.
+    """Relays connections from a free port to a server.
 
     Attributes:
         sent_bytes: Passed on to the server so far.
@@ -27,17 +27,17 @@ class Proxy:
 
     @property
     def address(self) -> str:
-        """What to put in place of the server's address."""
+        """The relay's address."""
         return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def hold_after(self, more_bytes: float) -> None:
-        """Lets so many more bytes through, both ways together, and then none."""
+        """Passes this many more bytes, in both directions together, and then none."""
         with self._lock:
             self._hold_after_bytes = self.sent_bytes + self.received_bytes + more_bytes
             self._lock.notify_all()
 
     def release(self) -> None:
-        """Lets all through again."""
+        """Passes all bytes again."""
         self.hold_after(float("inf"))
 
     def wait_until_held(self, timeout_s: float = 60) -> None:

@@ -1,4 +1,4 @@
-"""Publishing to an object store: whole versions only, and changes behind a URI are seen."""
+"""Publishing to an object store: versions are complete, and changed content of a URI is noticed."""
 
 from io import BytesIO
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.components.publish.conftest import Made, Publish, made, publish_model
 from tests.components.publish.test_publish import answers
 
 
-def test_versions_in_a_bucket_are_whole_comparable_and_usable(
+def test_versions_in_a_bucket_are_complete_and_usable(
     bucket: str,
     client: Minio,
     made: Made,  # noqa: F811
@@ -31,15 +31,15 @@ def test_versions_in_a_bucket_are_whole_comparable_and_usable(
     assert publish_model(made.bad, prefix).metrics["published"] == 0.0
     assert [item.published for item in read_history(prefix, tmp_path / "cache")] == [True, False]
     assert read_latest(prefix, tmp_path / "cache") == latest
-    # Half a version, as a killed upload leaves it, is none.
+    # A partial version of a killed upload does not count.
     client.remove_object(bucket, f"models/reviews/{latest.version}/.compaware-manifest.json")
     assert not exists(join(prefix, latest.version))
 
 
-def test_other_contents_behind_a_uri_have_another_fingerprint(bucket: str, client: Minio) -> None:
-    found = []
+def test_other_content_at_a_uri_has_another_fingerprint(bucket: str, client: Minio) -> None:
+    fingerprints = []
     for text in (b"one", b"one", b"two"):
         client.put_object(bucket, "data/train.csv", BytesIO(text), len(text))
-        found.append((fingerprint(f"s3://{bucket}/data"), fingerprint(f"s3://{bucket}/data/train.csv")))
-    assert found[0] == found[1]
-    assert found[0][0] != found[2][0] and found[0][1] != found[2][1]
+        fingerprints.append((fingerprint(f"s3://{bucket}/data"), fingerprint(f"s3://{bucket}/data/train.csv")))
+    assert fingerprints[0] == fingerprints[1]
+    assert fingerprints[0][0] != fingerprints[2][0] and fingerprints[0][1] != fingerprints[2][1]

@@ -1,4 +1,4 @@
-"""What goes up comes down the same, and nothing is sent twice."""
+"""A download equals the upload, and unchanged data are not transferred again."""
 
 import subprocess
 from collections.abc import Callable
@@ -17,11 +17,11 @@ MIB = 2**20
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """All files below a folder."""
+    """Returns the contents of all files below a folder."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_folder_comes_back_the_same(bucket: str, model: Path, tmp_path: Path) -> None:
+def test_a_downloaded_folder_equals_the_uploaded_one(bucket: str, model: Path, tmp_path: Path) -> None:
     uri = f"minio://{bucket}/runs/1/model"
     assert not exists(uri)
     upload(model, uri)
@@ -31,7 +31,7 @@ def test_a_folder_comes_back_the_same(bucket: str, model: Path, tmp_path: Path) 
     assert contents(fetched) == contents(model)
 
 
-def test_one_file_comes_back_the_same(bucket: str, large_model: Path, tmp_path: Path) -> None:
+def test_a_downloaded_file_equals_the_uploaded_one(bucket: str, large_model: Path, tmp_path: Path) -> None:
     uri = f"s3://{bucket}/weights.safetensors"
     upload(large_model / "model.safetensors", uri)
     assert exists(uri)
@@ -40,7 +40,7 @@ def test_one_file_comes_back_the_same(bucket: str, large_model: Path, tmp_path: 
     assert fetched.read_bytes() == (large_model / "model.safetensors").read_bytes()
 
 
-def test_the_uri_alone_can_say_where_the_store_is(
+def test_the_uri_alone_can_name_the_store(
     bucket: str, model: Path, tmp_path: Path, client: Minio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     upload(model, f"s3://{bucket}/model")
@@ -49,7 +49,7 @@ def test_the_uri_alone_can_say_where_the_store_is(
     assert contents(fetch(uri, tmp_path / "cache")) == contents(model)
 
 
-def test_a_second_fetch_of_unchanged_data_transfers_next_to_nothing(
+def test_a_second_fetch_of_unchanged_data_transfers_almost_nothing(
     bucket: str, model: Path, tmp_path: Path, proxy: Proxy
 ) -> None:
     upload(model, f"s3://{bucket}/ours")
@@ -62,7 +62,7 @@ def test_a_second_fetch_of_unchanged_data_transfers_next_to_nothing(
         assert proxy.received_bytes - before < 10_000
 
 
-def test_an_unchanged_file_is_not_uploaded_again_and_a_removed_one_goes(
+def test_an_unchanged_file_is_not_uploaded_again_and_a_removed_one_is_deleted(
     bucket: str, model: Path, tmp_path: Path, proxy: Proxy, client: Minio
 ) -> None:
     uri = f"s3://{bucket}/model"
@@ -76,13 +76,13 @@ def test_an_unchanged_file_is_not_uploaded_again_and_a_removed_one_goes(
     assert "model/empty" not in {item.object_name for item in client.list_objects(bucket, recursive=True)}
 
 
-def test_changed_data_is_fetched_anew(bucket: str, client: Minio, tmp_path: Path) -> None:
+def test_changed_data_is_fetched_again(bucket: str, client: Minio, tmp_path: Path) -> None:
     for text in (b"old", b"new"):
         client.put_object(bucket, "data/train.csv", BytesIO(text), len(text))
         assert (fetch(f"s3://{bucket}/data", tmp_path) / "train.csv").read_bytes() == text
 
 
-def test_one_small_file_is_read_without_the_rest(bucket: str, model: Path, proxy: Proxy) -> None:
+def test_reading_one_small_file_downloads_no_other_file(bucket: str, model: Path, proxy: Proxy) -> None:
     upload(model, f"s3://{bucket}/model")
     before = proxy.received_bytes
     assert read_text(f"s3://{bucket}/model", "summary.json") == '{"score": 0.9}'
@@ -91,7 +91,7 @@ def test_one_small_file_is_read_without_the_rest(bucket: str, model: Path, proxy
         read_text(f"s3://{bucket}/model", "other.json")
 
 
-def test_a_deleted_folder_is_gone_and_its_neighbour_is_not(bucket: str, model: Path, client: Minio) -> None:
+def test_deleting_a_folder_keeps_keys_that_begin_alike(bucket: str, model: Path, client: Minio) -> None:
     for name in ("step-1", "step-10"):
         upload(model, f"s3://{bucket}/checkpoints/{name}")
     client._create_multipart_upload(bucket, "checkpoints/step-1/half", {})
@@ -116,7 +116,7 @@ def test_two_processes_share_one_download(
     assert proxy.received_bytes - before < 41 * MIB
 
 
-def test_a_killed_download_goes_on_where_it_was(
+def test_a_killed_download_is_resumed(
     bucket: str, large_model: Path, tmp_path: Path, proxy: Proxy, start: Start
 ) -> None:
     uri, cache = f"s3://{bucket}/model", tmp_path / "cache"
@@ -133,7 +133,7 @@ def test_a_killed_download_goes_on_where_it_was(
     assert proxy.received_bytes - before < 34 * MIB
 
 
-def test_a_killed_upload_is_not_there_and_goes_on_where_it_was(
+def test_a_killed_upload_is_incomplete_and_is_resumed(
     bucket: str, large_model: Path, tmp_path: Path, proxy: Proxy, start: Start, client: Minio
 ) -> None:
     uri = f"s3://{bucket}/model"
@@ -155,7 +155,7 @@ def test_a_killed_upload_is_not_there_and_goes_on_where_it_was(
     assert client._list_multipart_uploads(bucket).uploads == []
 
 
-def test_an_upload_resumed_with_other_contents_has_the_new_ones(
+def test_an_upload_resumed_with_other_contents_uploads_the_new_ones(
     bucket: str, large_model: Path, tmp_path: Path, proxy: Proxy, start: Start
 ) -> None:
     uri = f"s3://{bucket}/model"
@@ -172,9 +172,7 @@ def test_an_upload_resumed_with_other_contents_has_the_new_ones(
     assert contents(fetch(uri, tmp_path / "cache", require_manifest=True)) == contents(large_model)
 
 
-def test_a_killed_replacement_leaves_nothing_that_looks_complete(
-    bucket: str, large_model: Path, proxy: Proxy, start: Start
-) -> None:
+def test_a_killed_replacement_is_incomplete(bucket: str, large_model: Path, proxy: Proxy, start: Start) -> None:
     uri = f"s3://{bucket}/model"
     upload(large_model, uri)
     (large_model / "model.safetensors").write_bytes(bytes(40 * MIB))

@@ -1,6 +1,6 @@
-"""A store that stalls, dies and comes back: given up in time where it stays away, unnoticed where it returns.
+"""A store that stalls or is killed: transfers fail after the timeout if it stays away, and resume if it returns.
 
-One bucket for all: this store is slow to make one for half a minute after each kill.
+All tests share a bucket, because this store needs half a minute to create one after a kill.
 """
 
 import time
@@ -22,12 +22,12 @@ MIB = 2**20
 
 @pytest.fixture(scope="module")
 def bucket(client: Minio) -> Iterator[str]:
-    """A bucket that all tests here share."""
+    """The shared bucket."""
     with new_bucket(client) as name:
         yield name
 
 
-def test_a_stalled_server_is_given_up(
+def test_a_stalled_server_is_reported(
     bucket: str, model: Path, tmp_path: Path, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COMPAWARE_STORAGE_PATIENCE_S", "3")
@@ -42,7 +42,7 @@ def test_a_stalled_server_is_given_up(
     assert fetch(f"s3://{bucket}/model", tmp_path / "cache").is_dir()
 
 
-def test_a_server_that_is_gone_is_given_up(
+def test_a_killed_server_is_reported(
     bucket: str, tmp_path: Path, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COMPAWARE_STORAGE_PATIENCE_S", "2")
@@ -51,7 +51,7 @@ def test_a_server_that_is_gone_is_given_up(
         fetch(f"s3://{bucket}/model", tmp_path)
 
 
-def test_an_upload_outlives_a_server_that_is_killed_amid_it(
+def test_an_upload_survives_a_kill_of_the_server(
     bucket: str, large_model: Path, tmp_path: Path, proxy: Proxy, fault: Fault
 ) -> None:
     uri = f"s3://{bucket}/sent"
@@ -69,7 +69,7 @@ def test_an_upload_outlives_a_server_that_is_killed_amid_it(
     assert (fetched / "model.safetensors").read_bytes() == (large_model / "model.safetensors").read_bytes()
 
 
-def test_a_download_outlives_a_server_that_is_killed_amid_it(
+def test_a_download_survives_a_kill_of_the_server(
     bucket: str, large_model: Path, tmp_path: Path, proxy: Proxy, fault: Fault
 ) -> None:
     uri = f"s3://{bucket}/fetched"
@@ -85,7 +85,9 @@ def test_a_download_outlives_a_server_that_is_killed_amid_it(
     assert (fetched / "model.safetensors").read_bytes() == (large_model / "model.safetensors").read_bytes()
 
 
-def test_an_upload_outlives_a_stall(bucket: str, large_model: Path, tmp_path: Path, proxy: Proxy, fault: Fault) -> None:
+def test_an_upload_survives_a_stall_of_the_server(
+    bucket: str, large_model: Path, tmp_path: Path, proxy: Proxy, fault: Fault
+) -> None:
     uri = f"s3://{bucket}/stalled"
     proxy.hold_after(20 * MIB)
     with ThreadPoolExecutor(1) as pool:

@@ -1,4 +1,4 @@
-"""A text from data is shown as it is, whatever it holds and wherever in a document it stands."""
+"""A text from data is rendered as it is, whatever it contains and wherever it is in a document."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""Artifacts are readable by whoever the umask lets read, whatever wrote their files."""
+"""Artifacts have the permissions of the umask, whichever library wrote their files."""
 
 import os
 import stat
@@ -21,8 +21,8 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 @pytest.fixture
-def made(tmp_path: Path, umask: int) -> Path:
-    """A folder as libraries leave it: a private file, one that was copied from an open folder, a private folder."""
+def artifact(tmp_path: Path, umask: int) -> Path:
+    """A folder as libraries write it: a private file, one with wider permissions, and a private folder."""
     folder = tmp_path / "made"
     (folder / "nested").mkdir(parents=True, mode=0o700)
     save_file({"weight": torch.zeros(1)}, folder / "model.safetensors")
@@ -35,18 +35,18 @@ def permissions(folder: Path) -> set[tuple[bool, int]]:
     return {(path.is_dir(), stat.S_IMODE(path.stat().st_mode)) for path in [folder, *folder.rglob("*")]}
 
 
-def test_an_artifact_has_the_permissions_of_the_umask(tmp_path: Path, umask: int, made: Path) -> None:
-    move_replacing(made, tmp_path / "model")
+def test_an_artifact_has_the_permissions_of_the_umask(tmp_path: Path, umask: int, artifact: Path) -> None:
+    move_replacing(artifact, tmp_path / "model")
     assert permissions(tmp_path / "model") == {(False, 0o666 & ~umask), (True, 0o777 & ~umask)}
 
 
-def test_so_has_its_copy_at_a_file_uri_and_a_file_alone(tmp_path: Path, umask: int, made: Path) -> None:
-    upload(made, f"file://{tmp_path}/store/model")
-    upload(made / "model.safetensors", f"file://{tmp_path}/store/weights")
+def test_an_upload_to_a_file_uri_has_the_permissions_of_the_umask(tmp_path: Path, umask: int, artifact: Path) -> None:
+    upload(artifact, f"file://{tmp_path}/store/model")
+    upload(artifact / "model.safetensors", f"file://{tmp_path}/store/weights")
     assert permissions(tmp_path / "store") == {(False, 0o666 & ~umask), (True, 0o777 & ~umask)}
 
 
-def test_a_folder_of_a_group_stays_one(tmp_path: Path, made: Path) -> None:
-    made.chmod(0o2770)
-    move_replacing(made, tmp_path / "model")
+def test_the_setgid_bit_of_a_folder_is_kept(tmp_path: Path, artifact: Path) -> None:
+    artifact.chmod(0o2770)
+    move_replacing(artifact, tmp_path / "model")
     assert (tmp_path / "model").stat().st_mode & stat.S_ISGID

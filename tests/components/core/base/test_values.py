@@ -1,4 +1,4 @@
-"""What a user wrote arrives at the field that it is for: as text where that is text, else as number, truth or list."""
+"""The type of the field determines how a value is read: text fields keep the text as written."""
 
 import json
 from pathlib import Path
@@ -14,9 +14,9 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.validation import load_config
 from compaware.components.core.base.values import write_yaml
 
-# All that fits into a process's arguments; halves of characters are no text.
+# All texts that a process can have as arguments, without surrogates.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
-# What YAML makes something else of, beside plain words.
+# Words that YAML converts to other types.
 _TRAPS = """no Yes on y NULL ~ 1.0 1e5 007 0x10 1_000 2:4 1:30 2024-01-01 1e-4 True nan .inf << = --- ... $$ $(HOME)
 #label a\u00a0#b a: [a {a} @a %a *a &a !a 'a' "a" `a` , \U0001f600 \x7f \ufeff"""
 NAMES = st.sampled_from([*_TRAPS.split(), "a #b", "a: b", "a\tb", " a ", "- a", "? a", "\x85", "\u2028"])
@@ -54,9 +54,7 @@ def read(tmp_path: Path, text: str, name: str = "config.yaml", *words: str) -> C
 
 @settings(deadline=None, max_examples=60)
 @given(text=TEXTS | NAMES)
-def test_a_text_arrives_as_it_was_typed_whichever_way_it_came(
-    text: str, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_a_text_is_read_as_written_from_files_and_words(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.getbasetemp()
     values = {"text": text, "optional": text, "names": [text, "b"], "labels": {"k": text}, "nested": [{"name": text}]}
     wanted = Config.model_validate(values)
@@ -71,7 +69,7 @@ def test_a_text_arrives_as_it_was_typed_whichever_way_it_came(
         assert read(folder, content, name) == wanted, content
     for dump in (json.dumps, lambda value: json.dumps(value, ensure_ascii=False)):
         words = [f"{key}={value if isinstance(value, str) else dump(value)}" for key, value in values.items()]
-        # `null` alone cannot be typed for what may be absent.
+        # For an optional field, the word `null` means None.
         if text != "null":
             assert load_config(Config, None, words) == wanted
 
@@ -82,7 +80,7 @@ def test_names_in_a_list_need_no_quotes(name: str) -> None:
     try:
         yaml.safe_load(f"[{name}, b]")
     except (yaml.YAMLError, ValueError):
-        return  # Its own syntax, such as a trailing colon.
+        return  # YAML syntax, such as a trailing colon.
     if name.endswith(":") or name in ("-", ":"):
         return
     assert load_config(Config, None, [f"names=[{name}, b]"]).names == [name, "b"]
@@ -120,7 +118,7 @@ def test_names_in_a_list_need_no_quotes(name: str) -> None:
         ("nested=[{name: 1.0, number: 1}]", "nested", [Nested(name="1.0", number=1)]),
     ],
 )  # fmt: skip
-def test_the_field_decides_what_a_word_means(word: str, key: str, value: Any) -> None:
+def test_the_field_determines_the_type_of_a_word(word: str, key: str, value: Any) -> None:
     assert getattr(load_config(Config, None, [word]), key) == value
 
 
@@ -142,7 +140,7 @@ def test_the_field_decides_what_a_word_means(word: str, key: str, value: Any) ->
         ("text=\udcff", "not UTF-8"),
     ],
 )
-def test_what_may_mean_two_things_is_refused_in_one_line(word: str, says: str) -> None:
+def test_an_ambiguous_word_is_refused_in_one_line(word: str, says: str) -> None:
     with pytest.raises(UserError) as caught:
         load_config(Config, None, [word])
     assert says in str(caught.value) and "\n" not in str(caught.value)
@@ -162,15 +160,15 @@ def test_what_may_mean_two_things_is_refused_in_one_line(word: str, says: str) -
         ("text: a\n---\ntext: b", "is not YAML"),
     ],
 )
-def test_a_file_that_would_lose_something_is_refused(text: str, says: str, tmp_path: Path) -> None:
+def test_a_file_that_would_lose_values_is_refused(text: str, says: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=says):
         read(tmp_path, text)
 
 
-def test_a_file_may_leave_lists_and_mappings_empty_and_begin_with_a_mark(tmp_path: Path) -> None:
+def test_a_file_may_have_empty_lists_and_mappings_and_a_byte_order_mark(tmp_path: Path) -> None:
     config = read(tmp_path, "\ufeffnames:\n  # - one\noptional: null\nanything: {}\ntext: 2024-01-01\n")
     assert config == Config(text="2024-01-01")
 
 
-def test_words_reach_into_what_a_file_left_empty(tmp_path: Path) -> None:
+def test_words_set_keys_of_an_empty_mapping_in_a_file(tmp_path: Path) -> None:
     assert read(tmp_path, "anything:\n", "config.yaml", "anything.max_steps=3").anything == {"max_steps": 3}
