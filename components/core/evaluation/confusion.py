@@ -1,4 +1,4 @@
-"""What a classifier gets right and wrong, as the KFP UI shows it: confusion matrix, and ROC curve of two classes."""
+"""Confusion matrix, and ROC curve for two classes, in the form that the KFP UI shows."""
 
 from typing import Any
 
@@ -8,19 +8,20 @@ from sklearn.metrics import confusion_matrix, roc_curve
 
 from compaware.components.core.data.dataset import Manifest
 
-_MOST_POINTS = 200
+_MAX_POINTS = 200
 
 
 def classification_facts(manifest: Manifest, logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Facts of a summary for `log_classification`; None where the data has no classes, or not two for the curve.
+    """Returns facts of a summary for `log_classification`.
 
     Args:
-        manifest: Of the data.
+        manifest: Manifest of the data.
         logits: (rows, classes) of a split.
         labels: (rows,) class indices.
 
     Returns:
-        `confusion_matrix` (rows are true labels, columns predicted ones) and `roc` (of the second class).
+        `confusion_matrix` (rows are true labels, columns predicted ones; None unless each row has one class) and `roc`
+        (of the second class; None unless there are two classes).
     """
     names = manifest.label_names
     if manifest.problem_type != "classification":
@@ -34,10 +35,10 @@ def classification_facts(manifest: Manifest, logits: np.ndarray, labels: np.ndar
 
 def _roc(logits: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
     false_positives, true_positives, thresholds = roc_curve(labels, softmax(logits, axis=-1)[:, 1])
-    kept = np.unique(np.linspace(0, len(thresholds) - 1, _MOST_POINTS).round().astype(int))
+    kept = np.unique(np.linspace(0, len(thresholds) - 1, _MAX_POINTS).round().astype(int))
     return {
         "fpr": false_positives[kept].tolist(),
         "tpr": true_positives[kept].tolist(),
-        # The first is infinite, which JSON cannot say: nothing is called positive there.
+        # The first threshold is infinite, which JSON does not have; 1.0 has the same meaning.
         "thresholds": np.minimum(thresholds[kept], 1.0).tolist(),
     }

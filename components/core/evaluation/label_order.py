@@ -1,4 +1,4 @@
-"""Looks for a head in another order than the data's: names may be missing or wrong, answers to validation tell."""
+"""Finds heads whose outputs are not in the data's order, by their predictions: label names may be missing or wrong."""
 
 import json
 import logging
@@ -18,17 +18,17 @@ from compaware.components.core.models.heads import find_order, head_is_fresh, pe
 from compaware.components.core.models.load import save_classifier
 
 log = logging.getLogger(__name__)
-# A longer order is not for a message of one line.
+# A longer order does not fit into a message of one line.
 _SHOWN_CHARACTERS = 120
 
 
 @dataclass(frozen=True)
 class BetterOrder:
-    """An order of a model's outputs that its answers fit far better than the one at hand.
+    """An order of a model's outputs in which its predictions are far better than in the present one.
 
     Attributes:
-        outputs: For each label of the data the output that means it.
-        scores: The primary metric in both orders, as a clause.
+        outputs: The index of the output for each label of the data.
+        scores: The primary metric in both orders, as part of a sentence.
     """
 
     outputs: list[int]
@@ -36,7 +36,7 @@ class BetterOrder:
 
 
 def find_better_order(logits: np.ndarray, dataset: PreparedDataset, split: str = "validation") -> BetterOrder | None:
-    """Finds the order that answers to a split fit, where it is not the one at hand."""
+    """Finds an order in which the predictions are far better than in the present one; None if there is none."""
     if dataset.manifest.problem_type == "regression" or not np.isfinite(logits).all():
         return None
     metric, labels = dataset.manifest.metric, dataset.labels(split)
@@ -48,34 +48,34 @@ def find_better_order(logits: np.ndarray, dataset: PreparedDataset, split: str =
 
 
 def require_order(source: Path, logits: np.ndarray, dataset: PreparedDataset) -> None:
-    """Checks that the head of a model, which is used as it is, has the data's order.
+    """Checks that the outputs of a model are in the data's order.
 
     Args:
         source: The model's folder.
-        logits: Its answers to validation, in the order that its names gave.
+        logits: Its logits for validation, with the labels matched by name.
         dataset: The data.
 
     Raises:
-        UserError: The answers fit another order far better.
+        UserError: The predictions are far better in another order.
     """
     other = find_better_order(logits, dataset)
     if other is None:
         return
     outputs, how = find_order(load_config(source), dataset.manifest, role="model")
     by_output = sorted(
-        (outputs[found], name) for found, name in zip(other.outputs, dataset.manifest.label_names, strict=True)
+        (outputs[index], name) for index, name in zip(other.outputs, dataset.manifest.label_names, strict=True)
     )
     shown = json.dumps({str(output): name for output, name in by_output}, ensure_ascii=False)
-    log.warning("the answers of %s (labels %s) fit id2label=%s better", source, how, shown)
+    log.warning("the predictions of %s (labels %s) are better with id2label=%s", source, how, shown)
     raise UserError(
         f"the labels of {source} are not in the data's order: {other.scores} with "
-        f"id2label={shorten(shown)} in its config.json: set that, or correct label_names of the data"
+        f"id2label={shorten(shown)} in its config.json: set it, or correct label_names of the data"
     )
 
 
 def shorten(shown: str) -> str:
-    """An order that the log shows, for a message of one line."""
-    return shown if len(shown) <= _SHOWN_CHARACTERS else "… as the log shows it"
+    """Returns an order for a message of one line, or a reference to the log if it is too long."""
+    return shown if len(shown) <= _SHOWN_CHARACTERS else "… (see the log)"
 
 
 def correct_student_order(
@@ -85,14 +85,14 @@ def correct_student_order(
     max_length_tokens: int,
     folder: Path,
 ) -> None:
-    """Puts the head that a student came with in the order that its answers to validation fit.
+    """Reorders the head of a student if its predictions are far better in another order.
 
     Args:
-        model: The student, which is trained from here on; its head is changed in place.
+        model: The student before training; its head is changed in place.
         tokenizer: Its tokenizer.
         dataset: The data.
         max_length_tokens: Longer inputs are cut.
-        folder: Where the student is saved to be measured.
+        folder: Folder to save the student in for the evaluation.
     """
     if dataset.manifest.problem_type == "regression" or head_is_fresh(model):
         return
@@ -100,5 +100,5 @@ def correct_student_order(
     logits = evaluate_folder(folder, dataset.path, max_length_tokens=max_length_tokens).logits
     other = find_better_order(logits, dataset)
     if other is not None:
-        log.warning("the student's head is put in the order that its answers fit: %s in that", other.scores)
+        log.warning("the student's labels are reordered: %s in the new order", other.scores)
         permute_head(model, other.outputs)

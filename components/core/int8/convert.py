@@ -1,4 +1,4 @@
-"""From a calibrated or trained graph to INT8 arithmetic, with nothing of FP32 left behind."""
+"""Converts a calibrated or trained graph to INT8 operations."""
 
 import copy
 
@@ -16,24 +16,24 @@ _QUANTIZE = {
 
 
 def convert_graph(prepared: torch.fx.GraphModule) -> torch.fx.GraphModule:
-    """Replaces a trained copy's fake-quantizers by quantize and dequantize operations with fixed ranges.
+    """Replaces the fake quantizers of a copy by quantize and dequantize operations with fixed ranges.
 
-    Weights stay FP32 constants that are quantized at every call, which is how OpenVINO's converter wants them;
-    `fold_weights` makes them INT8.
+    Weights stay FP32 constants that are quantized at every call, which OpenVINO's converter needs; `fold_weights` makes
+    them INT8.
     """
     copied = copy.deepcopy(prepared)
     remove_lookup_rounding(copied)
     converted = quantize_embeddings(convert_pt2e(copied, fold_quantize=False))
-    # The last step may have moved weights beyond the ranges that it had seen.
+    # The last training step may have moved weights beyond the observed ranges.
     avoid_saturation(converted)
     return converted
 
 
 def fold_for_simulation(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
-    """A copy that gives the same answers sooner in PyTorch: weights are rounded once, not at every call.
+    """Returns a copy with the same outputs that is faster in PyTorch: weights are rounded once, not at every call.
 
     Args:
-        graph: Converted, not folded.
+        graph: A converted graph whose weights are not folded.
     """
     simulation = copy.deepcopy(graph)
     constant_fold(simulation)
@@ -41,10 +41,10 @@ def fold_for_simulation(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
 
 
 def fold_weights(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
-    """Quantizes the weights once and for all, in place, and drops their FP32 copies.
+    """Quantizes the weights in place and removes their FP32 copies.
 
-    `convert_pt2e(fold_quantize=True)` leaves the copies in the module, and so in every file saved from it (57 MB where
-    12 are enough for a small BERT).
+    `convert_pt2e(fold_quantize=True)` leaves the copies in the module and in every file saved from it (57 MB in place
+    of 12 for a small BERT).
     """
     constant_fold(graph, lambda node: node.target in _QUANTIZE)
     used = {str(node.target) for node in graph.graph.nodes if node.op == "get_attr"}

@@ -1,4 +1,4 @@
-"""Quantization-aware training: a classifier whose graph rounds weights and activations to INT8 as it trains."""
+"""Quantization-aware training: a classifier whose graph rounds weights and activations to INT8 values."""
 
 from typing import Any, Self
 
@@ -17,10 +17,10 @@ _ATTENTION = torch.ops.aten.scaled_dot_product_attention.default
 
 
 class FakeQuantizedClassifier(torch.nn.Module):
-    """A copy of a Hugging Face classifier, fake-quantized; Trainer trains and saves it like any model.
+    """A fake-quantized copy of a Hugging Face classifier; Trainer trains and saves it like any model.
 
-    Its parameters are called `graph.model.<name in the Hugging Face model>`; ranges are buffers, so a checkpoint holds
-    them too. It is made in training mode.
+    Its parameters are called `graph.model.<name in the Hugging Face model>`; ranges are buffers, so checkpoints hold
+    them, too. It starts in training mode.
 
     Args:
         model: The FP32 classifier to start from.
@@ -51,9 +51,9 @@ class FakeQuantizedClassifier(torch.nn.Module):
         return SequenceClassifierOutput(logits=self.graph(**{name: values[name] for name in self._inputs}))
 
     def train(self, mode: bool = True) -> Self:
-        """Switches dropout and the moving of ranges on or off.
+        """Turns dropout and the observers of ranges on or off.
 
-        torchao's own switch would set every dropout to 0.5, forget attention's, and let evaluation move the ranges.
+        torchao's own function would set every dropout to 0.5, ignore dropout in attention, and observe in evaluation.
         """
         self.training = mode
         if mode != self._dropout_is_on:
@@ -64,12 +64,12 @@ class FakeQuantizedClassifier(torch.nn.Module):
                     node.update_kwarg("dropout_p", probability if mode else 0.0)
             self.graph.recompile()
             self._dropout_is_on = mode
-        moves = mode and not self._observers_are_frozen
-        self.graph.apply(enable_observer if moves else disable_observer)
+        observes = mode and not self._observers_are_frozen
+        self.graph.apply(enable_observer if observes else disable_observer)
         return self
 
     def _apply(self, fn: Any, recurse: bool = True) -> Self:
-        """Where the weights move, tensors that the graph makes follow: it was exported on the CPU."""
+        """Moves the graph's constants, which were exported for the CPU, to the device of the weights."""
         super()._apply(fn, recurse)
         device = next(self.parameters()).device
         for module in self.graph.modules():
@@ -80,34 +80,34 @@ class FakeQuantizedClassifier(torch.nn.Module):
         return self
 
     def freeze_observers(self) -> None:
-        """Keeps the ranges as they are, also in training, from now on."""
+        """Fixes the ranges from now on, in training as well."""
         self._observers_are_frozen = True
         self.graph.apply(disable_observer)
 
     def _find_dropouts(self) -> list[tuple[torch.fx.Node, float]]:
-        """Dropout operators and their probabilities; attention has its own in the config, not in an inference graph."""
+        """Returns dropout operators and their probabilities; attention's comes from the config, not from the graph."""
         attributes = ("attention_probs_dropout_prob", "attention_dropout")
         attention = next((float(getattr(self.config, name)) for name in attributes if hasattr(self.config, name)), 0.0)
-        found = []
+        dropouts = []
         for node in self.graph.graph.nodes:
             if node.target == _DROPOUT:
-                found.append((node, float(node.args[1])))
+                dropouts.append((node, float(node.args[1])))
             elif node.target == _ATTENTION and attention > 0:
-                found.append((node, attention))
-        return found
+                dropouts.append((node, attention))
+        return dropouts
 
 
 def _on_device(arguments: Any, device: torch.device) -> Any:
-    """The same arguments of an operator, any device among them replaced."""
+    """Returns the arguments of an operator with any device in them replaced."""
     return map_aggregate(arguments, lambda value: device if isinstance(value, torch.device) else value)
 
 
 class FreezeObservers(TrainerCallback):
-    """Freezes the ranges for the last part of the training, so that weights settle on a grid that stands still.
+    """Freezes the ranges for the last part of the training, so that the weights adapt to fixed ranges.
 
     Args:
         model: The model in training.
-        fraction: Part of the optimizer steps that are taken with frozen ranges.
+        fraction: Fraction of the optimizer steps with frozen ranges.
     """
 
     def __init__(self, model: FakeQuantizedClassifier, fraction: float):
@@ -117,6 +117,6 @@ class FreezeObservers(TrainerCallback):
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Freezes when the time has come; the first step always observes, since ranges start empty."""
+        """Freezes the ranges at the planned step; the first step always observes, since ranges start empty."""
         if state.global_step >= max(1, round(state.max_steps * (1 - self._fraction))):
             self._model.freeze_observers()

@@ -1,8 +1,8 @@
-"""Mixed-precision statistics: in which precision a runtime computes the operators of a model.
+"""Mixed-precision statistics: the precision in which a runtime computes the operators of a model.
 
-What a file says is not always what is computed: onnxruntime turns small tables into FP32 when it loads them, OpenVINO
-all tables, and a product that a runtime cannot fuse is computed in FP32 with its weights dequantized at every call. So
-the graphs that the runtimes have made for themselves are counted.
+A runtime does not always compute in the precision of the file: onnxruntime converts small tables to FP32 on loading,
+OpenVINO all tables, and a product that a runtime cannot fuse is computed in FP32 with its weights dequantized at every
+call. So the operators are counted in the graphs that the runtimes have optimized.
 """
 
 import re
@@ -32,9 +32,13 @@ _KINDS: dict[Any, str] = {
     _ATEN.tanh.default: "Tanh",
     _ATEN.sigmoid.default: "Sigmoid",
 }
-# Modules of transformers that are written as several operators: an operator that they have once.
-_MARKS: dict[Any, str] = {_ATEN.rsqrt.default: "RMSNorm", _ATEN.tanh.default: "GELU", _ATEN.sigmoid.default: "GELU"}
-# onnxruntime's products of bytes: the number of the input that is the weight of a linear layer.
+# Operators that occur once in a module of several operators → kind of the module.
+_UNIQUE_OPERATORS: dict[Any, str] = {
+    _ATEN.rsqrt.default: "RMSNorm",
+    _ATEN.tanh.default: "GELU",
+    _ATEN.sigmoid.default: "GELU",
+}
+# onnxruntime's INT8 products → index of the input that is the weight of a linear layer.
 _INT8_PRODUCTS = {
     "MatMulIntegerToFloat": 1,
     "MatMulInteger": 1,
@@ -50,13 +54,12 @@ def count_by_precision(graph: torch.fx.GraphModule, folder: Path, runtime: Runti
     """Counts a model's operators by type and by the precision that a runtime computes them in.
 
     Args:
-        graph: The exported graph, converted to INT8 or not.
-        folder: With the graph's served forms.
-        runtime: `onnxruntime` or `openvino`. Both compute in FP32 what is not in INT8, or once when
-            they load the file.
+        graph: The exported graph, in INT8 or FP32.
+        folder: Folder with the graph's ONNX and OpenVINO files.
+        runtime: `onnxruntime` or `openvino`. Both compute everything else in FP32, or once on loading.
 
     Returns:
-        One row a type, with the keys `COLUMNS`, in the order of `_KINDS`.
+        One row for each type, with the keys `COLUMNS`, in the order of `_KINDS`.
     """
     totals = Counter(kind for node in graph.graph.nodes if (kind := _kind(node)))
     in_int8 = _int8_in_onnxruntime(folder) if runtime == "onnxruntime" else _int8_in_openvino(folder)
@@ -69,14 +72,14 @@ def count_by_precision(graph: torch.fx.GraphModule, folder: Path, runtime: Runti
 
 
 def _kind(node: torch.fx.Node) -> str | None:
-    """The type of an operator, or of the module that it marks; None for what is not counted."""
+    """Returns the type of an operator, or of the module that it identifies; None if it is not counted."""
     if node.op != "call_function":
         return None
     modules = node.meta.get("nn_module_stack") or {}
     module = str([*modules.values()][-1][1]).rpartition(".")[2] if modules else ""
-    mark = _MARKS.get(node.target)
-    if mark and mark.lower() in module.lower():
-        return mark
+    module_kind = _UNIQUE_OPERATORS.get(node.target)
+    if module_kind and module_kind.lower() in module.lower():
+        return module_kind
     return _KINDS.get(node.target)
 
 
@@ -89,14 +92,14 @@ def _int8_in_onnxruntime(folder: Path) -> Counter[str]:
         options.log_severity_level = 3
         onnxruntime.InferenceSession(str(folder / ONNX_FILE), options, providers=["CPUExecutionProvider"])
         nodes = list(onnx_ir.load(options.optimized_model_filepath).graph)
-    found = Counter[str]()
+    counts = Counter[str]()
     for node in nodes:
         if node.op_type in _INT8_PRODUCTS:
             weight = node.inputs[_INT8_PRODUCTS[node.op_type]]
-            found["Linear" if weight is not None and weight.const_value is not None else "MatMul"] += 1
+            counts["Linear" if weight is not None and weight.const_value is not None else "MatMul"] += 1
         elif node.op_type == "Gather" and node.inputs[0] is not None:
-            found["Embedding"] += node.inputs[0].dtype == onnx_ir.DataType.INT8
-    return found
+            counts["Embedding"] += node.inputs[0].dtype == onnx_ir.DataType.INT8
+    return counts
 
 
 def _int8_in_openvino(folder: Path) -> Counter[str]:
@@ -104,15 +107,15 @@ def _int8_in_openvino(folder: Path) -> Counter[str]:
 
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
     compiled = openvino.Core().compile_model(str(folder / OPENVINO_FILE), "CPU", settings)
-    found: dict[str, set[str]] = {kind: set() for kind in _OPENVINO_KINDS.values()}
+    names_by_kind: dict[str, set[str]] = {kind: set() for kind in _OPENVINO_KINDS.values()}
     for node in compiled.get_runtime_model().get_ordered_ops():
-        facts = {name: node.get_rt_info()[name].astype(str) for name in ("layerType", "runtimePrecision")}
-        kind = _OPENVINO_KINDS.get(facts["layerType"])
-        if kind is None or facts["runtimePrecision"] not in ("i8", "u8"):
+        info = {name: node.get_rt_info()[name].astype(str) for name in ("layerType", "runtimePrecision")}
+        kind = _OPENVINO_KINDS.get(info["layerType"])
+        if kind is None or info["runtimePrecision"] not in ("i8", "u8"):
             continue
-        # Names of what was fused, `linear_3/aten.linear.default/MatMul` for one; a layer may become two nodes.
+        # Names of the fused layers, such as `linear_3/aten.linear.default/MatMul`; a layer may become two nodes.
         names = node.get_rt_info()["originalLayersNames"].astype(str)
         operator = re.search(r"(\w+)/aten\.(linear|embedding)\.", names)
         if operator or kind != "Embedding":
-            found[kind].add(operator[1] if operator else names)
-    return Counter({kind: len(names) for kind, names in found.items()})
+            names_by_kind[kind].add(operator[1] if operator else names)
+    return Counter({kind: len(names) for kind, names in names_by_kind.items()})

@@ -1,4 +1,4 @@
-"""Post-training quantization by neural-compressor: calibrate, score, and keep the first setting that is good enough."""
+"""Post-training quantization by neural-compressor: calibrates and scores settings until one is good enough."""
 
 import copy
 import os
@@ -18,19 +18,19 @@ from compaware.components.core.int8.saturation import avoid_saturation
 from compaware.components.core.runtimes.export import export_classifier, graph_inputs
 from compaware.components.core.runtimes.formats import TokenBatch
 
-# How activation ranges are found, tried in this order: the mean of the batches' minimum and maximum, then a histogram.
+# Methods for activation ranges in the order of trials: mean minimum and maximum of the batches, then a histogram.
 ACTIVATION_ALGORITHMS = ("minmax", "kl")
 
 
 @dataclass(frozen=True)
 class TunedGraph:
-    """The outcome of post-training quantization.
+    """The result of post-training quantization.
 
     Attributes:
-        graph: The graph that was scored, converted, weights not folded (see `convert.convert_graph`).
-        score: What `score` gave for it.
-        chosen: Which of `ACTIVATION_ALGORITHMS` made it.
-        trials: Settings tried, at most one for each of `ACTIVATION_ALGORITHMS`.
+        graph: The converted graph that was scored; weights are not folded (see `convert.convert_graph`).
+        score: Score of the graph.
+        chosen: Index of its method in `ACTIVATION_ALGORITHMS`.
+        trials: Number of methods that were tried.
     """
 
     graph: torch.fx.GraphModule
@@ -47,18 +47,17 @@ def quantize_after_training(
 ) -> TunedGraph:
     """Quantizes a classifier without training it.
 
-    neural-compressor calibrates a copy with `StaticQuantConfig`, one setting after another, until the score of one
-    passes; the best copy stays. (Its own `autotune` would quantize anew with the best setting at the end, and so give
-    another graph than the one that was scored.) It leaves embeddings in FP32, so their tables are quantized first, by
-    torchao.
+    neural-compressor calibrates a copy with one `StaticQuantConfig` after another until a score passes; the best copy
+    is returned. (Its own `autotune` quantizes again with the best setting, and so returns another graph than the one
+    that was scored.) It leaves embeddings in FP32, so torchao quantizes their tables first.
 
     Args:
         model: The FP32 classifier; not changed.
-        calibration: Batches of typical inputs, each int64 (batch, sequence). All their rows count alike.
+        calibration: Batches of typical inputs, each int64 (batch, sequence); all rows have the same weight.
         score: Scores a converted graph; higher is better.
-        passes: Whether a score is good enough to end the search.
+        passes: Returns whether a score is good enough to end the search.
     """
-    # neural-compressor reads its log level when it is imported, and says a great deal at INFO.
+    # neural-compressor reads its log level on import, and logs a lot at INFO.
     os.environ.setdefault("LOGLEVEL", "ERROR")
     from neural_compressor.torch.quantization import StaticQuantConfig, quantize
 
@@ -66,7 +65,7 @@ def quantize_after_training(
     best: TunedGraph | None = None
     for number, algorithm in enumerate(ACTIVATION_ALGORITHMS):
         graph: Any = copy.deepcopy(exported)
-        # What neural-compressor's own `export` would have set.
+        # neural-compressor's own `export` would set these.
         graph._exported, graph.dynamic_shapes = True, None
         graph = quantize(graph, StaticQuantConfig(act_algo=algorithm), run_fn=partial(_calibrate, batches=calibration))
         avoid_saturation(graph)
@@ -84,8 +83,8 @@ def quantize_after_training(
 def _calibrate(prepared: torch.fx.GraphModule, batches: Sequence[TokenBatch]) -> None:
     """Runs the batches through a graph that observes ranges.
 
-    A moving average with torchao's constant of 0.01 would leave the first of eight batches 93 % of the weight; here it
-    is the mean over all rows.
+    With torchao's constant of 0.01, the first of eight batches has 93 % of the weight in the moving average; here the
+    average is the mean over all rows.
     """
     observers = [module for module in prepared.modules() if isinstance(module, MovingAverageMinMaxObserver)]
     seen = 0
@@ -98,6 +97,6 @@ def _calibrate(prepared: torch.fx.GraphModule, batches: Sequence[TokenBatch]) ->
 
 
 def run_graph(graph: torch.fx.GraphModule, batch: TokenBatch) -> np.ndarray:
-    """Runs an exported graph on a batch, without gradients: logits, float32 (batch, labels)."""
+    """Runs an exported graph on a batch without gradients and returns the logits, float32 (batch, labels)."""
     with torch.no_grad():
         return graph(**{name: torch.from_numpy(batch[name]) for name in graph_inputs(graph)}).numpy()

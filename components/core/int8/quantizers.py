@@ -1,4 +1,4 @@
-"""What becomes INT8: linear layers (per-channel weights, per-tensor activations) and embedding tables (per row)."""
+"""Quantizers for linear layers (per-channel weights, per-tensor activations) and embedding tables (per row)."""
 
 import dataclasses
 
@@ -18,13 +18,13 @@ from torchao.quantization.pt2e.quantizer.x86_inductor_quantizer import (
 from compaware.components.core.int8.saturation import HALF_RANGE, WidestPairObserver
 from compaware.components.core.runtimes.export import example_inputs, graph_inputs
 
-# Smallest scale, as the X86 quantizer has it: keeps an all-zero row from a scale of 0.
-_SMALLEST_SCALE = 2**-12
+# Minimum scale, as in the X86 quantizer: the scale of an all-zero row must not be 0.
+_MIN_SCALE = 2**-12
 _LOOKUP = torch.ops.aten.embedding.default
 
 
 class _EmbeddingQuantizer(Quantizer):
-    """Symmetric INT8 embedding tables with one scale a row, so that a lookup stays a lookup of bytes."""
+    """Quantizes embedding tables to symmetric INT8 with one scale a row, so that lookups read INT8 rows."""
 
     _spec = QuantizationSpec(
         dtype=torch.int8,
@@ -32,7 +32,7 @@ class _EmbeddingQuantizer(Quantizer):
         quant_max=127,
         qscheme=torch.per_channel_symmetric,
         ch_axis=0,
-        observer_or_fake_quant_ctr=PerChannelMinMaxObserver.with_args(eps=_SMALLEST_SCALE),
+        observer_or_fake_quant_ctr=PerChannelMinMaxObserver.with_args(eps=_MIN_SCALE),
     )
 
     def annotate(self, model: torch.fx.GraphModule) -> torch.fx.GraphModule:
@@ -48,7 +48,7 @@ class _EmbeddingQuantizer(Quantizer):
 
 
 def quantize_embeddings(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
-    """Makes the embedding tables of an exported graph INT8; weights are not folded."""
+    """Quantizes the embedding tables of an exported graph; weights are not folded."""
     prepared = prepare_pt2e(graph, _EmbeddingQuantizer())
     with torch.no_grad():
         prepared(**example_inputs(graph_inputs(prepared)))
@@ -56,7 +56,7 @@ def quantize_embeddings(graph: torch.fx.GraphModule) -> torch.fx.GraphModule:
 
 
 def add_lookup_rounding(graph: torch.fx.GraphModule) -> None:
-    """Fake-quantizes what embeddings give, in place: the same as their tables by row, but only of rows in use."""
+    """Fake-quantizes the outputs of embeddings in place: as if by row of the table, but only for the rows in use."""
     for lookup in graph.graph.find_nodes(op="call_function", target=_LOOKUP):
         with graph.graph.inserting_after(lookup):
             rounded = graph.graph.call_function(_round_rows, (lookup,))
@@ -73,23 +73,23 @@ def remove_lookup_rounding(graph: torch.fx.GraphModule) -> None:
 
 
 def _round_rows(rows: torch.Tensor) -> torch.Tensor:
-    """Symmetric INT8 with one scale a row (…, hidden), and the gradient of doing nothing (straight-through)."""
-    scale = (rows.detach().abs().amax(-1, keepdim=True) / HALF_RANGE).clamp(min=_SMALLEST_SCALE)
+    """Rounds rows, (…, hidden), to symmetric INT8 with one scale a row; gradients pass unchanged (straight-through)."""
+    scale = (rows.detach().abs().amax(-1, keepdim=True) / HALF_RANGE).clamp(min=_MIN_SCALE)
     rounded = (rows.detach() / scale).round().clamp(-128, 127) * scale
     return rows + (rounded - rows.detach())
 
 
 def training_quantizer() -> Quantizer:
-    """Fake quantization of linear layers for training; embeddings have `add_lookup_rounding`.
+    """Returns a quantizer that fake-quantizes linear layers for training; for embeddings see `add_lookup_rounding`.
 
-    Activations use the full 8 bits, and weights what `saturation` leaves them.
+    Activations use the full 8 bits, and weights the ranges of `saturation`.
     """
     settings = get_default_x86_inductor_quantization_config(is_qat=True)
     weight = dataclasses.replace(
         settings.weight,
-        observer_or_fake_quant_ctr=FakeQuantize.with_args(observer=WidestPairObserver, eps=_SMALLEST_SCALE),
+        observer_or_fake_quant_ctr=FakeQuantize.with_args(observer=WidestPairObserver, eps=_MIN_SCALE),
     )
-    # Linear layers by name: the global setting also takes products of integers (RoBERTa's positions).
+    # Only linear layers: the global setting also quantizes products of integers (RoBERTa's positions).
     return X86InductorQuantizer().set_function_type_qconfig(
         torch.nn.functional.linear, dataclasses.replace(settings, weight=weight)
     )

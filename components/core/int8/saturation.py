@@ -1,32 +1,32 @@
 """Weight ranges that keep INT8 products exact on CPUs without VNNI.
 
-There, bytes are multiplied by `vpmaddubsw` (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2):
-products of two neighbours along a row, unsigned activation by signed weight, are added in 16 bits, and what is too
-large is cut off. With activations up to 255, the sum stays within 16 bits where two neighbouring weights of one sign
-add up to at most 128. So the range of a row is that of its widest pair, not of its widest weight: about 1.3 times as
-wide, in place of the 2 times of 7-bit weights, and the same answers on every CPU.
+These CPUs multiply INT8 by `vpmaddubsw` (Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2): it
+adds the products of two neighbours along a row, unsigned activation by signed weight, in 16 bits with saturation. With
+activations up to 255, the sum fits into 16 bits if two neighbouring weights of the same sign add up to at most 128. So
+the range of a row is set by its largest pair, not by its largest weight: about 1.3 times as wide, in place of 2 times
+for 7-bit weights, with the same results on every CPU.
 """
 
 import torch
 from torchao.quantization.pt2e.observer import PerChannelMinMaxObserver
 
 _QUANTIZE = torch.ops.quantized_decomposed.quantize_per_channel.default
-# Scale of a symmetric range: its width over the 255 steps of a byte.
+# Scale of a symmetric range: its maximum over half of the 255 steps of a byte.
 HALF_RANGE = 127.5
 
 
 class WidestPairObserver(PerChannelMinMaxObserver):
-    """Observes a matrix (out, in) by its `widest_pairs`, each time anew: weights have no outliers to average away."""
+    """Sets the range of a matrix (out, in) by its `widest_pairs`, without an average over steps."""
 
     def forward(self, x_orig: torch.Tensor) -> torch.Tensor:
-        """Takes note of the ranges; gives what it was given."""
+        """Records the ranges and returns the input."""
         self.max_val = widest_pairs(x_orig.detach())
         self.min_val = -self.max_val
         return x_orig
 
 
 def widest_pairs(weight: torch.Tensor) -> torch.Tensor:
-    """The largest sum, in each row, of two neighbours' positive parts, or of their negative parts.
+    """Returns the largest sum, in each row, of two neighbours' positive parts or of their negative parts.
 
     Args:
         weight: (out, in); neighbours are the columns 2i and 2i + 1.
@@ -43,7 +43,7 @@ def avoid_saturation(graph: torch.fx.GraphModule) -> None:
     """Widens the scales of linear layers' weights where sums of two products could saturate, in place.
 
     Args:
-        graph: Converted, weights not folded.
+        graph: A converted graph whose weights are not folded.
     """
     for node in graph.graph.find_nodes(op="call_function", target=_QUANTIZE):
         dequantized = [user for use in node.users for user in use.users]

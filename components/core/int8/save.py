@@ -1,6 +1,6 @@
-"""The public forms of an INT8 graph: ONNX for onnxruntime, OpenVINO IR, and an AOTInductor package on request.
+"""Saves an INT8 graph as ONNX for onnxruntime, as OpenVINO IR and, on request, as an AOTInductor package.
 
-None of them needs this package to be loaded.
+The files can be loaded without this package.
 """
 
 import copy
@@ -16,10 +16,10 @@ from compaware.components.core.runtimes.openvino_export import save_openvino
 
 
 def save_int8_files(graph: torch.fx.GraphModule, folder: Path, max_tokens: int, aot_package: bool = False) -> None:
-    """Writes the files that runtimes load.
+    """Saves the files that runtimes load.
 
     Args:
-        graph: Converted, its weights not folded yet (see `convert.convert_graph`).
+        graph: A converted graph whose weights are not folded (see `convert.convert_graph`).
         folder: An existing folder.
         max_tokens: Longest sequence that the model takes.
         aot_package: Also compile an AOTInductor package for this machine's CPU; takes a minute and a C++ compiler.
@@ -34,7 +34,7 @@ def save_int8_files(graph: torch.fx.GraphModule, folder: Path, max_tokens: int, 
 def save_aot_package(program: torch.export.ExportedProgram, file: Path) -> None:
     """Compiles the graph ahead of time for this machine's CPU; `torch._inductor.aoti_load_package` loads it.
 
-    Without freezing the INT8 products would not be fused, and be slow.
+    Without freezing, the INT8 products would not be fused and would be slow.
     """
     from torch._inductor import aoti_compile_and_package
 

@@ -1,1 +1,1 @@
-"""Models in the form that a runtime serves, and the runtimes that run them."""
+"""Exports models to the formats that runtimes serve, and runs them."""

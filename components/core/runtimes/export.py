@@ -1,4 +1,4 @@
-"""The one graph that is calibrated, trained and served: a classifier exported with tensors in and logits out."""
+"""Exports a classifier as the graph that is calibrated, trained and served: tensors in, logits out."""
 
 import copy
 
@@ -13,12 +13,12 @@ _MAX_BATCH = 4096
 
 
 class LogitsOnly(torch.nn.Module):
-    """Calls a Hugging Face classifier and returns the bare logits, so that its graph has one output.
+    """Calls a Hugging Face classifier and returns only the logits, so that its graph has one output.
 
     Args:
-        model: A sequence classifier; kept under the name `model`, so graph parameters are called `model.<name>`.
-        bidirectional: Every token sees all that are no padding: a mask for that takes four operators, where
-            transformers makes one in twenty.
+        model: A sequence classifier; parameters of the graph are called `model.<name>`.
+        bidirectional: Whether each token attends to all tokens but the padding. The mask for that is made here by four
+            operators, in place of twenty in transformers.
     """
 
     def __init__(self, model: PreTrainedModel, bidirectional: bool = False):
@@ -32,13 +32,13 @@ class LogitsOnly(torch.nn.Module):
         """Token ids, mask and segment ids, each (batch, sequence) int64 → logits (batch, labels) float32."""
         segments = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
         if self._bidirectional:
-            # onnxruntime wants a row for each token that looks.
+            # onnxruntime needs a row of the mask for each query.
             attention_mask = attention_mask[:, None, None, :].bool().expand(-1, -1, input_ids.shape[1], -1)
         return self.model(input_ids=input_ids, attention_mask=attention_mask, **segments).logits
 
 
 def example_inputs(names: list[str]) -> dict[str, torch.Tensor]:
-    """A batch of two sequences of eight tokens, one of them padded, to trace the model with."""
+    """Returns a batch of two sequences of eight tokens, one of them padded, to trace a model with."""
     mask = torch.ones(2, 8, dtype=torch.int64)
     mask[0, 4:] = 0
     values = {"input_ids": mask.clone(), "attention_mask": mask, "token_type_ids": torch.zeros_like(mask)}
@@ -46,23 +46,23 @@ def example_inputs(names: list[str]) -> dict[str, torch.Tensor]:
 
 
 def dynamic_shapes(names: list[str], max_tokens: int) -> dict[str, dict[int, torch.export.Dim]]:
-    """Any batch size and any sequence length up to `max_tokens`, the same for all inputs."""
+    """Returns shapes with any batch size and any sequence length up to `max_tokens`, the same for all inputs."""
     batch = torch.export.Dim("batch", min=1, max=_MAX_BATCH)
     sequence = torch.export.Dim("sequence", min=2, max=max_tokens)
     return {name: {0: batch, 1: sequence} for name in names}
 
 
 def export_program(model: PreTrainedModel) -> torch.export.ExportedProgram:
-    """Exports a copy of a classifier in FP32 inference form, batch and sequence dynamic.
+    """Exports a copy of a classifier for inference in FP32, with dynamic batch size and sequence length.
 
-    Its keyword inputs are `input_names(model)`, its output is the logits (batch, labels).
+    Its keyword inputs are `input_names(model)`, and its output is the logits (batch, labels).
     """
     names = input_names(model)
     copied = copy.deepcopy(model).float().eval()
     _use_linear_layers(copied)
-    # Decoders would put keys and values away for a next token, which a classifier has no use for.
+    # Decoders would cache keys and values for the next token, which a classifier does not need.
     copied.config.use_cache = False
-    # Those models are known to have no mask but the padding's.
+    # The models that this changes mask nothing but the padding.
     bidirectional = use_first_token_only(copied) and copied.config._attn_implementation == "sdpa"
     wrapper = LogitsOnly(copied, bidirectional)
     shapes = dynamic_shapes(names, max_sequence_tokens(model.config))
@@ -70,7 +70,7 @@ def export_program(model: PreTrainedModel) -> torch.export.ExportedProgram:
 
 
 def _use_linear_layers(model: PreTrainedModel) -> None:
-    """Replaces Conv1D, the linear layer of GPT-2 with its weights the other way round, which nothing quantizes."""
+    """Replaces Conv1D, GPT-2's linear layer with transposed weights, which no quantizer supports."""
     for module in list(model.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, Conv1D):
@@ -83,7 +83,7 @@ def _use_linear_layers(model: PreTrainedModel) -> None:
 def export_classifier(model: PreTrainedModel) -> torch.fx.GraphModule:
     """Exports a classifier as a graph that can be quantized.
 
-    The guards that `torch.export` puts in front are dropped: they check shapes only, and are no part of the model.
+    The guards of `torch.export` are removed: they only check shapes, and do not belong to the model.
     """
     graph = export_program(model).module()
     assert isinstance(graph, torch.fx.GraphModule)
@@ -95,7 +95,7 @@ def export_classifier(model: PreTrainedModel) -> torch.fx.GraphModule:
 
 
 def export_graph(graph: torch.fx.GraphModule, max_tokens: int) -> torch.export.ExportedProgram:
-    """Exports a (quantized) graph again, to be saved; its shapes stay dynamic."""
+    """Exports a (quantized) graph again for saving; its shapes stay dynamic."""
     names = graph_inputs(graph)
     with torch.no_grad():
         return torch.export.export(
@@ -104,5 +104,5 @@ def export_graph(graph: torch.fx.GraphModule, max_tokens: int) -> torch.export.E
 
 
 def graph_inputs(graph: torch.fx.GraphModule) -> list[str]:
-    """Names of an exported graph's inputs, in order."""
+    """Returns the names of an exported graph's inputs, in order."""
     return [str(node.target) for node in graph.graph.nodes if node.op == "placeholder"]

@@ -1,8 +1,8 @@
-"""Intel Extension for PyTorch (IPEX), where it is installed: what it can do on this CPU, and serving.
+"""Serves models with Intel Extension for PyTorch (IPEX), where it is installed.
 
-Its last release needs torch 2.8, so it lives in an environment of its own (extra `ipex`, image compaware/trainer-ipex).
-Nothing of it is imported before `missing` has looked: with another torch, or without AVX2, its import ends in an error
-of its own or ends the process.
+Its last release needs torch 2.8, so it has its own environment (extra `ipex`, image compaware/trainer-ipex). Call
+`unavailable_reason` before importing it: with another torch version, or without AVX2, the import raises an error or
+ends the process.
 """
 
 import logging
@@ -24,45 +24,45 @@ _DISTRIBUTION = "intel-extension-for-pytorch"
 log = logging.getLogger(__name__)
 
 
-def missing() -> str | None:
-    """Why IPEX cannot run here, or None where it can."""
+def unavailable_reason() -> str | None:
+    """Returns why IPEX cannot run here; None if it can."""
     try:
-        found, torch_version = version(_DISTRIBUTION), version("torch")
+        ipex_version, torch_version = version(_DISTRIBUTION), version("torch")
     except PackageNotFoundError:
         return f"{_DISTRIBUTION} is not installed: use the image compaware/trainer-ipex, or the extra `ipex`"
-    if _minor(found) != _minor(torch_version):
-        return f"{_DISTRIBUTION} {found} does not run with torch {torch_version}: install the extra `ipex` by itself"
+    if _minor(ipex_version) != _minor(torch_version):
+        return f"{_DISTRIBUTION} {ipex_version} does not run with torch {torch_version}: install only the extra `ipex`"
     if "avx2" not in cpu.flags():
         return f"the CPU ({cpu.model_name()}) has no AVX2"
     return None
 
 
 def require(precision: str = "fp32") -> None:
-    """Stops where IPEX cannot run.
+    """Checks that IPEX can run here.
 
     Raises:
-        UserError: It is not there, or the CPU lacks what it, or the precision, needs.
+        UserError: IPEX is not installed, or the CPU lacks instructions that IPEX or the precision needs.
     """
-    reason = missing()
+    reason = unavailable_reason()
     if reason:
         raise UserError(f"ipex cannot run here: {reason}")
     if precision == "bf16" and "avx512f" not in cpu.flags():
         raise UserError(
-            f"ipex computes BF16 with AVX-512 or AMX, the CPU ({cpu.model_name()}) has {', '.join(cpu.flags())}: "
+            f"ipex computes BF16 with AVX-512 or AMX, but the CPU ({cpu.model_name()}) has {', '.join(cpu.flags())}: "
             "use precision=fp32"
         )
 
 
 class IpexPredictor:
-    """A classifier traced and frozen, with IPEX's kernels: FP32, or INT8 after its own static quantization.
+    """Runs a classifier with IPEX's kernels, traced and frozen: in FP32, or in INT8 by IPEX's static quantization.
 
-    It is made anew in each process: a traced INT8 file would load without IPEX as well, and then give other logits.
+    Each process traces the model itself: a saved INT8 trace loads without IPEX, too, and then gives other logits.
 
     Args:
         folder: A Model artifact with `model.safetensors`.
         precision: `fp32` or `int8`.
         threads: Threads of the process.
-        calibration: For INT8, batches of typical inputs, each int64 (batch, sequence), that ranges are taken from.
+        calibration: For INT8, batches of typical inputs, each int64 (batch, sequence), to observe ranges on.
 
     Raises:
         UserError: IPEX cannot run here, or cannot trace the model.
@@ -79,11 +79,11 @@ class IpexPredictor:
 
         torch.set_num_threads(threads)
         model = load_trained(folder).eval()
-        # Decoders would put keys and values away for a next token.
+        # Decoders would cache keys and values for the next token.
         model.config.use_cache = False
         self.input_names: Sequence[str] = input_names(model)
         if precision == "fp32":
-            # Not for INT8: IPEX's quantization loses ten points of accuracy on a layer that is cut so.
+            # Not for INT8: IPEX's quantization loses ten points of accuracy on such a layer.
             use_first_token_only(model)
         wrapped = LogitsOnly(model).eval()
         example = tuple(example_inputs(list(self.input_names)).values())
@@ -93,15 +93,15 @@ class IpexPredictor:
                     _optimized(wrapped) if precision == "fp32" else self._quantized(wrapped, example, calibration)
                 )
                 self._model = torch.jit.freeze(torch.jit.trace(optimized, example, check_trace=False))
-                # The first calls record shapes and fuse.
+                # The first two calls record shapes and fuse operators.
                 for _ in range(2):
                     self._model(*example)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
-            raise UserError(f"ipex cannot run {folder} in {precision}: {reason}; name other runtimes") from error
+            raise UserError(f"ipex cannot run {folder} in {precision} ({reason}): choose other runtimes") from error
 
     def predict(self, batch: TokenBatch) -> np.ndarray:
-        """See `runtimes.Predictor`."""
+        """See `Predictor`."""
         import torch
 
         with torch.no_grad():
@@ -111,8 +111,8 @@ class IpexPredictor:
         self, model: "torch.nn.Module", example: "tuple[torch.Tensor, ...]", calibration: Sequence[TokenBatch]
     ) -> "torch.nn.Module":
         quantization = load_ipex().quantization
-        ranges = quantization.default_static_qconfig_mapping
-        prepared = quantization.prepare(model, ranges, example_inputs=example, inplace=True)
+        observers = quantization.default_static_qconfig_mapping
+        prepared = quantization.prepare(model, observers, example_inputs=example, inplace=True)
         for batch in calibration:
             prepared(*self._tensors(batch))
         return quantization.convert(prepared)
@@ -124,20 +124,20 @@ class IpexPredictor:
 
 
 def _optimized(model: "torch.nn.Module") -> "torch.nn.Module":
-    """With the kernel that is fastest for each linear layer: without, it is no faster than eager."""
+    """Selects the fastest kernel for each linear layer; without this, IPEX is no faster than eager PyTorch."""
     import torch
 
     return load_ipex().optimize(model, dtype=torch.float32, auto_kernel_selection=True, inplace=True)
 
 
 def load_ipex() -> Any:
-    """IPEX itself, without its advice on the log."""
+    """Imports IPEX and turns off its advice on the log."""
     import intel_extension_for_pytorch
 
-    # Not before the import: its logger is of a class of its own.
+    # After the import, which replaces the logger's class.
     logging.getLogger("IPEX").setLevel(logging.ERROR)
     return intel_extension_for_pytorch
 
 
-def _minor(full: str) -> list[str]:
-    return full.split(".")[:2]
+def _minor(full_version: str) -> list[str]:
+    return full_version.split(".")[:2]

@@ -1,4 +1,4 @@
-"""A graph as an ONNX file, in the form that onnxruntime runs fastest."""
+"""Saves a graph as an ONNX file with the operators that onnxruntime runs fastest."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ from compaware.components.core.runtimes.formats import OUTPUT_NAME
 
 # The domain of onnxruntime's own operators.
 _ONNXRUNTIME = "com.microsoft"
-# Tables up to this many rows, such as those of positions, take little memory in FP32.
+# Embedding tables up to this size, such as those of positions, take little memory in FP32.
 _SMALL_TABLE_ROWS = 1024
 
 
@@ -31,9 +31,9 @@ def onnx_program(
         dynamic_shapes=dynamic_shapes(list(names), max_tokens),
         input_names=list(names),
         output_names=[OUTPUT_NAME],
-        # The first with attention as one operator, which would otherwise be twenty small ones.
+        # The first version with one operator for attention, in place of twenty small ones.
         opset_version=23,
-        # It would fuse rotary embeddings in a way that onnxruntime refuses for batches.
+        # The optimizer would fuse rotary embeddings in a way that onnxruntime rejects for batches.
         optimize=False,
         dynamo=True,
         verbose=False,
@@ -44,35 +44,35 @@ def onnx_program(
 
 
 def save_onnx(program: torch.export.ExportedProgram, names: Sequence[str], max_tokens: int, file: Path) -> None:
-    """Writes a graph, FP32 or with quantize and dequantize nodes, as onnxruntime runs it fastest."""
-    rules = [kind.rule() for kind in (_RowsOfBytes, _SumThenNormalize, _HeadsInside)]
-    # Layers that share their weights (ALBERT's) share what dequantizes them, which goes when the last is rewritten.
-    rules += [kind.rule(remove_nodes=False) for kind in (_ProductWithBias, _GemmWithBias)]
+    """Saves a graph, in FP32 or with quantize and dequantize nodes, rewritten for onnxruntime."""
+    rules = [kind.rule() for kind in (_LookUpInt8Rows, _KeepSumUnfused, _DropHeadTransposes)]
+    # Layers with shared weights (ALBERT) share a dequantize node, which is removed when the last layer is rewritten.
+    rules += [kind.rule(remove_nodes=False) for kind in (_FuseBiasIntoMatMul, _FuseBiasIntoGemm)]
     model = rewrite(onnx_program(program, names, max_tokens).model, rules)
     if any(node.domain == _ONNXRUNTIME for node in model.graph):
         model.opset_imports[_ONNXRUNTIME] = 1
-    ClearMetadataAndDocStringPass()(model)  # Stack traces of the export, larger than the weights of a small model.
+    ClearMetadataAndDocStringPass()(model)  # The export's stack traces can be larger than the weights.
     onnx_ir.save(model, file)
 
 
-class _RowsOfBytes(pattern.RewriteRuleClassBase):
+class _LookUpInt8Rows(pattern.RewriteRuleClassBase):
     """Gather(Dequantize(table), ids) → Cast(Gather(table, ids)) · Gather(scale, ids).
 
-    onnxruntime then turns into FP32 only the rows that are looked up, not the whole table at every call. Of a small
-    table Cast(table) · scale is looked up, which it computes once, when it loads the file. (It folds the transposes of
-    linear layers' weights by itself.)
+    onnxruntime then converts only the rows that are looked up to FP32, not the whole table at every call. For a small
+    table, rows of Cast(table) · scale are looked up, which it computes once when it loads the file. (It folds the
+    transposes of linear layers' weights by itself.)
     """
 
     def pattern(self, op: Any, table: Any, scale: Any, zero_point: Any, ids: Any) -> Any:
-        """What is looked for: an embedding with one scale a row."""
+        """Matches an embedding with one scale a row."""
         return op.Gather(op.DequantizeLinear(table, scale, zero_point, axis=0), ids)
 
     def check(self, context: Any, table: onnx_ir.Value, scale: onnx_ir.Value, **_: Any) -> bool:
-        """Only constant tables."""
+        """Accepts constant tables only."""
         return table.const_value is not None and scale.const_value is not None
 
     def rewrite(self, op: Any, table: onnx_ir.Value, scale: onnx_ir.Value, ids: Any, **_: Any) -> Any:
-        """What takes its place; tables are symmetric, so their zero point is 0."""
+        """Returns the replacement; tables are symmetric, so their zero point is 0."""
         assert table.const_value is not None and scale.const_value is not None
         column = op.initializer(onnx_ir.tensor(scale.const_value.numpy().reshape(-1, 1)), name=f"{scale.name}_column")
         if len(table.const_value.numpy()) <= _SMALL_TABLE_ROWS:
@@ -80,32 +80,32 @@ class _RowsOfBytes(pattern.RewriteRuleClassBase):
         return op.Mul(op.Cast(op.Gather(table, ids), to=onnx_ir.DataType.FLOAT), op.Gather(column, ids))
 
 
-class _SumThenNormalize(pattern.RewriteRuleClassBase):
+class _KeepSumUnfused(pattern.RewriteRuleClassBase):
     """LayerNormalization(Add(x, y)) → LayerNormalization(Sum(x, y)).
 
-    onnxruntime would fuse the former into its SkipLayerNormalization, which takes longer on CPUs than both one by one
-    (1.32: 2.0 against 0.7 ms for 832 tokens of width 384).
+    onnxruntime would fuse the former into its SkipLayerNormalization, which is slower on CPUs than the two operators
+    (version 1.32: 2.0 against 0.7 ms for 832 tokens of width 384).
     """
 
     def pattern(self, op: Any, x: Any, y: Any, weight: Any, bias: Any) -> Any:
-        """What is looked for: a residual connection and its normalization."""
+        """Matches a residual connection and its normalization."""
         return op.LayerNormalization(op.Add(x, y), weight, bias, _allow_other_attributes=True, _outputs=["normalized"])
 
     def rewrite(self, op: Any, x: Any, y: Any, weight: Any, bias: Any, normalized: onnx_ir.Value, **_: Any) -> Any:
-        """What takes its place."""
+        """Returns the replacement."""
         node = normalized.producer()
         assert node is not None
         return op.LayerNormalization(op.Sum(x, y), weight, bias, **node.attributes)
 
 
-class _HeadsInside(pattern.RewriteRuleClassBase):
+class _DropHeadTransposes(pattern.RewriteRuleClassBase):
     """Attention over (batch, sequence, hidden) instead of (batch, heads, sequence, head).
 
-    The operator takes either; in the former the four transposes around it are no nodes of their own.
+    The operator takes either; the former needs no transposes around it.
     """
 
     def pattern(self, op: Any, q: Any, k: Any, v: Any, mask: Any, q4: Any, k4: Any, v4: Any, joined: Any) -> Any:
-        """What is looked for: heads split off and joined again around attention."""
+        """Matches attention between transposes that split off the heads and join them again."""
         heads = [
             op.Transpose(op.Reshape(value, shape), perm=[0, 2, 1, 3]) for value, shape in ((q, q4), (k, k4), (v, v4))
         ]
@@ -113,12 +113,12 @@ class _HeadsInside(pattern.RewriteRuleClassBase):
         return op.Reshape(op.Transpose(attended, perm=[0, 2, 1, 3]), joined, _outputs=["result"])
 
     def check(self, context: Any, q: Any, k: Any, v: Any, attended: onnx_ir.Value, result: Any, **_: Any) -> bool:
-        """Heads must be known in number and fill the last axis; GPT-2 goes on with (batch x sequence, hidden)."""
+        """Accepts three axes and a known number of heads; GPT-2 continues with (batch x sequence, hidden)."""
         three_axes = all(value.shape is not None and len(value.shape) == 3 for value in (q, k, v, result))
         return three_axes and all(isinstance(heads, int) for heads in _heads(attended))
 
     def rewrite(self, op: Any, q: Any, k: Any, v: Any, mask: Any, attended: onnx_ir.Value, **_: Any) -> Any:
-        """What takes its place."""
+        """Returns the replacement."""
         node = attended.producer()
         assert node is not None
         q_heads, kv_heads = _heads(attended)
@@ -133,23 +133,23 @@ def _heads(attended: onnx_ir.Value) -> tuple[Any, Any]:
     return q.shape[1], k.shape[1]
 
 
-class _ProductWithBias(pattern.RewriteRuleClassBase):
-    """A linear layer in INT8 as the one operator that onnxruntime makes of its product, with the bias inside.
+class _FuseBiasIntoMatMul(pattern.RewriteRuleClassBase):
+    """Add(MatMul(Dequantize(x), Dequantize(weight)), bias) → MatMulIntegerToFloat with the bias.
 
-    onnxruntime turns Dequantize, MatMul into MatMulIntegerToFloat by itself, but leaves the bias a pass of its own.
+    onnxruntime fuses Dequantize and MatMul into MatMulIntegerToFloat by itself, but adds the bias separately.
     """
 
     def pattern(self, op: Any, x: Any, weight: Any, scale: Any, zero_point: Any, bias: Any) -> Any:
-        """What is looked for: `torch.nn.functional.linear` over three axes."""
+        """Matches `torch.nn.functional.linear` over three axes."""
         weights = op.Transpose(op.DequantizeLinear(weight, scale, zero_point, axis=0), perm=[1, 0])
         return op.Add(op.MatMul(x, weights), bias)
 
     def check(self, context: Any, x: onnx_ir.Value, weight: onnx_ir.Value, bias: onnx_ir.Value, **_: Any) -> bool:
-        """Only of INT8 with INT8, and constants."""
+        """Accepts products of INT8 with INT8 and constant weights only."""
         return _is_dequantized(x) and weight.const_value is not None and bias.const_value is not None
 
     def rewrite(self, op: Any, x: onnx_ir.Value, weight: Any, scale: Any, bias: Any, **_: Any) -> Any:
-        """What takes its place."""
+        """Returns the replacement."""
         node = x.producer()
         assert node is not None and weight.const_value is not None
         bytes_in, x_scale, x_zero_point = node.inputs
@@ -160,17 +160,17 @@ class _ProductWithBias(pattern.RewriteRuleClassBase):
         return op.MatMulIntegerToFloat(*inputs, _domain=_ONNXRUNTIME, _version=1)
 
 
-class _GemmWithBias(_ProductWithBias):
-    """The same for a linear layer over two axes, whose weights onnxruntime would turn into FP32 at every call."""
+class _FuseBiasIntoGemm(_FuseBiasIntoMatMul):
+    """The same for a linear layer over two axes, whose weights onnxruntime would convert to FP32 at every call."""
 
     def pattern(self, op: Any, x: Any, weight: Any, scale: Any, zero_point: Any, bias: Any) -> Any:
-        """What is looked for: `torch.nn.functional.linear` over two axes."""
+        """Matches `torch.nn.functional.linear` over two axes."""
         weights = op.DequantizeLinear(weight, scale, zero_point, axis=0)
         return op.Gemm(x, weights, bias, transB=1, alpha=1.0, beta=1.0, _allow_other_attributes=True)
 
 
 def _constant(op: Any, array: np.ndarray, name: str, graph: onnx_ir.Graph | None) -> onnx_ir.Value:
-    """The graph's constant of this name, which is made where there is none."""
+    """Returns the graph's constant of this name; creates it if it does not exist."""
     existing = graph.initializers.get(name) if graph else None
     return existing or op.initializer(onnx_ir.tensor(array), name=name)
 

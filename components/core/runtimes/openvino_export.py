@@ -1,4 +1,4 @@
-"""A graph as OpenVINO IR."""
+"""Saves a graph as OpenVINO IR."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from compaware.components.core.runtimes.formats import OUTPUT_NAME
 
 
 def save_openvino(program: torch.export.ExportedProgram, file: Path) -> None:
-    """Writes OpenVINO IR (`.xml` and `.bin`), as `OVModelForSequenceClassification` of optimum-intel loads it.
+    """Saves OpenVINO IR (`.xml` and `.bin`), which optimum-intel's `OVModelForSequenceClassification` loads.
 
-    OpenVINO's converter wants quantize and dequantize in pairs, so weights that are not folded; it folds them itself.
+    OpenVINO's converter needs pairs of quantize and dequantize nodes, so the weights must not be folded; it folds them.
     """
     model = openvino.convert_model(program)
     model.outputs[0].get_tensor().set_names({OUTPUT_NAME})

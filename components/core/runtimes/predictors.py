@@ -1,7 +1,7 @@
-"""One way to run a saved model on any CPU runtime: NumPy batches in, logits out, with a fixed number of threads.
+"""Runs saved models in any CPU runtime: NumPy batches in, logits out, with a fixed number of threads.
 
-A folder with `model.safetensors` runs in FP32 (or BF16) everywhere; an INT8 folder runs where its two public files
-do. Each runtime is imported only when it is asked for.
+A folder with `model.safetensors` runs in FP32 (or BF16) in all runtimes; an INT8 folder runs in OpenVINO and
+onnxruntime. Each runtime is imported only when a model is opened in it.
 """
 
 import importlib.util
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Predictor(Protocol):
-    """A model in a runtime.
+    """A model that was loaded into a runtime.
 
     Attributes:
         input_names: Keys that a batch must have; others are ignored.
@@ -45,35 +45,35 @@ class Predictor(Protocol):
 
 
 def available(model_folder: str | Path) -> list[tuple[RuntimeName, Precision]]:
-    """Runtimes and precisions that make sense for a folder on this CPU and are installed.
+    """Returns the installed runtimes and the precisions that can run a folder on this CPU.
 
-    BF16 only where the CPU has it in hardware. `int8_bf16` is OpenVINO's INT8 with the rest in BF16. IPEX makes its
-    INT8 of FP32 weights. Its environment has an older torch, whose graphs the other runtimes do not take: there they
-    run INT8 files alone.
+    BF16 is listed only if the CPU computes it in hardware. `int8_bf16` is OpenVINO's INT8 with the rest in BF16. IPEX
+    quantizes FP32 weights to INT8 itself. Its environment has an older torch, whose graphs the other runtimes cannot
+    convert: there they run INT8 files only.
     """
     folder = Path(model_folder)
-    found: list[tuple[RuntimeName, Precision]] = []
+    pairs: list[tuple[RuntimeName, Precision]] = []
     if (folder / "model.safetensors").is_file():
-        found += [("torch", "fp32"), ("openvino", "fp32"), ("onnxruntime", "fp32"), ("ipex", "fp32"), ("ipex", "int8")]
-        found += [("torch", "bf16"), ("openvino", "bf16")] if cpu.has_bf16() else []
+        pairs += [("torch", "fp32"), ("openvino", "fp32"), ("onnxruntime", "fp32"), ("ipex", "fp32"), ("ipex", "int8")]
+        pairs += [("torch", "bf16"), ("openvino", "bf16")] if cpu.has_bf16() else []
     if (folder / OPENVINO_FILE).is_file():
-        found += [("openvino", "int8")]
-        found += [("openvino", "int8_bf16")] if cpu.has_bf16() else []
+        pairs += [("openvino", "int8")]
+        pairs += [("openvino", "int8_bf16")] if cpu.has_bf16() else []
     if (folder / ONNX_FILE).is_file():
-        found += [("onnxruntime", "int8")]
-    return [(runtime, precision) for runtime, precision in found if _can(runtime, precision)]
+        pairs += [("onnxruntime", "int8")]
+    return [(runtime, precision) for runtime, precision in pairs if _is_installed(runtime, precision)]
 
 
-def _can(runtime: RuntimeName, precision: Precision) -> bool:
+def _is_installed(runtime: RuntimeName, precision: Precision) -> bool:
     if runtime == "ipex":
-        return ipex.missing() is None
-    # torchao is where the torch is that FP32 weights are converted with.
+        return ipex.unavailable_reason() is None
+    # FP32 weights are converted by the newer torch, whose environment has torchao.
     needed = {runtime} if runtime == "torch" or precision.startswith("int8") else {runtime, "torchao"}
     return all(importlib.util.find_spec(name) for name in needed)
 
 
 def int8_runtime() -> tuple[RuntimeName, str]:
-    """The runtime to serve INT8 with on this CPU, and why."""
+    """Returns the runtime to serve INT8 with on this CPU, and the reason."""
     if cpu.has_vnni():
         return "openvino", "the CPU has INT8 dot products (VNNI or AMX)"
     return "onnxruntime", "the CPU has no INT8 dot products (VNNI), where OpenVINO's INT8 is slower than its FP32"
@@ -91,11 +91,11 @@ def open_runtime(
 
     Args:
         model_folder: A Model artifact.
-        runtime: Where to run it.
+        runtime: Runtime to load it into.
         precision: `fp32` and `bf16` for weights in `model.safetensors`, `int8` and `int8_bf16` for INT8 files.
-        threads: Threads of the runtime; those that this process may use when not given.
-        calibration: For IPEX's INT8, batches of typical inputs; the others have their ranges in their files.
-        device: Where PyTorch computes; the others use the CPU.
+        threads: Threads of the runtime; all that this process may use if not given.
+        calibration: For IPEX's INT8, batches of typical inputs; the files of other runtimes have their ranges.
+        device: Device of PyTorch; the other runtimes use the CPU.
 
     Raises:
         UserError: The folder has no file for this runtime and precision, or the file is corrupt.
@@ -110,15 +110,15 @@ def open_runtime(
         return OnnxPredictor(folder, precision, count)
     if runtime == "ipex" and (precision == "fp32" or (precision == "int8" and calibration)):
         return ipex.IpexPredictor(folder, precision, count, calibration)
-    raise UserError(f"{runtime} does not run {precision}: choose from {_listed(available(folder))}")
+    raise UserError(f"{runtime} does not run {precision}: choose from {_format_pairs(available(folder))}")
 
 
 def convert_fp32(model_folder: str | Path, destination: Path) -> None:
-    """Writes the FP32 forms that OpenVINO and onnxruntime serve.
+    """Converts an FP32 model to the files that OpenVINO and onnxruntime serve.
 
     Args:
         model_folder: A Model artifact with `model.safetensors`.
-        destination: An existing folder, which `open_runtime` then takes in place of the model's.
+        destination: An existing folder, which `open_runtime` accepts in place of the model's folder.
     """
     from compaware.components.core.models.load import load_trained
 
@@ -126,7 +126,7 @@ def convert_fp32(model_folder: str | Path, destination: Path) -> None:
 
 
 def save_fp32_files(model: "PreTrainedModel", destination: Path) -> None:
-    """Does so with a model that is loaded."""
+    """Does the same as `convert_fp32` for a loaded model."""
     from compaware.components.core.models.pairing import input_names, max_sequence_tokens
     from compaware.components.core.runtimes.export import export_program
     from compaware.components.core.runtimes.onnx_export import save_onnx
@@ -138,7 +138,7 @@ def save_fp32_files(model: "PreTrainedModel", destination: Path) -> None:
 
 
 class TorchPredictor:
-    """PyTorch, eager."""
+    """Runs a model in eager PyTorch."""
 
     def __init__(self, folder: Path, bf16: bool, threads: int, device: str):
         import torch
@@ -164,7 +164,7 @@ class TorchPredictor:
 
 
 class OpenVinoPredictor:
-    """OpenVINO: the IR of an INT8 folder, or FP32 weights converted on the fly."""
+    """Runs a model in OpenVINO: the IR of an INT8 folder, or FP32 weights that are converted on loading."""
 
     def __init__(self, folder: Path, precision: Precision, threads: int):
         import openvino
@@ -181,7 +181,7 @@ class OpenVinoPredictor:
     @staticmethod
     def _model(folder: Path, precision: Precision) -> Any:
         if precision.startswith("int8"):
-            return _existing(folder, OPENVINO_FILE, "openvino", precision)
+            return _require_file(folder, OPENVINO_FILE, "openvino", precision)
         if (folder / FP32_OPENVINO_FILE).is_file():
             return str(folder / FP32_OPENVINO_FILE)
         import openvino
@@ -198,7 +198,7 @@ class OpenVinoPredictor:
 
 
 class OnnxPredictor:
-    """onnxruntime: the file of an INT8 folder, or FP32 weights exported on the fly."""
+    """Runs a model in onnxruntime: the file of an INT8 folder, or FP32 weights that are exported on loading."""
 
     def __init__(self, folder: Path, precision: Precision, threads: int):
         import onnxruntime
@@ -208,10 +208,10 @@ class OnnxPredictor:
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Between calls a spinning pool would only burn the CPU that others want.
+        # Threads that spin between calls would take CPU time from other processes.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         if precision == "int8":
-            model: str | bytes = _existing(folder, ONNX_FILE, "onnxruntime", precision)
+            model: str | bytes = _require_file(folder, ONNX_FILE, "onnxruntime", precision)
         elif (folder / FP32_ONNX_FILE).is_file():
             model = str(folder / FP32_ONNX_FILE)
         else:
@@ -241,14 +241,14 @@ def _exported_onnx(folder: Path) -> bytes:
         return file.read_bytes()
 
 
-def _existing(folder: Path, name: str, runtime: RuntimeName, precision: Precision) -> str:
+def _require_file(folder: Path, name: str, runtime: RuntimeName, precision: Precision) -> str:
     if not (folder / name).is_file():
-        has = _listed(available(folder))
-        raise UserError(f"{folder} has no {name}, so {runtime} cannot run it in {precision}: it has {has}")
+        pairs = _format_pairs(available(folder))
+        raise UserError(f"{folder} has no {name}, so {runtime} cannot run it in {precision}: choose from {pairs}")
     return str(folder / name)
 
 
-def _listed(pairs: list[tuple[RuntimeName, Precision]]) -> str:
+def _format_pairs(pairs: list[tuple[RuntimeName, Precision]]) -> str:
     return ", ".join(f"{precision} in {runtime}" for runtime, precision in pairs) or "nothing that runs"
 
 

@@ -1,4 +1,4 @@
-"""Refuses a model that could not be served in the end, before anything is trained."""
+"""Rejects a model that cannot be served before it is trained."""
 
 import logging
 import tempfile
@@ -13,22 +13,22 @@ from compaware.components.core.models.pairing import require_padding_ignored
 from compaware.components.core.runtimes.predictors import save_fp32_files
 
 log = logging.getLogger(__name__)
-# What the export and the converters stop with at a model that they cannot do, besides OpenVINO's own.
-_FAILURES = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError)
+# Errors of the export and the converters for a model that they do not support, besides OpenVINO's own.
+_ERRORS = (RuntimeError, ValueError, TypeError, AttributeError, LookupError, AssertionError)
 
 
 def require_servable(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
-    """Checks that OpenVINO and onnxruntime can serve a classifier, and that batches leave its answers as they are.
+    """Checks that OpenVINO and onnxruntime can serve a classifier, and that padding does not change its logits.
 
-    Families that the project's tests go through are known to work; a model of another is converted once, which takes
-    seconds for a small one.
+    The project's tests cover the families of `FAMILIES`; a model of another family is converted once, which takes
+    seconds for a small model.
 
     Args:
-        model: The classifier; not changed. All ranks have it.
-        tokenizer: Its tokenizer, which says how batches are padded.
+        model: The classifier, on all ranks; not changed.
+        tokenizer: Its tokenizer, which pads batches.
 
     Raises:
-        UserError: It cannot be served; names the families that can.
+        UserError: The model cannot be served; the message lists the families that can.
     """
     family = model.config.model_type
     if family not in FAMILIES:
@@ -48,16 +48,14 @@ def _require_convertible(model: PreTrainedModel, family: str) -> None:
 
 
 def conversion_error(model: PreTrainedModel) -> str | None:
-    """Converts a classifier for both runtimes: what they stop at, or None where they do not."""
-    # Takes a second, which families that are known to work need not wait for.
+    """Converts a classifier for both runtimes and returns their error; None if it can be converted."""
+    # This import takes a second, so it is not at the top.
     from openvino.frontend import OpConversionFailure
 
-    log.info(
-        "%s is none of the families that are known to work: trying whether it can be served", model.config.model_type
-    )
+    log.info("%s is not one of the tested families: checking whether the model can be served", model.config.model_type)
     with tempfile.TemporaryDirectory() as folder:
         try:
             save_fp32_files(model, Path(folder))
-        except (*_FAILURES, OpConversionFailure) as error:
+        except (*_ERRORS, OpConversionFailure) as error:
             return first_line(error)
     return None

@@ -14,19 +14,19 @@ from transformers import PreTrainedModel, TrainerCallback, TrainerControl, Train
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.models.families import limitation
 
-# A matrix with a larger fraction of exact zeros than this was pruned on purpose.
+# A matrix with a larger fraction of exact zeros than this has been pruned.
 _SPARSE_FROM = 0.05
 _NEVER_PRUNED = ("*embed*", "*pooler*")
 
 
 def prunable_parameters(model: PreTrainedModel, exclude: Sequence[str] = ()) -> dict[str, Tensor]:
-    """The weights of the encoder's linear layers, by parameter name.
+    """Returns the weights of the encoder's linear layers, by parameter name.
 
-    Everything outside the base model (classifier heads), embeddings and poolers never belong to them.
+    Classifier heads, embeddings and poolers are left out.
 
     Args:
         model: A Hugging Face classifier.
-        exclude: More modules to leave alone: shell patterns of module names, such as '*.layer.0.*'.
+        exclude: More modules to leave out: shell patterns of module names, such as '*.layer.0.*'.
 
     Raises:
         UserError: A pattern of `exclude` matches no layer, or no layer is left.
@@ -39,21 +39,23 @@ def prunable_parameters(model: PreTrainedModel, exclude: Sequence[str] = ()) -> 
         and not any(fnmatchcase(name, pattern) for pattern in _NEVER_PRUNED)
     }
     if not linears:
-        reason = limitation(model.config.model_type, "sparsity") or "look for another model"
+        reason = limitation(model.config.model_type, "sparsity") or "use another model"
         raise UserError(f"{type(model).__name__} has no linear layers in its encoder to prune: {reason}")
     for pattern in exclude:
         if not any(fnmatchcase(name, pattern) for name in linears):
-            raise UserError(f"exclude '{pattern}' matches no linear layer of the encoder, such as {min(linears)}")
+            raise UserError(
+                f"exclude '{pattern}' matches no linear layer of the encoder: use names such as {min(linears)}"
+            )
     kept = {n: w for n, w in linears.items() if not any(fnmatchcase(n, pattern) for pattern in exclude)}
     if not kept:
-        raise UserError("exclude leaves no layer to prune")
+        raise UserError("exclude leaves no layer to prune: shorten it")
     return {f"{name}.weight": weight for name, weight in kept.items()}
 
 
 def masks_of_zeros(model: nn.Module) -> dict[str, Tensor]:
-    """Masks of a sparse model's exact zeros, whatever matrix they are in; none for a dense model.
+    """Returns masks of the exact zeros in all matrices of a sparse model; no masks for a dense model.
 
-    A model is sparse when any of its matrices has more than 5 % zeros.
+    A model is sparse if any of its matrices has more than 5 % zeros.
     """
     zeros = {name: weight.detach() == 0 for name, weight in model.named_parameters() if weight.dim() >= 2}
     if not any(zero.float().mean() > _SPARSE_FROM for zero in zeros.values()):
@@ -62,16 +64,15 @@ def masks_of_zeros(model: nn.Module) -> dict[str, Tensor]:
 
 
 def zero_fraction(tensors: Mapping[str, Tensor]) -> float:
-    """Fraction of zeros (or of False) in all tensors together."""
+    """Returns the fraction of zeros (or of False) in all tensors together."""
     return sum(int((t == 0).sum()) for t in tensors.values()) / sum(t.numel() for t in tensors.values())
 
 
 class MaskLock(TrainerCallback):
-    """Keeps masked weights exactly zero: after every optimizer step they are set to zero again.
+    """Keeps masked weights at zero: it sets them to zero after every optimizer step.
 
-    Their gradients are masked too, so that no momentum gathers behind them. Give it to `Trainer(callbacks=[...])`; it
-    finds the parameters by name in whatever model Trainer trains, so the masks of a model also lock its
-    fake-quantized graph. Every rank does the same, and a resumed run needs no state.
+    Their gradients are masked, too, so that no momentum builds up. Pass it to `Trainer(callbacks=[...])`; it finds the
+    parameters by name in the model that Trainer trains. Every rank does the same, and a resumed run needs no state.
 
     Example:
         >>> lock = MaskLock(masks_of_zeros(model))  # doctest: +SKIP
@@ -110,17 +111,17 @@ class MaskLock(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Trainer has the model, of a checkpoint where it resumes."""
+        """Attaches to the model, which has the checkpoint's weights in a resumed run."""
         self.attach(kwargs["model"])
 
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Trainer is about to move the weights."""
+        """Masks the gradients."""
         self.mask_gradients()
 
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Trainer has moved the weights."""
+        """Sets the masked weights to zero again."""
         self.apply()

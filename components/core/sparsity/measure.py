@@ -1,4 +1,4 @@
-"""How sparse and how small a saved model really is, read from its file."""
+"""Measures the sparsity and the compressed size of a saved model from its file."""
 
 import zlib
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class LayerSparsity:
         name: Parameter name.
         shape: (outputs, inputs).
         zeros: Number of exact zeros.
-        follows_pattern: Whether the zeros lie as the pattern says.
+        follows_pattern: Whether the zeros follow the pattern.
     """
 
     name: str
@@ -51,12 +51,12 @@ def measure_layers(weights_file: Path, names: Sequence[str], pattern: Pattern) -
 
 
 def total_sparsity(layers: Sequence[LayerSparsity]) -> float:
-    """Fraction of zeros in all layers together."""
+    """Returns the fraction of zeros in all layers together."""
     return sum(layer.zeros for layer in layers) / sum(layer.weights for layer in layers)
 
 
 def compressed_bytes(file: Path) -> int:
-    """Size of a file compressed with DEFLATE at level 6, what zip and gzip do by default."""
+    """Returns the size of a file compressed with DEFLATE at level 6, the default of zip and gzip."""
     compressor = zlib.compressobj(6)
     size = 0
     with file.open("rb") as stream:
@@ -66,7 +66,7 @@ def compressed_bytes(file: Path) -> int:
 
 
 def layers_markdown(layers: Sequence[LayerSparsity], pattern: Pattern) -> str:
-    """A Markdown table, one row a layer and the total at the end."""
+    """Returns a Markdown table with one row for each layer and the total."""
     total_zeros, total_weights = sum(layer.zeros for layer in layers), sum(layer.weights for layer in layers)
     lines = [f"| layer | shape | zeros | sparsity | {markdown(pattern)} |", "|---|---|---:|---:|---|"]
     for layer in layers:

@@ -1,7 +1,6 @@
-"""Where zeros may lie in a weight matrix: anywhere, N of every M inputs, or in whole blocks.
+"""Patterns of zeros in a weight matrix: anywhere, N of every M inputs, or whole blocks.
 
-A weight matrix has the shape (outputs, inputs). Nothing here imports torch, so that a configuration can be
-checked at once.
+A weight matrix has the shape (outputs, inputs). Nothing here imports torch, so that configurations are checked quickly.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class Blocks:
 
     @property
     def unit_size(self) -> int:
-        """Weights that are pruned together."""
+        """Number of weights that are pruned together."""
         return self.rows * self.columns
 
     @property
@@ -42,27 +41,27 @@ class Blocks:
         return 1.0
 
     def divides(self, shape: tuple[int, ...]) -> bool:
-        """Whether a matrix of this shape is made of whole blocks."""
+        """Returns whether a matrix of this shape consists of whole blocks."""
         return len(shape) == 2 and shape[0] % self.rows == 0 and shape[1] % self.columns == 0
 
     def unit_scores(self, scores: Tensor) -> Tensor:
-        """Mean score of every block, flat; scores of shape (outputs, inputs)."""
+        """Returns the mean score of every block, flat; `scores` has shape (outputs, inputs)."""
         return self._blocks(scores).mean(dim=(1, 3)).flatten()
 
     def mask(self, kept_units: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """Spreads one boolean per block over the block's weights."""
+        """Expands one boolean per block to the block's weights."""
         blocks = kept_units.view(shape[0] // self.rows, shape[1] // self.columns)
         return blocks.repeat_interleave(self.rows, dim=0).repeat_interleave(self.columns, dim=1)
 
     def admits(self, kept: Tensor) -> bool:
-        """Whether these zeros (False) fill whole blocks."""
+        """Returns whether the zeros (False) fill whole blocks."""
         if not self.divides(tuple(kept.shape)):
             return False
-        left = self._blocks(kept).sum(dim=(1, 3))
-        return bool(((left == 0) | (left == self.unit_size)).all())
+        counts = self._blocks(kept).sum(dim=(1, 3))
+        return bool(((counts == 0) | (counts == self.unit_size)).all())
 
     def holds(self, kept: Tensor) -> bool:
-        """Whether a finished mask follows the pattern."""
+        """Returns whether a final mask follows the pattern."""
         return self.admits(kept)
 
     def _blocks(self, matrix: Tensor) -> Tensor:
@@ -72,9 +71,9 @@ class Blocks:
 
 @dataclass(frozen=True)
 class NofM:
-    """Of every `m` weights that follow one another along the inputs, at most `n` are not zero.
+    """Of every `m` consecutive weights along the inputs, at most `n` are not zero.
 
-    The sense of N:M is that of https://arxiv.org/abs/2102.04010: 2:4 and 1:2 are 50 % zeros, 1:4 is 75 %.
+    N:M is defined as in https://arxiv.org/abs/2102.04010: 2:4 and 1:2 are 50 % zeros, 1:4 is 75 %.
     """
 
     n: int
@@ -85,37 +84,37 @@ class NofM:
 
     @property
     def unit_size(self) -> int:
-        """Weights that are pruned together."""
+        """Number of weights that are pruned together."""
         return 1
 
     @property
     def max_sparsity(self) -> float:
-        """The fraction of zeros of a finished N:M matrix."""
+        """The fraction of zeros that the pattern implies."""
         return 1 - self.n / self.m
 
     def divides(self, shape: tuple[int, ...]) -> bool:
-        """Whether a matrix of this shape is made of whole groups."""
+        """Returns whether a matrix of this shape consists of whole groups."""
         return len(shape) == 2 and shape[1] % self.m == 0
 
     def unit_scores(self, scores: Tensor) -> Tensor:
-        """Every weight's score, flat; infinite for the best `n` of every group, which must stay."""
+        """Returns every weight's score, flat; infinite for the best `n` of every group, which must be kept."""
         groups = scores.reshape(-1, self.m)
         best = groups.topk(self.n, dim=1).indices
         return groups.scatter(1, best, float("inf")).flatten()
 
     def mask(self, kept_units: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """The flat booleans in the matrix's shape."""
+        """Reshapes flat booleans to the matrix's shape."""
         return kept_units.view(shape)
 
     def admits(self, kept: Tensor) -> bool:
-        """Whether no group has more zeros (False) than a finished one."""
-        return self.divides(tuple(kept.shape)) and bool((self._left(kept) >= self.n).all())
+        """Returns whether no group has more zeros (False) than the pattern."""
+        return self.divides(tuple(kept.shape)) and bool((self._count_kept(kept) >= self.n).all())
 
     def holds(self, kept: Tensor) -> bool:
-        """Whether a finished mask follows the pattern."""
-        return self.divides(tuple(kept.shape)) and bool((self._left(kept) <= self.n).all())
+        """Returns whether a final mask follows the pattern."""
+        return self.divides(tuple(kept.shape)) and bool((self._count_kept(kept) <= self.n).all())
 
-    def _left(self, kept: Tensor) -> Tensor:
+    def _count_kept(self, kept: Tensor) -> Tensor:
         return kept.reshape(-1, self.m).sum(dim=1)
 
 
@@ -123,33 +122,33 @@ Pattern = Blocks | NofM
 
 
 def parse_pattern(text: str) -> Pattern:
-    """Reads 'unstructured', 'N:M' or 'ROWSxCOLUMNS'.
+    """Parses 'unstructured', 'N:M' or 'ROWSxCOLUMNS'.
 
     Raises:
-        UserError: The text is none of them.
+        UserError: The text is not a pattern.
     """
     if text == "unstructured":
         return Blocks()
-    if (found := re.fullmatch(r"(\d+):(\d+)", text)) and 0 < int(found[1]) < int(found[2]):
-        return NofM(int(found[1]), int(found[2]))
-    if (found := re.fullmatch(r"(\d+)x(\d+)", text)) and int(found[1]) > 0 and int(found[2]) > 0:
-        return Blocks(int(found[1]), int(found[2]))
+    if (match := re.fullmatch(r"(\d+):(\d+)", text)) and 0 < int(match[1]) < int(match[2]):
+        return NofM(int(match[1]), int(match[2]))
+    if (match := re.fullmatch(r"(\d+)x(\d+)", text)) and int(match[1]) > 0 and int(match[2]) > 0:
+        return Blocks(int(match[1]), int(match[2]))
     raise UserError(f"pattern '{text}' is not one of {CHOICES}")
 
 
 def resolve_sparsity(pattern: Pattern, sparsity: float | None) -> float | None:
-    """The fraction of zeros asked for: as given, or the one that an N:M pattern implies.
+    """Returns the target fraction of zeros: the given one, or the fraction that an N:M pattern implies.
 
     Raises:
-        UserError: The fraction is not in (0, 1), or an N:M pattern is asked to have another one than its own.
+        UserError: The fraction is not in (0, 1), or it differs from the one that an N:M pattern implies.
     """
     if isinstance(pattern, NofM):
         if sparsity is not None and abs(sparsity - pattern.max_sparsity) > 1e-6:
             raise UserError(
-                f"target_sparsity {sparsity:g} does not go with pattern {pattern}, which by itself is "
+                f"target_sparsity {sparsity:g} does not fit pattern {pattern}, which has "
                 f"{pattern.max_sparsity:g}: leave target_sparsity out, or choose another pattern"
             )
         return pattern.max_sparsity
     if sparsity is not None and not 0 < sparsity < 1:
-        raise UserError(f"target_sparsity {sparsity:g} must lie between 0 and 1, as a fraction such as 0.8")
+        raise UserError(f"target_sparsity {sparsity:g} must be a fraction between 0 and 1, such as 0.8")
     return sparsity

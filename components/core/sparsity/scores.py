@@ -1,6 +1,6 @@
-"""What a weight is worth: the scores by which weights are kept or pruned.
+"""Scores of weights, by which they are kept or pruned.
 
-A pruned weight is zero and its gradient is masked, so no score brings it back; zeros only grow.
+A pruned weight is zero and its gradient is masked, so it is never restored.
 """
 
 from abc import ABC, abstractmethod
@@ -17,7 +17,7 @@ class Score(ABC):
     """A score of every weight of some parameters.
 
     Attributes:
-        state: What has been accumulated over the steps so far, by parameter name; checkpoints must keep it.
+        state: Values accumulated over the steps, by parameter name; checkpoints must hold them.
     """
 
     def __init__(self) -> None:
@@ -25,36 +25,36 @@ class Score(ABC):
 
     @abstractmethod
     def update(self, weights: Mapping[str, Tensor]) -> None:
-        """Takes in one step's gradients; called before the optimizer moves the weights."""
+        """Updates the score with the gradients of a step; called before the optimizer step."""
 
     @abstractmethod
     def value(self, name: str, weight: Tensor) -> Tensor:
-        """The score of each weight of a parameter, in its shape; higher is worth more."""
+        """Returns the score of each weight of a parameter, in its shape; the lowest are pruned."""
 
 
 class Magnitude(Score):
-    """|w|: large weights matter (Han et al. 2015, https://arxiv.org/abs/1506.02626)."""
+    """|w|: keeps large weights (Han et al. 2015, https://arxiv.org/abs/1506.02626)."""
 
     def update(self, weights: Mapping[str, Tensor]) -> None:
-        """Gradients play no part."""
+        """Does nothing: the score does not depend on gradients."""
 
     def value(self, name: str, weight: Tensor) -> Tensor:
-        """|w|."""
+        """Returns |w|."""
         return weight.detach().abs()
 
 
 class _Accumulated(Score):
-    """A score that is built up from the gradients of all steps."""
+    """A score that is accumulated from the gradients of all steps."""
 
     @torch.no_grad()
     def update(self, weights: Mapping[str, Tensor]) -> None:
-        """Adds this step's share; a parameter without a gradient keeps its score."""
+        """Adds the score of this step; a parameter without a gradient keeps its score."""
         for name, weight in weights.items():
             if weight.grad is not None:
                 self._add(self.state.setdefault(name, torch.zeros_like(weight)), weight, weight.grad)
 
     def value(self, name: str, weight: Tensor) -> Tensor:
-        """What has been accumulated; zero where nothing has."""
+        """Returns the accumulated score, zeros before the first update."""
         return self.state[name] if name in self.state else torch.zeros_like(weight)
 
     @abstractmethod
@@ -63,7 +63,7 @@ class _Accumulated(Score):
 
 
 class Movement(_Accumulated):
-    """S = -Σ w · ∂L/∂w: weights that training moves away from zero matter.
+    """S = -Σ w · ∂L/∂w: keeps weights that training moves away from zero.
 
     Movement pruning (Sanh et al. 2020, https://arxiv.org/abs/2005.07683, section 4), without its learning rate,
     which is a constant factor.
@@ -74,7 +74,7 @@ class Movement(_Accumulated):
 
 
 class SnipMomentum(_Accumulated):
-    """S ← 0.9 · S + |w · ∂L/∂w|: weights that the loss is sensitive to, smoothed over steps.
+    """S ← 0.9 · S + |w · ∂L/∂w|: keeps weights that the loss is sensitive to, smoothed over steps.
 
     SNIP's sensitivity (Lee et al. 2019, https://arxiv.org/abs/1810.02340) with the momentum that Intel Neural
     Compressor's pruner gives it (`SnipMomentumCriterion`: alpha 0.9, beta 1.0).

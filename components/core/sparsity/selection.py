@@ -1,4 +1,4 @@
-"""Which weights to keep: the ones with the best scores that a pattern allows."""
+"""Selects the weights to keep: those with the highest scores that a pattern allows."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -13,10 +13,10 @@ Scope = Literal["layer", "global"]
 
 
 def check_shapes(shapes: Mapping[str, tuple[int, ...]], pattern: Pattern) -> None:
-    """Refuses matrices that the pattern does not divide into whole blocks or groups.
+    """Checks that the pattern divides all matrices into whole blocks or groups.
 
     Raises:
-        UserError: Names the first such matrix.
+        UserError: It does not divide a matrix, which the message names.
     """
     for name, shape in shapes.items():
         if not pattern.divides(shape):
@@ -34,25 +34,25 @@ def mask_from_scores(
     scope: Scope = "layer",
     earlier: Mapping[str, Tensor] | None = None,
 ) -> dict[str, Tensor]:
-    """Masks (True is kept) with the asked fraction of zeros where the scores are lowest.
+    """Returns masks (True is kept) with the given fraction of zeros where the scores are lowest.
 
-    The number of zeros is the fraction of the pattern's units (weights, or whole blocks), rounded: of every
-    matrix with scope "layer", of all of them together with scope "global". An N:M pattern may be asked for fewer
-    zeros than its own, on the way there: the best N of every group then stay.
+    The number of zeros is the rounded fraction of the pattern's units (weights, or whole blocks): of every matrix with
+    scope "layer", of all matrices together with scope "global". During training, the fraction may be lower than that of
+    an N:M pattern; the best N of every group are kept in any case.
 
     Args:
-        scores: By parameter name, of shape (outputs, inputs); higher is worth more.
+        scores: By parameter name, of shape (outputs, inputs).
         sparsity: Fraction of zeros, 0 to the pattern's largest.
-        pattern: Where zeros may lie.
-        scope: What the fraction is counted over.
-        earlier: Masks whose zeros stay zeros and count towards the fraction.
+        pattern: Allowed positions of zeros.
+        scope: Whether the fraction applies to every matrix, or to all together.
+        earlier: Masks whose zeros are kept and count towards the fraction.
 
     Raises:
-        UserError: The pattern does not divide a matrix, or cannot have so many zeros.
+        UserError: The pattern does not divide a matrix, or does not allow this fraction of zeros.
     """
     check_shapes({name: tuple(score.shape) for name, score in scores.items()}, pattern)
     if not 0 <= sparsity <= pattern.max_sparsity:
-        raise UserError(f"pattern {pattern} has between 0 and {pattern.max_sparsity:g} zeros, not {sparsity:g}")
+        raise UserError(f"pattern {pattern} allows a sparsity from 0 to {pattern.max_sparsity:g}, not {sparsity:g}")
     earlier = earlier or {}
     units = {
         name: pattern.unit_scores(score.where(earlier[name], -torch.inf) if name in earlier else score)
@@ -73,7 +73,7 @@ def _keep_globally(units: Mapping[str, Tensor], sparsity: float) -> dict[str, Te
 
 
 def _keep(scores: Tensor, sparsity: float) -> Tensor:
-    """True for all but the lowest `sparsity` of flat scores; picks by rank, so that ties cannot change the number."""
+    """Returns True for all but the lowest `sparsity` of flat scores; by rank, so that ties do not change the number."""
     kept = torch.ones(len(scores), dtype=torch.bool, device=scores.device)
     kept[scores.topk(round(sparsity * len(scores)), largest=False, sorted=False).indices] = False
     return kept

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from compaware.components.core.base import cpu
 from compaware.components.core.base.distributed import device, gather
-from compaware.components.core.runtimes.ipex import load_ipex, missing, require
+from compaware.components.core.runtimes.ipex import load_ipex, require, unavailable_reason
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,7 @@ def choose_backend(asked: str, precision: str) -> Backend:
     if asked == "ipex":
         require(precision)
         return "ipex"
-    if asked == "torch" or missing() or device().type != "cpu":
+    if asked == "torch" or unavailable_reason() or device().type != "cpu":
         return "torch"
     if all(gather(precision == "bf16" and cpu.has_bf16())):
         log.info("training with ipex: it is installed, and the CPU computes BF16 in hardware")

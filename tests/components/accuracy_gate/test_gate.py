@@ -60,7 +60,7 @@ def test_a_model_whose_score_is_not_a_number_misses_its_criterion(tmp_path: Path
 
 
 def test_a_criterion_of_another_version_is_refused_in_one_line(tmp_path: Path):
-    with pytest.raises(UserError, match="was written by compaware 0, which this version does not read"):
+    with pytest.raises(UserError, match="cannot read the accuracy criterion of this model, written by compaware 0"):
         run_gate(tmp_path, {"criterion": {"passed": True, "allowed_loss": 0.01}}, "fail")
 
 

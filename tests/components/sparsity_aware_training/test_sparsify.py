@@ -174,8 +174,8 @@ def test_a_sparser_target_prunes_on_from_there(tiny, tmp_path):
     ("values", "message"),
     [
         ({}, "is dense: set target_sparsity"),
-        ({"target_sparsity": 80}, "target_sparsity 80 must lie between 0 and 1"),
-        ({"target_sparsity": 0.8, "pattern": "2:4"}, "does not go with pattern 2:4"),
+        ({"target_sparsity": 80}, "target_sparsity 80 must be a fraction between 0 and 1"),
+        ({"target_sparsity": 0.8, "pattern": "2:4"}, "does not fit pattern 2:4"),
         ({"target_sparsity": 0.8, "pattern": "blocky"}, "pattern 'blocky' is not one of 'unstructured'"),
         ({"target_sparsity": 0.8, "pattern": "5x1"}, "pattern 5x1 does not divide 'bert.encoder"),
         ({"target_sparsity": 0.8, "exclude": ["nothing"]}, "exclude 'nothing' matches no linear layer"),

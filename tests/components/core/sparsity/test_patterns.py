@@ -38,7 +38,7 @@ def test_what_cannot_be_a_pattern_is_refused(text):
 def test_n_of_m_implies_its_sparsity_and_refuses_another():
     assert resolve_sparsity(NofM(1, 4), None) == 0.75
     assert resolve_sparsity(NofM(2, 4), 0.5) == 0.5
-    with pytest.raises(UserError, match="does not go with pattern 2:4"):
+    with pytest.raises(UserError, match="does not fit pattern 2:4"):
         resolve_sparsity(NofM(2, 4), 0.8)
 
 

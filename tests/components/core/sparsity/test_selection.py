@@ -84,5 +84,5 @@ def test_two_of_four_keeps_the_best_two_of_every_four_inputs():
 
 
 def test_more_zeros_than_a_pattern_can_have_are_refused():
-    with pytest.raises(UserError, match=r"between 0 and 0\.5 zeros"):
+    with pytest.raises(UserError, match=r"allows a sparsity from 0 to 0\.5"):
         mask_from_scores({"a": torch.ones(2, 4)}, 0.8, NofM(2, 4))
