@@ -15,7 +15,7 @@ class SweepBenchmarkConfig(ComponentConfig, MeasuringOptions):
     teacher: Path = Field(description="Folder of the teacher; FP32 in torch eager is the reference of all speeds.")
     branches: tuple[Path, ...] = Field(min_length=1, description="Folders that sweep_branch wrote.")
     max_latency_ms: float | None = Field(
-        default=None, gt=0, description="Longest median latency at the smallest batch size, in milliseconds."
+        default=None, gt=0, description="Maximum median latency at the smallest batch size, in milliseconds."
     )
-    max_size_mb: float | None = Field(default=None, gt=0, description="Largest size of the served files, in MB (10^6).")
-    min_accuracy: float | None = Field(default=None, description="Least value of the task's primary metric.")
+    max_size_mb: float | None = Field(default=None, gt=0, description="Maximum size of the served files, in MB (10^6).")
+    min_accuracy: float | None = Field(default=None, description="Minimum of the task's primary metric.")

@@ -1,4 +1,4 @@
-"""The work of sweep_benchmark: measure all members, find the Pareto fronts, recommend one, and report."""
+"""Work of sweep_benchmark: measures all members, finds the Pareto fronts, recommends a member, writes the report."""
 
 import logging
 
@@ -10,7 +10,7 @@ from compaware.components.core.base.summary import Summary
 from compaware.components.core.stage.workspace import Workspace
 from compaware.components.sweep_benchmark.config import SweepBenchmarkConfig
 from compaware.components.sweep_benchmark.members import mark_unmeasured, read_members
-from compaware.components.sweep_benchmark.pareto import Constraint, Standing, pareto_front, recommend
+from compaware.components.sweep_benchmark.pareto import Constraint, Standing, choose_member, pareto_front
 from compaware.components.sweep_benchmark.sweep_report import render
 from compaware.components.sweep_benchmark.sweep_results import SWEEP_FILE, Sweep
 from compaware.components.sweep_benchmark.sweep_sentences import headline, sentences
@@ -20,15 +20,15 @@ log = logging.getLogger(__name__)
 
 
 def run(config: SweepBenchmarkConfig, workspace: Workspace) -> Summary:
-    """Measures and reports; where no member meets the constraint, the report names the nearest.
+    """Measures all members and writes the report; if none meets the constraint, the report names the nearest.
 
     Raises:
-        UserError: No member of the sweep could be made, or none could be measured.
+        UserError: All members failed, or none could be measured.
     """
     members, candidates = read_members(config.branches)
     for member in members:
         if member.failure:
-            log.warning("%s is missing, it failed in %s", member.name, member.failure)
+            log.warning("%s is missing because it failed in %s", member.name, member.failure)
     teacher = Candidate(name="teacher", role="teacher", folder=config.teacher)
     measuring = BenchmarkConfig(
         output=config.output,
@@ -55,21 +55,20 @@ def run(config: SweepBenchmarkConfig, workspace: Workspace) -> Summary:
 
 
 def judge(benchmark: Benchmark, members: list[Member], constraint: Constraint) -> Sweep:
-    """Finds the fronts among all measured members and chooses one of them."""
+    """Finds the Pareto fronts of all measured members and chooses the member to serve."""
     names = [member.name for member in members if not member.failure]
     standings = [_standing(benchmark, name) for name in names]
     latency_front = pareto_front([(item.latency_ms, item.accuracy) for item in standings])
     size_front = pareto_front([(item.size_mb, item.accuracy) for item in standings])
     for item, by_latency, by_size in zip(standings, latency_front, size_front, strict=True):
         item.on_latency_front, item.on_size_front = by_latency, by_size
-    chosen, is_met = recommend(standings, constraint)
+    chosen, is_met = choose_member(standings, constraint)
     return Sweep(constraint=constraint, chosen=chosen.id, is_met=is_met, standings=standings, members=members)
 
 
 def _standing(benchmark: Benchmark, name: str) -> Standing:
     size = benchmark.batch_sizes[0]
-    forms = [item for item in benchmark.candidates if item.name == name]
-    best = fastest(forms, size)
+    best = fastest([item for item in benchmark.candidates if item.name == name], size)
     return Standing(
         id=best.id,
         name=name,
@@ -80,15 +79,15 @@ def _standing(benchmark: Benchmark, name: str) -> Standing:
 
 
 def _metrics(benchmark: Benchmark, sweep: Sweep) -> dict[str, float]:
-    """Flat numbers; those of the recommended member have the same names in every sweep."""
+    """Returns flat numbers; those of the recommended member have the same names in every sweep."""
     metric = benchmark.candidates[0].metric_name
     named = [(item.name, item) for item in sweep.standings] + [("recommended", sweep.by_id(sweep.chosen))]
-    found: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     for name, item in named:
-        found[f"{name}_{metric}"] = item.accuracy
-        found[f"{name}_p50_ms"] = item.latency_ms
-        found[f"{name}_size_mb"] = item.size_mb
-    return found | {
+        metrics[f"{name}_{metric}"] = item.accuracy
+        metrics[f"{name}_p50_ms"] = item.latency_ms
+        metrics[f"{name}_size_mb"] = item.size_mb
+    return metrics | {
         "constraint_met": sweep.is_met,
         "members": len(sweep.members),
         "failed_members": len(sweep.failed),

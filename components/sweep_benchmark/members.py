@@ -1,4 +1,4 @@
-"""The members of a sweep: those to measure, and those that could not be made."""
+"""Reads the members of a sweep and marks those that could not be measured."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,21 +9,21 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Summary
 from compaware.components.sweep_plan.grid import Member
 
-# Those that serve; torch eager is the teacher's alone, as the reference of all speeds.
+# Runtimes for serving. Only the teacher also runs in torch eager, as the reference of all speeds.
 _SERVING: tuple[Runtime, ...] = ("openvino", "onnxruntime")
 
 
 def read_members(branches: Sequence[Path]) -> tuple[list[Member], list[Candidate]]:
-    """Reads what the branches of a sweep made.
+    """Reads the members of all branches.
 
     Args:
         branches: Folders that sweep_branch wrote.
 
     Returns:
-        All members, and the candidates of the benchmark that those are which were made.
+        All members, and a candidate of the benchmark for each that did not fail.
 
     Raises:
-        UserError: None was made.
+        UserError: All members failed.
     """
     members, candidates = [], []
     for branch in branches:
@@ -34,15 +34,15 @@ def read_members(branches: Sequence[Path]) -> tuple[list[Member], list[Candidate
                 folder = branch / member.name
                 candidates.append(Candidate(name=member.name, role=member.role, folder=folder, runtimes=_SERVING))
     if not candidates:
-        raise UserError(f"no member of the sweep could be made; {members[0].name} failed in {members[0].failure}")
+        raise UserError(f"all members of the sweep failed; {members[0].name} failed in {members[0].failure}")
     return members, candidates
 
 
 def mark_unmeasured(members: Sequence[Member], benchmark: Benchmark) -> list[Member]:
-    """The members, with the reason as their failure where they were made and could not be measured.
+    """Returns the members; the reason why one could not be measured becomes its failure.
 
     Raises:
-        UserError: None was measured.
+        UserError: No member was measured.
     """
     measured = {item.name for item in benchmark.candidates}
     reasons = {item.name: item.reason for item in benchmark.unmeasured}

@@ -1,12 +1,12 @@
-"""Who is on the Pareto front, and who is recommended: pure functions of a few figures."""
+"""Finds the Pareto front and chooses the member to serve: pure functions of a few figures."""
 
 from collections.abc import Sequence
 
 from pydantic import BaseModel
 
-# Without a constraint, so much accuracy is given up for speed.
+# Accuracy that is given up for speed if there is no constraint.
 TOLERANCE = 0.01
-# Metrics are quotients of counts; the slack keeps an exact tie on the right side.
+# Metrics are quotients of counts; the slack makes an exact tie pass.
 _SLACK = 1e-9
 
 
@@ -14,13 +14,13 @@ class Standing(BaseModel):
     """A member in its fastest runtime.
 
     Attributes:
-        id: Of its figures in benchmark.json.
-        name: The member's.
-        accuracy: The primary metric, whatever it is called.
+        id: Id of its figures in benchmark.json.
+        name: Name of the member.
+        accuracy: The primary metric.
         latency_ms: Median latency at the smallest batch size.
-        size_mb: Of the files that the runtime reads, in MB (10^6 bytes).
-        on_latency_front: No other is at least as accurate and as fast, and better in one of the two.
-        on_size_front: Likewise with the size.
+        size_mb: Size of the files that the runtime reads, in MB (10^6 bytes).
+        on_latency_front: Whether it is on the Pareto front of accuracy and latency.
+        on_size_front: Whether it is on the Pareto front of accuracy and size.
     """
 
     id: str
@@ -33,12 +33,12 @@ class Standing(BaseModel):
 
 
 class Constraint(BaseModel):
-    """What the user asks of the model to serve; None is not asked for.
+    """The user's limits for the model to serve; None is no limit.
 
     Attributes:
-        max_latency_ms: Longest median latency at the smallest batch size.
-        max_size_mb: Largest size in MB.
-        min_accuracy: Least primary metric.
+        max_latency_ms: Maximum median latency at the smallest batch size.
+        max_size_mb: Maximum size in MB.
+        min_accuracy: Minimum of the primary metric.
     """
 
     max_latency_ms: float | None = None
@@ -47,32 +47,33 @@ class Constraint(BaseModel):
 
     @property
     def is_given(self) -> bool:
-        """Whether anything is asked for."""
+        """Whether there is any limit."""
         return any(limit is not None for limit in self.model_dump().values())
 
     def excess(self, item: Standing) -> float:
-        """By how much a member misses the limit that it misses most; 0 where it meets all.
+        """Returns the largest excess of a member over a limit, 0 if it meets all limits.
 
-        Latency and size count as parts of their limits, accuracy as a difference: 5 % too slow is as far as 5 points.
+        Excess latency and size are fractions of their limits, and excess accuracy is a difference: 5 % too slow counts
+        as much as 5 points too inaccurate.
         """
-        missed = [0.0]
+        excesses = [0.0]
         if self.max_latency_ms is not None:
-            missed.append(item.latency_ms / self.max_latency_ms - 1)
+            excesses.append(item.latency_ms / self.max_latency_ms - 1)
         if self.max_size_mb is not None:
-            missed.append(item.size_mb / self.max_size_mb - 1)
+            excesses.append(item.size_mb / self.max_size_mb - 1)
         if self.min_accuracy is not None:
-            missed.append(self.min_accuracy - item.accuracy - _SLACK)
-        return max(missed)
+            excesses.append(self.min_accuracy - item.accuracy - _SLACK)
+        return max(excesses)
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[bool]:
-    """Which points no other beats.
+    """Finds the points that no other point dominates.
 
     Args:
-        points: (cost, value) of each: less cost is better, more value is better.
+        points: (cost, value) of each point; a lower cost and a higher value are better.
 
     Returns:
-        For each point, whether none is at least as good in both and better in one.
+        For each point, whether no other is at least as good in both and better in one.
     """
     return [
         not any(
@@ -83,18 +84,18 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[bool]:
     ]
 
 
-def recommend(standings: Sequence[Standing], constraint: Constraint) -> tuple[Standing, bool]:
-    """Chooses what to serve.
+def choose_member(standings: Sequence[Standing], constraint: Constraint) -> tuple[Standing, bool]:
+    """Chooses the member to serve.
 
-    Of the members that meet the constraint: the fastest where an accuracy is asked for, the most accurate where only
-    latency or size are limited, and where nothing is asked for, the fastest within a point of the most accurate.
+    Of the members that meet the constraint, it is the fastest if a minimum accuracy is given, and the most accurate if
+    only latency or size is limited. Without a constraint, it is the fastest within one point of the most accurate.
 
     Args:
         standings: All members, at least one.
-        constraint: What is asked for.
+        constraint: The user's limits.
 
     Returns:
-        The member, and whether it meets the constraint; where none does, it is the one that is nearest.
+        The member, and whether it meets the constraint; if none does, the member with the smallest excess.
     """
     meeting = [item for item in standings if constraint.excess(item) <= 0]
     if not meeting:
@@ -104,5 +105,5 @@ def recommend(standings: Sequence[Standing], constraint: Constraint) -> tuple[St
     floor = constraint.min_accuracy
     if floor is None:
         floor = max(item.accuracy for item in meeting) - TOLERANCE
-    keeping = [item for item in meeting if item.accuracy >= floor - _SLACK]
-    return min(keeping, key=lambda item: (item.latency_ms, -item.accuracy, item.size_mb)), True
+    accurate = [item for item in meeting if item.accuracy >= floor - _SLACK]
+    return min(accurate, key=lambda item: (item.latency_ms, -item.accuracy, item.size_mb)), True

@@ -1,4 +1,4 @@
-"""The sweep's part of the report: its charts, its tables, and the chosen member in large type."""
+"""Renders the report of a sweep: its charts, its tables, and the chosen member in large type."""
 
 from dataclasses import replace
 
@@ -8,11 +8,12 @@ from compaware.components.benchmark.formatting import display_name, runtime_and_
 from compaware.components.benchmark.report import Card, Parts, cards, render_page, render_text
 from compaware.components.benchmark.results import Benchmark, fastest
 from compaware.components.benchmark.tables import Table, unmeasured_table
+from compaware.components.core.evaluation.metrics import metric_label
 from compaware.components.sweep_benchmark.sweep_results import Sweep
 
 
 def render(benchmark: Benchmark, sweep: Sweep, headline: str) -> tuple[str, str]:
-    """The report as a self-contained page, and as Markdown."""
+    """Renders the report as a self-contained HTML page and as Markdown."""
     failed = [_failed(sweep)] if sweep.failed else []
     parts = Parts(headline, _members(benchmark, sweep), [*failed, *unmeasured_table(benchmark)], [])
     page = render_page(benchmark, _drawings(benchmark, sweep), _cards(benchmark, sweep), parts)
@@ -20,7 +21,7 @@ def render(benchmark: Benchmark, sweep: Sweep, headline: str) -> tuple[str, str]
 
 
 def _drawings(benchmark: Benchmark, sweep: Sweep) -> list[str]:
-    """Accuracy against latency and against size, each with its front; the teacher for comparison."""
+    """Draws accuracy against latency and against size, each with its Pareto front, with the teacher for comparison."""
     size = benchmark.batch_sizes[0]
     by_latency: list[Point] = []
     by_size: list[Point] = []
@@ -44,7 +45,7 @@ def _drawings(benchmark: Benchmark, sweep: Sweep) -> list[str]:
 
 
 def _cards(benchmark: Benchmark, sweep: Sweep) -> list[Card]:
-    """The chosen member's figures; it is not called the one to serve where it misses the constraint."""
+    """Returns the chosen member's figures; it is called the nearest if it does not meet the constraint."""
     first, *others = cards(benchmark, benchmark.by_id(sweep.chosen))
     return [first if sweep.is_met else replace(first, name="nearest"), *others]
 
@@ -52,18 +53,18 @@ def _cards(benchmark: Benchmark, sweep: Sweep) -> list[Card]:
 def _members(benchmark: Benchmark, sweep: Sweep) -> Table:
     ordered = sorted(sweep.standings, key=lambda item: item.latency_ms)
     measured = [benchmark.by_id(item.id) for item in ordered]
-    metric, size = benchmark.candidates[0].metric_name, benchmark.batch_sizes[0]
-    marked = next((place for place, item in enumerate(ordered) if item.id == sweep.chosen), None)
+    metric, size = metric_label(benchmark.candidates[0].metric_name), benchmark.batch_sizes[0]
+    marked = next((index for index, item in enumerate(ordered) if item.id == sweep.chosen), None)
     rows = []
-    for item, found in zip(ordered, measured, strict=True):
+    for item, candidate in zip(ordered, measured, strict=True):
         fronts = [name for name, on in (("latency", item.on_latency_front), ("size", item.on_size_front)) if on]
         figures = [f"{item.accuracy:.4f}", f"{item.latency_ms:.2f}", f"{item.size_mb:.1f}", ", ".join(fronts) or "–"]
-        rows.append([display_name(item.name), runtime_and_precision(found), *figures])
+        rows.append([display_name(item.name), runtime_and_precision(candidate), *figures])
     return Table(
         "Members in their fastest runtime",
-        ["member", "runtime", metric, f"p50 ms, batch {size}", "MB", "on the front of"],
+        ["member", "runtime", metric, f"p50 ms, batch {size}", "MB", "Pareto front"],
         rows,
-        [found.role for found in measured],
+        [candidate.role for candidate in measured],
         marked if sweep.is_met else None,
         text_columns=2,
     )
@@ -71,4 +72,4 @@ def _members(benchmark: Benchmark, sweep: Sweep) -> Table:
 
 def _failed(sweep: Sweep) -> Table:
     rows = [[display_name(member.name), member.failure] for member in sweep.failed]
-    return Table("Members that failed", ["member", "why"], rows, [], text_columns=2)
+    return Table("Members that failed", ["member", "reason"], rows, [], text_columns=2)

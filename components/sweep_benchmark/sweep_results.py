@@ -1,4 +1,4 @@
-"""What `sweep.json` holds: every member of a sweep, where it stands, and which one is recommended."""
+"""Contents of `sweep.json`: the members of a sweep, their figures, and the recommended one."""
 
 from pydantic import BaseModel
 
@@ -12,11 +12,11 @@ class Sweep(BaseModel):
     """All of `sweep.json`.
 
     Attributes:
-        constraint: What was asked for.
-        chosen: Id of the recommended member's figures, or of the nearest where none meets the constraint.
-        is_met: Whether it meets the constraint.
-        standings: The members that were made and measured.
-        members: All members, with what became of them.
+        constraint: The user's limits.
+        chosen: Id of the recommended member's figures, or of the nearest member's if none meets the constraint.
+        is_met: Whether the chosen member meets the constraint.
+        standings: The members that were measured.
+        members: All members, including those that failed.
     """
 
     constraint: Constraint
@@ -27,9 +27,9 @@ class Sweep(BaseModel):
 
     @property
     def failed(self) -> list[Member]:
-        """Members that were not made."""
+        """Members that failed."""
         return [member for member in self.members if member.failure]
 
     def by_id(self, identifier: str) -> Standing:
-        """The member with this id."""
+        """Returns the member with this id."""
         return next(item for item in self.standings if item.id == identifier)

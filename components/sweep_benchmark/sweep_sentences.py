@@ -1,4 +1,4 @@
-"""What the figures of a sweep say, in sentences."""
+"""Sentences of a sweep's report."""
 
 from compaware.components.benchmark.formatting import (
     capitalized,
@@ -10,30 +10,30 @@ from compaware.components.benchmark.formatting import (
 )
 from compaware.components.benchmark.results import Benchmark
 from compaware.components.benchmark.sentences import caveats
+from compaware.components.core.evaluation.metrics import metric_label
 from compaware.components.sweep_benchmark.pareto import TOLERANCE, Constraint, Standing
 from compaware.components.sweep_benchmark.sweep_results import Sweep
 
 
 def headline(benchmark: Benchmark, sweep: Sweep) -> str:
-    """One sentence, without its full stop: the member to serve, or the nearest."""
+    """Returns one sentence without its full stop: the member to serve, or the nearest one."""
     chosen = benchmark.by_id(sweep.chosen)
-    figures = described(sweep.by_id(sweep.chosen), benchmark)
+    figures = _figures(sweep.by_id(sweep.chosen), benchmark)
     name = name_and_runtime(chosen)
     if sweep.is_met:
         return f"Serve {name}: {figures}"
-    return f"No member of the sweep has {asked(sweep.constraint, benchmark)}; the nearest is {name}: {figures}"
+    return f"No member of the sweep has {_limits(sweep.constraint, benchmark)}; the nearest is {name}: {figures}"
 
 
-def described(item: Standing, benchmark: Benchmark) -> str:
-    """A member's three figures."""
-    metric = display_name(benchmark.candidates[0].metric_name)
+def _figures(item: Standing, benchmark: Benchmark) -> str:
+    metric = metric_label(benchmark.candidates[0].metric_name)
     batch = benchmark.batch_sizes[0]
     return f"{metric} {item.accuracy:.4f}, {item.latency_ms:.2f} ms at batch {batch}, {item.size_mb:.1f} MB"
 
 
-def asked(constraint: Constraint, benchmark: Benchmark) -> str:
-    """What the user asked for, after 'has'."""
-    metric = display_name(benchmark.candidates[0].metric_name)
+def _limits(constraint: Constraint, benchmark: Benchmark) -> str:
+    """Returns the user's limits, to follow 'has'."""
+    metric = metric_label(benchmark.candidates[0].metric_name)
     limits = [
         (constraint.max_latency_ms, f"at most {constraint.max_latency_ms} ms at batch {benchmark.batch_sizes[0]}"),
         (constraint.max_size_mb, f"at most {constraint.max_size_mb} MB"),
@@ -43,7 +43,7 @@ def asked(constraint: Constraint, benchmark: Benchmark) -> str:
 
 
 def sentences(benchmark: Benchmark, sweep: Sweep) -> list[str]:
-    """What a reader should know before using the figures, besides the headline."""
+    """Returns what a reader should know before using the figures, besides the headline."""
     return [_why(benchmark, sweep), _counts(sweep), *_teacher(benchmark, sweep), *caveats(benchmark)]
 
 
@@ -51,28 +51,27 @@ def _why(benchmark: Benchmark, sweep: Sweep) -> str:
     constraint = sweep.constraint
     if not constraint.is_given:
         return (
-            f"Nothing was asked for (max_latency_ms, max_size_mb, min_accuracy): this is the fastest member within "
+            "No limit was given (max_latency_ms, max_size_mb, min_accuracy), so this is the fastest member within "
             f"{100 * TOLERANCE:.0f} point of the most accurate."
         )
-    limits = asked(constraint, benchmark)
     if sweep.is_met:
         best = "the most accurate" if constraint.min_accuracy is None else "the fastest"
-        return f"It is {best} member that has {limits}."
+        return f"It is {best} member that has {_limits(constraint, benchmark)}."
     return (
-        f"Nearest means that the limit which it misses most, it misses least: by "
+        "The nearest member has the smallest excess over its worst limit: "
         f"{100 * constraint.excess(sweep.by_id(sweep.chosen)):.1f} % of a latency or size, or points of a metric."
     )
 
 
 def _counts(sweep: Sweep) -> str:
-    made, failed = len(sweep.standings), len(sweep.failed)
-    front = [display_name(item.name) for item in sweep.standings if item.on_latency_front]
-    small = [display_name(item.name) for item in sweep.standings if item.on_size_front]
-    missing = f"; {failed} failed, for the reasons below" if failed else ""
+    measured, failed = len(sweep.standings), len(sweep.failed)
+    latency_front = [display_name(item.name) for item in sweep.standings if item.on_latency_front]
+    size_front = [display_name(item.name) for item in sweep.standings if item.on_size_front]
+    missing = f"; {failed} failed for the reasons below" if failed else ""
     return (
-        f"{made} of {made + failed} members were made and measured{missing}. On the Pareto front of accuracy and "
-        f"latency: {join_with_and(front)}; of accuracy and size: {join_with_and(small)}. The charts' lines follow the "
-        "fronts; dashed lines are the limits that were asked for."
+        f"{measured} of {measured + failed} members were measured{missing}. The Pareto front of accuracy and latency: "
+        f"{join_with_and(latency_front)}. The Pareto front of accuracy and size: {join_with_and(size_front)}. Lines in "
+        "the charts are the fronts, and dashed lines the limits."
     )
 
 
@@ -86,6 +85,6 @@ def _teacher(benchmark: Benchmark, sweep: Sweep) -> list[str]:
         capitalized(
             f"{name_and_runtime(chosen)} runs at {format_ratio(speed)} the speed of the teacher (FP32, torch "
             f"eager) at batch {size}, {format_points(chosen.metric, teacher.metric)} of its "
-            f"{display_name(teacher.metric_name)}."
+            f"{metric_label(teacher.metric_name)}."
         )
     ]

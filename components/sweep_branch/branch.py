@@ -1,7 +1,7 @@
-"""The work of one branch of a sweep: a student, its sparse forms, and the INT8 files of each; every stage once.
+"""Work of sweep_branch: trains a student, prunes it, and quantizes the results, each stage once.
 
-Each stage is the component of that name, in processes (in a cluster, a job) of its own: what one of them breaks is its
-own member, and those that are made of it. They are listed as failed, and the others go on.
+Each stage runs the component of that name in its own processes, or in a job in a cluster. If a stage fails, its member
+and the members that depend on it are listed as failed, and the other stages still run.
 """
 
 import logging
@@ -15,7 +15,7 @@ from compaware.components.core.base.summary import Summary
 from compaware.components.core.stage.workspace import Workspace
 from compaware.components.launch import JobError, UnansweredError, attempt_component
 from compaware.components.sweep_branch.config import SweepBranchConfig
-from compaware.components.sweep_plan.attempts import note_attempt
+from compaware.components.sweep_plan.attempts import write_attempt
 from compaware.components.sweep_plan.grid import Member
 
 _FP32 = "fp32"
@@ -23,46 +23,46 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Made:
-    """What became of a stage.
+class StageResult:
+    """The result of a stage.
 
     Attributes:
-        place: Folder or URI of its model.
-        failure: Why there is none; empty where there is.
-        again: Whether it failed for a reason that another try may mend: memory, preemption, a cluster that is full.
-        metrics: What it measured.
+        model: Folder or URI of its model.
+        failure: Why it failed; empty if it did not.
+        worth_repeating: Whether another attempt may succeed, for example after preemption or in a full cluster.
+        metrics: Its metrics.
     """
 
-    place: str
+    model: str
     failure: str = ""
-    again: bool = False
+    worth_repeating: bool = False
     metrics: dict[str, float] = field(default_factory=dict)
 
 
 def run(config: SweepBranchConfig, workspace: Workspace) -> Summary:
-    """Makes the branch's members and leaves each in a folder of the output; `facts["members"]` lists all.
+    """Trains the members of the branch and writes each to a folder of the output; `facts["members"]` lists them all.
 
     Raises:
-        UnavailableError: The cluster does not answer; trying again goes on with what is done.
+        UnavailableError: The cluster does not respond; another attempt reuses the finished stages.
     """
     root = config.models_uri or str(workspace.work / "models")
     members: list[Member] = []
-    again = False
+    repeat = False
     student = _distil(config, f"{root}/{config.branch.member_name(0, _FP32)}")
     for sparsity in config.target_sparsities:
         name = config.branch.member_name(sparsity, _FP32)
-        plain = _sparsify(config, student, sparsity, f"{root}/{name}") if sparsity else student
+        fp32 = _sparsify(config, student, sparsity, f"{root}/{name}") if sparsity else student
         for precision in config.precisions:
             name = config.branch.member_name(sparsity, precision)
-            made = plain if precision == _FP32 else _quantize(config, plain, f"{root}/{name}")
-            members.append(_member(config, name, sparsity, precision, made))
-            again = again or made.again
-            if not made.failure and not config.models_uri:
-                # Hard links: a run that is killed now finds the finished stages in the work folder.
-                shutil.copytree(made.place, workspace.output / name, copy_function=os.link)
-    if again and config.branch.attempts:
-        note_attempt(config.branch.attempts, config.branch.attempt + 1)
-        log.warning("the next run tries this branch again: members failed, and not by their options")
+            result = fp32 if precision == _FP32 else _quantize(config, fp32, f"{root}/{name}")
+            members.append(_member(config, name, sparsity, precision, result))
+            repeat = repeat or result.worth_repeating
+            if not result.failure and not config.models_uri:
+                # Hard links keep the finished stages in the work folder, where a run that is killed finds them again.
+                shutil.copytree(result.model, workspace.output / name, copy_function=os.link)
+    if repeat and config.branch.attempts:
+        write_attempt(config.branch.attempts, config.branch.attempt + 1)
+        log.warning("the next run repeats this branch: members failed for reasons that another attempt may fix")
     counts = {
         "members": float(len(members)),
         "failed_members": float(sum(bool(member.failure) for member in members)),
@@ -70,13 +70,13 @@ def run(config: SweepBranchConfig, workspace: Workspace) -> Summary:
     return Summary.create("sweep_branch", config, counts, {"members": [member.model_dump() for member in members]})
 
 
-def _distil(config: SweepBranchConfig, place: str) -> Made:
+def _distil(config: SweepBranchConfig, output: str) -> StageResult:
     choice = config.branch.choice.model_dump(exclude={"name"}, exclude_none=True)
     values = {"teacher": config.teacher, "epochs": config.epochs, "learning_rate": config.learning_rate, **choice}
-    return _attempt(config, "distillation", place, values)
+    return _run_stage(config, "distillation", output, values)
 
 
-def _sparsify(config: SweepBranchConfig, student: Made, sparsity: float, place: str) -> Made:
+def _sparsify(config: SweepBranchConfig, student: StageResult, sparsity: float, output: str) -> StageResult:
     values = {
         "target_sparsity": sparsity,
         "pattern": config.sparsity_pattern,
@@ -85,10 +85,10 @@ def _sparsify(config: SweepBranchConfig, student: Made, sparsity: float, place: 
         "epochs": config.sparsity_epochs,
         "learning_rate": config.sparsity_learning_rate,
     }
-    return _attempt(config, "sparsity_aware_training", place, values, student)
+    return _run_stage(config, "sparsity_aware_training", output, values, student)
 
 
-def _quantize(config: SweepBranchConfig, plain: Made, place: str) -> Made:
+def _quantize(config: SweepBranchConfig, fp32: StageResult, output: str) -> StageResult:
     values = {
         "mode": config.quantization_mode,
         "max_metric_loss": config.max_metric_loss,
@@ -96,36 +96,36 @@ def _quantize(config: SweepBranchConfig, plain: Made, place: str) -> Made:
         "epochs": config.qat_epochs,
         "learning_rate": config.qat_learning_rate,
     }
-    return _attempt(config, "quantization_aware_training", place, values, plain)
+    return _run_stage(config, "quantization_aware_training", output, values, fp32)
 
 
-def _attempt(
-    config: SweepBranchConfig, component: str, place: str, values: dict[str, Any], after: Made | None = None
-) -> Made:
-    """Runs a stage on what the one before it made; a stage after a failed one fails for the same reason."""
-    if after and after.failure:
-        return after
+def _run_stage(
+    config: SweepBranchConfig, component: str, output: str, values: dict[str, Any], source: StageResult | None = None
+) -> StageResult:
+    """Runs a stage on the model of an earlier one; if that failed, returns its failure."""
+    if source and source.failure:
+        return source
     shared = config.model_dump(
         include={
             *("dataset", "soft_labels", "alpha", "batch_size", "max_length_tokens", "seed", "precision"),
             *("checkpoint_minutes", "training_arguments"),
         }
     )
-    source = {"model": after.place} if after else {}
-    stage = {"output": place, "temperature": config.branch.temperature, **shared, **source, **values}
-    name = place.rpartition("/")[2]
+    model = {"model": source.model} if source else {}
+    stage = {"output": output, "temperature": config.branch.temperature, **shared, **model, **values}
+    name = output.rpartition("/")[2]
     log.info("%s: %s", component, name)
     try:
         summary = attempt_component(component, stage, config.job, part=name)
     except UnansweredError as error:
         raise UnavailableError(str(error)) from error
     except (UserError, JobError) as error:
-        log.warning("%s failed, and with it what is made of it: %s", name, error)
-        return Made(place, failure=f"{component}: {error}", again=not isinstance(error, UserError))
-    return Made(place, metrics=summary.metrics)
+        log.warning("%s failed, and so do the members that depend on it: %s", name, error)
+        return StageResult(output, f"{component}: {error}", worth_repeating=not isinstance(error, UserError))
+    return StageResult(output, metrics=summary.metrics)
 
 
-def _member(config: SweepBranchConfig, name: str, sparsity: float, precision: str, made: Made) -> Member:
+def _member(config: SweepBranchConfig, name: str, sparsity: float, precision: str, result: StageResult) -> Member:
     return Member(
         name=name,
         role="int8" if precision != _FP32 else "sparse" if sparsity else "student",
@@ -133,6 +133,6 @@ def _member(config: SweepBranchConfig, name: str, sparsity: float, precision: st
         temperature=config.branch.temperature,
         target_sparsity=sparsity,
         precision=precision,
-        failure=made.failure,
-        metrics=made.metrics,
+        failure=result.failure,
+        metrics=result.metrics,
     )

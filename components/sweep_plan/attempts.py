@@ -1,8 +1,8 @@
-"""How often a branch of a sweep was tried: a number at a place that all runs of a pipeline share.
+"""The number of attempts of a sweep's branch, stored in a folder that all runs of a pipeline share.
 
-KFP caches what a task leaves when it succeeds, and a branch succeeds also where a member failed. The number is part of
-a branch's inputs. It goes up when a member failed for a reason that another try may mend: the next run tries the branch
-again, and takes the others from the cache.
+KFP caches the outputs of a task that succeeds, and a branch succeeds even if one of its members failed. Therefore the
+number is one of the branch's inputs. It is increased if a member failed for a reason that another attempt may fix. Then
+the next run tries the branch again and takes the other branches from the cache.
 """
 
 import logging
@@ -17,26 +17,26 @@ _FILE = "attempt.txt"
 log = logging.getLogger(__name__)
 
 
-def read_attempt(place: str) -> int:
-    """How many tries of a branch failed and are worth another one; 0 where nothing was noted."""
-    uri = f"{place}/{_FILE}"
+def read_attempt(folder_uri: str) -> int:
+    """Returns how many attempts at a branch failed and are worth repeating; 0 if none is stored."""
+    uri = f"{folder_uri}/{_FILE}"
     try:
         if not exists(uri):
             return 0
         with tempfile.TemporaryDirectory() as cache:
             return int(fetch(uri, Path(cache), require_manifest=True).read_text(encoding="ascii"))
     except (UserError, UnavailableError, ValueError) as error:
-        log.warning("whether a failed branch is to be tried again cannot be read at %s: %s", uri, error)
+        log.warning("cannot read from %s whether to repeat a failed branch: %s", uri, error)
         return 0
 
 
-def note_attempt(place: str, attempt: int) -> None:
-    """Notes the number of the next try; a note that cannot be written is no reason to lose what was made."""
-    uri = f"{place}/{_FILE}"
+def write_attempt(folder_uri: str, attempt: int) -> None:
+    """Stores the number of the next attempt; a failure is only logged, so that finished models are not lost."""
+    uri = f"{folder_uri}/{_FILE}"
     try:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / _FILE
             write_text(file, f"{attempt}\n")
             upload(file, uri)
     except (UserError, UnavailableError) as error:
-        log.warning("the next run will not try this branch again, %s cannot be written: %s", uri, error)
+        log.warning("cannot write %s, so the next run will not repeat this branch: %s", uri, error)

@@ -9,11 +9,11 @@ from compaware.components.sweep_plan.grid import Branch, StudentChoice, number
 
 
 class SweepPlanConfig(ComponentConfig):
-    """Multiplies a sweep's lists out to the students that are trained."""
+    """Lists the branches of a sweep: each student at each temperature."""
 
     students: list[StudentChoice] = Field(
         min_length=1,
-        description="Students, each with one of student, student_layers and student_config, and a name if you like.",
+        description="Students, each with one of student, student_layers and student_config, and an optional name.",
     )
     temperatures: list[PositiveFloat] = Field(
         default=[2.0], min_length=1, description="Temperatures that each student is trained at."
@@ -22,7 +22,7 @@ class SweepPlanConfig(ComponentConfig):
     run_id: str = Field(default="", description="Id of the pipeline's run.")
     plan_uri: str = Field(
         default="",
-        description="URI of the plan: branches of all runs note their tries below what precedes the run's id in it.",
+        description="URI of the plan; attempts are stored below the part before the run's id, which all runs share.",
     )
 
     @model_validator(mode="after")
@@ -30,7 +30,7 @@ class SweepPlanConfig(ComponentConfig):
         names = [branch.name for branch in self.branches]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise ValueError(f"two members of the sweep are called {twice[0]}: give each student a name of its own")
+            raise ValueError(f"two branches of the sweep are called {twice[0]}: give each student a different name")
         return self
 
     @property

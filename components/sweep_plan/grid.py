@@ -1,4 +1,4 @@
-"""What the parts of a sweep say to one another: which students are tried, and what became of each member."""
+"""Types that the components of a sweep exchange: students, branches and members."""
 
 import re
 from typing import Any, Literal, Self
@@ -18,10 +18,10 @@ class StudentChoice(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str | None = Field(default=None, pattern=NAME, description="Short name; made of the rest when not given.")
-    student: Place | None = Field(default=None, description="Student by hub id, folder or URI.")
-    student_layers: Layers | None = Field(default=None, description="Or these encoder layers of the teacher.")
-    student_config: dict[str, Any] | None = Field(default=None, description="Or a configuration with fresh weights.")
+    name: str | None = Field(default=None, pattern=NAME, description="Short name; by default made of the others.")
+    student: Place | None = Field(default=None, description="Hub id, folder or URI of the student.")
+    student_layers: Layers | None = Field(default=None, description="Or encoder layers of the teacher to keep.")
+    student_config: dict[str, Any] | None = Field(default=None, description="Or a configuration for new weights.")
 
     @model_validator(mode="after")
     def _one_student(self) -> Self:
@@ -44,14 +44,14 @@ class StudentChoice(BaseModel):
 
 
 class Branch(BaseModel):
-    """One student at one temperature: all members that are made of it share its training.
+    """One student at one temperature, with all members that are derived from it.
 
     Attributes:
-        name: Begins the names of its members.
-        temperature: Of its distillation, and of the trainings that follow.
+        name: Prefix of the names of its members.
+        temperature: Temperature of its distillation and of the later trainings.
         choice: The student.
-        attempt: How many earlier tries failed for reasons that another one may mend; see `attempts`.
-        attempts: The place where that is noted; None for nowhere.
+        attempt: Number of earlier attempts that failed for a reason that another one may fix; see `attempts.py`.
+        attempts: Folder or URI where that number is stored; None if it is not stored.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -63,23 +63,23 @@ class Branch(BaseModel):
     attempts: str | None = None
 
     def member_name(self, sparsity: float, precision: str) -> str:
-        """Name of a member, such as `layers_0_5_t2_s80_int8`."""
+        """Returns the name of a member, such as `layers_0_5_t2_s80_int8`."""
         parts = [self.name, f"s{number(100 * sparsity)}" if sparsity else "", "int8" if precision == "int8" else ""]
         return "_".join(part for part in parts if part)
 
 
 class Member(BaseModel):
-    """One model of a sweep, made or not.
+    """One model of a sweep, trained or failed.
 
     Attributes:
-        name: Its own in the sweep, and that of its folder.
-        role: What it is to the teacher.
+        name: Its unique name in the sweep, also that of its folder.
+        role: Its role in the benchmark.
         student: Name of its student.
-        temperature: Of the soft labels.
-        target_sparsity: Asked for; 0 is dense.
+        temperature: Temperature of the soft labels.
+        target_sparsity: Requested fraction of zeros; 0 is dense.
         precision: fp32 or int8.
-        failure: One line that says why it was not made; empty for a member that was.
-        metrics: What its last stage measured.
+        failure: Why it failed, in one line; empty if it did not.
+        metrics: Metrics of its last stage.
     """
 
     name: str
@@ -93,5 +93,5 @@ class Member(BaseModel):
 
 
 def number(value: float) -> str:
-    """A number as a part of a name: `2`, `1_5`."""
+    """Returns a number as a part of a name, such as `2` or `1_5`."""
     return f"{value:.6g}".replace(".", "_")

@@ -1,4 +1,4 @@
-"""The work of sweep_plan: the product of students and temperatures, written down."""
+"""Work of sweep_plan: the product of students and temperatures."""
 
 import json
 import logging
@@ -15,26 +15,26 @@ log = logging.getLogger(__name__)
 
 
 def run(config: SweepPlanConfig, workspace: Workspace) -> Summary:
-    """Names the students that are trained; the configuration was checked already."""
+    """Lists the branches of the sweep, each with its number of attempts."""
     attempts = shared_attempts(config.plan_uri, config.run_id)
-    branches = [_tried(branch, attempts) for branch in config.branches]
+    branches = [_with_attempt(branch, attempts) for branch in config.branches]
     log.info("%d students to train: %s", len(branches), ", ".join(branch.name for branch in branches))
-    # KFP cannot pass on null.
+    # KFP cannot pass null values on.
     facts = {"branches": [branch.model_dump(mode="json", exclude_none=True) for branch in branches]}
     return Summary.create("sweep_plan", config, {"branches": len(branches)}, facts)
 
 
-def _tried(branch: Branch, attempts: str | None) -> Branch:
-    """The branch with the number of its tries."""
+def _with_attempt(branch: Branch, attempts: str | None) -> Branch:
+    """Returns the branch with its number of attempts, from the folder or URI of all attempts."""
     if attempts is None:
         return branch
-    place = f"{attempts.rstrip('/')}/{branch.name}-{_content_of(branch)}"
-    attempt = read_attempt(place)
+    folder = f"{attempts.rstrip('/')}/{branch.name}-{_content_hash(branch)}"
+    attempt = read_attempt(folder)
     if attempt:
-        log.info("%s is tried again: a member of it failed, and not by its options", branch.name)
-    return branch.model_copy(update={"attempt": attempt, "attempts": place})
+        log.info("%s is repeated: one of its members failed for a reason that another attempt may fix", branch.name)
+    return branch.model_copy(update={"attempt": attempt, "attempts": folder})
 
 
-def _content_of(branch: Branch) -> str:
-    # KFP hands a mapping on in another order in each run.
+def _content_hash(branch: Branch) -> str:
+    # KFP passes mappings on in a different order in each run.
     return short_hash(json.dumps(branch.model_dump(mode="json"), sort_keys=True))

@@ -1,10 +1,10 @@
-"""The Pareto front by its definition, and the choice by what was asked for."""
+"""The Pareto front by its definition, and the choice of a member by the limits."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compaware.components.sweep_benchmark.pareto import Constraint, Standing, pareto_front, recommend
+from compaware.components.sweep_benchmark.pareto import Constraint, Standing, choose_member, pareto_front
 
 # Few values, so that ties are many.
 POINTS = st.lists(st.tuples(st.integers(0, 6).map(float), st.integers(0, 6).map(float)), min_size=1, max_size=12)
@@ -43,7 +43,7 @@ def test_a_point_is_on_the_front_when_no_other_beats_it(points):
 
 
 @given(POINTS)
-def test_whoever_is_not_on_the_front_is_beaten_by_one_who_is(points):
+def test_a_point_off_the_front_is_beaten_by_one_on_it(points):
     on = pareto_front(points)
     front = [point for point, is_on in zip(points, on, strict=True) if is_on]
     assert front
@@ -51,8 +51,8 @@ def test_whoever_is_not_on_the_front_is_beaten_by_one_who_is(points):
 
 
 @given(STANDINGS, CONSTRAINTS)
-def test_what_is_recommended_meets_every_limit_unless_no_member_does(standings, constraint):
-    chosen, is_met = recommend(standings, constraint)
+def test_the_chosen_member_meets_every_limit_unless_none_does(standings, constraint):
+    chosen, is_met = choose_member(standings, constraint)
     meeting = [
         item
         for item in standings
@@ -62,7 +62,7 @@ def test_what_is_recommended_meets_every_limit_unless_no_member_does(standings, 
     ]
     assert is_met == bool(meeting)
     assert chosen in (meeting or standings)
-    # Nobody else who may be chosen beats it.
+    # No other member that meets the limits beats it.
     assert not any(beats((other.latency_ms, other.accuracy), (chosen.latency_ms, chosen.accuracy)) for other in meeting)
 
 
@@ -84,5 +84,5 @@ SMALL = member("small", latency=2, size=10, accuracy=0.850)
         ({"min_accuracy": 0.89, "max_size_mb": 39}, MIDDLE, False),
     ],
 )
-def test_what_was_asked_for_decides(asked, chosen, is_met):
-    assert recommend([LARGE, MIDDLE, SMALL], Constraint(**asked)) == (chosen, is_met)
+def test_the_limits_decide_which_member_is_chosen(asked, chosen, is_met):
+    assert choose_member([LARGE, MIDDLE, SMALL], Constraint(**asked)) == (chosen, is_met)

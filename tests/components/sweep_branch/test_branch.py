@@ -1,4 +1,4 @@
-"""What a branch trains, in which order and where, and what a failed stage takes with it; the trainings are made up."""
+"""Stages of a branch, their order and outputs, and the effect of a failed stage, with fake trainings."""
 
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,14 @@ BRANCH = {"name": "small_t2", "temperature": 2, "choice": {"student_layers": [0]
 
 
 class Trainings:
-    """Stands in for the components: remembers what was asked for, and fails where it is told to."""
+    """Fake components that record their configurations and fail on request."""
 
     def __init__(self, failing: dict[str, Exception]):
-        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.calls: list[tuple[str, dict[str, Any]]] = []
         self._failing = failing
 
     def __call__(self, component: str, config: dict[str, Any], options: dict[str, Any], part: str) -> Summary:
-        self.asked.append((component, config))
+        self.calls.append((component, config))
         assert config["output"].endswith(f"/{part}")
         if part in self._failing:
             raise self._failing[part]
@@ -42,10 +42,10 @@ def run(
 ) -> tuple[Trainings, Summary]:
     trainings = Trainings(failing or {})
     monkeypatch.setattr(branch, "attempt_component", trainings)
-    # There is nothing at the inputs' URIs.
+    # The inputs' URIs do not exist.
     monkeypatch.setattr(identity, "content_of", str)
-    asked = {"output": str(tmp_path / "models"), **INPUTS, "branch": BRANCH, "target_sparsities": [0, 0.5], **values}
-    config = validate(SweepBranchConfig, asked)
+    values = {"output": str(tmp_path / "models"), **INPUTS, "branch": BRANCH, "target_sparsities": [0, 0.5], **values}
+    config = validate(SweepBranchConfig, values)
     return trainings, run_stage(config, lambda workspace: branch.run(config, workspace))
 
 
@@ -55,23 +55,28 @@ def failures(summary: Summary) -> dict[str, str]:
 
 def test_each_stage_is_trained_once_and_all_members_are_there(monkeypatch, tmp_path):
     trainings, summary = run(monkeypatch, tmp_path)
-    assert [component for component, _ in trainings.asked] == [
+    assert [component for component, _ in trainings.calls] == [
         *("distillation", "quantization_aware_training"),
         *("sparsity_aware_training", "quantization_aware_training"),
     ]
-    _, dense_int8, sparse, sparse_int8 = (config for _, config in trainings.asked)
+    _, dense_int8, sparse, sparse_int8 = (config for _, config in trainings.calls)
     assert dense_int8["model"] == sparse["model"] != sparse_int8["model"]
-    assert all(config["temperature"] == 2 and config["soft_labels"] == "s3://b/soft" for _, config in trainings.asked)
+    assert all(config["temperature"] == 2 and config["soft_labels"] == "s3://b/soft" for _, config in trainings.calls)
     names = ["small_t2", "small_t2_int8", "small_t2_s50", "small_t2_s50_int8"]
     assert failures(summary) == dict.fromkeys(names, "")
     assert [(tmp_path / "models" / name / "model").read_text(encoding="utf-8") for name in names] == names
     assert not (tmp_path / "models.work").exists()
 
 
-def test_a_failed_stage_takes_with_it_only_what_is_made_of_it(monkeypatch, tmp_path):
+def test_a_failed_stage_fails_only_its_dependents(monkeypatch, tmp_path):
     _, summary = run(monkeypatch, tmp_path, {"small_t2_s50": JobError("the pod ran out of memory")})
-    why = "sparsity_aware_training: the pod ran out of memory"
-    assert failures(summary) == {"small_t2": "", "small_t2_int8": "", "small_t2_s50": why, "small_t2_s50_int8": why}
+    failure = "sparsity_aware_training: the pod ran out of memory"
+    assert failures(summary) == {
+        "small_t2": "",
+        "small_t2_int8": "",
+        "small_t2_s50": failure,
+        "small_t2_s50_int8": failure,
+    }
     assert summary.metrics == {"members": 4, "failed_members": 2}
     assert {file.name for file in (tmp_path / "models").iterdir()} == {"small_t2", "small_t2_int8", "summary.json"}
 
@@ -79,29 +84,29 @@ def test_a_failed_stage_takes_with_it_only_what_is_made_of_it(monkeypatch, tmp_p
 @pytest.mark.parametrize(
     ("failing", "attempt"), [(JobError("OOMKilled"), 3), (UserError("student_layers [7] are not there"), None)]
 )
-def test_a_failure_that_another_try_may_mend_is_tried_again_by_the_next_run(monkeypatch, tmp_path, failing, attempt):
+def test_a_failure_that_another_attempt_may_fix_is_repeated_by_the_next_run(monkeypatch, tmp_path, failing, attempt):
     place = str(tmp_path / "attempts")
     run(monkeypatch, tmp_path, {"small_t2": failing}, branch={**BRANCH, "attempt": 2, "attempts": place})
     assert read_attempt(place) == (attempt or 0)
 
 
-def test_what_is_not_asked_for_is_not_delivered(monkeypatch, tmp_path):
+def test_members_that_were_not_requested_are_not_in_the_output(monkeypatch, tmp_path):
     _, summary = run(monkeypatch, tmp_path, target_sparsities=[0.5], precisions=["int8"])
     assert list(failures(summary)) == ["small_t2_s50_int8"]
     assert {file.name for file in (tmp_path / "models").iterdir()} == {"small_t2_s50_int8", "summary.json"}
 
 
-def test_in_a_cluster_models_go_from_job_to_job_by_uri(monkeypatch, tmp_path):
+def test_in_a_cluster_jobs_pass_models_by_uri(monkeypatch, tmp_path):
     trainings, summary = run(monkeypatch, tmp_path, models_uri="s3://b/run/models")
-    assert [config["output"] for _, config in trainings.asked] == [
+    assert [config["output"] for _, config in trainings.calls] == [
         *("s3://b/run/models/small_t2", "s3://b/run/models/small_t2_int8"),
         *("s3://b/run/models/small_t2_s50", "s3://b/run/models/small_t2_s50_int8"),
     ]
-    assert trainings.asked[3][1]["model"] == "s3://b/run/models/small_t2_s50"
+    assert trainings.calls[3][1]["model"] == "s3://b/run/models/small_t2_s50"
     assert set(failures(summary).values()) == {""}
 
 
-def test_a_cluster_that_does_not_answer_fails_the_task_and_a_new_try_goes_on(monkeypatch, tmp_path):
+def test_an_unavailable_cluster_fails_the_task_and_keeps_finished_stages(monkeypatch, tmp_path):
     with pytest.raises(UnavailableError, match="the API server"):
         run(monkeypatch, tmp_path, {"small_t2_s50": UnansweredError("the API server did not answer for 600 s")})
     assert not (tmp_path / "models").exists()
