@@ -26,7 +26,7 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 SECONDS_TO_ANSWER = 5
 # Every CUDA build for Linux requires one of these packages; no version below 0 exists.
 NO_CUDA = "".join(f"{name}<0\n" for name in ("triton", "cuda-toolkit", "nvidia-cudnn-cu12", "nvidia-cudnn-cu13"))
-_VERSION = "import importlib.metadata as found; print(found.version('torch'))"
+_VERSION = "import importlib.metadata as metadata; print(metadata.version('torch'))"
 
 
 def entries(text: str) -> list[str]:

@@ -50,7 +50,7 @@ def other_versions(root: Path) -> list[str]:
         if (root / name).suffix in (".yaml", ".md"):
             text = (root / name).read_text(encoding="utf-8")
             named += [(name, tag) for tag in IMAGE.findall(text)]
-    return sorted({f"{place} has {value}, not {expected}" for place, value in named if value != expected})
+    return sorted({f"{source} has {value}, not {expected}" for source, value in named if value != expected})
 
 
 def missing_changes(root: Path) -> list[str]:
@@ -110,7 +110,7 @@ def other_licenses(root: Path) -> list[str]:
         "manifests/chart/Chart.yaml": chart.get("annotations", {}).get("artifacthub.io/license"),
         "LICENSE": "Apache-2.0" if text.split()[:4] == ["Apache", "License", "Version", "2.0,"] else "another text",
     }
-    return [f"{place} has {value}, not {expected}" for place, value in named.items() if value != expected]
+    return [f"{source} has {value}, not {expected}" for source, value in named.items() if value != expected]
 
 
 def unpinned_sources(root: Path) -> list[str]:

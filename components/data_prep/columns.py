@@ -52,7 +52,7 @@ def choose_columns(table: pa.Table, config: DataPrepConfig, task: Task | None) -
         task: The known task, if any.
 
     Raises:
-        UserError: A named column is missing, or the text columns cannot be told.
+        UserError: A named column is missing, or it is not clear which are the text columns.
     """
     names = config.label_names or []
     if config.problem_type == "multi_label_classification" and not config.label_column and names:
@@ -145,8 +145,9 @@ def _text_column(table: pa.Table, name: str, split: str) -> pa.ChunkedArray:
     elif pa.types.is_null(kind):
         column = column.cast(pa.string())
     elif not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
-        shown = shorten(str(kind), 60)
-        raise UserError(f"the column '{name}' of the {split} split holds {shown}, not text: set text_columns")
+        raise UserError(
+            f"the column '{name}' of the {split} split holds {shorten(str(kind), 60)}, not text: set text_columns"
+        )
     if column.null_count:
         row = pc.index(column.is_null(), True).as_py()
         others = f" ({column.null_count} such rows)" if column.null_count > 1 else ""
@@ -160,8 +161,8 @@ def name_row(table: pa.Table, split: str, row: int) -> str:
     start = 0
     for file, rows in shards:
         if row < start + rows:
-            shown = file if len(file) <= _PATH_CHARACTERS else f"…{file[-_PATH_CHARACTERS:]}"
-            location = shown if len(shards) == 1 else f"row {row - start + 1} of {shown}"
+            path = file if len(file) <= _PATH_CHARACTERS else f"…{file[-_PATH_CHARACTERS:]}"
+            location = path if len(shards) == 1 else f"row {row - start + 1} of {path}"
             return f"row {row + 1} of the {split} split ({location})"
         start += rows
     return f"row {row + 1} of the {split} split"

@@ -119,10 +119,12 @@ def _decompress(file: Path, copy: Path, note: Note) -> Path:
         with open_compressed(file) as source, copy.open("wb") as target:
             shutil.copyfileobj(source, target, _CHUNK_BYTES)
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, pa.ArrowInvalid) as error:
-        raise UserError(f"{file} is compressed, and damaged or truncated: get it again ({error})") from error
+        raise UserError(
+            f"the compressed file {file} is damaged or truncated: copy or download it again ({error})"
+        ) from error
     except OSError as error:
         if error.errno is None:
-            raise UserError(f"{file} is compressed, and damaged: get it again ({error})") from error
+            raise UserError(f"the compressed file {file} is damaged: copy or download it again ({error})") from error
         raise
     if _head(copy)[257:262] == b"ustar":
         raise UserError(f"{file} is a tar archive: unpack it and use its files")

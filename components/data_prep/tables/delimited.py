@@ -186,8 +186,8 @@ def _unclosed_quote(data: mmap.mmap, position: int, file: Path) -> UserError:
     line = count_lines(data, position) + 1
     excerpt = shorten(data[position : position + 200].decode("utf-8", "replace").splitlines()[0], 50)
     return UserError(
-        f"line {line} of {file}: the opening quote of a cell is not closed at its end: {excerpt} - close it and double "
-        "the quotes inside, or set read_options='{quoting: none}' if quotes are text"
+        f"line {line} of {file}: a cell begins with a quote that is not closed: {excerpt} - close it and double the "
+        "quotes inside the cell, or set read_options='{quoting: none}' if quotes are text"
     )
 
 
@@ -204,7 +204,7 @@ def _parse(
     )
     first_row = next((cells for _, cells in _iterate_rows(plain, dialect, "strict")), [])
     if options.column_names == first_row:
-        raise UserError(f"{file} has a header with the names of read_options.column_names: remove that option")
+        raise UserError(f"{file} already has a header with these names: remove read_options.column_names")
     names = options.column_names or first_row
     _check_names(names, file)
     types = pyarrow.csv.ConvertOptions(
@@ -292,8 +292,8 @@ def _ragged_rows(plain: Path, file: Path, dialect: _Dialect, names: list[str]) -
 def _merged_rows(row: str, data: mmap.mmap, file: Path) -> UserError:
     line = _line_of(data, row)
     return UserError(
-        f"line {line} of {file}: the text up to the closing quote contains whole rows: {shorten(row, 50)} "
-        "- remove the quote, or set read_options='{quoting: double}' if that is intended"
+        f"line {line} of {file}: a quoted cell contains whole rows: {shorten(row, 50)} - remove the stray quote, or "
+        "set read_options='{quoting: double}' if the cell is correct"
     )
 
 

@@ -212,7 +212,7 @@ def _files_of(chosen: list[Path], split: str, folder: Path, note: Note) -> list[
         chosen = [entry for entry in inside if entry.is_file() and _is_data(entry)]
         if not chosen:
             content = list_names(entry.name for entry in inside) or "nothing"
-            raise UserError(f"{folder} has no data file ({', '.join(ENDINGS)}): it contains {content}")
+            raise UserError(f"{folder} has no data file: add one ({', '.join(ENDINGS)}); it contains {content}")
         _note_unused([entry for entry in inside if entry not in chosen], note)
     bases = [_without_compression(file) for file in chosen]
     if len({ending_of(file) for file in chosen}) > 1 or len(set(bases)) < len(bases):
@@ -261,9 +261,8 @@ def _no_training_split(folder: Path) -> UserError:
         entry for entry in entries if entry.is_dir() and any(_TRAIN.search(_stem(file)) for file in entry.iterdir())
     ]
     if data_sets:
-        return UserError(
-            f"{folder} contains several data sets: use one of its folders {list_names(f.name for f in data_sets)}"
-        )
+        names = list_names(entry.name for entry in data_sets)
+        return UserError(f"{folder} contains several data sets: set data to one of its folders {names}")
     archives = [
         entry.name for entry in entries if entry.name.lower().endswith((".zip", ".tar", ".tgz", ".tar.gz", ".7z"))
     ]

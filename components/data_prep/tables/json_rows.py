@@ -208,7 +208,9 @@ def _rows_of_object(value: dict[str, Any], file: Path, note: Note) -> Any:
         note(f"{file.name} has its column names and rows in separate lists.")
         wrong = next((number for number, row in enumerate(rows, 1) if len(row) != len(columns)), None)
         if wrong is not None:
-            raise UserError(f"row {wrong} of {file} has {len(rows[wrong - 1])} values for {len(columns)} columns")
+            raise UserError(
+                f"row {wrong} of {file} has {len(rows[wrong - 1])} values: write {len(columns)}, one per column"
+            )
         return [dict(zip(columns, row, strict=True)) for row in rows]
     inner = list(value.values())
     if inner and all(isinstance(column, dict) for column in inner):

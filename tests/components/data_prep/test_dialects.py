@@ -121,7 +121,7 @@ def test_quotes_in_tsv_enclose_cells_if_a_program_wrote_them(content: str, tmp_p
 def test_an_unclosed_quote_is_named_by_its_line(content: str, line: int, tmp_path: Path) -> None:
     file = _write(tmp_path / ("train.tsv" if "\t" in content else "train.csv"), content)
     with pytest.raises(
-        UserError, match=rf"^line {line} of .*train\.[ct]sv: the opening quote of a cell is not closed"
+        UserError, match=rf"^line {line} of .*train\.[ct]sv: a cell begins with a quote that is not closed"
     ) as caught:
         _read(file)
     assert len(str(caught.value)) - len(str(file)) < 250
@@ -209,7 +209,7 @@ def test_compressed_files_are_read(ending: str, tmp_path: Path) -> None:
     content = packers.get(ending, gzip.compress)(b"text,label\na,1\n")
     names, rows, notes = _read(_write(tmp_path / f"a.csv{ending}", content))
     assert (names, rows, bool(notes)) == (["text", "label"], [["a", "1"]], not ending)
-    with pytest.raises(UserError, match="is compressed, and damaged"):
+    with pytest.raises(UserError, match=r"compressed file .* is damaged"):
         _read(_write(tmp_path / f"b.csv{ending}", content[:-8]))
 
 
@@ -262,7 +262,9 @@ def test_column_names_can_be_set_for_a_file_without_header(prepare: Prepare, tmp
 
 
 def test_column_names_that_repeat_the_header_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"a\.csv has a header with the names of read_options\.column_names"):
+    with pytest.raises(
+        UserError, match=r"a\.csv already has a header with these names: remove read_options\.column_names"
+    ):
         _read(_write(tmp_path / "a.csv", "text,label\na,1\n"), column_names=["text", "label"])
 
 

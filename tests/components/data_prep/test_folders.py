@@ -82,8 +82,8 @@ def test_files_of_splits_are_found_and_unused_files_are_noted(
         (["train.csv", "validation.pkl"], r"validation\.pkl has the unsupported extension '\.pkl'"),
         (["train.csv", "test.xlsx"], r"test\.xlsx has the unsupported extension '\.xlsx'"),
         (["train-00000-of-00003.csv", "train-00002-of-00003.csv"], r"has 2 of the 3 files of .* number 1 is missing"),
-        (["train/good/a.txt", "train/bad/b.txt"], r"train has no data file .*: it contains bad, good"),
-        (["en/train.csv", "de/train.csv"], r"contains several data sets: use one of its folders de, en"),
+        (["train/good/a.txt", "train/bad/b.txt"], r"train has no data file: .*; it contains bad, good"),
+        (["en/train.csv", "de/train.csv"], r"contains several data sets: set data to one of its folders de, en"),
         (["a_train.csv", "b_train.csv"], r"has several training splits \(a_train, b_train\)"),
         (["data.zip", "x.tar.gz"], r"has no training split: unpack data\.zip, x\.tar\.gz"),
         (
