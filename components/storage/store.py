@@ -94,7 +94,7 @@ class Store:
 
     def error(self, reason: str) -> UserError:
         """Returns an error about this location."""
-        return UserError(self._line(reason))
+        return UserError(self._message(reason))
 
     def call(self, operation: Callable[..., Result], *args: Any, **kwargs: Any) -> Result:
         """Sends a request and retries it with growing pauses until it succeeds or times out.
@@ -117,7 +117,7 @@ class Store:
                 if time.monotonic() + wait_s > max(started, self._last_progress) + self._patience_s():
                     problem = f"{self._connection.address} does not answer ({reason}); no progress for "
                     hint = f"{self._patience_s():g} s: check the address, or raise {PATIENCE_VARIABLE}"
-                    raise UnavailableError(self._line(problem + hint)) from error
+                    raise UnavailableError(self._message(problem + hint)) from error
                 log.warning("%s: %s; retrying in %.1f s", self.location.shown, reason, wait_s)
             else:
                 self.progressed()
@@ -179,7 +179,7 @@ class Store:
         if failed:
             raise self.error(f"deleting {failed[0].name} failed: {_REFUSALS.get(failed[0].code, failed[0].code)}")
 
-    def _line(self, reason: str) -> str:
+    def _message(self, reason: str) -> str:
         return f"cannot {self._purpose} {self.location.shown}: {' '.join(reason.split())}"
 
     def _read(self, key: str) -> bytes:

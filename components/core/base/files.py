@@ -34,9 +34,9 @@ def _set_permissions(path: Path) -> None:
     for entry in [path, *path.rglob("*")]:
         if not entry.is_symlink():
             mode = stat.S_IMODE(entry.stat().st_mode)
-            wanted = mode & ~0o777 | (for_folders if entry.is_dir() else for_files)
-            if mode != wanted:
-                entry.chmod(wanted)
+            target_mode = mode & ~0o777 | (for_folders if entry.is_dir() else for_files)
+            if mode != target_mode:
+                entry.chmod(target_mode)
 
 
 def remove(path: Path) -> None:

@@ -14,7 +14,7 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.values import kind_at, read_json, read_word, read_yaml, typed
 
 # pydantic's error type of values that messages do not show, because a URI may contain a password.
-ERROR_TYPE = "place"
+ERROR_TYPE = "location"
 
 CONFIG_VARIABLE = "COMPAWARE_CONFIG"
 _HINT_CHARACTERS = 200
@@ -69,7 +69,7 @@ def _mapping(value: Any, source: str) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict):
         raise UserError(
-            f"{source} must hold a mapping of keys to values, not a {'list' if isinstance(value, list) else 'word'}"
+            f"{source} must contain a mapping of keys to values, not a {'list' if isinstance(value, list) else 'word'}"
         )
     return value
 

@@ -74,7 +74,7 @@ def _main(module: str, config_class: type[ComponentConfig], evaluates: bool) -> 
         summary = _run(module, config, transfers, evaluates)
     except UserError as error:
         print(f"{ERROR_PREFIX}{show_uris(str(error))}", file=sys.stderr, flush=True)
-        _exit_for_good(USER_ERROR_EXIT_CODE)
+        _exit_without_restart(USER_ERROR_EXIT_CODE)
     except UnavailableError as error:
         print(f"{UNAVAILABLE_PREFIX}{show_uris(str(error))}", file=sys.stderr, flush=True)
         sys.exit(UNAVAILABLE_EXIT_CODE)
@@ -84,22 +84,22 @@ def _main(module: str, config_class: type[ComponentConfig], evaluates: bool) -> 
     except Exception as error:
         code = report(error, work)
         if code == FAULT_EXIT_CODE:
-            _exit_for_good(code)
+            _exit_without_restart(code)
         sys.exit(code)
     for name, value in summary.metrics.items():
         log.info("%s = %.6g", name, value)
     log.info("%s finished: %s", component, transfers.outputs.get("output", transfers.values["output"]))
-    _leave()
+    _exit_quickly()
 
 
-def _exit_for_good(code: int) -> NoReturn:
+def _exit_without_restart(code: int) -> NoReturn:
     """Exits, and ends torchrun if it started this process: in an elastic job it would restart the process."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         os.kill(os.getppid(), signal.SIGTERM)
     sys.exit(code)
 
 
-def _leave() -> None:
+def _exit_quickly() -> None:
     """Exits without the teardown of torch and transformers, which takes seconds."""
     logging.shutdown()
     sys.stdout.flush()
@@ -125,7 +125,7 @@ def _import(module: str, evaluates: bool) -> ModuleType:
     """
     gc.disable()  # Collecting garbage during the import takes a tenth of its time and frees nothing.
     try:
-        work = importlib.import_module(module)
+        imported = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if str(error.name).startswith("compaware"):
             raise
@@ -140,7 +140,7 @@ def _import(module: str, evaluates: bool) -> ModuleType:
         from compaware.components.core.evaluation.evaluate import prepare_evaluation
 
         prepare_evaluation()
-    return work
+    return imported
 
 
 def _parser(component: str, config_class: type[ComponentConfig]) -> argparse.ArgumentParser:

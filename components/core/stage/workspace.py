@@ -20,7 +20,7 @@ from compaware.components.storage import delete
 
 log = logging.getLogger(__name__)
 # Records the identity of the run that a work folder belongs to.
-_BEGUN = "begun.json"
+_IDENTITY_FILE = "begun.json"
 
 
 class Workspace:
@@ -67,7 +67,7 @@ class Workspace:
 
     def clear(self) -> None:
         """Deletes the files of an earlier run from the work folder."""
-        for path in sorted(self.work.iterdir(), key=lambda path: path.name == _BEGUN):
+        for path in sorted(self.work.iterdir(), key=lambda path: path.name == _IDENTITY_FILE):
             if path.name != LOCK:
                 remove(path)
 
@@ -100,7 +100,7 @@ def run_stage(config: ComponentConfig, run: Callable[[Workspace], Summary]) -> S
     """
     workspace = Workspace(config)
     try:
-        finished = broadcast(_open(config, workspace) if is_main() else None)
+        finished = broadcast(_prepare(config, workspace) if is_main() else None)
         if finished:
             log.info("%s is already finished; nothing to do", config.output)
             return finished
@@ -109,15 +109,15 @@ def run_stage(config: ComponentConfig, run: Callable[[Workspace], Summary]) -> S
         workspace.unlock()
 
 
-def _open(config: ComponentConfig, workspace: Workspace) -> Summary | None:
+def _prepare(config: ComponentConfig, workspace: Workspace) -> Summary | None:
     """Prepares the folders according to `existing_output`; returns the summary of a finished run, if there is one."""
-    begun = workspace.work / _BEGUN
+    identity_file = workspace.work / _IDENTITY_FILE
     if workspace.work.is_dir():
         workspace.lock()
     has_output = _is_filled(config.output)
     if config.existing_output == "error" and has_output:
         raise not_empty_error(config.output)
-    if config.existing_output == "error" and begun.exists() and _has_leftovers(workspace.work):
+    if config.existing_output == "error" and identity_file.exists() and _has_leftovers(workspace.work):
         raise UserError(
             f"an earlier run for {config.output} was not finished: set existing_output to 'resume' or 'overwrite'"
         )
@@ -125,16 +125,16 @@ def _open(config: ComponentConfig, workspace: Workspace) -> Summary | None:
         return reuse_result(workspace.identity, Summary.load(config.output), config.output)
     if has_output and not (config.output / SUMMARY).is_file():
         raise foreign_files_error(config.output)
-    if not begun.exists() and _has_leftovers(workspace.work):
+    if not identity_file.exists() and _has_leftovers(workspace.work):
         raise UserError(f"the work folder {workspace.work} contains other files: set `work` to an empty folder")
     for output in config.outputs().values():
         if _is_filled(output) and config.existing_output == "error":
             raise not_empty_error(output)
-        if _is_filled(output) and not has_output and not begun.exists():
+        if _is_filled(output) and not has_output and not identity_file.exists():
             raise foreign_files_error(output)
     workspace.lock()
-    if config.existing_output == "resume" and begun.exists():
-        if json.loads(begun.read_text(encoding="utf-8"))["identity"] != workspace.identity:
+    if config.existing_output == "resume" and identity_file.exists():
+        if json.loads(identity_file.read_text(encoding="utf-8"))["identity"] != workspace.identity:
             raise UserError(
                 f"the unfinished run for {config.output} has other settings or inputs: set existing_output=overwrite "
                 "to start again"
@@ -146,7 +146,7 @@ def _open(config: ComponentConfig, workspace: Workspace) -> Summary | None:
             delete(workspace.work_uri)
     remove(workspace.output)
     workspace.output.mkdir(parents=True)
-    write_text(begun, json.dumps({"identity": workspace.identity}))
+    write_text(identity_file, json.dumps({"identity": workspace.identity}))
     return None
 
 
@@ -158,7 +158,7 @@ def _has_leftovers(work: Path) -> bool:
     """Whether a work folder contains more than the files of a stage that failed at its start."""
     if not work.is_dir():
         return False
-    names = {path.name for path in work.iterdir()} - {LOCK, _BEGUN, "output"}
+    names = {path.name for path in work.iterdir()} - {LOCK, _IDENTITY_FILE, "output"}
     return not all(name.startswith(TRACE_PREFIX) for name in names)
 
 

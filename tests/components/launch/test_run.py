@@ -30,8 +30,8 @@ def test_another_number_of_processes_has_another_work_folder(tmp_path: Path, mon
     monkeypatch.setenv("COMPAWARE_WORK_ROOT", str(tmp_path / "work"))
     works = []
 
-    def stop(_: str, given: dict, *__: object) -> None:
-        works.append(given["work"])
+    def stop(_: str, config: dict, *__: object) -> None:
+        works.append(config["work"])
         raise UserError("enough")
 
     monkeypatch.setattr(run, "run_job", stop)

@@ -31,8 +31,8 @@ def test_one_object(bucket: str, tmp_path: Path) -> None:
 
 def test_a_folder_without_a_manifest(bucket: str, tmp_path: Path) -> None:
     folder = fetch(f"s3://{bucket}/reviews/", tmp_path)
-    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert found == {"train.csv", "shards/validation.csv"}
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert names == {"train.csv", "shards/validation.csv"}
     assert not exists(f"s3://{bucket}/reviews")
     with pytest.raises(UserError, match="not complete"):
         fetch(f"s3://{bucket}/reviews", tmp_path, require_manifest=True)
@@ -41,10 +41,10 @@ def test_a_folder_without_a_manifest(bucket: str, tmp_path: Path) -> None:
 def test_files_of_a_name_are_found_below_a_folder(bucket: str, tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("again")
     upload(tmp_path / "train.csv", f"s3://{bucket}/reviews/again/train.csv")
-    found = find(f"s3://{bucket}/reviews?region=us-east-1", "train.csv")
+    uris = find(f"s3://{bucket}/reviews?region=us-east-1", "train.csv")
     names = {"reviews/train.csv", "reviews/again/train.csv"}
-    assert set(found) == {f"s3://{bucket}/{name}?region=us-east-1" for name in names}
-    assert {fetch(uri, tmp_path / "cache").read_text() for uri in found} == {"reviews/train.csv", "again"}
+    assert set(uris) == {f"s3://{bucket}/{name}?region=us-east-1" for name in names}
+    assert {fetch(uri, tmp_path / "cache").read_text() for uri in uris} == {"reviews/train.csv", "again"}
     assert find(f"s3://{bucket}/nowhere", "train.csv") == []
 
 
@@ -191,7 +191,7 @@ def certificate(tmp_path: Path) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
     now = datetime.datetime.now(datetime.UTC)
-    made = (
+    built = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
@@ -204,7 +204,7 @@ def certificate(tmp_path: Path) -> Path:
         .sign(key, hashes.SHA256())
     )
     file = tmp_path / "certificate.pem"
-    file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    file.write_bytes(built.public_bytes(serialization.Encoding.PEM))
     file.with_suffix(".key").write_bytes(
         key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     )

@@ -50,8 +50,8 @@ def test_an_error_of_the_user_ends_the_job_at_once_with_its_line(site: Site) -> 
     waiting, operator = Waiting(site, job), site.operator(job)
     first, second = operator.run_pods()
     operator.set_pod(first, "Running", RUNNING, terminated(1, message="RuntimeError: connection closed by peer"), 1)
-    said = terminated(2, message="error: 'epochs' is 0: input should be greater than 0")
-    operator.set_pod(second, "Running", RUNNING, said, 1)
+    state = terminated(2, message="error: 'epochs' is 0: input should be greater than 0")
+    operator.set_pod(second, "Running", RUNNING, state, 1)
     with pytest.raises(UserError, match=r"^'epochs' is 0: input should be greater than 0$"):
         waiting.end()
     assert operator.job() is None, "the operator would restart it"
@@ -62,8 +62,8 @@ def test_a_bug_ends_the_job_at_once_with_its_exception(site: Site) -> None:
     waiting, operator = Waiting(site, job), site.operator(job)
     first, second = operator.run_pods()
     operator.set_pod(first, "Running", RUNNING, terminated(1, message="RuntimeError: connection closed by peer"), 1)
-    said = terminated(70, message="fault: TypeError: 'module' object is not callable")
-    operator.set_pod(second, "Running", RUNNING, said, 1)
+    state = terminated(70, message="fault: TypeError: 'module' object is not callable")
+    operator.set_pod(second, "Running", RUNNING, state, 1)
     with pytest.raises(JobError, match=r"exit code 70\): TypeError: 'module' object is not callable$"):
         waiting.end()
     assert operator.job() is None, "the operator would restart it"

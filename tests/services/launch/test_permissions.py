@@ -48,4 +48,4 @@ def test_a_missing_permission_is_named(site: Site, missing: int, named: str, mon
     act_as_launcher(site, [rule for number, rule in enumerate(RULES) if number != missing])
     with pytest.raises(UserError, match=named):
         Waiting(site, site.job()).end()
-    assert site.operator(site.job()).job() is None, "nobody would watch over it"
+    assert site.operator(site.job()).job() is None, "the launcher could not watch this job"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from compaware.components.core.base.escaping import chat, markdown
 from tests.markup import HOSTILE, Document, seen
 
-PLACES = {
+TEMPLATES = {
     "{}\n": {"paragraph_open"},
     "## {}\n": {"heading_open"},
     "- {}\n- {}\n": {"bullet_list_open"},
@@ -20,12 +20,12 @@ PLAIN = {"inline", "text", "text_special", "softbreak"} | {f"{name}_{end}" for n
 
 
 def _check(text: str) -> None:
-    for place, wanted in PLACES.items():
-        document = Document(place.replace("{}", markdown(text)))
-        assert document.kinds <= PLAIN and (wanted <= document.kinds or not seen(text))
+    for template, expected in TEMPLATES.items():
+        document = Document(template.replace("{}", markdown(text)))
+        assert document.kinds <= PLAIN and (expected <= document.kinds or not seen(text))
         shown = " ".join(document.texts)
         if seen(text):
-            assert shown.count(seen(text)) >= place.count("{}")
+            assert shown.count(seen(text)) >= template.count("{}")
         if "table_open" in document.kinds:
             assert len(document.texts) == 4
 

@@ -23,7 +23,7 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
 @pytest.fixture
 def artifact(tmp_path: Path, umask: int) -> Path:
     """A folder as libraries write it: a private file, one with wider permissions, and a private folder."""
-    folder = tmp_path / "made"
+    folder = tmp_path / "artifact"
     (folder / "nested").mkdir(parents=True, mode=0o700)
     save_file({"weight": torch.zeros(1)}, folder / "model.safetensors")
     (folder / "nested/config.json").write_text("{}")

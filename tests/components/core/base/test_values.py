@@ -57,7 +57,7 @@ def read(tmp_path: Path, text: str, name: str = "config.yaml", *words: str) -> C
 def test_a_text_is_read_as_written_from_files_and_words(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.getbasetemp()
     values = {"text": text, "optional": text, "names": [text, "b"], "labels": {"k": text}, "nested": [{"name": text}]}
-    wanted = Config.model_validate(values)
+    expected = Config.model_validate(values)
     written = [
         (write_yaml(values), "config.yaml"),
         (yaml.safe_dump(values), "config.yaml"),
@@ -66,12 +66,12 @@ def test_a_text_is_read_as_written_from_files_and_words(text: str, tmp_path_fact
         (json.dumps(values, ensure_ascii=False), "config.json"),
     ]
     for content, name in written:
-        assert read(folder, content, name) == wanted, content
+        assert read(folder, content, name) == expected, content
     for dump in (json.dumps, lambda value: json.dumps(value, ensure_ascii=False)):
         words = [f"{key}={value if isinstance(value, str) else dump(value)}" for key, value in values.items()]
         # For an optional field, the word `null` means None.
         if text != "null":
-            assert load_config(Config, None, words) == wanted
+            assert load_config(Config, None, words) == expected
 
 
 @settings(deadline=None, max_examples=60)
