@@ -256,7 +256,7 @@ def delete(uri: str) -> None:
 
 def _fetch_path(path: Path, uri: str, require_manifest: bool) -> Path:
     if not path.exists():
-        raise UserError(f"there is no file or folder {uri}")
+        raise UserError(f"there is no file or folder {uri}: check the path")
     if require_manifest and path.is_dir():
         manifest = load_manifest(path)
         if manifest is None:
@@ -292,7 +292,7 @@ def _find_download(store: "Store", require_manifest: bool) -> "Download":
         if require_manifest:
             raise _incomplete(location.shown)
         if not objects:
-            raise store.error("the bucket has no object with that key, nor below it")
+            raise store.error("the bucket has no object with that key, nor below it: check the URI")
         files = [RemoteFile(entry.object_name, key, entry.size, entry.etag, None) for key, entry in objects.items()]
     listing = json.dumps([(file.name, file.etag, file.size) for file in files])
     size = sum(file.size for file in files)
@@ -326,7 +326,7 @@ def _entry(manifest: UploadManifest | None, name: str, shown: str) -> FileEntry:
         raise _incomplete(shown)
     entry = manifest.entry(name)
     if entry is None:
-        raise UserError(f"{shown} has no file {name}")
+        raise UserError(f"{shown} has no file {name}: check that it is the output of a component")
     return entry
 
 

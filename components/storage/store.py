@@ -35,12 +35,12 @@ _LONGEST_WAIT_S = 15.0
 _FIRST_ANSWER_S = 20.0
 _REFUSALS = {
     "AccessDenied": "access is denied: check the access key and its permissions",
-    "BucketAlreadyExists": "the bucket belongs to someone else",
+    "BucketAlreadyExists": "the bucket belongs to someone else: choose another bucket",
     "ExpiredToken": "the session token has expired: get new credentials",
     "InvalidAccessKeyId": "the access key is unknown: check AWS_ACCESS_KEY_ID",
     "InvalidClientTokenId": "the session token or the access key is not valid: get new credentials",
     "InvalidToken": "the session token is not valid: get new credentials",
-    "NoSuchBucket": "there is no such bucket",
+    "NoSuchBucket": "there is no such bucket: check the URI",
     "PreconditionFailed": "the object was replaced during the download: run again",
     "QuotaExceeded": "the quota is exceeded: delete something there, or have it raised",
     "RequestTimeTooSkewed": "this machine's clock differs from the store's: correct it",
@@ -193,7 +193,7 @@ class Store:
 
     def _refusal(self, error: Exception) -> UserError:
         if isinstance(error, S3Error) and error.code in ("NoSuchKey", "NoSuchUpload"):
-            return NotThereError(str(self.error("there is no object with that key")))
+            return NotThereError(str(self.error("there is no object with that key: check the URI")))
         if isinstance(error, S3Error):
             return self.error(_REFUSALS.get(error.code or "", f"{error.code} {error.message or ''}".strip()))
         if isinstance(error, urllib3.exceptions.SSLError):

@@ -31,7 +31,7 @@ def lock_folder(folder: Path, output: str) -> IO[str]:
         folder.mkdir(parents=True, exist_ok=True)
         stream = (folder / FILE_NAME).open("a+", encoding="utf-8")
     except OSError as error:
-        raise UserError(f"cannot write {folder}: {error.strerror}; choose another output") from error
+        raise UserError(f"cannot write {folder} ({error.strerror}): choose another output") from error
     try:
         fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
