@@ -188,10 +188,10 @@ def _is_missing(value: Any) -> bool:
 
 def _as_numbers(values: list[Value]) -> Sequence[Value] | None:
     """Returns integers, or floats if some value has a fraction; None if some value is text ("01" is text)."""
-    integers = [number for value in values if (number := _as_int(value)) is not None]
+    integers = [integer for value in values if (integer := _as_int(value)) is not None]
     if len(integers) == len(values):
         return integers
-    floats = [number for value in values if (number := as_float(value)) is not None]
+    floats = [real for value in values if (real := as_float(value)) is not None]
     return floats if len(floats) == len(values) and not all(map(float.is_integer, floats)) else None
 
 

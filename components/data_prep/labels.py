@@ -87,20 +87,8 @@ def encode_labels(
         if problem_type == "regression":
             notes.append("The labels are numbers with fractions and are treated as regression targets (problem_type).")
     _check_problem_type(labels["train"], problem_type, label_names)
-    if problem_type == "regression":
-        return Labels(problem_type, [], {split: _to_numbers(column) for split, column in labels.items()}, rows, notes)
-    if problem_type == "multi_label_classification":
-        names, arrays = _encode_multi_label(labels, label_names)
-        notes.append(_describe_multi_label(arrays["train"]))
-    else:
-        if not label_names:
-            _check_repeated(labels["train"], is_given=is_given)
-        names, index = _index_classes(labels["train"].values, label_names)
-        given = bool(label_names)
-        arrays = {split: _to_indices(column, index, names, given=given) for split, column in labels.items()}
-    if not label_names:
-        notes += find_suspicious_names(names, arrays["train"])
-    return Labels(problem_type, names, arrays, rows, notes)
+    names, arrays, encoding_notes = _encode(labels, problem_type, label_names, is_given=is_given)
+    return Labels(problem_type, names, arrays, rows, notes + encoding_notes)
 
 
 def reorder_labels(labels: Labels, names: list[str], order: list[int]) -> Labels:
@@ -129,6 +117,27 @@ def _check_problem_type(train: LabelColumn, problem_type: ProblemType, label_nam
         if problem_type == "multi_label_classification":
             raise UserError("the lists hold fractions: use lists of labels, or of 0 and 1 for each label")
         raise UserError("the labels are fractions: set problem_type=regression, or another label_column")
+
+
+def _encode(
+    labels: dict[str, LabelColumn], problem_type: ProblemType, label_names: list[str] | None, *, is_given: bool
+) -> tuple[list[str], dict[str, np.ndarray], list[str]]:
+    """Returns the names of classes or labels, the encoded labels of each split, and notes."""
+    if problem_type == "regression":
+        return [], {split: _to_numbers(column) for split, column in labels.items()}, []
+    notes = []
+    if problem_type == "multi_label_classification":
+        names, arrays = _encode_multi_label(labels, label_names)
+        notes.append(_describe_multi_label(arrays["train"]))
+    else:
+        if not label_names:
+            _check_repeated(labels["train"], is_given=is_given)
+        names, index = _index_classes(labels["train"].values, label_names)
+        given = bool(label_names)
+        arrays = {split: _to_indices(column, index, names, given=given) for split, column in labels.items()}
+    if not label_names:
+        notes += find_suspicious_names(names, arrays["train"])
+    return names, arrays, notes
 
 
 def _check_repeated(train: LabelColumn, *, is_given: bool) -> None:
