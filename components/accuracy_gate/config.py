@@ -13,5 +13,5 @@ class AccuracyGateConfig(ComponentConfig):
 
     quantized: Path = Field(description="Folder of the quantized model, whose summary holds the criterion.")
     on_failure: Literal["fail", "warn"] = Field(
-        default="fail", description="What to do when the criterion was missed: fail, or only say so."
+        default="fail", description="What to do if the criterion is missed: fail, or only warn."
     )

@@ -1,4 +1,4 @@
-"""Reads a quantized model's accuracy criterion and lets the pipeline pass, or not."""
+"""Work of accuracy_gate: checks the accuracy criterion of a quantized model."""
 
 import logging
 
@@ -12,28 +12,28 @@ log = logging.getLogger(__name__)
 
 
 def run(config: AccuracyGateConfig, workspace: Workspace) -> Summary:
-    """Asks the criterion in the quantized model's summary.
+    """Checks the criterion in the quantized model's summary.
 
     Raises:
-        UserError: It was missed and `on_failure` is `fail`, or the folder holds no criterion.
+        UserError: The model misses it and `on_failure` is `fail`, or the summary has no criterion.
     """
     criterion = CriterionResult.from_summary(Summary.load(config.quantized))
     if criterion is None:
-        raise UserError(f"{config.quantized} has no accuracy criterion: give a model that was quantized")
-    words = describe(criterion)
+        raise UserError(f"{config.quantized} has no accuracy criterion: give a quantized model")
+    message = describe(criterion)
     if criterion.passed:
-        log.info(words)
+        log.info(message)
     elif config.on_failure == "fail":
-        raise UserError(f"{words}; train longer, allow a larger loss, or set on_failure=warn to go on all the same")
+        raise UserError(f"{message}; train longer, allow a larger loss, or set on_failure=warn to continue anyway")
     else:
-        log.warning(words)
+        log.warning(message)
     metrics = {"passed": float(criterion.passed), "loss": criterion.baseline - criterion.measured}
-    facts = {FACT: criterion.model_dump(mode="json"), "words": words}
+    facts = {FACT: criterion.model_dump(mode="json"), "words": message}
     return Summary.create("accuracy_gate", config, metrics, facts)
 
 
 def describe(criterion: CriterionResult) -> str:
-    """The criterion in one line: what was measured, against what, and what was allowed."""
+    """Returns the criterion's result in one line: the measured score, the baseline and the allowed loss."""
     verb = "keeps" if criterion.passed else "misses"
     compared = criterion.describe(criterion.measured)
     return f"the quantized model {verb} its accuracy criterion against the FP32 model: {compared}"

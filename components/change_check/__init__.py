@@ -1,1 +1,1 @@
-"""Says whether data, teacher, student or product have changed since the last model was published."""
+"""Checks whether data, teacher, student or compaware have changed since the last model was published."""

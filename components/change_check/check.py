@@ -1,4 +1,4 @@
-"""The work of change_check: fingerprints of what a run begins with, compared with those of the last publication."""
+"""Work of change_check: compares fingerprints of a run's inputs with those of the last published version."""
 
 import hashlib
 import logging
@@ -13,40 +13,40 @@ from compaware.components.publish.history_files import Entry, read_latest
 from compaware.components.storage import fingerprint, is_uri
 
 log = logging.getLogger(__name__)
-_HUB_PATIENCE_S = 20
+_HUB_TIMEOUT_S = 20
 
 
 def run(config: ChangeCheckConfig, workspace: Workspace) -> Summary:
-    """Takes the fingerprints and says what has changed.
+    """Computes the fingerprints and logs what has changed.
 
     Raises:
-        UserError: The store of the data, of a model or of the publications refuses.
-        UnavailableError: It does not answer.
+        UserError: The store of the data, of a model or of the published versions refuses access.
+        UnavailableError: That store does not respond.
     """
-    found = {
+    fingerprints = {
         "data": _data(config),
         "teacher": _source(config.teacher, "model", None) if config.teacher else "",
         "student": _source(config.student, "model", None) if config.student else "",
         "version": version("compaware"),
     }
     latest = read_latest(config.publish_uri, workspace.work / "downloads") if config.publish_uri else None
-    changed = [name for name, value in found.items() if latest and latest.fingerprints.get(name, "") != value]
-    log.info(_words(config, latest, changed))
-    metrics = {f"{name}_changed": float(name in changed) for name in found}
-    sources = " ".join(value for name, value in found.items() if name != "version")
+    changed = [name for name, value in fingerprints.items() if latest and latest.fingerprints.get(name, "") != value]
+    log.info(_message(config, latest, changed))
+    metrics = {f"{name}_changed": float(name in changed) for name in fingerprints}
+    sources = " ".join(value for name, value in fingerprints.items() if name != "version")
     combined = hashlib.sha256(sources.encode()).hexdigest()
-    facts = {"fingerprints": found, "fingerprint": combined, "changed": changed}
+    facts = {"fingerprints": fingerprints, "fingerprint": combined, "changed": changed}
     return Summary.create("change_check", config, {"changed": float(not latest or bool(changed)), **metrics}, facts)
 
 
-def _words(config: ChangeCheckConfig, latest: Entry | None, changed: list[str]) -> str:
+def _message(config: ChangeCheckConfig, latest: Entry | None, changed: list[str]) -> str:
     if not config.publish_uri:
         return "publish_uri is not given: there is no earlier model to compare with"
     if latest is None:
         return f"nothing is published at {config.publish_uri} yet"
     if not changed:
-        since = f"data, models and product have not changed since {latest.version}"
-        return f"{since}: finished stages with the same parameters are kept"
+        since = f"data, models and compaware have not changed since {latest.version}"
+        return f"{since}: finished stages with the same parameters are reused"
     return f"changed since {latest.version}: {', '.join(changed)}"
 
 
@@ -54,25 +54,25 @@ def _data(config: ChangeCheckConfig) -> str:
     if config.data:
         return _source(config.data, "dataset", config.hub_revision)
     task = TASKS.get(config.task)
-    # The built-in sample comes with the product; data_prep says what is wrong with an unknown task.
+    # The built-in sample is part of compaware; data_prep reports an unknown task.
     return _hub_commit(task.hub_id, "dataset", config.hub_revision) if task and task.hub_id else config.task
 
 
 def _source(source: str, kind: str, revision: str | None) -> str:
-    """Fingerprint of a path, a URI, or a hub id."""
+    """Returns the fingerprint of a path, a URI or a hub id."""
     if is_uri(source) or Path(source).expanduser().exists():
         return fingerprint(source)
     return _hub_commit(source, kind, revision)
 
 
 def _hub_commit(name: str, kind: str, revision: str | None) -> str:
-    """The commit that a hub id stands for now; where the hub does not say, the stage that reads it decides."""
+    """Returns a hub id with its current commit, or with its revision if the hub does not respond."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HFValidationError, HTTPError
 
     try:
-        commit = HfApi().repo_info(name, repo_type=kind, revision=revision, timeout=_HUB_PATIENCE_S).sha
+        commit = HfApi().repo_info(name, repo_type=kind, revision=revision, timeout=_HUB_TIMEOUT_S).sha
     except (OSError, HTTPError, HFValidationError) as error:
-        log.info("the hub does not tell the revision of %s (%s): taken as unchanged", name, type(error).__name__)
+        log.info("cannot read the commit of %s from the hub (%s): treating it as unchanged", name, type(error).__name__)
         return f"{name}@{revision or 'unknown'}"
     return f"{name}@{commit}"

@@ -1,1 +1,1 @@
-"""Publishes a compressed model: versioned, documented, and not worse than the one before."""
+"""Publishes a compressed model as a documented version, unless it is worse than the published one."""

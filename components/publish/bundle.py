@@ -1,4 +1,4 @@
-"""A version's folder: the model as it is, and beside it all that a person or a server needs to use it."""
+"""Writes a version's folder: the model, and the files that a person or a server needs to use it."""
 
 import math
 import os
@@ -12,27 +12,28 @@ import yaml
 from pydantic import TypeAdapter
 
 from compaware.components import images
-from compaware.components.benchmark.formatting import display_name, format_size, runtime_and_precision
+from compaware.components.benchmark.formatting import capitalized, display_name, format_size, runtime_and_precision
 from compaware.components.benchmark.results import FILE_NAME
 from compaware.components.core.base.files import write_text
 from compaware.components.core.base.rendering import render
+from compaware.components.core.evaluation.metrics import metric_label
 from compaware.components.core.runtimes.formats import ONNX_FILE, OPENVINO_FILE
-from compaware.components.publish.card import limits, metadata
+from compaware.components.publish.card import card_metadata, limits
 from compaware.components.publish.history_files import Entry
-from compaware.components.publish.release import Release, model_files, parameters, storage_uri
+from compaware.components.publish.release import Release, model_files, stage_settings, storage_uri
 
-# OpenVINO Model Server wants the model's files in a folder that is called by a number.
-_SERVED = "serving"
-_SERVED_VERSION = "1"
+# OpenVINO Model Server expects the model's files in a folder whose name is a number.
+_SERVING_FOLDER = "serving"
+_SERVING_VERSION = "1"
 
 
-def fill(release: Release, entry: Entry, folder: Path) -> None:
+def write_version(release: Release, entry: Entry, folder: Path) -> None:
     """Writes all files of a version.
 
     Args:
-        release: The model and where it comes from.
-        entry: What was decided.
-        folder: Made anew.
+        release: The model and its provenance.
+        entry: The version's entry in the history.
+        folder: Folder for the files; replaced if it exists.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -41,10 +42,10 @@ def fill(release: Release, entry: Entry, folder: Path) -> None:
     for name in (FILE_NAME, "report.html"):
         shutil.copy(release.config.results / name, folder)
     if release.role == "int8":
-        served = folder / _SERVED / _SERVED_VERSION
-        served.mkdir(parents=True)
+        serving = folder / _SERVING_FOLDER / _SERVING_VERSION
+        serving.mkdir(parents=True)
         for name in (OPENVINO_FILE, OPENVINO_FILE.replace(".xml", ".bin")):
-            shutil.copy(folder / name, served)
+            shutil.copy(folder / name, serving)
     write_text(folder / "provenance.json", TypeAdapter(Any).dump_json(provenance(release, entry), indent=2).decode())
     load = _render("load.py.j2", release, entry)
     write_text(folder / "load.py", load)
@@ -53,7 +54,7 @@ def fill(release: Release, entry: Entry, folder: Path) -> None:
 
 
 def provenance(release: Release, entry: Entry) -> dict[str, Any]:
-    """Everything that is known of how a version came to be."""
+    """Returns everything that is known about how a version was produced."""
     manifest = release.dataset.manifest
     return {
         "version": entry.version,
@@ -74,25 +75,29 @@ def provenance(release: Release, entry: Entry) -> dict[str, Any]:
 
 
 def git_revision() -> str | None:
-    """The commit that this package was built from; an image has it in a file, a checkout knows it."""
+    """Returns the commit that this package was built from: from a file in an image, from git in a checkout."""
     file = Path(sys.prefix) / "compaware-revision"
     if file.is_file():
         return file.read_text(encoding="utf-8").strip() or None
-    # A folder of packages inside somebody else's repository is not known to that one.
+    # If this file is not tracked, git would describe another project's repository around an installed package.
     if _git("ls-files", "--error-unmatch", Path(__file__).name) is None:
         return None
     return _git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
 
 
-def _git(*words: str) -> str | None:
-    """What git says in this file's folder; None where there is no git, or it does not agree."""
+def _git(*arguments: str) -> str | None:
+    """Returns git's output in this file's folder; None if git is missing or fails."""
     try:
-        done = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), *words], capture_output=True, text=True, check=True, timeout=20
+        process = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=20,
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    return process.stdout.strip()
 
 
 def _render(template: str, release: Release, entry: Entry, **more: Any) -> str:
@@ -108,21 +113,22 @@ def _render(template: str, release: Release, entry: Entry, **more: Any) -> str:
         max_length_tokens=release.max_length_tokens,
         storage_uri=storage_uri(
             release.config.publish_uri,
-            f"{entry.version}/{_SERVED}" if release.role == "int8" else entry.version,
+            f"{entry.version}/{_SERVING_FOLDER}" if release.role == "int8" else entry.version,
         ),
-        metadata=yaml.safe_dump(metadata(release, entry), sort_keys=False, allow_unicode=True, width=math.inf),
-        settings=[(stage.component, _words(parameters(stage))) for stage in release.stages],
+        metadata=yaml.safe_dump(card_metadata(release, entry), sort_keys=False, allow_unicode=True, width=math.inf),
+        settings=[(stage.component, _format_settings(stage_settings(stage))) for stage in release.stages],
         candidates=[
             (display_name(item.name), runtime_and_precision(item), item, item.batches[release.benchmark.batch_sizes[0]])
             for item in release.benchmark.candidates
         ],
-        source=_words(manifest.source),
+        source=_format_settings(manifest.source),
         limits=limits(release),
+        metric=capitalized(metric_label(entry.metric_name)),
         git_revision=git_revision(),
         format_size=format_size,
         **more,
     )
 
 
-def _words(settings: dict[str, Any]) -> str:
+def _format_settings(settings: dict[str, Any]) -> str:
     return ", ".join(f"{key}={value}" for key, value in settings.items() if value not in ([], {}, False, "", None))

@@ -1,4 +1,4 @@
-"""What the model card says besides figures: its metadata, as the Hugging Face hub reads it, and the model's limits."""
+"""The model card's metadata, in the format of the Hugging Face hub, and the model's limits."""
 
 import re
 from pathlib import Path
@@ -18,8 +18,8 @@ _TAGS = {
 _METRIC_TYPES = {"f1_macro": "f1", "pearson": "pearsonr", "spearman": "spearmanr"}
 
 
-def metadata(release: Release, entry: Entry) -> dict[str, Any]:
-    """The card's YAML block, with `model-index` holding what was measured."""
+def card_metadata(release: Release, entry: Entry) -> dict[str, Any]:
+    """Returns the card's YAML metadata; `model-index` holds the measured metric."""
     manifest = release.dataset.manifest
     data = manifest.source.get("data") if manifest.source.get("kind") == "hub" else None
     metric = _METRIC_TYPES.get(entry.metric_name, entry.metric_name)
@@ -29,8 +29,8 @@ def metadata(release: Release, entry: Entry) -> dict[str, Any]:
         "metrics": [{"type": metric, "name": entry.metric_name, "value": round(entry.metric, 6)}],
     }
     teacher = release.teacher_id()
-    found: dict[str, Any] = {
-        # All tasks that are known by name are English.
+    fields: dict[str, Any] = {
+        # All built-in tasks are English.
         "language": ["en"] if manifest.task in TASKS else None,
         "library_name": "transformers",
         "pipeline_tag": "text-classification",
@@ -40,27 +40,29 @@ def metadata(release: Release, entry: Entry) -> dict[str, Any]:
         "tags": ["compaware", *_TAGS[release.role]],
         "model-index": [{"name": release.name, "results": [result]}],
     }
-    return {key: value for key, value in found.items() if value is not None}
+    return {key: value for key, value in fields.items() if value is not None}
 
 
 def limits(release: Release) -> list[str]:
-    """What a user should know before relying on the model."""
+    """Returns what a user should know before relying on the model."""
     manifest, stage = release.dataset.manifest, release.stage
-    said = [
+    texts = [
         f"Inputs are cut at {release.max_length_tokens} tokens.",
         f"It was measured on {manifest.splits['validation']} validation rows of {manifest.task} and on nothing else; "
-        "it has the teacher's biases and those of the data.",
+        "it has the biases of the teacher and of the data.",
     ]
     criterion = CriterionResult.from_summary(stage)
     if criterion and not criterion.passed:
         compared = criterion.describe(criterion.measured)
-        said.append(f"It misses its accuracy criterion against the FP32 model: {compared}.")
+        texts.append(f"It misses its accuracy criterion against the FP32 model: {compared}.")
     agreement = stage.metrics.get(f"{release.runtime}_agreement")
     if agreement is not None:
-        said.append(
-            f"In {release.runtime}, {agreement:.1%} of its labels are those of the graph that it was trained as."
+        texts.append(
+            f"In {release.runtime}, {agreement:.1%} of its predictions equal those of the simulated INT8 model."
         )
     if release.role == "sparse":
-        said.append("Its zeros show in compressed size; see the report for whether any runtime here runs them faster.")
-    said.append(f"Speed was measured on {release.benchmark.machine['cpu']}; other CPUs may prefer another runtime.")
-    return said + manifest.notes
+        texts.append("Its zeros reduce the compressed size; the report says whether they make any runtime faster.")
+    texts.append(
+        f"Speed was measured on {release.benchmark.machine['cpu']}; on other CPUs another runtime may be faster."
+    )
+    return texts + manifest.notes

@@ -1,7 +1,7 @@
-"""What stands at a publishing prefix: `latest.json` names the newest version, `history.json` all that were tried.
+"""Reads and writes `latest.json` and `history.json` at a publishing prefix: the published version and all decisions.
 
-Each version is a folder of its own below the prefix. The pointer is one small file that is replaced last, so that who
-reads it never finds half a version.
+Each version is a folder below the prefix. `latest.json` points to one and is replaced last, so that it never points to
+an incomplete version.
 """
 
 import tempfile
@@ -21,25 +21,25 @@ Content = TypeVar("Content")
 
 
 class Entry(BaseModel):
-    """One model that was published, or refused.
+    """One model that was published or refused.
 
     Attributes:
-        version: Name of its folder below the prefix; a refused one has none.
-        time: When, in UTC, as ISO 8601.
+        version: Name of its folder below the prefix; empty if it was refused.
+        time: Time of the decision, in UTC, as ISO 8601.
         published: Whether it was published.
-        reason: Why, or why not.
-        changed: What differs from the version before: data, teacher, parameters, version.
+        reason: Reason for the decision.
+        changed: Fingerprints that differ from the previous version's: data, teacher, parameters, version.
         role: student, int8 or sparse.
-        runtime: Runtime that it was evaluated in, and is best served by on that CPU.
-        precision: Its precision there.
+        runtime: Runtime that it was evaluated in and is best served with on that CPU.
+        precision: Precision in that runtime.
         metric_name: Primary metric of the data.
         metric: Its value on the validation split.
         earlier_version: The published version that it was compared with.
         earlier_metric: That version's metric on the same split.
-        size_bytes: Of the files that the runtime reads.
-        p50_ms: Median latency at the smallest measured batch, in milliseconds.
+        size_bytes: Size of the files that the runtime reads.
+        p50_ms: Median latency at the smallest measured batch size, in milliseconds.
         model_fingerprint: SHA-256 of its files.
-        fingerprints: Of data, teacher, parameters and product that it was made from.
+        fingerprints: Fingerprints of data, teacher and parameters, and compaware's version.
     """
 
     version: str
@@ -61,21 +61,21 @@ class Entry(BaseModel):
 
 
 def read_latest(prefix: str, cache: Path) -> Entry | None:
-    """The version that is published at a prefix; None where there is none yet.
+    """Returns the entry of the published version at a prefix; None if there is none.
 
     Args:
         prefix: A path or URI.
         cache: Folder for downloads.
 
     Raises:
-        UserError: The pointer is damaged, or cannot be read.
-        UnavailableError: The store does not answer.
+        UserError: The file is damaged or cannot be read.
+        UnavailableError: The store does not respond.
     """
     return _read(prefix, LATEST, TypeAdapter(Entry), cache)
 
 
 def read_history(prefix: str, cache: Path) -> list[Entry]:
-    """All that was published or refused at a prefix, the oldest first.
+    """Returns all entries at a prefix, the oldest first.
 
     Raises:
         UserError: As `read_latest`.
@@ -89,13 +89,13 @@ def write_history(prefix: str, entries: list[Entry]) -> None:
 
     Raises:
         UserError: The prefix cannot be written.
-        UnavailableError: The store does not answer.
+        UnavailableError: The store does not respond.
     """
     _write(prefix, HISTORY, TypeAdapter(list[Entry]).dump_json(entries, indent=2))
 
 
 def write_latest(prefix: str, entry: Entry) -> None:
-    """Moves the pointer to a version whose folder is complete.
+    """Points `latest.json` to a version whose folder is complete.
 
     Raises:
         UserError: As `write_history`.

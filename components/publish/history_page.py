@@ -1,4 +1,4 @@
-"""The page of a prefix: what was published there, what was refused, and how the metric went."""
+"""Renders the history page of a prefix: published and refused versions with their metric."""
 
 from functools import partial
 from pathlib import Path
@@ -9,35 +9,37 @@ from compaware.components.benchmark.charts import metric_by_version
 from compaware.components.benchmark.formatting import capitalized, format_size
 from compaware.components.core.base.files import write_text
 from compaware.components.core.base.rendering import render
+from compaware.components.core.evaluation.metrics import metric_label
 from compaware.components.publish.history_files import Entry
 
-# More would not be legible; history.json has all.
-_SHOWN = 30
+# More entries would not be legible; history.json has all.
+_MAX_ENTRIES = 30
 
 
-def write_pages(folder: Path, words: str, history: list[Entry]) -> None:
+def write_history_pages(folder: Path, message: str, history: list[Entry]) -> None:
     """Writes history.html and history.md.
 
     Args:
-        folder: Where.
-        words: What this run did.
-        history: The oldest first.
+        folder: Folder for the pages.
+        message: Result of this run.
+        history: All entries, the oldest first.
     """
-    shown = history[-_SHOWN:]
+    shown = history[-_MAX_ENTRIES:]
     chart = None
     if shown:
-        # Scores of another metric, from before the data's changed, have no place on this axis.
+        # Earlier entries may have another metric, which does not fit on this axis.
         name = shown[-1].metric_name
         points = [(item.time, item.metric, item.published) for item in shown if item.metric_name == name]
         chart = Markup(metric_by_version(points, name))
     for name in ("history.html", "history.md"):
-        # The benchmark's report and this page have one style sheet.
+        # The page uses the style sheet of the benchmark's report.
         page = render(
             f"{name}.j2",
             "publish",
             "benchmark",
-            words=capitalized(words),
+            message=capitalized(message),
             entries=shown[::-1],
+            metric=metric_label(shown[-1].metric_name) if shown else "",
             chart=chart,
             format_size=format_size,
             score=partial(_score, shown),
@@ -46,6 +48,6 @@ def write_pages(folder: Path, words: str, history: list[Entry]) -> None:
 
 
 def _score(shown: list[Entry], item: Entry) -> str:
-    """An entry's metric, with its name where it is not that of the newest, which heads the column."""
-    name = f"{item.metric_name} " if item.metric_name != shown[-1].metric_name else ""
+    """Returns an entry's metric, with its name if it is not the newest entry's, which is the column's heading."""
+    name = f"{metric_label(item.metric_name)} " if item.metric_name != shown[-1].metric_name else ""
     return f"{name}{item.metric:.4f}"

@@ -1,4 +1,4 @@
-"""The work of publish: compares with what is published, fills a version's folder, uploads it, moves the pointer."""
+"""Work of publish: compares the model with the published one, uploads a new version, and points latest.json to it."""
 
 import logging
 import math
@@ -11,58 +11,59 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.evaluation.criterion import Criterion
 from compaware.components.core.evaluation.evaluate import evaluate_folder
+from compaware.components.core.evaluation.metrics import metric_label
 from compaware.components.core.stage.workspace import Workspace
-from compaware.components.publish.bundle import fill
+from compaware.components.publish.bundle import write_version
 from compaware.components.publish.config import PublishConfig
 from compaware.components.publish.history_files import Entry, read_history, read_latest, write_history, write_latest
-from compaware.components.publish.history_page import write_pages
+from compaware.components.publish.history_page import write_history_pages
 from compaware.components.publish.registry import register
-from compaware.components.publish.release import Release, serving
+from compaware.components.publish.release import Release, serving_runtime
 from compaware.components.storage import exists, fetch, join, upload
 
 log = logging.getLogger(__name__)
 
 
 def run(config: PublishConfig, workspace: Workspace) -> Summary:
-    """Publishes the model, or says in one line why not.
+    """Publishes the model, or logs in one line why it does not.
 
     Raises:
-        UserError: An input is not what it should be, the prefix cannot be used, or holds a model with other labels.
-        UnavailableError: The object store or the Model Registry does not answer.
+        UserError: An input or the prefix is invalid, or the published model has other labels.
+        UnavailableError: The object store or the Model Registry does not respond.
     """
     if not config.publish_uri:
-        words = "publish_uri is not given: nothing is published"
-        log.info(words)
-        write_pages(workspace.output, words, [])
-        return Summary.create("publish", config, {"published": 0.0}, {"words": words})
+        message = "publish_uri is not given: nothing is published"
+        log.info(message)
+        write_history_pages(workspace.output, message, [])
+        return Summary.create("publish", config, {"published": 0.0}, {"words": message})
     release = Release.read(config)
     cache = workspace.work / "downloads"
     latest, history = read_latest(config.publish_uri, cache), read_history(config.publish_uri, cache)
-    entry = _settled(release, latest, history)
+    entry = _earlier_decision(release, latest, history)
     if entry is None:
-        entry = _judge(release, latest, history, cache)
+        entry = _decide(release, latest, history, cache)
         history = [*(item for item in history if not item.published or item.version != entry.version), entry]
         if entry.published:
-            fill(release, entry, workspace.work / entry.version)
+            write_version(release, entry, workspace.work / entry.version)
             upload(workspace.work / entry.version, join(config.publish_uri, entry.version))
         write_history(config.publish_uri, history)
         if entry.published:
             write_latest(config.publish_uri, entry)
-        words, published = _words(release, entry), entry.published
+        message, published = _describe(release, entry), entry.published
     else:
-        words, published = f"nothing changed since {_earlier(release, entry)}", False
-    log.info(words)
+        message, published = f"nothing changed since {_describe_earlier(release, entry)}", False
+    log.info(message)
     if entry.published:
         register(release, entry)
-    write_pages(workspace.output, words, history)
+    write_history_pages(workspace.output, message, history)
     metrics = {"published": float(published), entry.metric_name: entry.metric}
     if entry.earlier_metric is not None:
         metrics[f"earlier_{entry.metric_name}"] = entry.earlier_metric
-    return Summary.create("publish", config, metrics, {"words": words, "entry": entry.model_dump()})
+    return Summary.create("publish", config, metrics, {"words": message, "entry": entry.model_dump()})
 
 
-def _settled(release: Release, latest: Entry | None, history: list[Entry]) -> Entry | None:
-    """The earlier decision on this very model, where it still stands."""
+def _earlier_decision(release: Release, latest: Entry | None, history: list[Entry]) -> Entry | None:
+    """Returns the earlier entry of this same model if its decision still holds."""
     if latest and latest.model_fingerprint == release.model_fingerprint:
         return latest
     for item in history:
@@ -73,12 +74,14 @@ def _settled(release: Release, latest: Entry | None, history: list[Entry]) -> En
     return None
 
 
-def _judge(release: Release, latest: Entry | None, history: list[Entry], cache: Path) -> Entry:
-    """Measures the model, and the published one beside it, and decides."""
+def _decide(release: Release, latest: Entry | None, history: list[Entry], cache: Path) -> Entry:
+    """Evaluates the model and the published one, and decides whether to publish."""
     config = release.config
     metric = _score(release, config.model)
     if math.isnan(metric):
-        raise UserError(f"{config.model} gives NaN or infinite logits for validation rows: it is not published")
+        raise UserError(
+            f"{config.model} gives NaN or infinite logits for validation rows and is not published: train it again"
+        )
     earlier, changed, published = None, ["data", "teacher", "parameters", "version"], True
     reason = "nothing was published before"
     if latest:
@@ -88,7 +91,8 @@ def _judge(release: Release, latest: Entry | None, history: list[Entry], cache: 
         changed = [name for name, value in release.fingerprints.items() if latest.fingerprints.get(name) != value]
         criterion = _criterion(release, earlier)
         published = criterion.passes(metric)
-        reason = f"{criterion.describe(metric)}; {latest.version}, on the same {_rows(release)} rows, is the baseline"
+        rows = release.dataset.manifest.splits["validation"]
+        reason = f"{criterion.describe(metric)}; the baseline is {latest.version} on the same {rows} rows"
         if math.isnan(earlier):
             earlier, published, reason = None, True, f"{latest.version} gives NaN or infinite logits for these rows"
     now = datetime.now(UTC)
@@ -113,57 +117,53 @@ def _judge(release: Release, latest: Entry | None, history: list[Entry], cache: 
 
 
 def _criterion(release: Release, earlier: float) -> Criterion:
-    """What a model may lose now against the one that is published."""
+    """Returns the criterion against the published model's score."""
     return Criterion.create(release.dataset.manifest.metric, earlier, release.config.max_loss_to_published_points / 100)
 
 
 def _score(release: Release, folder: Path) -> float:
-    """The primary metric of a model folder on the validation split, in the runtime that serves it on this CPU."""
-    runtime, precision = serving(folder)
-    found = evaluate_folder(
+    """Returns a model's primary metric on the validation split, in the runtime that serves it on this CPU."""
+    runtime, precision = serving_runtime(folder)
+    evaluation = evaluate_folder(
         folder,
         release.dataset.path,
         runtime=runtime,
         precision=precision,
         max_length_tokens=release.config.max_length_tokens,
     )
-    return found.metrics[release.dataset.manifest.metric]
+    return evaluation.metrics[release.dataset.manifest.metric]
 
 
 def _check_labels(release: Release, folder: Path) -> None:
-    """Two models can be compared only where they answer the same question."""
+    """Checks that the published model has the labels of the data, since only then can the two be compared."""
     config = AutoConfig.from_pretrained(folder)
-    wanted = release.dataset.manifest.label_names
+    data_labels = release.dataset.manifest.label_names
     labels = [config.id2label[index] for index in range(config.num_labels)]
-    if len(labels) != release.dataset.manifest.num_labels or (wanted and labels != wanted):
+    if len(labels) != release.dataset.manifest.num_labels or (data_labels and labels != data_labels):
         raise UserError(
-            f"what is published at {release.config.publish_uri} answers {', '.join(labels)}, the data has "
-            f"{', '.join(wanted) or 'numbers'}: choose another publish_uri for this data"
+            f"the model published at {release.config.publish_uri} has the labels {', '.join(labels)}, but the data has "
+            f"{', '.join(data_labels) or 'numbers'}: choose another publish_uri for this data"
         )
 
 
 def _version(release: Release, history: list[Entry], now: datetime) -> str:
     last = history[-1] if history else None
     if last and last.published and last.model_fingerprint == release.model_fingerprint:
-        return last.version  # A run was killed before it moved the pointer there.
+        return last.version  # A run was killed before it wrote latest.json.
     version = release.config.version or f"{now:%Y%m%dT%H%M%SZ}-{release.model_fingerprint[:8]}"
     if exists(join(release.config.publish_uri, version)):
-        raise UserError(f"version {version} is at {release.config.publish_uri} already: give another version")
+        raise UserError(f"version {version} already exists at {release.config.publish_uri}: choose another version")
     return version
 
 
-def _words(release: Release, entry: Entry) -> str:
+def _describe(release: Release, entry: Entry) -> str:
     if entry.published:
-        shown = f"{entry.metric_name} {entry.metric:.4f}"
-        return f"published {entry.version} at {release.config.publish_uri}: {shown} ({entry.reason})"
+        score = f"{metric_label(entry.metric_name)} {entry.metric:.4f}"
+        return f"published {entry.version} at {release.config.publish_uri}: {score} ({entry.reason})"
     return f"not published, {entry.earlier_version} stays: {entry.reason}"
 
 
-def _earlier(release: Release, entry: Entry) -> str:
+def _describe_earlier(release: Release, entry: Entry) -> str:
     if entry.published:
-        return f"{entry.version}: this very model is published at {release.config.publish_uri}"
-    return f"{entry.time}: {_words(release, entry)}"
-
-
-def _rows(release: Release) -> int:
-    return release.dataset.manifest.splits["validation"]
+        return f"{entry.version}: the same model is published at {release.config.publish_uri}"
+    return f"{entry.time}: {_describe(release, entry)}"

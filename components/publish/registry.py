@@ -1,4 +1,4 @@
-"""Registration in the Kubeflow Model Registry, by its REST API v1alpha3; doing it twice changes nothing."""
+"""Registers a version in the Kubeflow Model Registry (REST API v1alpha3); repeated calls change nothing."""
 
 import json
 import logging
@@ -20,25 +20,25 @@ _TRANSIENT = (429, 500, 502, 503, 504)
 
 
 def register(release: Release, entry: Entry) -> None:
-    """Makes sure that the registry knows a version, where `MODEL_REGISTRY_URL` says that there is one.
+    """Registers a version if `MODEL_REGISTRY_URL` is set.
 
     Raises:
-        UserError: The registry refuses, or the address is none.
-        UnavailableError: It does not answer.
+        UserError: The registry refuses the request, or the address is invalid.
+        UnavailableError: The registry does not respond.
     """
     address = os.environ.get(URL_VARIABLE, "")
     if not address:
         return
     if not address.startswith(("http://", "https://")):
-        raise UserError(f"{URL_VARIABLE} is not an address: write http://HOST:PORT")
+        raise UserError(f"{URL_VARIABLE} is not an HTTP address: set it to http://HOST:PORT")
     registry = _Registry(address.rstrip("/"))
     model = registry.find("registered_model", name=release.name) or registry.create(
         "registered_models", {"name": release.name, "description": f"{release.dataset.manifest.task}, by compaware"}
     )
     versions = f"registered_models/{quote(model['id'])}/versions"
-    found = registry.find(versions, name=entry.version).get("items")
-    if found:
-        version = found[0]
+    items = registry.find(versions, name=entry.version).get("items")
+    if items:
+        version = items[0]
     else:
         body = {
             "name": entry.version,
@@ -70,7 +70,7 @@ def _properties(entry: Entry) -> dict[str, dict[str, Any]]:
 
 
 class _Registry:
-    """The requests."""
+    """Client of the registry's REST API."""
 
     def __init__(self, address: str):
         self._address = address
@@ -85,25 +85,27 @@ class _Registry:
         self._pool = urllib3.PoolManager(timeout=_TIMEOUT, retries=retries)
 
     def find(self, path: str, **query: str) -> dict[str, Any]:
-        """What is there; nothing where the registry answers that there is none."""
-        return self._ask("GET", f"{path}?{urlencode(query)}")
+        """Returns what the registry finds; an empty mapping if there is nothing."""
+        return self._request("GET", f"{path}?{urlencode(query)}")
 
     def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Makes something; the registry's own description of it."""
-        return self._ask("POST", path, body)
+        """Creates a resource and returns the registry's description of it."""
+        return self._request("POST", path, body)
 
-    def _ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        where = f"the Model Registry at {self._address}"
+    def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        registry = f"the Model Registry at {self._address}"
         try:
             response = self._pool.request(method, f"{self._address}{_API}/{path}", json=body)
         except urllib3.exceptions.HTTPError as error:
-            raise UnavailableError(f"{where} does not answer ({type(error).__name__}): check {URL_VARIABLE}") from error
+            raise UnavailableError(
+                f"{registry} does not respond ({type(error).__name__}): check {URL_VARIABLE}"
+            ) from error
         if response.status == 404 and method == "GET":
             return {}
         if response.status in _TRANSIENT:
-            raise UnavailableError(f"{where} answers {response.status} to {method} {path}: try again later")
+            raise UnavailableError(f"{registry} responded {response.status} to {method} {path}: try again later")
         if response.status >= 400:
-            raise UserError(f"{where} refuses {method} {path}: {response.status} {_reason(response)}")
+            raise UserError(f"{registry} refused {method} {path}: {response.status} {_reason(response)}")
         return json.loads(response.data)
 
 

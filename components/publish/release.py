@@ -1,4 +1,4 @@
-"""What is to be published, read once: the model with everything that is known of how it came to be."""
+"""The model to publish, with everything that is known about how it was produced."""
 
 import hashlib
 import json
@@ -33,19 +33,19 @@ _LONGEST_NAME = 50
 
 @dataclass(frozen=True)
 class Release:
-    """A model and where it comes from.
+    """A model and its provenance.
 
     Attributes:
-        config: What was asked for.
-        name: The model's name, from the last part of the prefix; a Kubernetes name.
+        config: The configuration of publish.
+        name: The model's name, from the last part of the prefix; a valid Kubernetes name.
         dataset: The data.
         benchmark: All measurements.
-        stages: Summaries of the stages that made the model, in order.
+        stages: Summaries of the stages that produced the model, in order.
         role: student, sparse or int8.
         runtime: Runtime that serves it on this CPU.
-        precision: Its precision there.
+        precision: Precision in that runtime.
         model_fingerprint: SHA-256 of its files.
-        fingerprints: Of data, teacher, parameters and product.
+        fingerprints: Fingerprints of data, teacher and parameters, and compaware's version.
     """
 
     config: PublishConfig
@@ -61,25 +61,27 @@ class Release:
 
     @classmethod
     def read(cls, config: PublishConfig) -> "Release":
-        """Reads what the configuration names.
+        """Loads everything that the configuration names.
 
         Raises:
-            UserError: A folder is not what it should be, or the prefix is no path or URI.
+            UserError: A folder is not the expected artifact, or the prefix is not a path or URI.
         """
-        made_by = Summary.load(config.model).component
-        if made_by not in _ROLES:
-            raise UserError(f"{config.model} was made by {made_by}: publish what one of {', '.join(_ROLES)} made")
+        component = Summary.load(config.model).component
+        if component not in _ROLES:
+            raise UserError(
+                f"{config.model} was written by {component}: publish a model from one of {', '.join(_ROLES)}"
+            )
         dataset = load_dataset_folder(config.dataset)
         folders = [config.dataset, config.teacher, config.student, config.model]
         stages = [Summary.load(folder) for folder in folders if folder and (folder / SUMMARY_FILE).is_file()]
-        runtime, precision = serving(config.model)
+        runtime, precision = serving_runtime(config.model)
         return cls(
             config=config,
             name=_name(config.publish_uri),
             dataset=dataset,
             benchmark=_benchmark(config.results),
             stages=stages,
-            role=_ROLES[made_by],
+            role=_ROLES[component],
             runtime=runtime,
             precision=precision,
             model_fingerprint=fingerprint_files(model_files(config.model)),
@@ -88,64 +90,64 @@ class Release:
 
     @property
     def stage(self) -> Summary:
-        """The stage that made the model."""
+        """Summary of the stage that produced the model."""
         return self.stages[-1]
 
     @cached_property
     def max_length_tokens(self) -> int:
-        """What the model's inputs are cut at: what was asked for, or less where it takes less."""
+        """Tokens that the model's inputs are cut at: the configured number, or fewer if the model takes fewer."""
         return min(self.config.max_length_tokens, load_tokenizer(self.config.model).model_max_length)
 
     @property
     def measured(self) -> Measured:
-        """The model's own measurements, in the runtime that serves it where that was measured."""
-        own = self.benchmark.of(self.role)
-        if not own:
-            raise UserError(f"{self.config.results} did not measure the {self.role}: give the benchmark of this model")
-        served = (item for item in own if (item.runtime, item.precision) == (self.runtime, self.precision))
-        return next(served, own[0])
+        """The model's measurements, in the runtime that serves it if that was measured."""
+        items = self.benchmark.of(self.role)
+        if not items:
+            raise UserError(f"{self.config.results} has no figures of the {self.role}: give this model's benchmark")
+        served = (item for item in items if (item.runtime, item.precision) == (self.runtime, self.precision))
+        return next(served, items[0])
 
     def teacher_id(self) -> str:
-        """The teacher as the user named it."""
-        given = next((stage.config for stage in self.stages if stage.component == "teacher_check"), {})
-        return str(given.get("teacher") or "a teacher trained from scratch")
+        """Returns the teacher as the user named it."""
+        config = next((stage.config for stage in self.stages if stage.component == "teacher_check"), {})
+        return str(config.get("teacher") or "a teacher trained from scratch")
 
 
 def model_files(folder: Path) -> list[Path]:
-    """The files of a model that are published: all but what our components keep there for one another."""
+    """Returns the files of a model that are published: all except the summary."""
     return sorted(file for file in folder.iterdir() if file.is_file() and file.name != SUMMARY_FILE)
 
 
-def serving(folder: Path) -> tuple[RuntimeName, Precision]:
-    """The runtime and precision that serve a model folder on this CPU."""
+def serving_runtime(folder: Path) -> tuple[RuntimeName, Precision]:
+    """Returns the runtime and precision that serve a model on this CPU."""
     if (folder / ONNX_FILE).is_file() and (folder / OPENVINO_FILE).is_file():
         return int8_runtime()[0], "int8"
     return "torch", "fp32"
 
 
-def parameters(stage: Summary) -> dict[str, Any]:
-    """A stage's settings, without folders and what only says where it ran."""
-    elsewhere = {*ComponentConfig.model_fields, "inputs_fingerprint"}
+def stage_settings(stage: Summary) -> dict[str, Any]:
+    """Returns a stage's settings, without folders and options that do not affect its output."""
+    excluded = {*ComponentConfig.model_fields, "inputs_fingerprint"}
     return {
         key: value
         for key, value in stage.config.items()
-        if key not in elsewhere and value is not None and not str(value).startswith("/")
+        if key not in excluded and value is not None and not str(value).startswith("/")
     }
 
 
 def _benchmark(results: Path) -> Benchmark:
     file = results / FILE_NAME
     if not file.is_file():
-        raise UserError(f"{results} has no {FILE_NAME}: give a folder that benchmark wrote")
+        raise UserError(f"{results} has no {FILE_NAME}: give the output folder of benchmark")
     return Benchmark.model_validate_json(file.read_text(encoding="utf-8"))
 
 
 def _fingerprints(config: PublishConfig, dataset: PreparedDataset, stages: list[Summary]) -> dict[str, str]:
-    settings = json.dumps([[stage.component, parameters(stage)] for stage in stages], sort_keys=True)
-    found = {"data": dataset.manifest.fingerprint, "teacher": "", "version": version("compaware")}
+    settings = json.dumps([[stage.component, stage_settings(stage)] for stage in stages], sort_keys=True)
+    fingerprints = {"data": dataset.manifest.fingerprint, "teacher": "", "version": version("compaware")}
     if config.changes:
-        found |= Summary.load(config.changes).facts["fingerprints"]
-    return found | {"parameters": hashlib.sha256(settings.encode()).hexdigest()}
+        fingerprints |= Summary.load(config.changes).facts["fingerprints"]
+    return fingerprints | {"parameters": hashlib.sha256(settings.encode()).hexdigest()}
 
 
 def _name(prefix: str) -> str:
@@ -156,7 +158,7 @@ def _name(prefix: str) -> str:
 
 
 def storage_uri(prefix: str, folder: str) -> str:
-    """A published folder as other programs are told of it: s3 in the place of minio, no parameters, a whole path."""
+    """Returns a published folder's URI for other programs: s3 instead of minio, no parameters, an absolute path."""
     location = parse(prefix)
     if isinstance(location, Path):
         return (location.absolute() / folder).as_uri()

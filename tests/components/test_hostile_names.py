@@ -20,10 +20,10 @@ from compaware.components.core.sparsity.patterns import parse_pattern
 from compaware.components.core.stage.workspace import run_stage
 from compaware.components.data_prep import prepare
 from compaware.components.data_prep.config import DataPrepConfig
-from compaware.components.publish.bundle import fill
+from compaware.components.publish.bundle import write_version
 from compaware.components.publish.config import PublishConfig
 from compaware.components.publish.history_files import Entry
-from compaware.components.publish.history_page import write_pages
+from compaware.components.publish.history_page import write_history_pages
 from compaware.components.publish.release import Release
 from compaware.components.sweep_benchmark.judge import judge
 from compaware.components.sweep_benchmark.pareto import Constraint
@@ -154,7 +154,7 @@ def test_the_model_card_and_the_history(tmp_path: Path) -> None:
         fingerprints={"data": "d"},
     )
     release = Release(config, "a-b", dataset, figures, stages, "student", "torch", "fp32", "f", {})
-    fill(release, entry, tmp_path / "card")
+    write_version(release, entry, tmp_path / "card")
     text = (tmp_path / "card/README.md").read_text(encoding="utf-8")
     front, _, body = text.removeprefix("---\n").partition("\n---\n")
     assert yaml.safe_load(front)["datasets"] == [ALL_OF_THEM]
@@ -163,7 +163,7 @@ def test_the_model_card_and_the_history(tmp_path: Path) -> None:
     _check_document(body, NAMES)
     yaml.safe_load((tmp_path / "card/inference-service.yaml").read_text(encoding="utf-8"))
     compile((tmp_path / "card/load.py").read_text(encoding="utf-8"), "load.py", "exec")
-    write_pages(tmp_path, ALL_OF_THEM, [entry])
+    write_history_pages(tmp_path, ALL_OF_THEM, [entry])
     _check_page((tmp_path / "history.html").read_text(encoding="utf-8"), NAMES[:-1])
     _check_document((tmp_path / "history.md").read_text(encoding="utf-8"), NAMES[:-1])
 

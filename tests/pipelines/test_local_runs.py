@@ -110,7 +110,7 @@ def test_a_finished_run_is_neither_repeated_nor_published_again(two_step_run: Fi
     again = run_two_steps(two_step_folder)
     assert again.code == 0, again.err
     assert again.out.count("finished earlier, reused") == 6
-    assert f"data, models and product have not changed since {entry['version']}" in again.out
+    assert f"data, models and compaware have not changed since {entry['version']}" in again.out
     assert f"nothing changed since {entry['version']}" in again.out
     assert entry["version"] in (again.output / "history.html").read_text(encoding="utf-8")
     assert (again.output / "benchmark.json").read_text(encoding="utf-8") == before

@@ -1,4 +1,4 @@
-"""The gate lets good models pass and stops bad ones with one line."""
+"""The gate passes models that meet their criterion and stops others with one line."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A change of what a run begins with is seen, whatever its name; where nothing changed, that is said."""
+"""Changed inputs of a run are detected by their content."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ from compaware.components.publish.history_files import Entry, write_latest
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> dict[str, str]:
-    """Data and a teacher on this machine, and a prefix."""
+    """Data, a teacher, a student and a prefix on this machine."""
     sources = ("data", "teacher", "student")
     for name in sources:
         (tmp_path / name).mkdir()
@@ -51,7 +51,7 @@ def publish(prefix: str, fingerprints: dict[str, str]) -> None:
     write_latest(prefix, Entry.model_validate(entry))
 
 
-def test_new_contents_behind_the_same_names_are_seen_and_named(
+def test_new_contents_under_the_same_names_are_detected(
     inputs: dict[str, str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     caplog.set_level("INFO")
@@ -63,7 +63,7 @@ def test_new_contents_behind_the_same_names_are_seen_and_named(
     assert same.metrics["changed"] == 0.0 and "have not changed since v1" in caplog.text
     assert same.facts["fingerprint"] == before.facts["fingerprint"]
 
-    # Of the same size, so that only contents tell.
+    # The size stays, so that only the content differs.
     (tmp_path / "data" / "file").write_text("two", encoding="utf-8")
     after = run_check(tmp_path, **inputs)
     assert after.facts["changed"] == ["data"] and "changed since v1: data" in caplog.text
@@ -75,14 +75,14 @@ def test_new_contents_behind_the_same_names_are_seen_and_named(
     assert run_check(tmp_path, **inputs).facts["changed"] == ["data", "teacher", "student", "version"]
 
 
-def test_a_publication_from_before_students_were_looked_at_is_no_change(inputs: dict[str, str], tmp_path: Path):
+def test_a_version_without_a_fingerprint_of_the_student_is_no_change(inputs: dict[str, str], tmp_path: Path):
     del inputs["student"]
     found = run_check(tmp_path, **inputs).facts["fingerprints"]
     publish(inputs["publish_uri"], {name: value for name, value in found.items() if name != "student"})
     assert run_check(tmp_path, **inputs).metrics["changed"] == 0.0
 
 
-def test_a_hub_that_does_not_answer_is_no_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_unavailable_hub_is_no_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     found = [run_check(tmp_path, task="sst2", teacher="someone/model") for _ in range(2)]
     assert found[0].facts == found[1].facts

@@ -1,4 +1,4 @@
-"""A tiny model that answers well, variants of it, and everything that a pipeline would have left beside them."""
+"""A tiny accurate model, variants of it, and the other artifacts of a pipeline."""
 
 import shutil
 from collections.abc import Callable
@@ -29,8 +29,8 @@ Publish = Callable[..., Summary]
 
 
 @dataclass(frozen=True)
-class Made:
-    """Folders that a pipeline would have made."""
+class Folders:
+    """Folders that a pipeline would have written."""
 
     dataset: PreparedDataset
     teacher: Path
@@ -42,8 +42,8 @@ class Made:
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    """A student that answers right, one with other weights that does, too, one that answers wrong, and an INT8 one."""
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
+    """An accurate student, an equally accurate one with other weights, a wrong one, and an INT8 model."""
     root = tmp_path_factory.mktemp("publish")
     dataset = make_dataset(root / "dataset")
     good = _trained(make_model(root / "good", dataset), dataset)
@@ -52,7 +52,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     (results / "benchmark.json").write_text(family().model_dump_json(), encoding="utf-8")
     (results / "report.html").write_text("<html>report</html>", encoding="utf-8")
     _summary(dataset.path, "data_prep", {"task": "custom", "data": "reviews.csv"})
-    made = Made(
+    folders = Folders(
         dataset=dataset,
         teacher=_copy(good, root / "teacher", 1.0),
         good=good,
@@ -61,16 +61,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         int8=_int8(good, root / "int8", dataset),
         results=results,
     )
-    _summary(made.teacher, "teacher_check", {"teacher": "someone/bert-reviews", "epochs": 3.0})
-    for student in (made.good, made.as_good, made.bad):
+    _summary(folders.teacher, "teacher_check", {"teacher": "someone/bert-reviews", "epochs": 3.0})
+    for student in (folders.good, folders.as_good, folders.bad):
         _summary(student, "distillation", {"student_layers": [0], "temperature": 2.0, "dataset": str(dataset.path)})
-    _summary(made.int8, "quantization_aware_training", {"mode": "auto"}, {"onnxruntime_agreement": 0.99})
-    return made
+    _summary(folders.int8, "quantization_aware_training", {"mode": "auto"}, {"onnxruntime_agreement": 0.99})
+    return folders
 
 
 @pytest.fixture
-def publish_model(made: Made, tmp_path: Path) -> Publish:
-    """Publishes one of the models, as the component does; each time with a record of its own."""
+def publish_model(folders: Folders, tmp_path: Path) -> Publish:
+    """Publishes one of the models as the component does, with a new record folder each time."""
     runs = iter(range(100))
 
     def run(model: Path, prefix: Path | str, **values: Any) -> Summary:
@@ -79,10 +79,10 @@ def publish_model(made: Made, tmp_path: Path) -> Publish:
             {
                 "output": tmp_path / f"record-{next(runs)}",
                 "publish_uri": str(prefix),
-                "dataset": made.dataset.path,
-                "teacher": made.teacher,
+                "dataset": folders.dataset.path,
+                "teacher": folders.teacher,
                 "model": model,
-                "results": made.results,
+                "results": folders.results,
                 "max_length_tokens": 32,
             }
             | values,
@@ -116,7 +116,7 @@ def _trained(folder: Path, dataset: PreparedDataset) -> Path:
 
 
 def _copy(source: Path, folder: Path, head: float) -> Path:
-    """The same model with its head's weights and bias times a number: below 0 it answers the other label."""
+    """Copies a model and multiplies its head's weights and bias; a negative factor swaps the labels."""
     shutil.copytree(source, folder)
     model = load_classifier(folder)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""A Model Registry of a few lines: the paths of its API v1alpha3 that publish uses, and what was asked."""
+"""A fake Model Registry with the parts of its API v1alpha3 that publish uses."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ _API = "/api/model_registry/v1alpha3"
 
 
 class Registry(ThreadingHTTPServer):
-    """Answers as the registry does; `created` holds the path and body of everything that was made."""
+    """Responds as the registry does; `created` holds the path and body of every POST request."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -32,26 +32,28 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         (name,) = parse_qs(url.query)["name"]
         if url.path == f"{_API}/registered_model":
-            found = [item for item in self.server.models if item["name"] == name]
-            self._answer(200, found[0]) if found else self._answer(404, {"code": "", "message": "no model"})
+            models = [item for item in self.server.models if item["name"] == name]
+            self._respond(200, models[0]) if models else self._respond(404, {"code": "", "message": "no model"})
         else:
             items = [item for item in self.server.versions if item["name"] == name]
-            self._answer(200, {"items": items, "size": len(items), "pageSize": 0, "nextPageToken": ""})
+            self._respond(200, {"items": items, "size": len(items), "pageSize": 0, "nextPageToken": ""})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         path = self.path.removeprefix(f"{_API}/")
-        kept = {"registered_models": self.server.models}.get(path, self.server.versions if "versions" in path else [])
-        made = {**body, "id": str(len(kept) + 1)}
+        resources = {"registered_models": self.server.models}.get(
+            path, self.server.versions if "versions" in path else []
+        )
+        resource = {**body, "id": str(len(resources) + 1)}
         if "artifacts" not in path:
-            kept.append(made)
+            resources.append(resource)
         self.server.created.append((path, body))
-        self._answer(201, made)
+        self._respond(201, resource)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
-    def _answer(self, status: int, body: dict[str, Any]) -> None:
+    def _respond(self, status: int, body: dict[str, Any]) -> None:
         content = json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -62,7 +64,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def running_registry() -> Iterator[Registry]:
-    """A registry on loopback."""
+    """Starts a registry on loopback."""
     with Registry() as server:
         thread = Thread(target=server.serve_forever, daemon=True)
         thread.start()

@@ -1,9 +1,9 @@
-"""The page of a prefix."""
+"""The history page of a prefix."""
 
 from pathlib import Path
 
 from compaware.components.publish.history_files import Entry
-from compaware.components.publish.history_page import write_pages
+from compaware.components.publish.history_page import write_history_pages
 
 
 def entry(metric_name: str, metric: float, version: str) -> Entry:
@@ -28,7 +28,7 @@ def entry(metric_name: str, metric: float, version: str) -> Entry:
 
 
 def test_scores_of_another_metric_are_named_and_are_not_in_the_chart(tmp_path: Path) -> None:
-    write_pages(tmp_path, "words", [entry("f1", 0.7, "one"), entry("accuracy", 0.9, "two")])
+    write_history_pages(tmp_path, "words", [entry("f1", 0.7, "one"), entry("accuracy", 0.9, "two")])
     page, text = ((tmp_path / name).read_text(encoding="utf-8") for name in ("history.html", "history.md"))
-    assert "| f1 0.7000 |" in text and "| 0.9000 |" in text
-    assert "accuracy by version" in page and "f1 0.7000" in page
+    assert "| F1 0.7000 |" in text and "| 0.9000 |" in text
+    assert "accuracy by version" in page and "F1 0.7000" in page

@@ -8,19 +8,19 @@ from minio import Minio
 
 from compaware.components.publish.history_files import read_history, read_latest
 from compaware.components.storage import exists, fetch, fingerprint, join
-from tests.components.publish.conftest import Made, Publish, made, publish_model  # noqa: F401
+from tests.components.publish.conftest import Folders, Publish, folders, publish_model  # noqa: F401
 from tests.components.publish.test_publish import answers
 
 
 def test_versions_in_a_bucket_are_complete_and_usable(
     bucket: str,
     client: Minio,
-    made: Made,  # noqa: F811
+    folders: Folders,  # noqa: F811
     publish_model: Publish,  # noqa: F811
     tmp_path: Path,
 ) -> None:
     prefix = f"minio://{bucket}/models/reviews"
-    publish_model(made.int8, prefix)
+    publish_model(folders.int8, prefix)
     latest = read_latest(prefix, tmp_path / "cache")
     assert latest is not None
     version = fetch(join(prefix, latest.version), tmp_path / "cache", require_manifest=True)
@@ -28,7 +28,7 @@ def test_versions_in_a_bucket_are_complete_and_usable(
     service = yaml.safe_load((version / "inference-service.yaml").read_text(encoding="utf-8"))
     uri = service["spec"]["predictor"]["model"]["storageUri"]
     assert uri == f"s3://{bucket}/models/reviews/{latest.version}/serving"
-    assert publish_model(made.bad, prefix).metrics["published"] == 0.0
+    assert publish_model(folders.bad, prefix).metrics["published"] == 0.0
     assert [item.published for item in read_history(prefix, tmp_path / "cache")] == [True, False]
     assert read_latest(prefix, tmp_path / "cache") == latest
     # A partial version of a killed upload does not count.
