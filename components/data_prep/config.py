@@ -34,10 +34,10 @@ class ReadOptions(BaseModel):
     @field_validator("delimiter")
     @classmethod
     def _one_character(cls, delimiter: str | None) -> str | None:
-        sign = "\t" if delimiter in ("tab", "\\t") else delimiter
-        if sign is not None and (len(sign) != 1 or not sign.isascii() or sign in '"\\\r\n\0'):
+        character = "\t" if delimiter in ("tab", "\\t") else delimiter
+        if character is not None and (len(character) != 1 or not character.isascii() or character in '"\\\r\n\0'):
             raise ValueError("use one character, or tab")
-        return sign
+        return character
 
     @field_validator("encoding")
     @classmethod

@@ -44,7 +44,7 @@ def parse_lists(
         return {split: _map_texts(column, _parse_list) for split, column in columns.items()}, [note]
     if not separated:
         return None
-    separator = next((sign for sign in SEPARATORS if any(sign in text for text in train)), None)
+    separator = next((separator for separator in SEPARATORS if any(separator in text for text in train)), None)
     if separator is None:
         return None
 

@@ -114,24 +114,23 @@ def _guess_dialect(data: mmap.mmap, file: Path, options: ReadOptions, note: Note
 
 def _guess_delimiter(sample: str, default: str, *, whole: bool) -> str:
     """Returns the delimiter with which most of the first rows have equally many cells, preferably the default."""
-    candidates = [default, *(sign for sign in _DELIMITERS if sign != default)]
+    candidates = [default, *(candidate for candidate in _DELIMITERS if candidate != default)]
     agreement: dict[str, float] = {}
-    for sign in candidates:
+    for candidate in candidates:
         for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
+            reader = csv.reader(io.StringIO(sample, newline=""), delimiter=candidate, quoting=quoting)
             try:
-                rows = [
-                    row for row in csv.reader(io.StringIO(sample, newline=""), delimiter=sign, quoting=quoting) if row
-                ]
+                rows = [row for row in reader if row]
             except csv.Error:
                 continue
             rows = rows if whole or len(rows) < 2 else rows[:-1]
             if rows and len(rows[0]) > 1:
                 share = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
-                agreement[sign] = max(share, agreement.get(sign, 0.0))
+                agreement[candidate] = max(share, agreement.get(candidate, 0.0))
     best = max(agreement.values(), default=0.0)
     if best < _MIN_AGREEMENT:
         return default
-    return next(sign for sign in candidates if agreement.get(sign) == best)
+    return next(candidate for candidate in candidates if agreement.get(candidate) == best)
 
 
 def _guess_quoting(data: mmap.mmap, delimiter: str, file: Path) -> str:
@@ -162,8 +161,8 @@ def _guess_quoting(data: mmap.mmap, delimiter: str, file: Path) -> str:
 def _is_uneven(data: mmap.mmap, delimiter: str) -> bool:
     """Whether the number of delimiters differs between lines, so that some delimiters must be escaped."""
     data.seek(0)
-    sign = delimiter.encode()
-    return len({line.count(sign) for line in iter(data.readline, b"") if line.strip(b"\r\n")}) > 1
+    separator = delimiter.encode()
+    return len({line.count(separator) for line in iter(data.readline, b"") if line.strip(b"\r\n")}) > 1
 
 
 def _look_generated(quotes: Quotes, data: mmap.mmap) -> bool:

@@ -164,7 +164,7 @@ class _Parser:
             }
         if isinstance(value, list):
             return [self._replace_surrogates(inner, where) for inner in value]
-        if not isinstance(value, str) or not any("\ud800" <= sign <= "\udfff" for sign in value):
+        if not isinstance(value, str) or not any("\ud800" <= char <= "\udfff" for char in value):
             return value
         self._replaced += 1
         self._first_replaced = self._first_replaced or where

@@ -89,9 +89,9 @@ def rewrite_backslashes(data: mmap.mmap, delimiter: str, target: BinaryIO, *, ou
         outside: Whether backslashes also escape in cells that are not enclosed, as Python's csv module writes them;
             Spark does not escape there.
     """
-    sign = re.escape(delimiter.encode())
-    escape = re.compile(rb'\\(["\\\r\n' + sign + rb'])|""')
-    plain = rb"[^\r\n\\" + sign + rb"]*"
+    separator = re.escape(delimiter.encode())
+    escape = re.compile(rb'\\(["\\\r\n' + separator + rb'])|""')
+    plain = rb"[^\r\n\\" + separator + rb"]*"
     cell = re.compile(plain + rb"(?:\\." + plain + rb")+", re.DOTALL)
 
     def enclose(content: bytes) -> bytes:
@@ -112,14 +112,14 @@ def rewrite_backslashes(data: mmap.mmap, delimiter: str, target: BinaryIO, *, ou
 
 def count_lines(data: mmap.mmap, end: int) -> int:
     """Returns the number of lines that end before this position."""
-    sign = b"\n" if data.find(b"\n") >= 0 else b"\r"
-    return sum(data[begin : min(end, begin + _WINDOW_BYTES)].count(sign) for begin in range(0, end, _WINDOW_BYTES))
+    line_end = b"\n" if data.find(b"\n") >= 0 else b"\r"
+    return sum(data[begin : min(end, begin + _WINDOW_BYTES)].count(line_end) for begin in range(0, end, _WINDOW_BYTES))
 
 
 def _enclosed(data: mmap.mmap, delimiter: str, quoting: str) -> Iterator[tuple[int, int | None]]:
     """Yields the start and end of each enclosed cell; stops at a cell that is not closed, with None as its end."""
-    sign = re.escape(delimiter.encode())
-    opening, after = re.compile(rb"[\r\n" + sign + rb']"'), b"\r\n" + delimiter.encode()
+    separator = re.escape(delimiter.encode())
+    opening, after = re.compile(rb"[\r\n" + separator + rb']"'), b"\r\n" + delimiter.encode()
     start = len(_BYTE_ORDER_MARK) if data[:3] == _BYTE_ORDER_MARK else 0
     begin = start if data[start : start + 1] == b'"' else _next(opening, data, start)
     while begin is not None:
