@@ -64,16 +64,16 @@ def test_a_text_argument_reaches_the_component_unchanged(text: str, tmp_path_fac
     for config, given_words in ways:
         arguments = load_arguments(SPEC, config, given_words)
         with pytest.MonkeyPatch.context() as monkeypatch:
-            found = at_the_component(through_kfp(arguments), monkeypatch)
-        assert found.model_dump(include=set(values)) == values
+            received = at_the_component(through_kfp(arguments), monkeypatch)
+        assert received.model_dump(include=set(values)) == values
 
 
 def test_numbers_stay_numbers_and_names_stay_names(monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["label_names=[0, 1.0]", "seed=1_000", "max_train_rows=5e3", "cpu_per_node=2", "sparsity_pattern=2:4"]
     arguments = load_arguments(catalog.spec("sparsity_aware_training"), None, ["data=o/d", "teacher=o/t", *words])
     assert (arguments["cpu_per_node"], arguments["sparsity_pattern"]) == ("2", "2:4")
-    found = at_the_component(through_kfp(arguments), monkeypatch)
-    assert (found.label_names, found.seed, found.max_train_rows) == (["0", "1.0"], 1000, 5000)
+    received = at_the_component(through_kfp(arguments), monkeypatch)
+    assert (received.label_names, received.seed, received.max_train_rows) == (["0", "1.0"], 1000, 5000)
 
 
 def test_a_null_in_a_mapping_reaches_the_pod() -> None:

@@ -60,7 +60,7 @@ def test_each_error_of_the_hub_gives_one_line(
 def test_a_data_set_script_on_the_hub_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(HfApi, "hf_hub_download", lambda *_, **found: f"/cache/abc/{found['filename']}")
+    monkeypatch.setattr(HfApi, "hf_hub_download", lambda *_, **options: f"/cache/abc/{options['filename']}")
     _refused(
         "owner/name", None, None, "'owner/name' needs a Python script, which compaware does not run: give its files"
     )

@@ -36,8 +36,8 @@ def test_every_orientation_of_pandas_is_read(orient: str, tmp_path: Path) -> Non
         content = json.dumps(frame.to_dict(orient="list"))
     else:
         content = frame.to_json(orient=orient)  # type: ignore[call-overload]
-    found, notes = _read(_write(tmp_path / "a.json", content))
-    assert [{name: row[name] for name in ("text", "label")} for row in found] == ROWS
+    rows, notes = _read(_write(tmp_path / "a.json", content))
+    assert [{name: row[name] for name in ("text", "label")} for row in rows] == ROWS
     assert len(notes) == (orient not in ("records", "lines"))
 
 
@@ -91,8 +91,8 @@ def test_a_wrong_row_is_named_by_its_line(name: str, lines: list[str], expected:
 
 def test_half_an_emoji_is_replaced_and_noted(tmp_path: Path) -> None:
     lines = [*LINES, r'{"text": "half \ud83d and whole \ud83d\ude00 and \\ud83d", "label": 1}']
-    found, notes = _read(_write(tmp_path / "a.jsonl", "\n".join(lines)))
-    assert found[-1]["text"] == "half \ufffd and whole 😀 and \\ud83d"
+    rows, notes = _read(_write(tmp_path / "a.jsonl", "\n".join(lines)))
+    assert rows[-1]["text"] == "half \ufffd and whole 😀 and \\ud83d"
     assert notes == [
         "Lone surrogates (halves of emoji) in a.jsonl were replaced by U+FFFD: 1 texts, the first in line 13."
     ]

@@ -49,8 +49,8 @@ def test_listed_classes_of_the_hub_s_layout_keep_their_names(tmp_path: Path) -> 
     Dataset.from_dict(rows, features).to_parquet(tmp_path / "hub/train.parquet")
     tables, class_names = read_hub(str(tmp_path / "hub"), None, None)
     assert class_names == {"labels": ["joy", "anger", "fear"]}
-    found = encode_labels({"train": tables["train"]["labels"]}, None, class_names["labels"])
-    assert found.arrays["train"].tolist()[:3] == [[1, 1, 0], [0, 1, 1], [1, 0, 1]]
+    encoded = encode_labels({"train": tables["train"]["labels"]}, None, class_names["labels"])
+    assert encoded.arrays["train"].tolist()[:3] == [[1, 1, 0], [0, 1, 1], [1, 0, 1]]
 
 
 def test_a_rare_label_is_in_both_splits(prepare: Prepare, tmp_path: Path) -> None:

@@ -99,10 +99,10 @@ def test_a_byte_order_mark_is_not_part_of_the_first_name(tmp_path: Path) -> None
 def test_layouts_of_a_folder(ending: str, files: list[str], splits: list[str], tmp_path: Path) -> None:
     for name in files:
         _write(tmp_path / name.format(ending), ROWS)
-    found = read_files(tmp_path, tmp_path / "work")
-    assert list(found) == splits
+    tables = read_files(tmp_path, tmp_path / "work")
+    assert list(tables) == splits
     shards = sum(name.startswith("train") for name in files)
-    assert found["train"].num_rows == shards * len(ROWS)
+    assert tables["train"].num_rows == shards * len(ROWS)
 
 
 @settings(max_examples=40, deadline=None)

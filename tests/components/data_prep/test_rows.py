@@ -60,8 +60,8 @@ def test_a_limit_takes_the_first_rows_of_each_class_in_shuffled_order(labels: li
 
 def test_a_seed_always_draws_the_same_rows() -> None:
     assert limit_rows(_numbered([0, 1, 2] * 8), 6, 42).rows.tolist() == [0, 8, 11, 13, 16, 18]
-    made, _ = split_validation(_numbered([index / 7 for index in range(40)]), 0.25, 7)
-    assert made["validation"].rows.tolist() == [1, 5, 9, 13, 17, 22, 27, 29, 34, 37]
+    splits, _ = split_validation(_numbered([index / 7 for index in range(40)]), 0.25, 7)
+    assert splits["validation"].rows.tolist() == [1, 5, 9, 13, 17, 22, 27, 29, 34, 37]
 
 
 def test_a_limit_depends_on_the_seed() -> None:
@@ -85,14 +85,14 @@ def test_duplicates_of_validation_are_dropped_and_others_reported() -> None:
         "validation": _split(["a", "c", "x"], [0, 0, 1]),
         "test": _split(["d", "x"], [1, 0]),
     }
-    kept, found = drop_duplicates(splits, keep=False)
+    kept, duplicates = drop_duplicates(splits, keep=False)
     assert _column(kept["train"]) == ["b", "b", "d", "A"]
-    assert (found.found, found.dropped, found.within_training, found.in_test) == (2, 2, 1, 1)
+    assert (duplicates.found, duplicates.dropped, duplicates.within_training, duplicates.in_test) == (2, 2, 1, 1)
     # b within training, c between training and validation, x between validation and test.
-    assert (found.conflicting, found.validation_in_test) == (3, 1)
-    assert len(found.notes()) == 5
-    kept, found = drop_duplicates(splits, keep=True)
-    assert (kept["train"].num_rows, found.found, found.dropped) == (6, 2, 0)
+    assert (duplicates.conflicting, duplicates.validation_in_test) == (3, 1)
+    assert len(duplicates.notes()) == 5
+    kept, duplicates = drop_duplicates(splits, keep=True)
+    assert (kept["train"].num_rows, duplicates.found, duplicates.dropped) == (6, 2, 0)
 
 
 PAIRS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"), st.integers(0, 1)), min_size=1, max_size=12)
@@ -102,20 +102,22 @@ PAIRS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"), st.in
 @given(rows=st.fixed_dictionaries(dict.fromkeys(("train", "validation", "validation_mismatched", "test"), PAIRS)))
 def test_duplicates_match_a_naive_count(rows: dict[str, list[tuple[str, str, int]]]) -> None:
     splits = {
-        name: _split([row[0] for row in found], [row[2] for row in found], pairs=[row[1] for row in found])
-        for name, found in rows.items()
+        name: _split(
+            [row[0] for row in split_rows], [row[2] for row in split_rows], pairs=[row[1] for row in split_rows]
+        )
+        for name, split_rows in rows.items()
     }
-    texts = {name: [row[:2] for row in found] for name, found in rows.items()}
+    texts = {name: [row[:2] for row in split_rows] for name, split_rows in rows.items()}
     validation = {*texts["validation"], *texts["validation_mismatched"]}
-    judged = {row for found in rows.values() for row in found}
-    kept, found = drop_duplicates(splits, keep=True)
+    judged = {row for split_rows in rows.values() for row in split_rows}
+    kept, duplicates = drop_duplicates(splits, keep=True)
     assert kept["train"].num_rows == len(rows["train"])
-    assert found.found == sum(text in validation for text in texts["train"])
-    assert found.within_training == len(texts["train"]) - len(set(texts["train"]))
-    assert found.conflicting == sum(count > 1 for count in Counter(row[:2] for row in judged).values())
-    assert found.in_test == sum(text in texts["test"] for text in texts["train"])
+    assert duplicates.found == sum(text in validation for text in texts["train"])
+    assert duplicates.within_training == len(texts["train"]) - len(set(texts["train"]))
+    assert duplicates.conflicting == sum(count > 1 for count in Counter(row[:2] for row in judged).values())
+    assert duplicates.in_test == sum(text in texts["test"] for text in texts["train"])
     judging = texts["validation"] + texts["validation_mismatched"]
-    assert found.validation_in_test == sum(text in texts["test"] for text in judging)
+    assert duplicates.validation_in_test == sum(text in texts["test"] for text in judging)
     left = [text for text in texts["train"] if text not in validation]
     if left:
         kept, _ = drop_duplicates(splits, keep=False)
