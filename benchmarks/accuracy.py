@@ -1,14 +1,14 @@
-"""How accurate the recipes for SST-2 are, over several seeds, and what they cost.
+"""Measures the accuracy and the CPU time of the recipes for SST-2 over several seeds.
 
     python benchmarks/accuracy.py --data SST2_FOLDER --teacher TEACHER_FOLDER --folder RESULTS --seeds 1 2 3
 
-Each recipe is what its pipeline's `configs/sst2.yaml` says: the student distilled; teacher and student in INT8, after
-training (PTQ) and by training (QAT); the student with zeros, and that in INT8. INT8 is measured in the runtime that
-this CPU serves it with. The validation sentences are never trained on but choose each training's best epoch; the test
-sentences choose nothing (where the folder's test file has labels: GLUE's own has none).
+The recipes are those of the pipelines' `configs/sst2.yaml`: the distilled student, the teacher and the student in INT8
+by PTQ and by QAT, and the sparse student in FP32 and INT8. INT8 is evaluated in the runtime that serves it on this CPU.
+The validation split is not trained on, but selects the best epoch. The test split selects nothing; it is only used if
+the test file has labels, which GLUE's does not.
 
-Every recipe is run for all seeds, side by side, before the next begins, and the figures are written after each, so that
-a measurement that is stopped has its first recipes whole.
+A recipe is run for all seeds at the same time before the next one begins. The figures are written after each recipe, so
+that an interrupted measurement keeps the finished ones.
 """
 
 import os
@@ -33,24 +33,24 @@ class Arm:
     """A recipe: one training of one component.
 
     Attributes:
-        name: What the table calls it.
-        output: Its folder, within the seed's.
-        component: What is run.
-        words: Its configuration; `{folder}` and `{here}` are the folders of the measurement and of the seed.
-        after: The arm whose model it takes, and whose cost counts as well.
+        name: Its name in the table.
+        output: Its output folder within the seed's folder.
+        component: Name of the component.
+        options: Its options; `{folder}` and `{here}` are the folders of the measurement and of the seed.
+        after: The arm whose model it starts from, and whose cost is added.
     """
 
     name: str
     output: str
     component: str
-    words: list[str]
+    options: list[str]
     after: str | None = None
 
 
 def main() -> None:
-    """Measures; see the module."""
+    """Runs the measurement."""
     parser = arguments(__doc__)
-    parser.add_argument("--folder", type=Path, required=True, help="where the models are put")
+    parser.add_argument("--folder", type=Path, required=True, help="folder for the models")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     options = parser.parse_args()
     folder: Path = options.folder
@@ -58,10 +58,10 @@ def main() -> None:
     component("data_prep", "task=sst2", f"data={options.data}", folder / "data")
     parameters = recipe("distillation_then_quantization")
     common = [f"dataset={folder}/data", f"max_length_tokens={parameters['max_length_tokens']}"]
-    words = [f"teacher={options.teacher}", f"soft_labels_output={folder}/soft", folder / "teacher"]
-    common_s = used_s(component("teacher_check", *common, *words))
+    check = [f"teacher={options.teacher}", f"soft_labels_output={folder}/soft", folder / "teacher"]
+    common_s = cpu_time_s(component("teacher_check", *common, *check))
     figures: Figures = {"teacher": [accuracy(folder / "teacher", folder / "data") | {"cpu_s": common_s}]}
-    # Seeds run side by side with a share of the cores each, which several small trainings use better than one.
+    # Each seed gets a share of the cores: several small trainings use them better than one large training.
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, cpu_limit() // len(options.seeds))))
     with ThreadPoolExecutor(len(options.seeds)) as pool:
         for arm in arms():
@@ -74,15 +74,15 @@ def main() -> None:
 
 
 def run_arm(arm: Arm, folder: Path, common: list[str], seed: int) -> dict[str, float]:
-    """One training: accuracy by split, and its own CPU time."""
+    """Runs one training and returns its accuracy by split and its CPU time."""
     here = folder / str(seed)
-    given = [word.format(folder=folder, here=here) for word in arm.words]
-    used = component(arm.component, *common, f"seed={seed}", *given, here / arm.output)
-    return accuracy(here / arm.output, folder / "data") | {"cpu_s": used_s(used)}
+    arm_options = [option.format(folder=folder, here=here) for option in arm.options]
+    usage = component(arm.component, *common, f"seed={seed}", *arm_options, here / arm.output)
+    return accuracy(here / arm.output, folder / "data") | {"cpu_s": cpu_time_s(usage)}
 
 
 def arms() -> list[Arm]:
-    """The recipes, in the order in which they are run."""
+    """Returns the recipes in the order in which they are run."""
     parameters = recipe("distillation_then_quantization")
     soft = "soft_labels={folder}/soft"
     student = [*training(parameters, "student_"), f"student_layers={parameters['student_layers']}"]
@@ -105,25 +105,25 @@ def arms() -> list[Arm]:
 
 
 def accuracy(model: Path, data: Path) -> dict[str, float]:
-    """Accuracy by split: of INT8 in the runtime that serves it here, of FP32 in PyTorch."""
+    """Returns the accuracy by split, of INT8 in the runtime that serves it here and of FP32 in PyTorch."""
     served = (int8_runtime()[0], "int8")
     runtime, precision = served if served in available(model) else ("torch", "fp32")
     return accuracies(model, data, runtime=runtime, precision=precision)
 
 
-def used_s(used: Any) -> float:
-    """CPU time."""
-    return used.ru_utime + used.ru_stime
+def cpu_time_s(usage: Any) -> float:
+    """Returns the CPU time of a process."""
+    return usage.ru_utime + usage.ru_stime
 
 
 def table(figures: Figures) -> str:
-    """Mean and spread of each recipe, over the seeds that it has."""
+    """Returns the mean and spread of each recipe over its seeds as a Markdown table."""
     lines: list[dict[str, Any]] = []
     for name, runs in figures.items():
         lines.append({"model": name, "seeds": len(runs)})
         for split in [key for key in runs[0] if key != "cpu_s"]:
-            found = [run[split] for run in runs]
-            lines[-1][split] = f"{statistics.mean(found):.4f} ({min(found):.4f}-{max(found):.4f})"
+            scores = [run[split] for run in runs]
+            lines[-1][split] = f"{statistics.mean(scores):.4f} ({min(scores):.4f}-{max(scores):.4f})"
         lines[-1]["CPU minutes, all stages"] = f"{statistics.mean(run['cpu_s'] for run in runs) / 60:.1f}"
     return tabulate(lines, headers="keys", tablefmt="github", disable_numparse=True)
 

@@ -1,11 +1,11 @@
-"""What distributed training costs: samples/s of one and two ranks, bytes that each step sends, and their time.
+"""Measures the cost of distributed training: samples/s of one and two ranks, and bytes and time of the gradients.
 
     sudo unshare --net sh -c "ip link set lo up; python benchmarks/ddp_scaling.py --data SST2 --teacher TEACHER"
 
-Each rank has one thread and the same batch, so that two ranks do twice the work of one: their efficiency is what
-gradients, waiting and shared memory leave. Two trainings at once, which send each other nothing, say what of it is
-shared memory; the rest is the time of the gradients. Traffic is counted on the loopback interface, which nothing else
-may use: hence a network of its own.
+Each rank has one thread and the same batch size, so two ranks do twice the work of one. They lose speed to gradient
+exchange, waiting and shared memory bandwidth. Two trainings at once, which exchange nothing, measure the loss to shared
+memory bandwidth; the rest is the time of the gradients. Traffic is counted on the loopback interface of a separate
+network namespace, which nothing else uses.
 """
 
 import os
@@ -27,7 +27,7 @@ ROWS = 2000
 
 
 def main() -> None:
-    """Measures; see the module."""
+    """Runs the measurement."""
     parser = arguments(__doc__)
     parser.add_argument("--steps", type=int, default=30)
     options = parser.parse_args()
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def measure(folder: Path, name: str, steps: int, *, trainings: int, ranks: int) -> dict[str, Any]:
-    """Trains students for some steps, all at once, each on some ranks of one thread."""
+    """Trains `trainings` students at once, each on `ranks` ranks with one thread, and returns their figures."""
     outputs = [folder / f"student-{trainings}-{ranks}-{number}" for number in range(trainings)]
     before = psutil.net_io_counters(pernic=True)["lo"].bytes_sent
     running = [start(folder, output, steps, ranks) for output in outputs]
@@ -67,12 +67,12 @@ def measure(folder: Path, name: str, steps: int, *, trainings: int, ranks: int) 
 
 
 def start(folder: Path, output: Path, steps: int, ranks: int) -> subprocess.Popen[bytes]:
-    """Starts a distillation."""
+    """Starts a distillation and returns its process."""
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(ranks)]
     words = [f"dataset={folder}/data", f"teacher={folder}/teacher", f"soft_labels={folder}/soft", f"output={output}"]
-    # Without evaluations, steps alone are timed.
-    steps_alone = f"{{max_steps: {steps}, eval_strategy: 'no', save_strategy: 'no'}}"
-    words += [f"student_layers={LAYERS}", "max_length_tokens=64", f"training_arguments={steps_alone}"]
+    # Evaluations are off, so that only steps are timed.
+    no_evaluation = f"{{max_steps: {steps}, eval_strategy: 'no', save_strategy: 'no'}}"
+    words += [f"student_layers={LAYERS}", "max_length_tokens=64", f"training_arguments={no_evaluation}"]
     command = [sys.executable, *launch, "-m", "compaware.components.distillation", *words]
     return subprocess.Popen(command, stdout=sys.stderr, env={**os.environ, "OMP_NUM_THREADS": "1"})
 

@@ -1,10 +1,10 @@
-"""How fast the INT8 student is, against its FP32 forms, its teacher, and what other tools make of the same student.
+"""Measures the speed of the INT8 student against FP32, its teacher, and the same student quantized by other tools.
 
     python benchmarks/int8_speed.py --data SST2_FOLDER --teacher TEACHER_FOLDER --folder RESULTS
 
-All of them take turns, each in a process of its own, on the sentences of the validation split, first as long as they
-are and then padded to a fixed length. The reports with their charts stay in the folder. Peers: onnxruntime's dynamic
-quantization, neural-compressor's static quantization, and, where it is installed, NNCF's post-training quantization and
+Each model runs in its own process, and they take turns on the validation split, first at the sentences' real lengths
+and then padded to a fixed length. The reports stay in the folder. The peers are onnxruntime's dynamic quantization,
+neural-compressor's static quantization and, if NNCF is installed, its post-training quantization and its
 quantization-aware training.
 """
 
@@ -22,11 +22,11 @@ PADDED_TOKENS = 128
 
 
 def main() -> None:
-    """Measures; see the module."""
+    """Runs the measurement."""
     parser = arguments(__doc__)
-    parser.add_argument("--student", type=Path, help="a distilled Model artifact; made here when not given")
-    parser.add_argument("--folder", type=Path, required=True, help="where models and reports are put")
-    parser.add_argument("--seconds", type=int, default=180, help="time of the timed rounds of each report")
+    parser.add_argument("--student", type=Path, help="a distilled Model artifact; by default one is trained")
+    parser.add_argument("--folder", type=Path, required=True, help="folder for models and reports")
+    parser.add_argument("--seconds", type=int, default=180, help="seconds for the timed rounds of each report")
     options = parser.parse_args()
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +49,7 @@ def main() -> None:
 
 
 def prepare(data: str, teacher: str, student: Path | None, folder: Path) -> Path:
-    """Makes the data, the student where none is given, and its INT8 form; gives the student."""
+    """Prepares the data, trains the student if none is given, quantizes it, and returns the student's folder."""
     component("data_prep", "task=sst2", f"data={data}", folder / "data")
     common = [f"dataset={folder}/data", "max_length_tokens=64"]
     if student is None:
@@ -66,7 +66,7 @@ def prepare(data: str, teacher: str, student: Path | None, folder: Path) -> Path
 
 
 def table(benchmark: Benchmark) -> str:
-    """Every candidate's accuracy and speed, also over the teacher's and over that of the student's best FP32 form."""
+    """Returns a table of accuracy and speed, also relative to the teacher and to the student's fastest FP32 runtime."""
     lines = []
     for candidate in benchmark.candidates:
         line = {"candidate": candidate.id, benchmark.data["metric"]: candidate.metric, "MB": candidate.size_bytes / 1e6}
@@ -79,7 +79,7 @@ def table(benchmark: Benchmark) -> str:
 
 
 def best_fp32(benchmark: Benchmark, batch_size: int) -> Measured:
-    """The student's fastest FP32 form at a batch size."""
+    """Returns the student in its fastest FP32 runtime at a batch size."""
     return max(benchmark.dense(), key=lambda candidate: candidate.batches[batch_size].samples_per_s)
 
 

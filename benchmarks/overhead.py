@@ -1,9 +1,9 @@
-"""What a local pipeline costs beside its work: start-up, imports, what KFP does between stages, and the ends.
+"""Measures the overhead of a local pipeline: start-up, imports, and the work of KFP between stages.
 
     python benchmarks/overhead.py --config pipelines/distillation_then_quantization/configs/sample.yaml
 
-A stage's work is from the first to the last line that the component logs, by the times in the run's log; what lies
-before and after is overhead. Times are whole seconds, so a stage's figures are within one.
+A stage's work lasts from the first to the last line that the component logs, by the times in the run's log; the time
+before and after it is overhead. Times are whole seconds, so figures are accurate to one second.
 """
 
 import argparse
@@ -23,11 +23,11 @@ _LOGGED = re.compile(r" +(\d\d:\d\d:\d\d) (?:INFO|WARNING) ")
 
 
 def main() -> None:
-    """Measures; see the module."""
+    """Runs the measurement."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pipeline", default="distillation_then_quantization")
     parser.add_argument("--config", type=Path, required=True)
-    parser.add_argument("--json", type=Path, help="where the figures are written, too")
+    parser.add_argument("--json", type=Path, help="JSON file for the figures")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         words = ["run", options.pipeline, "--config", str(options.config), "--output", folder]
@@ -40,28 +40,28 @@ def main() -> None:
 
 
 def read_log(text: str) -> dict[str, dict[str, float]]:
-    """Seconds before, in and after the work of each stage."""
+    """Returns the seconds before, in and after the work of each stage."""
     stages: dict[str, dict[str, float]] = {}
     begun, logged = 0.0, []
     for line in text.splitlines():
-        if found := _BEGUN.match(line):
-            begun, logged = seconds(found[1]), []
-        elif found := _LOGGED.match(line):
-            logged.append(seconds(found[1]))
-        elif found := _ENDED.match(line):
-            first, last, ended = logged[0], logged[-1], seconds(found[1])
+        if match := _BEGUN.match(line):
+            begun, logged = seconds(match[1]), []
+        elif match := _LOGGED.match(line):
+            logged.append(seconds(match[1]))
+        elif match := _ENDED.match(line):
+            first, last, ended = logged[0], logged[-1], seconds(match[1])
             times = {"before_s": first - begun, "work_s": last - first, "after_s": ended - last}
-            stages[found[2]] = {name: value % 86400 for name, value in times.items()}
+            stages[match[2]] = {name: value % 86400 for name, value in times.items()}
     return stages
 
 
 def seconds(clock: str) -> float:
-    """Since midnight."""
+    """Returns the seconds since midnight."""
     return (datetime.strptime(clock, "%H:%M:%S") - datetime(1900, 1, 1)).total_seconds()
 
 
 def share(stage: dict[str, float]) -> str:
-    """What is not work, of all."""
+    """Returns the share of a stage's time that is overhead."""
     total = sum(stage.values())
     return f"{100 * (1 - stage['work_s'] / total):.0f} %" if total else "-"
 

@@ -1,7 +1,7 @@
-"""What other tools make of the same student: the peers of `int8_speed.py`.
+"""Quantizes a student with other tools: the peers of `int8_speed.py`.
 
-Each gets a folder that the benchmark reads as a Model artifact: the student's configuration and tokenizer, and the
-peer's INT8 form. NNCF has to be installed for its two (`pip install nncf`; training with it compiles C++ once).
+Each peer gets a folder that the benchmark reads as a Model artifact: the student's configuration and tokenizer, and the
+peer's INT8 file. The two NNCF peers need `pip install nncf`; training with it compiles C++ once.
 """
 
 import importlib.util
@@ -40,7 +40,7 @@ Batch = dict[str, np.ndarray]
 
 
 def make_peers(student: Path, dataset: PreparedDataset, folder: Path) -> list[str]:
-    """Quantizes the student with other tools; gives the names of the folders, which are within `folder`."""
+    """Quantizes the student with other tools and returns the names of their folders in `folder`."""
     fp32 = folder / "fp32"
     fp32.mkdir(exist_ok=True)
     convert_fp32(student, fp32)
@@ -63,8 +63,8 @@ def make_peers(student: Path, dataset: PreparedDataset, folder: Path) -> list[st
 
 
 def onnxruntime_dynamic(fp32: Path, output: Path) -> None:
-    """onnxruntime's dynamic quantization of our FP32 ONNX form."""
-    # It takes ONNX's Attention for its own operator of that name, which is another.
+    """Applies onnxruntime's dynamic quantization to the FP32 ONNX file."""
+    # onnxruntime would mistake ONNX's Attention for its own, different operator of that name.
     kinds = ["MatMul", "Gemm", "Gather"]
     onnxruntime.quantization.quantize_dynamic(
         fp32 / FP32_ONNX_FILE, output / ONNX_FILE, op_types_to_quantize=kinds, per_channel=True
@@ -72,11 +72,11 @@ def onnxruntime_dynamic(fp32: Path, output: Path) -> None:
 
 
 def neural_compressor(student: Path, calibration: list[Batch], output: Path) -> None:
-    """neural-compressor's static quantization as it comes, converted by PyTorch and by OpenVINO."""
+    """Applies neural-compressor's static quantization with its defaults, exported by PyTorch and OpenVINO."""
     from neural_compressor.torch.quantization import StaticQuantConfig, convert, prepare
 
     graph = export_classifier(load_classifier(student))
-    # What neural-compressor's own `export` would have set.
+    # neural-compressor's own `export` would have set these.
     graph._exported, graph.dynamic_shapes = True, None
     prepared = prepare(graph, StaticQuantConfig())
     for batch in calibration:
@@ -88,7 +88,7 @@ def neural_compressor(student: Path, calibration: list[Batch], output: Path) -> 
 
 
 def nncf_ptq(fp32: Path, calibration: list[Batch], output: Path) -> None:
-    """NNCF's post-training quantization of our FP32 OpenVINO form."""
+    """Applies NNCF's post-training quantization to the FP32 OpenVINO file."""
     import nncf
 
     model = openvino.Core().read_model(fp32 / FP32_OPENVINO_FILE)
@@ -97,11 +97,11 @@ def nncf_ptq(fp32: Path, calibration: list[Batch], output: Path) -> None:
 
 
 def nncf_qat(student: Path, calibration: list[Batch], training: list[Batch], output: Path) -> None:
-    """NNCF's quantization-aware training, on the labels, as its documentation does it."""
+    """Applies NNCF's quantization-aware training on the labels, as its documentation describes."""
     import nncf
 
-    given = nncf.Dataset([as_tensors(batch) for batch in calibration])
-    model = nncf.quantize(load_classifier(student), given, model_type=nncf.ModelType.TRANSFORMER)
+    calibration_set = nncf.Dataset([as_tensors(batch) for batch in calibration])
+    model = nncf.quantize(load_classifier(student), calibration_set, model_type=nncf.ModelType.TRANSFORMER)
     optimizer = torch.optim.AdamW(model.parameters(), lr=QAT_LEARNING_RATE)
     model.train()
     for batch in map(as_tensors, training):
@@ -110,7 +110,7 @@ def nncf_qat(student: Path, calibration: list[Batch], training: list[Batch], out
         torch.nn.functional.cross_entropy(model(**batch).logits, labels).backward()
         optimizer.step()
     model.eval()
-    # Of a batch without padding, traces would not have the mask.
+    # A trace of a batch without padding would lack the mask.
     example = next(batch for batch in map(as_tensors, training) if not batch["attention_mask"].all())
     del example["labels"]
     converted = openvino.convert_model(nncf.strip(model, example_input=example), example_input=example)
@@ -119,18 +119,18 @@ def nncf_qat(student: Path, calibration: list[Batch], training: list[Batch], out
 
 
 def as_tensors(batch: Batch) -> dict[str, torch.Tensor]:
-    """The same for PyTorch."""
+    """Converts a batch to PyTorch tensors."""
     return {name: torch.from_numpy(column) for name, column in batch.items()}
 
 
 def peer_folder(student: Path, folder: Path) -> Path:
-    """A folder with the student's configuration and tokenizer, and no weights yet."""
+    """Creates a folder with the student's configuration and tokenizer but without weights."""
     shutil.copytree(student, folder, ignore=shutil.ignore_patterns("*.safetensors", "summary.json"), dirs_exist_ok=True)
     return folder
 
 
 def batches(student: Path, dataset: PreparedDataset, rows: int, batch_size: int) -> list[Batch]:
-    """The first training sentences and their labels, batches of similar length in random order."""
+    """Returns the first training sentences and labels as batches of similar length, in random order."""
     tokenizer = load_tokenizer(student)
     table = next(dataset.groups("train")).slice(0, rows)
     labels = table.column("label").to_numpy()

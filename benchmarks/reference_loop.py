@@ -1,7 +1,7 @@
-"""Distillation as hand-written scripts do it: the baseline of `train_speed.py`, which runs it in a process of its own.
+"""Distillation as a typical script does it: the baseline of `train_speed.py`, which runs it in a separate process.
 
-`transformers.Trainer` with a loss that runs the teacher at every step, inputs padded to a fixed length, FP32, an
-evaluation and a checkpoint after each epoch. Prints one line of JSON.
+It uses `transformers.Trainer` with a loss that runs the teacher at every step, inputs padded to a fixed length, FP32,
+and an evaluation and a checkpoint after each epoch. It prints one line of JSON.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from compaware.components.core.models.load import load_classifier
 
 
 class TeacherAtEveryStep(Trainer):
-    """α·T²·KL against a teacher that runs at every step, and cross-entropy for the rest."""
+    """Trainer whose loss is α·T²·KL against a teacher that runs at every step, plus (1 - α)·cross-entropy."""
 
     def __init__(self, *, teacher: torch.nn.Module, temperature: float, alpha: float, **options: Any):
         super().__init__(**options)
@@ -33,28 +33,30 @@ class TeacherAtEveryStep(Trainer):
         """See `Trainer.compute_loss`."""
         output = model(**inputs)
         with torch.no_grad():
-            wanted = self._teacher(**inputs).logits
+            teacher_logits = self._teacher(**inputs).logits
         scale = self._temperature
         soft = torch.nn.functional.kl_div(
-            torch.log_softmax(output.logits / scale, -1), torch.softmax(wanted / scale, -1), reduction="batchmean"
+            torch.log_softmax(output.logits / scale, -1),
+            torch.softmax(teacher_logits / scale, -1),
+            reduction="batchmean",
         )
         loss = self._alpha * scale**2 * soft + (1 - self._alpha) * output.loss
         return (loss, output) if return_outputs else loss
 
 
 def main() -> None:
-    """Trains as the command line says."""
+    """Trains a student with the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dataset", required=True, help="Dataset folder that data_prep wrote")
     parser.add_argument("--teacher", required=True)
-    parser.add_argument(
-        "--layers", type=int, nargs="+", required=True, help="the teacher's layers that a student keeps"
-    )
+    parser.add_argument("--layers", type=int, nargs="+", required=True, help="teacher layers that the student keeps")
     parser.add_argument("--epochs", type=float, required=True)
     parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--pad-to", type=int, default=128, help="tokens; 0 pads to the longest of a batch")
+    parser.add_argument(
+        "--pad-to", type=int, default=128, help="tokens to pad to; 0 pads to the longest sentence of a batch"
+    )
     parser.add_argument("--learning-rate", type=float, required=True)
-    parser.add_argument("--alpha", type=float, required=True, help="weight of the teacher's part of the loss")
+    parser.add_argument("--alpha", type=float, required=True, help="weight of the distillation loss")
     parser.add_argument("--seed", type=int, default=42)
     options = parser.parse_args()
     set_seed(options.seed)

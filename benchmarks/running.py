@@ -1,4 +1,4 @@
-"""What the measurements share: components as processes of their own, and figures as JSON and tables."""
+"""Helpers of the measurements: run components in separate processes, and report figures as JSON and tables."""
 
 import argparse
 import json
@@ -17,54 +17,54 @@ CONFIGS = Path(__file__).parent.parent / "pipelines"
 
 
 def component(name: str, *words: Any, without: str | None = None) -> resource.struct_rusage:
-    """Runs a component, whose output is the last word.
+    """Runs a component in a process.
 
     Args:
-        name: Of the component.
-        *words: Its configuration as `key=value`, and the output's folder.
-        without: A saving to leave out, see `without.py`.
+        name: Name of the component.
+        *words: Its configuration as `key=value`, and its output folder last.
+        without: A speed-up to turn off; see `without.py`.
 
     Returns:
-        What it used: `ru_utime + ru_stime` in seconds of CPU time, `ru_maxrss` in KiB.
+        Its resource usage: `ru_utime + ru_stime` in seconds of CPU time, `ru_maxrss` in KiB.
     """
-    *given, output = map(str, words)
+    *options, output = map(str, words)
     program = ["-m", f"compaware.components.{name}"]
     if without:
         program = [str(Path(__file__).with_name("without.py")), without, name]
-    command = [sys.executable, *program, *given, "existing_output=overwrite", f"output={output}"]
+    command = [sys.executable, *program, *options, "existing_output=overwrite", f"output={output}"]
     _, status, usage = os.wait4(subprocess.Popen(command, stdout=sys.stderr).pid, 0)
     if os.waitstatus_to_exitcode(status) != 0:
         raise SystemExit(f"{name} failed")
     return usage
 
 
-def accuracies(model: Path, data: Path, **form: Any) -> dict[str, float]:
-    """Accuracy by split, of those splits that have labels; `form` is for `evaluation.evaluate_folder`."""
-    # Here, since they bring torch, which scripts that only start components do without.
+def accuracies(model: Path, data: Path, **options: Any) -> dict[str, float]:
+    """Returns the accuracy by split; `options` holds further arguments of `evaluate_folder`."""
+    # Imported here because they import torch, which scripts that only start components do not need.
     from compaware.components.core.data.dataset import load_dataset_folder
     from compaware.components.core.evaluation.evaluate import evaluate_folder
 
     rows = load_dataset_folder(data).manifest.splits
     splits = [name for name in ("validation", "test") if rows.get(name)]
-    return {split: evaluate_folder(model, data, split, **form).metrics["accuracy"] for split in splits}
+    return {split: evaluate_folder(model, data, split, **options).metrics["accuracy"] for split in splits}
 
 
 def arguments(description: str | None) -> argparse.ArgumentParser:
-    """The options that all measurements on SST-2 have."""
+    """Returns a parser with the options that all measurements on SST-2 share."""
     parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
     parser.add_argument("--data", required=True, help="SST-2: a folder with train and validation files")
-    parser.add_argument("--teacher", required=True, help="a classifier that is fine-tuned for it")
-    parser.add_argument("--json", type=Path, help="where the figures are written, too")
+    parser.add_argument("--teacher", required=True, help="a classifier that is fine-tuned on SST-2")
+    parser.add_argument("--json", type=Path, help="JSON file for the figures")
     return parser
 
 
 def recipe(pipeline: str) -> dict[str, Any]:
-    """The pipeline's parameters for SST-2."""
+    """Returns the pipeline's parameters for SST-2."""
     return yaml.safe_load((CONFIGS / pipeline / "configs/sst2.yaml").read_text(encoding="utf-8"))
 
 
 def training(parameters: dict[str, Any], prefix: str) -> list[str]:
-    """The pipeline's training parameters, as words for a component."""
+    """Returns the pipeline's training parameters as `key=value` options of a component."""
     own = {name.removeprefix(prefix): value for name, value in parameters.items() if name.startswith(prefix)}
     shared = {name: parameters[name] for name in ("batch_size", "temperature", "alpha") if name in parameters}
     names = ("epochs", "learning_rate", "pattern", "score", "scope")
@@ -72,7 +72,7 @@ def training(parameters: dict[str, Any], prefix: str) -> list[str]:
 
 
 def report(options: argparse.Namespace, figures: Any, table: str) -> None:
-    """Prints the table and the machine; writes all of it where `--json` says."""
+    """Prints the table and the machine, and writes figures, options and machine to the file of `--json`."""
     everything = {"figures": figures, "options": vars(options), "machine": machine_facts()}
     if options.json:
         options.json.write_text(json.dumps(everything, indent=2, default=str) + "\n", encoding="utf-8")

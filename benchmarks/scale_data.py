@@ -1,4 +1,4 @@
-"""How time and memory of data_prep grow with the rows: generates data, prepares it in a process, measures that."""
+"""Measures how time and memory of data_prep grow with the number of rows, on generated data."""
 
 import argparse
 import json
@@ -29,14 +29,14 @@ _CLASSES = np.array(["negative", "neutral", "positive"])
 _WORDS_PER_ROW = 12
 _VOCABULARY = 20_000
 _DUPLICATES = 0.01
-_SECONDS_BETWEEN_LOOKS = 0.05
+_POLL_S = 0.05
 
 
 def generate(rows: int, seed: int) -> Iterator[pa.Table]:
-    """Makes rows of twelve words with one of three labels; 1 % of them repeat another row of their table.
+    """Generates rows of twelve words with one of three labels; 1 % of them repeat another row of their table.
 
     Args:
-        rows: How many in all.
+        rows: Total number of rows.
         seed: The same seed gives the same rows.
     """
     rng = np.random.RandomState(seed)
@@ -56,7 +56,7 @@ def generate(rows: int, seed: int) -> Iterator[pa.Table]:
 
 
 def write_jsonl(table: pa.Table, file: Path) -> None:
-    """Writes an object a line."""
+    """Writes one JSON object per line."""
     with file.open("w", encoding="utf-8") as stream:
         stream.writelines(json.dumps(row) + "\n" for row in table.to_pylist())
 
@@ -79,22 +79,22 @@ def measure(data: Path, output: Path) -> dict[str, Any]:
     """Runs data_prep on `data`.
 
     Returns:
-        Seconds of wall clock and of CPU, and the peaks of resident memory (all, and its anonymous part) in bytes.
+        Wall time and CPU time in seconds, and the peaks of resident memory (total and anonymous) in bytes.
     """
     command = [sys.executable, "-m", "compaware.components.data_prep", f"data={data}", f"output={output}"]
-    said = output.with_name("log.txt")
+    log = output.with_name("log.txt")
     peaks = {"VmHWM": 0, "RssAnon": 0}
     started = time.monotonic()
-    with said.open("w", encoding="utf-8") as stream:
+    with log.open("w", encoding="utf-8") as stream:
         process = subprocess.Popen(command, stdout=stream, stderr=subprocess.STDOUT)
         while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
             status = Path(f"/proc/{process.pid}/status").read_text(encoding="ascii")
             for name, kilobytes in re.findall(r"^(VmHWM|RssAnon):\s+(\d+) kB$", status, re.MULTILINE):
                 peaks[name] = max(peaks[name], int(kilobytes) * 1024)
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            time.sleep(_POLL_S)
     _, failed, usage = ended
     if failed:
-        raise SystemExit(f"data_prep failed: {said.read_text(encoding='utf-8')[-2000:]}")
+        raise SystemExit(f"data_prep failed: {log.read_text(encoding='utf-8')[-2000:]}")
     return {
         "wall_s": time.monotonic() - started,
         "cpu_s": usage.ru_utime + usage.ru_stime,
@@ -104,7 +104,7 @@ def measure(data: Path, output: Path) -> dict[str, Any]:
 
 
 def run(rows: int, kind: str, folder: Path) -> dict[str, Any]:
-    """Measures one size of one format; leaves nothing in `folder`."""
+    """Measures one number of rows in one format, and deletes the data afterwards."""
     data, output = folder / "data", folder / "prepared"
     write_shards(generate(rows, seed=1), kind, data / "train")
     source_bytes = sum(file.stat().st_size for file in data.rglob("*.*"))
@@ -124,7 +124,7 @@ def run(rows: int, kind: str, folder: Path) -> dict[str, Any]:
 
 
 def table_of(results: list[dict[str, Any]]) -> str:
-    """The figures as a Markdown table."""
+    """Returns the figures as a Markdown table."""
     lines = []
     for result in results:
         smallest = next(other for other in results if other["format"] == result["format"])
@@ -145,11 +145,11 @@ def table_of(results: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Measures what the command line asks for."""
+    """Measures all combinations of rows and formats of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[500_000, 5_000_000])
     parser.add_argument("--formats", nargs="+", choices=_WRITERS, default=["parquet"])
-    parser.add_argument("--folder", type=Path, help="on a disk with room; by default the system's temporary folder")
+    parser.add_argument("--folder", type=Path, help="folder for the data; by default the system's temporary folder")
     arguments = parser.parse_args()
     results = []
     with tempfile.TemporaryDirectory(dir=arguments.folder, prefix="scale-") as folder:

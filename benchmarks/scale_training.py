@@ -1,10 +1,10 @@
-"""Soft labels and the start of a training on generated data that grows: time, and the memory of each rank's process.
+"""Measures how time and memory of soft labels and of a training's start grow with the number of rows.
 
     python benchmarks/scale_training.py --rows 500000 5000000 --json scale_training.json
 
-For each number of rows, teacher_check runs on two ranks with a tiny teacher that is fine-tuned already, then
-distillation takes a few steps on two ranks. Wall times on a machine with other work vary; CPU times do not. What is
-written (about 250 bytes a row at the most) is deleted at the end.
+For each number of rows, teacher_check runs on two ranks with a tiny fine-tuned teacher, and then distillation runs a
+few steps on two ranks. Wall times vary on a busy machine; CPU times do not. All files (at most about 250 bytes per row)
+are deleted at the end.
 """
 
 import argparse
@@ -50,14 +50,14 @@ _TOKENIZING_BEGINS, _TOKENIZING, _FIRST_STEP = "threads of each process", "token
 
 @dataclass
 class Job:
-    """What one torchrun took.
+    """Time and memory of one torchrun.
 
     Attributes:
-        wall_s: From its start to its end.
-        cpu_s: User and system time of all its processes, imports included.
-        peak_mib: Most resident memory of each rank, mapped files included (VmHWM).
-        anonymous_mib: The most that was seen of it without files (RssAnon).
-        seen_s: Seconds from the start to a log line that holds a text, the last such line.
+        wall_s: Wall time from start to end.
+        cpu_s: User and system time of all its processes, including imports.
+        peak_mib: Peak resident memory of each rank, including mapped files (VmHWM).
+        anonymous_mib: Peak observed anonymous memory of each rank (RssAnon).
+        seen_s: By text, the seconds from the start to the last log line that contains it.
     """
 
     wall_s: float = 0.0
@@ -68,11 +68,11 @@ class Job:
 
 
 def main() -> None:
-    """Measures each number of rows and prints a table; see the module."""
+    """Measures each number of rows and prints a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[500_000, 5_000_000])
-    parser.add_argument("--json", type=Path, help="where the figures are written, too")
-    parser.add_argument("--folder", type=Path, help="where the data is put; the system's temporary folder by default")
+    parser.add_argument("--json", type=Path, help="JSON file for the figures")
+    parser.add_argument("--folder", type=Path, help="folder for the data; by default the system's temporary folder")
     arguments = parser.parse_args()
     root = Path(tempfile.mkdtemp(prefix="scale-", dir=arguments.folder))
     try:
@@ -89,7 +89,7 @@ def main() -> None:
 
 
 def make_teacher(folder: Path) -> Path:
-    """Trains the tiny teacher, and its tokenizer, on some thousand rows."""
+    """Trains the tiny teacher and its tokenizer on a few thousand rows, and returns its folder."""
     data = make_data(folder / "data", 6_000)
     words = [f"dataset={data}", f"teacher_config={json.dumps(TINY_BERT)}", "vocabulary_size=3000", "learning_rate=0.01"]
     words += ["fine_tune_if_needed=true", "training_arguments={max_steps: 150}"]
@@ -99,7 +99,7 @@ def make_teacher(folder: Path) -> Path:
 
 
 def make_data(folder: Path, rows: int) -> Path:
-    """Writes a Dataset artifact whose label one of a row's words decides."""
+    """Writes a Dataset artifact in which one word of a row decides its label."""
     folder.mkdir(parents=True)
     write_dataset_folder(
         folder,
@@ -131,7 +131,7 @@ def _tables(rows: int, seed: int) -> Iterator[pa.Table]:
 
 
 def measure(folder: Path, rows: int, teacher: Path) -> dict[str, Any]:
-    """Runs both jobs on `rows` rows, and deletes what they wrote."""
+    """Runs both jobs on `rows` rows, deletes their files, and returns the figures."""
     started = time.monotonic()
     data = make_data(folder / "data", rows)
     generated_s = time.monotonic() - started
@@ -158,7 +158,7 @@ def measure(folder: Path, rows: int, teacher: Path) -> dict[str, Any]:
 
 
 def run_job(component: str, words: list[str]) -> Job:
-    """Runs a component on `RANKS` ranks and watches its processes and its log."""
+    """Runs a component on `RANKS` ranks, polls its processes' memory, and reads its log."""
     job = Job()
     started = time.monotonic()
     module = f"compaware.components.{component}"
@@ -194,7 +194,7 @@ def _read_log(process: subprocess.Popen[str], job: Job, started: float) -> None:
 
 
 def _memory_kib(process_id: int) -> tuple[int, int]:
-    """VmHWM and RssAnon; zeros for a process that has ended."""
+    """Returns VmHWM and RssAnon, or zeros for a process that has ended."""
     try:
         lines = Path(f"/proc/{process_id}/status").read_text(encoding="ascii").splitlines()
     except (FileNotFoundError, ProcessLookupError):
@@ -204,14 +204,14 @@ def _memory_kib(process_id: int) -> tuple[int, int]:
 
 
 def growth(results: list[dict[str, Any]]) -> dict[str, float]:
-    """Time per row of the last measurement over that of the first: 1 where time is linear."""
+    """Returns the time per row of the last measurement over that of the first, which is 1 if time is linear."""
     first, last = results[0], results[-1]
     keys = ("generated_s", "soft_labels_s", "tokenizing_s")
     return {key: (last[key] / last["rows"]) / (first[key] / first["rows"]) for key in keys}
 
 
 def table(results: list[dict[str, Any]]) -> str:
-    """The figures, a row for each number of rows."""
+    """Returns a table with a line for each number of rows."""
     lines = [
         {
             "rows": each["rows"],

@@ -1,9 +1,9 @@
-"""How fast distillation is, against a script that runs the teacher at every step, and without each of our savings.
+"""Measures the speed of distillation against a typical script, and without each of its speed-ups.
 
     python benchmarks/train_speed.py --data SST2_FOLDER --teacher TEACHER_FOLDER --rounds 2
 
-All arms see the same rows for the same epochs and give a student of the same shape; evaluation after each epoch counts,
-and for ours the teacher's pass over the training rows. The arms take turns; ratios are medians over the rounds.
+All arms train a student of the same shape on the same rows for the same epochs. Times include the evaluation after each
+epoch and, for ours, the teacher's pass over the training rows. The arms take turns; ratios are medians over the rounds.
 """
 
 import argparse
@@ -26,7 +26,7 @@ ALPHA = 0.5
 REFERENCE = "teacher at every step, padded to 128, batch 8"
 OURS = "ours"
 AGAIN = "ours, again"
-# Ours with one thing as a plain loop has it: a saving left out, or other settings of the component.
+# Ours without one speed-up, or with other settings of the component.
 WITHOUT: dict[str, tuple[str | None, dict[str, Any]]] = {
     OURS: (None, {}),
     "ours, frozen layers not cached": ("frozen_states", {}),
@@ -41,13 +41,13 @@ WITHOUT: dict[str, tuple[str | None, dict[str, Any]]] = {
 
 
 def main() -> None:
-    """Measures; see the module."""
+    """Runs the measurement."""
     parser = arguments(__doc__)
     parser.add_argument("--rows", type=int, default=4000)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--quick", action="store_true", help="the reference, and ours before and after it")
+    parser.add_argument("--quick", action="store_true", help="only the reference, and ours before and after it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -57,7 +57,7 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, float]]:
-    """One round: every arm once, and ours at both ends, since a shared machine's speed changes within minutes."""
+    """Runs every arm once, and ours first and last, because the speed of a shared machine changes within minutes."""
     data = folder.parent / "data"
     folder.mkdir()
     soft_labels_s = soft_labels(options, data, folder)
@@ -75,40 +75,55 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, dict[str, fl
 
 
 def soft_labels(options: argparse.Namespace, data: Path, folder: Path) -> float:
-    """Has teacher_check make them, for all of our arms that follow; the seconds of the teacher's pass."""
+    """Computes the soft labels for the next arms and returns the seconds of the teacher's pass."""
     words = [f"dataset={data}", f"teacher={options.teacher}", f"max_length_tokens={MAX_TOKENS}"]
     component("teacher_check", *words, f"soft_labels_output={folder}/soft", folder / "teacher")
     return Summary.load(folder / "teacher").metrics["soft_labels_s"]
 
 
 def ours(options: argparse.Namespace, data: Path, folder: Path, name: str, soft_labels_s: float) -> dict[str, float]:
-    """Trains a student as the arm of that name does."""
+    """Trains a student with the settings of an arm and returns its figures."""
     without, other = WITHOUT[name]
-    given = {"dataset": data, "teacher": folder / "teacher", "soft_labels": folder / "soft", "alpha": ALPHA}
-    given |= {"student_layers": LAYERS, "frozen_layers": 1, "epochs": options.epochs, "learning_rate": 3e-4}
-    given |= {"seed": options.seed, "max_length_tokens": MAX_TOKENS}
+    settings: dict[str, Any] = {
+        "dataset": data,
+        "teacher": folder / "teacher",
+        "soft_labels": folder / "soft",
+        "alpha": ALPHA,
+    }
+    settings |= {"student_layers": LAYERS, "frozen_layers": 1, "epochs": options.epochs, "learning_rate": 3e-4}
+    settings |= {"seed": options.seed, "max_length_tokens": MAX_TOKENS}
     output = folder / "student"
-    used = component(
-        "distillation", *(f"{key}={value}" for key, value in (given | other).items()), output, without=without
+    usage = component(
+        "distillation", *(f"{key}={value}" for key, value in (settings | other).items()), output, without=without
     )
     return {
         "seconds": Summary.load(output).metrics["training_s"] + soft_labels_s,
-        "peak_rss_bytes": used.ru_maxrss * 1024.0,
+        "peak_rss_bytes": usage.ru_maxrss * 1024.0,
     } | accuracies(output, data)
 
 
 def reference(options: argparse.Namespace, data: Path, *words: str) -> dict[str, float]:
-    """Runs the baseline."""
+    """Runs the baseline and returns its figures."""
     script = str(Path(__file__).with_name("reference_loop.py"))
-    given = ["--dataset", str(data), "--teacher", options.teacher, "--epochs", str(options.epochs), *words]
-    given += ["--layers", *map(str, LAYERS), "--learning-rate", "1e-4"]
-    given += ["--alpha", str(ALPHA), "--seed", str(options.seed)]
-    done = subprocess.run([sys.executable, script, *given], check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout.splitlines()[-1])
+    command = [
+        sys.executable,
+        script,
+        "--dataset",
+        str(data),
+        "--teacher",
+        options.teacher,
+        "--epochs",
+        str(options.epochs),
+        *words,
+    ]
+    command += ["--layers", *map(str, LAYERS), "--learning-rate", "1e-4"]
+    command += ["--alpha", str(ALPHA), "--seed", str(options.seed)]
+    process = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(process.stdout.splitlines()[-1])
 
 
 def table(rounds: list[dict[str, dict[str, float]]]) -> str:
-    """The arms, with medians over the rounds."""
+    """Returns a table of the arms with medians over the rounds."""
     lines = []
     for name in rounds[0]:
         ratios = [each[REFERENCE]["seconds"] / each[name]["seconds"] for each in rounds]

@@ -1,4 +1,4 @@
-"""Runs a component without one of the savings of its training: `train_speed.py` measures what each is worth.
+"""Runs a component without one of the speed-ups of its training; `train_speed.py` measures each of them.
 
 python benchmarks/without.py first_token distillation dataset=… output=…
 """
@@ -7,25 +7,19 @@ import runpy
 import sys
 
 from compaware.components.core.models import first_token
-from compaware.components.core.training.speedups import (
-    bit_dropout as dropout,
-)
-from compaware.components.core.training.speedups import (
-    frozen_layers as frozen_states,
-)
-from compaware.components.core.training.speedups import (
-    used_rows as vocabulary,
-)
+from compaware.components.core.training.speedups import bit_dropout, frozen_layers, used_rows
 
 _SWITCHES = {
-    "dropout": (dropout, "use_bit_dropout", lambda model: None),
+    "dropout": (bit_dropout, "use_bit_dropout", lambda model: None),
     "first_token": (first_token, "use_first_token_only", lambda model: False),
-    "frozen_states": (frozen_states, "_MOST_BYTES", 0),
-    "vocabulary": (vocabulary, "_MOST", 0.0),
+    "frozen_states": (frozen_layers, "_MOST_BYTES", 0),
+    "vocabulary": (used_rows, "_MOST", 0.0),
 }
 
 if __name__ == "__main__":
-    _, saving, name, *words = sys.argv
-    setattr(*_SWITCHES[saving])
+    _, speedup, name, *words = sys.argv
+    module, attribute, value = _SWITCHES[speedup]
+    getattr(module, attribute)  # Fails if the attribute has been renamed, in which case `setattr` would change nothing.
+    setattr(module, attribute, value)
     sys.argv = [name, *words]
     runpy.run_module(f"compaware.components.{name}", run_name="__main__", alter_sys=False)
