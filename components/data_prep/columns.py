@@ -61,8 +61,8 @@ def choose_columns(table: pa.Table, config: DataPrepConfig, task: Task | None) -
         labels = [config.label_column or (task.label_column if task else _DEFAULT_LABEL)]
     for name in [*labels, *config.text_columns]:
         if name not in table.column_names:
-            hint = "" if config.label_column or name not in labels else ": set label_column"
-            raise _no_column(table, "training", name, hint)
+            option = "label_column" if name in labels else "text_columns"
+            raise _no_column(table, "training", name, f": set {option}")
     if shared := set(labels) & set(config.text_columns):
         raise UserError(f"text_columns has the label column '{min(shared)}': choose text columns, or set label_column")
     return Columns(config.text_columns or _default_text_columns(table, labels, task), labels)
@@ -118,7 +118,7 @@ def select_columns(tables: dict[str, pa.Table], columns: Columns) -> tuple[dict[
             if split == "test" and name in columns.labels:
                 notes.append(f"The test split has no column '{name}' and is left out.")
                 break
-            raise _no_column(table, split, name, "")
+            raise _no_column(table, split, name, ": add it")
         else:
             texts = [_text_column(table, name, split) for name in columns.text]
             named = dict(zip(("text", "text_pair"), texts, strict=False))

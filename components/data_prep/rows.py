@@ -177,7 +177,7 @@ def find_missing_classes(splits: dict[str, Split], label_names: list[str]) -> li
             notes.append(f"The {name} split has only the class '{only}', so always predicting it makes no error there.")
         elif absent:
             noun = "class" if split.labels.ndim == 1 else "label"
-            notes.append(f"The {name} split has no row of {count_names(absent, noun)}.")
+            notes.append(f"The {name} split has no rows of {count_names(absent, noun)}.")
     return notes
 
 

@@ -199,8 +199,14 @@ def test_long_passes_log_their_progress(prepare: Prepare, tmp_path: Path, caplog
         ({"data": "{}/nowhere.csv"}, r"no file or folder .*nowhere\.csv"),
         ({"data": "missing.csv"}, r"no file or folder missing\.csv"),
         ({"data": "{}"}, "has no training split"),
-        ({"data": "{}/train.csv", "label_column": "stars"}, r"no column 'stars' \(it has id, title, body, label\)"),
-        ({"data": "{}/train.csv", "text_columns": ["text"]}, r"no column 'text' \(it has id, title, body, label\)"),
+        (
+            {"data": "{}/train.csv", "label_column": "stars"},
+            r"no column 'stars' \(it has id, title, body, label\): set label_column",
+        ),
+        (
+            {"data": "{}/train.csv", "text_columns": ["text"]},
+            r"no column 'text' \(it has id, title, body, label\): set text_columns",
+        ),
         ({"data": "{}/train.csv"}, r"set text_columns \(columns: id, title, body\)"),
         ({"data": "{}/train.csv", "text_columns": ["a", "b", "c"]}, "text_columns"),
         ({"data": "{}/single.csv", "task": "mrpc"}, r"set text_columns \(columns: text\)"),
