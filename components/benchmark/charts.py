@@ -247,8 +247,9 @@ def _bars(axes: Axes, shown: Sequence[Measured], size: int) -> None:
     axes.xaxis.set_major_locator(NullLocator())
     axes.spines["bottom"].set_visible(False)
     axes.grid(visible=False)
-    axes.set_xlim(0, max(values) * 1.22)
-    axes.set_title(f"batch {size}, sentences per second", loc="left", fontsize=10.5, color=_MUTED)
+    # Room for the longest figure beside the longest bar, when labels are long, too.
+    axes.set_xlim(0, max(values) * 1.4)
+    axes.set_title(f"sentences/s, batch {size}", loc="left", fontsize=10.5, color=_MUTED)
 
 
 def _scatter(
