@@ -45,12 +45,12 @@ LIST_PACKAGES = python -m venv /tmp/tools; /tmp/tools/bin/pip install --quiet --
 	/tmp/tools/bin/cyclonedx-py environment --output-reproducible /opt/venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-families test-ipex test-services lint types compile docs check-fresh release-check lock clean install images image-names push sbom
+.PHONY: help run test test-families test-ipex test-services lint types compile docs manifests check-fresh release-check lock clean install images image-names push sbom
 
 help:
 	@echo "make run [PIPELINE=…] [CONFIG=…] [OUTPUT=…] [ARGS='key=value …']   run a pipeline on this machine"
 	@echo "make test | lint | types | check-fresh                             the checks that CI runs"
-	@echo "make compile | docs | lock                                         regenerate YAML, READMEs, lock files"
+	@echo "make compile | docs | manifests | lock                             regenerate interfaces and YAML, READMEs, …"
 	@echo "make release-check                                                  whether this tree can be released"
 	@echo "make images | push | sbom [REGISTRY=…] [IMAGES=…]                   build, push, and list what is in the images"
 	@echo "make clean                                                         remove .venv, build and caches"
@@ -88,7 +88,7 @@ test-ipex: $(IPEX_INSTALLED)
 	$(IPEX_BIN)/python -m pytest tests/ipex
 
 # Against real services, named by KUBECONFIG, S3_ENDPOINT and so on; tests/services says which.
-test-services: $(INSTALLED)
+test-services: $(INSTALLED) manifests
 	$(BIN)/python -m pytest $(SERVICES:%=tests/services/%)
 
 lint: $(INSTALLED)
@@ -107,6 +107,10 @@ compile: $(INSTALLED)
 
 docs: $(INSTALLED)
 	$(BIN)/compaware docs
+
+# The pipelines as resources of KFP's Kubernetes API.
+manifests: $(INSTALLED)
+	$(BIN)/python tools/pipeline_resources.py
 
 check-fresh: $(INSTALLED)
 	$(BIN)/compaware compile --check

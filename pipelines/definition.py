@@ -13,6 +13,7 @@ from typing import Any
 
 from kfp import dsl, kubernetes
 
+from compaware.components.core.stage.interface import OPTIONS
 from compaware.components.launch import site
 from compaware.components.launch.options import OBJECT_STORE_KEYS, OBJECT_STORE_SECRET
 from compaware.components.notify.component import notify
@@ -26,8 +27,10 @@ class Step:
 
     Attributes:
         component: The KFP component.
-        parameters: Pipeline parameter to component parameter. One pipeline parameter may feed several steps; its
-            type and default are those of the first.
+        prefix: What its `options` are the options of: `student` makes them `student_options` in a pipeline.
+        names: Component parameter to pipeline parameter, where they differ otherwise. One pipeline parameter may feed
+            several steps; its type and default are those of the first.
+        given: Parameters of the component that the pipeline's function sets.
         descriptions: Texts for the parameters that mean more in a pipeline than in this component.
         cpu: Most CPUs of the task's pod, as Kubernetes writes them; without, those of a pod that only waits for a job.
         memory: Most memory of it.
@@ -36,11 +39,21 @@ class Step:
     """
 
     component: Any
-    parameters: Mapping[str, str]
+    prefix: str = ""
+    names: Mapping[str, str] = field(default_factory=dict)
+    given: tuple[str, ...] = ()
     descriptions: Mapping[str, str] = field(default_factory=dict)
     cpu: str = "500m"
     memory: str = "1Gi"
     cached: bool = True
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Pipeline parameter to component parameter."""
+        names = {OPTIONS: f"{self.prefix}_{OPTIONS}", **self.names}
+        inputs = self.component.component_spec.inputs or {}
+        theirs = [key for key, spec in inputs.items() if "@" not in str(spec.type) and key not in self.given]
+        return {names.get(key, key): key for key in theirs}
 
     def __call__(self, arguments: Arguments, **inputs: Any) -> Any:
         """Adds the step to the pipeline that is being defined.
@@ -63,13 +76,9 @@ class Step:
 
 
 def _with_site(task: Any, *variables: str) -> Any:
-    kubernetes.use_config_map_as_env(task, site.CONFIG_MAP, same(*variables), optional=True)
+    names = {variable: variable for variable in variables}
+    kubernetes.use_config_map_as_env(task, site.CONFIG_MAP, names, optional=True)
     return kubernetes.use_config_map_as_volume(task, site.CA_CONFIG_MAP, site.CA_FOLDER, optional=True)
-
-
-def same(*names: str) -> dict[str, str]:
-    """Pipeline parameters that are called what the component calls them."""
-    return {name: name for name in names}
 
 
 def compression_pipeline(*steps: Step) -> Callable[[Callable[[Arguments], None]], Any]:
@@ -132,7 +141,8 @@ def _parameters(steps: tuple[Step, ...]) -> tuple[dict[str, inspect.Parameter], 
             if ours in parameters:
                 continue
             description = step.component.component_spec.inputs[theirs].description
-            renamed = "" if ours == theirs else f" ({theirs} of {step.component.python_func.__name__})"
-            descriptions[ours] = step.descriptions.get(ours) or f"{description}{renamed}"
+            component = step.component.python_func.__name__
+            own = f"{component}: {description}" if theirs == OPTIONS else description
+            descriptions[ours] = step.descriptions.get(ours) or own
             parameters[ours] = signature.parameters[theirs].replace(name=ours)
     return parameters, descriptions

@@ -1,6 +1,7 @@
 """Writes manifests/pipelines: the compiled pipelines as resources of KFP's Kubernetes API.
 
-`python tools/pipeline_resources.py [--check]`; --check writes nothing and names stale files.
+`python tools/pipeline_resources.py [--check]`; --check writes nothing and names stale files. Git keeps the list of the
+resources and their images, but not the resources: they would be a second copy of each pipeline.
 """
 
 import argparse
@@ -18,6 +19,7 @@ FOLDER = Path(__file__).resolve().parent.parent / "manifests" / "pipelines"
 COMMAND = "python tools/pipeline_resources.py"
 GROUP_VERSION = "pipelines.kubeflow.org/v2beta1"
 IMAGE_FIELDS = "image-fields.yaml"
+KUSTOMIZATION = "kustomization.yaml"
 
 
 def files() -> dict[Path, str]:
@@ -31,7 +33,7 @@ def files() -> dict[Path, str]:
         "configurations": [IMAGE_FIELDS],
     }
     executors = {name for spec, _ in specs.values() for name in spec["deploymentSpec"]["executors"]}
-    written["kustomization.yaml"] = _dump(kustomization)
+    written[KUSTOMIZATION] = _dump(kustomization)
     written[IMAGE_FIELDS] = _dump({"images": [_image_field(name) for name in sorted(executors)]})
     return {FOLDER / name: text for name, text in written.items()}
 
@@ -84,7 +86,9 @@ def main() -> None:
     """Writes or checks the files."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is out of date")
-    sys.exit(write_all(files(), parser.parse_args().check, COMMAND))
+    check = parser.parse_args().check
+    kept = {file: text for file, text in files().items() if not check or file.name in (KUSTOMIZATION, IMAGE_FIELDS)}
+    sys.exit(write_all(kept, check, COMMAND))
 
 
 if __name__ == "__main__":

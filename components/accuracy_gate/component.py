@@ -1,5 +1,7 @@
 """KFP interface of accuracy_gate."""
 
+# Generated from config.py by `make compile`: change that, not this file.
+
 from kfp import dsl
 
 from compaware.components import images
@@ -18,14 +20,19 @@ def accuracy_gate(
     benchmark, so that the report is there even when the gate says no.
 
     Args:
-        quantized: The quantized model.
+        quantized: Folder of the quantized model, whose summary holds the criterion.
         verdict: The criterion with its figures, as JSON.
         metrics: Whether it passed, and the loss.
-        on_failure: When the criterion was missed, fail or warn.
+        on_failure: What to do if the criterion is missed: fail, or only warn.
     """
     from compaware.components.launch import log_metrics, run_component
 
     summary = run_component(
-        "accuracy_gate", {"output": verdict.path, "quantized": quantized.path, "on_failure": on_failure}
+        "accuracy_gate",
+        {
+            "output": verdict,
+            "quantized": quantized,
+            "on_failure": on_failure,
+        },
     )
     log_metrics(summary, metrics)

@@ -1,11 +1,12 @@
 """Configuration of the benchmark."""
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.core.stage.interface import MAIN, Input, Interface, Output
 
 Role = Literal["teacher", "student", "int8", "sparse"]
 Runtime = Literal["torch", "openvino", "onnxruntime", "ipex"]
@@ -43,7 +44,7 @@ class MeasuringOptions(BaseModel):
     threads: PositiveInt | None = Field(
         default=None, description="Threads of every runtime; by default all CPUs within the container's limit."
     )
-    max_length_tokens: PositiveInt = Field(default=128, description="Longer sentences are cut.")
+    max_length_tokens: Annotated[PositiveInt, MAIN] = Field(default=128, description="Longer sentences are cut.")
     padded: bool = Field(
         default=False, description="Pad every sentence to max_length_tokens instead of the longest of its batch."
     )
@@ -57,16 +58,58 @@ class MeasuringOptions(BaseModel):
 
 
 class BenchmarkConfig(ComponentConfig, MeasuringOptions):
-    """Measures all candidates side by side: latency, throughput, memory, size and accuracy."""
+    """Measure all models side by side and write a report.
 
-    dataset: Path = Field(description="Folder of a Dataset artifact.")
-    candidates: tuple[Candidate, ...] = Field(
-        min_length=1, description="Models to measure, each with name, role (teacher, student, int8, sparse) and folder."
+    Each model runs in every runtime that can serve it on this CPU, each in a process of its own. They take turns on the
+    same batches, so that what disturbs one disturbs all. Speed, memory, size and accuracy come from the same process on
+    the same files. The report names the one to serve, and says where a technique brings nothing on this CPU.
+
+    A model that cannot be measured is listed with the reason, and the others are measured; the task fails only where
+    none can be. Where memory does not hold all at once, they are measured in groups with the same reference in each.
+    """
+
+    interface: ClassVar = Interface(
+        "BENCHMARK",
+        {
+            "results": Output("Artifact", "Folder with benchmark.json, report.html and report.md.", field="output"),
+            "report_html": Output("HTML", "The report.", file="report.html"),
+            "report_markdown": Output("Markdown", "The report as Markdown.", file="report.md"),
+            "metrics": Output("Metrics", "Its figures, flat, with stable names."),
+            "confusion_matrix": Output(
+                "ClassificationMetrics", "Of the model to serve; with two classes, the ROC curve, too."
+            ),
+        },
     )
+
+    dataset: Annotated[Path, Input("Dataset")] = Field(description="Folder of a Dataset artifact.")
+    teacher: Annotated[Path | None, Input("Model")] = Field(
+        default=None, description="The teacher; FP32 in torch eager is the reference of all speeds."
+    )
+    student: Annotated[Path | None, Input("Model")] = Field(default=None, description="The distilled FP32 model.")
+    sparse: Annotated[Path | None, Input("Model")] = Field(default=None, description="The sparse FP32 model.")
+    quantized: Annotated[Path | None, Input("Model")] = Field(default=None, description="The INT8 model.")
+    candidates: tuple[Candidate, ...] = Field(
+        default=(),
+        description="More models to measure, each with name, role (teacher, student, int8, sparse) and folder.",
+    )
+
+    @property
+    def models(self) -> tuple[Candidate, ...]:
+        """All models to measure; those that were given by their role have it as their name."""
+        roles: dict[Role, Path | None] = {
+            "teacher": self.teacher,
+            "student": self.student,
+            "int8": self.quantized,
+            "sparse": self.sparse,
+        }
+        given = (Candidate(name=role, role=role, folder=folder) for role, folder in roles.items() if folder)
+        return (*given, *self.candidates)
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
-        names = [candidate.name for candidate in self.candidates]
+        names = [candidate.name for candidate in self.models]
+        if not names:
+            raise ValueError("give a model to measure: teacher, student, sparse, quantized or candidates")
         if len(set(names)) < len(names):
             raise ValueError("candidates must have different names")
         return self

@@ -71,7 +71,7 @@ def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, S
     candidates, groups = _measure(variants, threads, limit, dataset, config, work, failures)
     failures.require_any(bool(candidates))
     names = {item.name for item in candidates}
-    summaries = load_summaries({item.name: item.folder for item in config.candidates if item.name in names})
+    summaries = load_summaries({item.name: item.folder for item in config.models if item.name in names})
     settings = config.model_dump(mode="json", include={"rounds", "time_budget_s", "padded", "seed"})
     benchmark = Benchmark(
         machine=cpu.machine_facts() | {"threads": threads},

@@ -34,7 +34,7 @@ def read_configs(
 ) -> dict[Candidate, PreTrainedConfig]:
     """Returns the model configurations of the candidates that fit the data; the others are added to `failures`."""
     configs = {}
-    for candidate in config.candidates:
+    for candidate in config.models:
         with failures.recording(candidate):
             model_config = _model_config(candidate)
             if model_config.num_labels != dataset.manifest.num_labels:

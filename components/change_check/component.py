@@ -1,5 +1,7 @@
 """KFP interface of change_check."""
 
+# Generated from config.py by `make compile`: change that, not this file.
+
 from typing import Optional
 
 from kfp import dsl
@@ -11,12 +13,12 @@ from compaware.components import images
 def change_check(
     state: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
+    student: Optional[str] = None,
     task: str = "sample",
     data: Optional[str] = None,
-    hub_revision: Optional[str] = None,
     teacher: Optional[str] = None,
-    student: Optional[str] = None,
     publish_uri: str = "",
+    data_options: dict = {},
 ) -> str:
     """Look whether data, teacher, student or product have changed since the last model was published.
 
@@ -27,12 +29,14 @@ def change_check(
     Args:
         state: What was found, as JSON.
         metrics: Whether anything changed, and what.
-        task: A known task, or custom; as data_prep has it.
-        data: Own data: a file, a folder, a URI, or a hub id.
-        hub_revision: Branch, tag or commit of a hub data set.
-        teacher: Hub id, folder or URI of the teacher.
         student: Hub id, folder or URI of the student.
-        publish_uri: Path or URI (file, s3, minio) that models are published at; empty publishes nothing.
+        task: A built-in task or custom; see data_prep.
+        data: Your data: a file, a folder, a URI or a hub id.
+        teacher: Hub id, folder or URI of the teacher.
+        publish_uri: Path or URI that models are published at; empty if they are not.
+        data_options: Options that other stages share: hub_config, hub_revision, read_options, label_names,
+            problem_type, max_train_rows, max_validation_rows, max_test_rows, validation_fraction, keep_duplicates,
+            tokenizer.
 
     Returns:
         Fingerprint of data, teacher and student.
@@ -42,13 +46,13 @@ def change_check(
     summary = run_component(
         "change_check",
         {
-            "output": state.path,
+            "output": state,
+            "student": student,
             "task": task,
             "data": data,
-            "hub_revision": hub_revision,
             "teacher": teacher,
-            "student": student,
             "publish_uri": publish_uri,
+            "data_options": data_options,
         },
     )
     log_metrics(summary, metrics)

@@ -1,11 +1,12 @@
 """Configuration of the data_prep component."""
 
 import codecs
-from typing import Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.core.stage.interface import GIVEN, MAIN, Interface, Output
 from compaware.components.storage.places import Place
 
 # The task of own data, about which only the configuration says anything.
@@ -59,14 +60,31 @@ class ReadOptions(BaseModel):
 
 
 class DataPrepConfig(ComponentConfig):
-    """Turns a task or a data set into Parquet splits with a manifest and a data card."""
+    """Turn a task or a data set into Parquet splits with a manifest and a data card.
 
-    task: str = Field(
+    Training rows whose text is in validation, too, are dropped; limits and a validation split that has to be made are
+    stratified and seeded, with copies of a text on one side and each class of two texts on both; class names are in a
+    stable order. Test rows whose label is withheld (-1 or empty) are left out. Data may be larger than memory: texts
+    stay on disk, which needs room for them uncompressed, and a row takes some 50 bytes of memory, 80 where a validation
+    split is made.
+    """
+
+    interface: ClassVar = Interface(
+        "DATA",
+        {
+            "dataset": Output("Dataset", "The splits as Parquet and their manifest.", field="output"),
+            "card_html": Output("HTML", "Data card: class balance, lengths, notes, examples.", file="card.html"),
+            "card_markdown": Output("Markdown", "The same as Markdown.", file="card.md"),
+            "metrics": Output("Metrics", "Rows of each split, classes, duplicates, lengths."),
+        },
+    )
+
+    task: Annotated[str, MAIN] = Field(
         default="sample",
         description="A known task (sample, cola, emotion, mnli, mrpc, qnli, qqp, rte, sst2, stsb, wnli), or custom for "
         "own data; with `data`, the default means custom.",
     )
-    data: Place | None = Field(
+    data: Annotated[Place | None, MAIN] = Field(
         default=None,
         description="Own data: a file or folder (CSV, TSV, JSON, JSONL, Parquet, Arrow; gzip, bz2, xz, zstd), a URI "
         "(file, s3, minio), or a hub id. By default the task's own hub data set. A JSON list may have 512 MB.",
@@ -78,10 +96,10 @@ class DataPrepConfig(ComponentConfig):
         description="Format of the files, if the guesses are wrong: delimiter, encoding, quoting (double, backslash, "
         "none), column_names (of files without a header).",
     )
-    text_columns: list[str] = Field(
+    text_columns: Annotated[list[str], MAIN] = Field(
         default_factory=list, max_length=2, description="The one or two columns of text; the task's by default."
     )
-    label_column: str | None = Field(
+    label_column: Annotated[str | None, MAIN] = Field(
         default=None,
         description="The label column; 'label' by default. Lists, also written as text, and vectors of 0 and 1 are "
         "multi-label data.",
@@ -110,8 +128,10 @@ class DataPrepConfig(ComponentConfig):
         default=None,
         description="Tokenizer (hub id, folder or URI) for the lengths on the card; by default words are counted.",
     )
-    seed: int = Field(default=42, ge=0, lt=2**32, description="Seed of the samples and of the validation split.")
-    inputs_fingerprint: str = Field(
+    seed: Annotated[int, MAIN] = Field(
+        default=42, ge=0, lt=2**32, description="Seed of the samples and of the validation split."
+    )
+    inputs_fingerprint: Annotated[str, GIVEN] = Field(
         default="", description="Fingerprint of data and models from change_check; a new one starts the work anew."
     )
 

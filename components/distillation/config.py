@@ -1,23 +1,49 @@
 """Configuration of the distillation component."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from compaware.components.core.stage.config import ComponentConfig
-from compaware.components.core.stage.options import BackendOptions, Layers, SoftLabelOptions, TrainingOptions
+from compaware.components.core.stage.interface import MAIN, Input, Interface, Output
+from compaware.components.core.stage.options import (
+    BackendOptions,
+    Layers,
+    SharedTrainingOptions,
+    SoftLabelOptions,
+    TrainingOptions,
+)
 from compaware.components.storage.places import Place
 
 
 class DistillationConfig(ComponentConfig, TrainingOptions, BackendOptions, SoftLabelOptions):
-    """Trains a student on the soft labels of a teacher."""
+    """Train a student on the soft labels of a teacher.
 
-    dataset: Path = Field(description="Dataset folder that data_prep wrote.")
-    teacher: Path = Field(description="Teacher folder that teacher_check wrote.")
-    soft_labels: Path = Field(description="Soft labels that teacher_check wrote for this data.")
-    student: Place | None = Field(default=None, description="Student by hub id, folder or URI (file, s3, minio).")
-    student_layers: Layers | None = Field(
+    The loss is alpha * T^2 * KL(teacher / T || student / T) + (1 - alpha) * cross-entropy, mean squared error for
+    regression. The teacher does not run, unless `hidden_weight` or `attention_weight` ask for what the soft labels do
+    not hold. The student with the best validation score is kept.
+    """
+
+    interface: ClassVar = Interface(
+        "LAUNCHER",
+        {
+            "model": Output("Model", "The student.", field="output"),
+            "metrics": Output("Metrics", "Validation scores of the student and the teacher, sizes and training speed."),
+        },
+        job=True,
+    )
+    shared: ClassVar = {"training_options": SharedTrainingOptions}
+
+    dataset: Annotated[Path, Input("Dataset")] = Field(description="Dataset folder that data_prep wrote.")
+    teacher: Annotated[Path, Input("Model")] = Field(description="Teacher folder that teacher_check wrote.")
+    soft_labels: Annotated[Path, Input("Artifact")] = Field(
+        description="Soft labels that teacher_check wrote for this data."
+    )
+    student: Annotated[Place | None, MAIN] = Field(
+        default=None, description="Student by hub id, folder or URI (file, s3, minio)."
+    )
+    student_layers: Annotated[Layers | None, MAIN] = Field(
         default=None, description="In place of `student`: make it of these encoder layers of the teacher; 0 is first."
     )
     student_config: dict[str, Any] | None = Field(

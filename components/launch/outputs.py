@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -31,3 +32,13 @@ def log_classification(summary: Summary, artifact: Any) -> None:
     if roc:
         artifact.log_roc_curve(roc["fpr"], roc["tpr"], roc["thresholds"])
     Path(artifact.path).write_text(json.dumps({"confusion_matrix": confusion, "roc": roc}), encoding="utf-8")
+
+
+def copy_file(artifact: Any, name: str, destination: Any) -> None:
+    """Copies a file of one artifact to another artifact, such as a report that the KFP UI shows."""
+    shutil.copyfile(Path(artifact.path) / name, destination.path)
+
+
+def save_text(text: str, artifact: Any) -> None:
+    """Writes a text as an artifact."""
+    Path(artifact.path).write_text(text, encoding="utf-8")

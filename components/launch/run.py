@@ -64,7 +64,13 @@ def attempt_component(
     """
     wanted = _job_options(options)
     here = wanted.resolved_launcher() == "torchrun"
-    given = _given({key: _place(value, here) for key, value in config.items()})
+    # A component that starts trainings itself runs here: what it reads and hands on is where those see it.
+    inner_here = _job_options(config["job"]).resolved_launcher() == "torchrun" if "job" in config else here
+    given = _given(
+        {key: _place(value, here if key.endswith("output") else inner_here) for key, value in config.items()}
+    )
+    if here and not inner_here:
+        given["models_uri"] = config["output"].uri
     given.setdefault("existing_output", "resume")
     if not here:
         given["work_uri"] = f"{given['output']}.work"
@@ -81,19 +87,6 @@ def attempt_component(
         raise UnavailableError(f"{name} is done, but {error}; run this task again to take what is there") from error
 
 
-def places_for(options: dict[str, Any], artifacts: dict[str, Any]) -> dict[str, str]:
-    """Where the trainings that `options` ask for find and leave KFP artifacts: paths here, URIs in a cluster.
-
-    Raises:
-        SystemExit: The options are not right; the message says how.
-    """
-    try:
-        here = _job_options(options).resolved_launcher() == "torchrun"
-    except UserError as failure:
-        raise SystemExit(f"{ERROR_PREFIX}{failure}") from failure
-    return {name: _place(artifact, here) for name, artifact in artifacts.items()}
-
-
 def shared_attempts(uri: str, run_id: str) -> str | None:
     """Where the branches of a sweep note their tries, for all runs of a pipeline: see `sweep_plan.attempts`.
 
@@ -108,7 +101,7 @@ def shared_attempts(uri: str, run_id: str) -> str | None:
 
 
 def _job_options(options: dict[str, Any] | None) -> JobOptions:
-    return validate(JobOptions, _given(options or {"launcher": "torchrun"}))
+    return validate(JobOptions, _given({"launcher": "torchrun"} if options is None else options))
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
@@ -116,7 +109,9 @@ def _given(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def _place(value: Any, here: bool) -> Any:
-    """An artifact's place: what has a path and a URI is one."""
+    """An artifact's place, or those of a list of them: what has a path and a URI is one."""
+    if isinstance(value, list):
+        return [_place(item, here) for item in value]
     if not hasattr(value, "uri"):
         return value
     return value.path if here else value.uri

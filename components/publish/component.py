@@ -1,5 +1,7 @@
 """KFP interface of publish."""
 
+# Generated from config.py by `make compile`: change that, not this file.
+
 from kfp import dsl
 
 from compaware.components import images
@@ -17,10 +19,10 @@ def publish(
     metrics: dsl.Output[dsl.Metrics],
     student: dsl.Input[dsl.Model] = None,
     changes: dsl.Input[dsl.Artifact] = None,
-    publish_uri: str = "",
-    max_loss_to_published_points: float = 0.5,
-    max_length_tokens: int = 128,
     run_id: str = "",
+    publish_uri: str = "",
+    max_length_tokens: int = 128,
+    options: dict = {},
 ) -> None:
     """Publish a model below a prefix, unless it is worse than the one that is published there.
 
@@ -32,42 +34,39 @@ def publish(
     registered in the Kubeflow Model Registry. This task is never cached.
 
     Args:
-        dataset: Data that data_prep prepared.
-        teacher: The teacher that teacher_check passed.
-        model: The model to publish: a student, a sparse or an INT8 model.
-        results: What benchmark measured, and its report.
+        dataset: Dataset folder that data_prep wrote.
+        teacher: Teacher folder that teacher_check wrote.
+        model: Folder of the model to publish: a student, a sparse or an INT8 model.
+        results: Folder that benchmark wrote.
+        student: Folder of the student that an INT8 model was quantized from.
+        changes: Folder that change_check wrote.
         record: What was done, as JSON.
         history_html: All versions at the prefix.
         history_markdown: The same as Markdown.
         metrics: Whether it was published, its metric and that of the version before.
-        student: The student that an INT8 model was made of.
-        changes: What change_check found.
-        publish_uri: Path or URI (file, s3, minio) to publish below, of this model alone; empty publishes nothing.
-        max_loss_to_published_points: Points (hundredths) of the primary metric that it may be worse than the last one.
+        run_id: Id of the pipeline's run for the provenance.
+        publish_uri: Path or URI (file, s3, minio) to publish below, of this model only; empty: nowhere.
         max_length_tokens: Longer inputs are cut.
-        run_id: Id of the run, for the provenance.
+        options: Further configuration: max_loss_to_published_points, version.
     """
-    import shutil
-    from pathlib import Path
-
-    from compaware.components.launch import log_metrics, run_component
+    from compaware.components.launch import copy_file, log_metrics, run_component
 
     summary = run_component(
         "publish",
         {
-            "output": record.path,
-            "publish_uri": publish_uri,
-            "dataset": dataset.path,
-            "teacher": teacher.path,
-            "model": model.path,
-            "results": results.path,
-            "student": student.path if student else None,
-            "changes": changes.path if changes else None,
-            "max_loss_to_published_points": max_loss_to_published_points,
-            "max_length_tokens": max_length_tokens,
+            "output": record,
+            "dataset": dataset,
+            "teacher": teacher,
+            "model": model,
+            "results": results,
+            "student": student,
+            "changes": changes,
             "run_id": run_id,
+            "publish_uri": publish_uri,
+            "max_length_tokens": max_length_tokens,
+            "options": options,
         },
     )
+    copy_file(record, "history.html", history_html)
+    copy_file(record, "history.md", history_markdown)
     log_metrics(summary, metrics)
-    shutil.copyfile(Path(record.path) / "history.html", history_html.path)
-    shutil.copyfile(Path(record.path) / "history.md", history_markdown.path)

@@ -1,38 +1,61 @@
 """Configuration of the publish component."""
 
 from pathlib import Path
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.core.stage.interface import GIVEN, MAIN, Input, Interface, Output
 from compaware.components.storage.places import PlaceOrNowhere
 
 
 class PublishConfig(ComponentConfig):
-    """Publishes a model below a prefix, unless it is worse than the one that is published there."""
+    """Publish a model below a prefix, unless it is worse than the one that is published there.
 
-    publish_uri: PlaceOrNowhere = Field(
-        default="",
-        description="Path or URI (file, s3, minio) to publish below, of this model only; empty: nowhere.",
+    A version is a folder with the model, a model card, the report, its provenance, a script that loads it without this
+    package, and a KServe InferenceService. It appears whole: latest.json at the prefix is moved to it last. Where one
+    is published already, both are measured now on the same validation split, each in the runtime that serves it on
+    this CPU; a model that is worse by more than `max_loss_to_published_points` is refused in one line, which is no
+    error. history.json keeps what was published and what was refused. Where MODEL_REGISTRY_URL is set, the version is
+    registered in the Kubeflow Model Registry. This task is never cached.
+    """
+
+    interface: ClassVar = Interface(
+        "BENCHMARK",
+        {
+            "record": Output("Artifact", "What was done, as JSON.", field="output"),
+            "history_html": Output("HTML", "All versions at the prefix.", file="history.html"),
+            "history_markdown": Output("Markdown", "The same as Markdown.", file="history.md"),
+            "metrics": Output("Metrics", "Whether it was published, its metric and that of the version before."),
+        },
     )
-    dataset: Path = Field(description="Dataset folder that data_prep wrote.")
-    teacher: Path = Field(description="Teacher folder that teacher_check wrote.")
-    model: Path = Field(description="Folder of the model to publish: a student, a sparse or an INT8 model.")
-    results: Path = Field(description="Folder that benchmark wrote.")
-    student: Path | None = Field(
+
+    publish_uri: Annotated[PlaceOrNowhere, MAIN] = Field(
+        default="", description="Path or URI (file, s3, minio) to publish below, of this model only; empty: nowhere."
+    )
+    dataset: Annotated[Path, Input("Dataset")] = Field(description="Dataset folder that data_prep wrote.")
+    teacher: Annotated[Path, Input("Model")] = Field(description="Teacher folder that teacher_check wrote.")
+    model: Annotated[Path, Input("Model")] = Field(
+        description="Folder of the model to publish: a student, a sparse or an INT8 model."
+    )
+    results: Annotated[Path, Input("Artifact")] = Field(description="Folder that benchmark wrote.")
+    student: Annotated[Path | None, Input("Model")] = Field(
         default=None, description="Folder of the student that an INT8 model was quantized from."
     )
-    changes: Path | None = Field(default=None, description="Folder that change_check wrote.")
+    changes: Annotated[Path | None, Input("Artifact")] = Field(
+        default=None, description="Folder that change_check wrote."
+    )
     max_loss_to_published_points: float = Field(
         default=0.5,
         ge=0,
         description="Points (hundredths) of the primary metric that the model may lose against the published one, both "
         "measured on the validation split.",
     )
-    max_length_tokens: int = Field(default=128, ge=4, le=8192, description="Longer inputs are cut.")
+    max_length_tokens: Annotated[int, MAIN] = Field(default=128, ge=4, le=8192, description="Longer inputs are cut.")
     version: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9][\w.-]{0,99}$",
         description="Name of the version; by default the time in UTC and the start of the model's fingerprint.",
     )
-    run_id: str = Field(default="", description="Id of the pipeline's run for the provenance.")
+    run_id: Annotated[str, GIVEN] = Field(default="", description="Id of the pipeline's run for the provenance.")

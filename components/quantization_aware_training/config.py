@@ -1,20 +1,51 @@
 """Configuration of the quantization_aware_training component."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from compaware.components.core.stage.config import ComponentConfig
-from compaware.components.core.stage.options import SoftLabelOptions, TrainingOptions
+from compaware.components.core.stage.interface import Input, Interface, Output
+from compaware.components.core.stage.options import SharedTrainingOptions, SoftLabelOptions, TrainingOptions
 
 
 class QuantizationAwareTrainingConfig(ComponentConfig, TrainingOptions, SoftLabelOptions):
-    """Turns an FP32 classifier into INT8 files, with training where quantizing alone loses too much."""
+    """Turn an FP32 classifier into INT8 files that OpenVINO and onnxruntime load, training where that is needed.
 
-    dataset: Path = Field(description="Dataset folder that data_prep wrote.")
-    model: Path = Field(description="Folder of the FP32 classifier: fine-tuned, distilled or sparse.")
-    soft_labels: Path | None = Field(
+    Linear layers and embeddings become INT8. Post-training quantization is tried first; training with fake
+    quantization follows where that misses the accuracy criterion, or always with mode=qat. The criterion is judged
+    on the saved file, in a new process, against the FP32 model that came in. A model that misses it is delivered and
+    marked as failed: accuracy_gate decides what that means.
+
+    Post-training quantization is the work of neural-compressor: it calibrates the exported graph, and its
+    accuracy-aware tuning goes on to another way of finding ranges only while the loss is larger than allowed. Two
+    steps are torchao's, on the same graph: training, which neural-compressor no longer has for INT8, and embeddings,
+    which it leaves in FP32.
+    """
+
+    interface: ClassVar = Interface(
+        "LAUNCHER",
+        {
+            "quantized": Output(
+                "Model", "The INT8 model: OpenVINO IR, ONNX, configuration and tokenizer.", field="output"
+            ),
+            "metrics": Output("Metrics", "Validation scores of the baseline and of each file, agreement and sizes."),
+            "statistics": Output(
+                "Markdown",
+                "Operators by precision, and the scores of FP32, PTQ and QAT side by side.",
+                fact="statistics_markdown",
+            ),
+        },
+        job=True,
+    )
+    shared: ClassVar = {"training_options": SharedTrainingOptions}
+
+    dataset: Annotated[Path, Input("Dataset")] = Field(description="Dataset folder that data_prep wrote.")
+    model: Annotated[Path, Input("Model")] = Field(
+        description="Folder of the FP32 classifier: fine-tuned, distilled or sparse."
+    )
+    soft_labels: Annotated[Path | None, Input("Artifact")] = Field(
         default=None, description="Soft labels that teacher_check wrote for this data; without, true labels alone."
     )
     mode: Literal["auto", "ptq", "qat"] = Field(

@@ -1,30 +1,47 @@
 """Configuration of the sparsity_aware_training component."""
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from compaware.components.core.sparsity.patterns import CHOICES, parse_pattern, resolve_sparsity
 from compaware.components.core.stage.config import ComponentConfig
-from compaware.components.core.stage.options import SoftLabelOptions, TrainingOptions
+from compaware.components.core.stage.interface import MAIN, Input, Interface, Output
+from compaware.components.core.stage.options import SharedTrainingOptions, SoftLabelOptions, TrainingOptions
 from compaware.components.storage.places import Place
 
 
 class SparsityAwareTrainingConfig(ComponentConfig, TrainingOptions, SoftLabelOptions):
-    """Trains a sparse model without losing a zero, or prunes a dense one while it trains."""
+    """Train a sparse model without losing a zero, or prune a dense one while it trains.
 
-    dataset: Path = Field(description="Dataset folder that data_prep wrote.")
-    model: Path = Field(description="Folder of the classifier to train, sparse or dense.")
-    student: Place | None = Field(
+    A sparse model keeps exactly its zeros. A dense one is pruned to `target_sparsity` on a cubic schedule, the rest of
+    the training has fixed masks, and only checkpoints of the final sparsity count. Embeddings, poolers and heads are
+    not pruned. Sparsity and score are measured on the saved file.
+    """
+
+    interface: ClassVar = Interface(
+        "LAUNCHER",
+        {
+            "sparse": Output("Model", "The sparse model.", field="output"),
+            "metrics": Output("Metrics", "Validation scores before and after, sparsity, size and compressed size."),
+            "layers": Output("Markdown", "Sparsity of every layer.", fact="layers_markdown"),
+        },
+        job=True,
+    )
+    shared: ClassVar = {"training_options": SharedTrainingOptions}
+
+    dataset: Annotated[Path, Input("Dataset")] = Field(description="Dataset folder that data_prep wrote.")
+    model: Annotated[Path, Input("Model")] = Field(description="Folder of the classifier to train, sparse or dense.")
+    student: Annotated[Place | None, MAIN] = Field(
         default=None,
         description="In place of `model`: a classifier or encoder by hub id, folder or URI, such as one that was "
         "pruned elsewhere.",
     )
-    soft_labels: Path | None = Field(
+    soft_labels: Annotated[Path | None, Input("Artifact")] = Field(
         default=None, description="Soft labels that teacher_check wrote for this data; without, true labels alone."
     )
-    target_sparsity: float | None = Field(
+    target_sparsity: Annotated[float | None, MAIN] = Field(
         default=None,
         description="Fraction of zeros in the encoder's linear layers, such as 0.8. A model that has as many already "
         "keeps the ones it has; not given, a sparse model keeps its own and an N:M pattern has its own.",

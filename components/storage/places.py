@@ -4,13 +4,15 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.validation import ERROR_TYPE
 from compaware.components.storage.uri import SCHEMES, Location, parse
 
+# In the context of a validation: leave `~` in places, whose home folder is that of another machine.
+AS_WRITTEN = "as_written"
 _MISSING_SLASHES = re.compile(rf"({'|'.join(SCHEMES)}|https?):(?!//)", re.IGNORECASE)
 
 
@@ -27,12 +29,13 @@ def read_place(place: str) -> Path | Location:
     return parse(place)
 
 
-def _check(place: str) -> str:
+def _check(place: str, info: ValidationInfo) -> str:
     try:
         path = read_place(place) if place else place
     except UserError as error:
         raise PydanticCustomError(ERROR_TYPE, "{reason}", {"reason": str(error)}) from error
-    return str(path) if place.startswith("~") else place
+    as_written = (info.context or {}).get(AS_WRITTEN)
+    return str(path) if place.startswith("~") and not as_written else place
 
 
 PLACE = AfterValidator(_check)

@@ -1,5 +1,7 @@
 """KFP interface of sweep_benchmark."""
 
+# Generated from config.py by `make compile`: change that, not this file.
+
 from typing import List, Optional
 
 from kfp import dsl
@@ -16,17 +18,11 @@ def sweep_benchmark(
     report_html: dsl.Output[dsl.HTML],
     report_markdown: dsl.Output[dsl.Markdown],
     metrics: dsl.Output[dsl.Metrics],
+    max_length_tokens: int = 128,
     max_latency_ms: Optional[float] = None,
     max_size_mb: Optional[float] = None,
     min_accuracy: Optional[float] = None,
-    split: str = "validation",
-    batch_sizes: List[int] = [1, 8, 32],
-    rounds: int = 10,
-    time_budget_s: float = 90.0,
-    threads: Optional[int] = None,
-    max_length_tokens: int = 128,
-    padded: bool = False,
-    seed: int = 0,
+    options: dict = {},
 ) -> None:
     """Measure all members of a sweep side by side and name the one to serve.
 
@@ -37,50 +33,35 @@ def sweep_benchmark(
     of the most accurate. Where none meets them, the report says which is nearest.
 
     Args:
-        dataset: Data that data_prep prepared.
-        teacher: The teacher; FP32 in torch eager is the reference of all speeds.
-        branches: What sweep_branch made.
+        dataset: Folder of a Dataset artifact.
+        teacher: Folder of the teacher; FP32 in torch eager is the reference of all speeds.
+        branches: Folders that sweep_branch wrote.
         results: Folder with benchmark.json, sweep.json, report.html and report.md.
         report_html: The report.
         report_markdown: The report as Markdown.
         metrics: Each member's figures, and the recommended one's under names that are the same in every sweep.
-        max_latency_ms: Longest median latency at the smallest batch size.
-        max_size_mb: Largest size of the served files, in MB of a million bytes.
-        min_accuracy: Least value of the task's primary metric, whatever that is.
-        split: Split that accuracy and sequence lengths are taken from.
-        batch_sizes: Sentences in a batch.
-        rounds: Times that all take turns, if the time allows it.
-        time_budget_s: Seconds for all timed rounds together; never fewer than 3 rounds.
-        threads: Threads of every runtime; by default all CPUs of the container's limit.
         max_length_tokens: Longer sentences are cut.
-        padded: Pad every sentence to max_length_tokens, not to the longest of its batch.
-        seed: Of the sentences' order and of the turns.
+        max_latency_ms: Maximum median latency at the smallest batch size, in milliseconds.
+        max_size_mb: Maximum size of the served files, in MB (10^6).
+        min_accuracy: Minimum of the task's primary metric.
+        options: Further configuration: split, batch_sizes, rounds, time_budget_s, threads, padded, seed.
     """
-    import shutil
-    from pathlib import Path
-
-    from compaware.components.launch import log_metrics, run_component
+    from compaware.components.launch import copy_file, log_metrics, run_component
 
     summary = run_component(
         "sweep_benchmark",
         {
-            "output": results.path,
-            "dataset": dataset.path,
-            "teacher": teacher.path,
-            "branches": [branch.path for branch in branches],
+            "output": results,
+            "dataset": dataset,
+            "teacher": teacher,
+            "branches": branches,
+            "max_length_tokens": max_length_tokens,
             "max_latency_ms": max_latency_ms,
             "max_size_mb": max_size_mb,
             "min_accuracy": min_accuracy,
-            "split": split,
-            "batch_sizes": batch_sizes,
-            "rounds": rounds,
-            "time_budget_s": time_budget_s,
-            "threads": threads,
-            "max_length_tokens": max_length_tokens,
-            "padded": padded,
-            "seed": seed,
+            "options": options,
         },
     )
+    copy_file(results, "report.html", report_html)
+    copy_file(results, "report.md", report_markdown)
     log_metrics(summary, metrics)
-    shutil.copyfile(Path(results.path) / "report.html", report_html.path)
-    shutil.copyfile(Path(results.path) / "report.md", report_markdown.path)

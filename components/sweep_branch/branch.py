@@ -72,31 +72,17 @@ def run(config: SweepBranchConfig, workspace: Workspace) -> Summary:
 
 def _distil(config: SweepBranchConfig, output: str) -> StageResult:
     choice = config.branch.choice.model_dump(exclude={"name"}, exclude_none=True)
-    values = {"teacher": config.teacher, "epochs": config.epochs, "learning_rate": config.learning_rate, **choice}
+    values = {"teacher": config.teacher, **config.student_options, **choice}
     return _run_stage(config, "distillation", output, values)
 
 
 def _sparsify(config: SweepBranchConfig, student: StageResult, sparsity: float, output: str) -> StageResult:
-    values = {
-        "target_sparsity": sparsity,
-        "pattern": config.sparsity_pattern,
-        "score": config.sparsity_score,
-        "scope": config.sparsity_scope,
-        "epochs": config.sparsity_epochs,
-        "learning_rate": config.sparsity_learning_rate,
-    }
+    values = {**config.sparsity_options, "target_sparsity": sparsity}
     return _run_stage(config, "sparsity_aware_training", output, values, student)
 
 
 def _quantize(config: SweepBranchConfig, fp32: StageResult, output: str) -> StageResult:
-    values = {
-        "mode": config.quantization_mode,
-        "max_metric_loss": config.max_metric_loss,
-        "calibration_rows": config.calibration_rows,
-        "epochs": config.qat_epochs,
-        "learning_rate": config.qat_learning_rate,
-    }
-    return _run_stage(config, "quantization_aware_training", output, values, fp32)
+    return _run_stage(config, "quantization_aware_training", output, config.quantization_options, fp32)
 
 
 def _run_stage(
@@ -105,12 +91,7 @@ def _run_stage(
     """Runs a stage on the model of an earlier one; if that failed, returns its failure."""
     if source and source.failure:
         return source
-    shared = config.model_dump(
-        include={
-            *("dataset", "soft_labels", "alpha", "batch_size", "max_length_tokens", "seed", "precision"),
-            *("checkpoint_minutes", "training_arguments"),
-        }
-    )
+    shared = config.model_dump(include={"dataset", "soft_labels", "max_length_tokens", "seed", "training_options"})
     model = {"model": source.model} if source else {}
     stage = {"output": output, "temperature": config.branch.temperature, **shared, **model, **values}
     name = output.rpartition("/")[2]

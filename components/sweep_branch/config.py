@@ -1,64 +1,93 @@
 """Configuration of one branch of a sweep."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from compaware.components.core.sparsity.patterns import parse_pattern, resolve_sparsity
 from compaware.components.core.stage.config import ComponentConfig
-from compaware.components.core.stage.options import TrainingOptions
+from compaware.components.core.stage.interface import GIVEN, MAIN, Input, Interface, OptionsOf, Output
+from compaware.components.core.stage.options import SharedTrainingOptions
+from compaware.components.distillation.config import DistillationConfig
+from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
+from compaware.components.sparsity_aware_training.config import SparsityAwareTrainingConfig
 from compaware.components.sweep_plan.grid import Branch, number
 
+StudentOptions = Annotated[dict[str, Any], OptionsOf(DistillationConfig)]
+SparsityOptions = Annotated[dict[str, Any], OptionsOf(SparsityAwareTrainingConfig)]
+QuantizationOptions = Annotated[dict[str, Any], OptionsOf(QuantizationAwareTrainingConfig)]
+TrainingOptions = Annotated[dict[str, Any], OptionsOf(SharedTrainingOptions)]
 
-class SweepBranchConfig(ComponentConfig, TrainingOptions):
-    """Distils one student of a sweep, prunes it to each sparsity, and quantizes the results."""
 
-    # Text instead of Path, because only the trainings read them.
-    dataset: str = Field(description="Folder or URI of the dataset that data_prep wrote.")
-    teacher: str = Field(description="Folder or URI of the teacher that teacher_check wrote.")
-    soft_labels: str = Field(description="Folder or URI of the soft labels that teacher_check wrote.")
+class SweepBranchConfig(ComponentConfig):
+    """Distil one student of a sweep and compress it in every way that is asked for.
+
+    The student is trained once; its sparse forms are made of it, and the INT8 files of each. Every stage is the
+    component of that name, in a job of its own. A stage that fails is listed with its reason, and so is what would
+    have been made of its model; the task goes on with the rest and succeeds. It fails only where the cluster does not
+    answer. Where a stage failed, and not by its options (no memory, preempted, no node for it), the next run of the
+    pipeline tries the branch again.
+    """
+
+    interface: ClassVar = Interface(
+        "LAUNCHER",
+        {
+            "models": Output(
+                "Artifact",
+                "A folder for each member, and summary.json, which lists all members with what became of them.",
+                field="output",
+            ),
+            "metrics": Output("Metrics", "How many members there are, and how many of them failed."),
+        },
+    )
+
+    # Text, not Path: they are handed on to the trainings, which alone read them.
+    dataset: Annotated[str, Input("Dataset")] = Field(description="Folder or URI of the dataset that data_prep wrote.")
+    teacher: Annotated[str, Input("Model")] = Field(
+        description="Folder or URI of the teacher that teacher_check wrote."
+    )
+    soft_labels: Annotated[str, Input("Artifact")] = Field(
+        description="Folder or URI of the soft labels that teacher_check wrote."
+    )
     models_uri: str | None = Field(
         default=None, description="URI that trainings in a cluster upload the models to; by default the output folder."
     )
-    branch: Branch = Field(description="Name, temperature and student (choice), as sweep_plan writes them.")
-    # Stands before the sparsities, which are validated against it.
-    sparsity_pattern: str = Field(
-        default="unstructured", description="Pattern of the zeros; see sparsity_aware_training."
+    branch: Annotated[Branch, GIVEN] = Field(
+        description="Name, temperature and student (choice), as sweep_plan writes them."
     )
-    target_sparsities: list[float] = Field(
+    # Before the sparsities, which are checked against its pattern.
+    sparsity_options: Annotated[SparsityOptions, MAIN] = Field(
+        default_factory=dict, description="Options of sparsity_aware_training."
+    )
+    target_sparsities: Annotated[list[float], MAIN] = Field(
         default=[0.0], min_length=1, description="Fractions of zeros to try, such as 0.8; 0 is the dense student."
     )
-    precisions: list[Literal["fp32", "int8"]] = Field(
+    precisions: Annotated[list[Literal["fp32", "int8"]], MAIN] = Field(
         default=["fp32", "int8"], min_length=1, description="Precisions to try: fp32, int8."
     )
-    alpha: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description="Weight of the soft labels in all trainings, 0 to 1; the true labels get the rest.",
+    student_options: Annotated[StudentOptions, MAIN] = Field(
+        default_factory=dict, description="Options of distillation."
     )
-    sparsity_score: Literal["magnitude", "movement", "snip_momentum"] = Field(
-        default="magnitude", description="Importance score of a weight; the weights with the lowest scores are pruned."
+    quantization_options: Annotated[QuantizationOptions, MAIN] = Field(
+        default_factory=dict, description="Options of quantization_aware_training."
     )
-    sparsity_scope: Literal["layer", "global"] = Field(
-        default="layer", description="Whether every layer has the target sparsity, or all of them together."
+    training_options: Annotated[TrainingOptions, MAIN] = Field(
+        default_factory=dict, description="Options of all trainings; those of one stage replace them."
     )
-    sparsity_epochs: float = Field(default=3.0, gt=0, description="Passes over the training split while pruning.")
-    sparsity_learning_rate: float = Field(default=5e-5, gt=0, lt=1, description="Peak learning rate for that training.")
-    quantization_mode: Literal["auto", "ptq", "qat"] = Field(
-        default="auto", description="ptq never trains, qat always does, auto only if ptq misses the criterion."
+    max_length_tokens: Annotated[int, MAIN] = Field(
+        default=128, ge=4, le=8192, description="Longer inputs are cut to this many tokens."
     )
-    max_metric_loss: float = Field(
-        default=0.005, ge=0, lt=1, description="Maximum absolute loss of the primary metric by quantization."
+    seed: Annotated[int, MAIN] = Field(default=42, ge=0, description="Seed of weights, shuffling and dropout.")
+    job: Annotated[dict[str, Any], MAIN] = Field(
+        default_factory=dict, description="JobOptions of components/launch for each training."
     )
-    calibration_rows: int = Field(
-        default=256, ge=8, description="Training sentences that ptq calibrates activation ranges with."
-    )
-    qat_epochs: float = Field(default=2.0, gt=0, description="Passes over the training split while quantizing.")
-    qat_learning_rate: float = Field(default=2e-5, gt=0, lt=1, description="Peak learning rate for that training.")
-    job: dict[str, Any] = Field(
-        default={"launcher": "torchrun"}, description="JobOptions of components/launch for each training."
-    )
+
+    @field_validator("sparsity_options", "student_options", "quantization_options", "training_options")
+    @classmethod
+    def _without_temperature(cls, options: dict[str, Any]) -> dict[str, Any]:
+        if "temperature" in options:
+            raise ValueError("a sweep takes no temperature here: list what to try in temperatures")
+        return options
 
     @field_validator("target_sparsities", "precisions")
     @classmethod
@@ -72,7 +101,7 @@ class SweepBranchConfig(ComponentConfig, TrainingOptions):
     @field_validator("target_sparsities")
     @classmethod
     def _possible(cls, values: list[float], known: ValidationInfo) -> list[float]:
-        pattern = parse_pattern(known.data.get("sparsity_pattern", "unstructured"))
+        pattern = parse_pattern(known.data.get("sparsity_options", {}).get("pattern", "unstructured"))
         for sparsity in values:
             if sparsity:
                 resolve_sparsity(pattern, sparsity)

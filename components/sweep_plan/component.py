@@ -1,6 +1,8 @@
 """KFP interface of sweep_plan."""
 
-from typing import List
+# Generated from config.py by `make compile`: change that, not this file.
+
+from typing import List, Optional
 
 from kfp import dsl
 
@@ -10,9 +12,10 @@ from compaware.components import images
 @dsl.component(base_image=images.DATA, install_kfp_package=False)
 def sweep_plan(
     plan: dsl.Output[dsl.Artifact],
-    students: List[dict],
-    temperatures: List[float] = [2.0],
+    dataset: dsl.Input[dsl.Dataset] = None,
     run_id: str = "",
+    students: Optional[List[dict]] = None,
+    temperatures: List[float] = [2.0],
 ) -> List[dict]:
     """Multiply a sweep's students and temperatures out to the trainings that a loop goes over.
 
@@ -21,10 +24,11 @@ def sweep_plan(
     number that makes KFP try it again.
 
     Args:
+        dataset: Dataset folder that data_prep wrote; the sample has students of its own.
         plan: The plan as JSON.
-        students: Students to try, each a mapping with one of student, student_layers and student_config, and a name.
-        temperatures: Temperatures of the soft labels to try.
-        run_id: Id of the pipeline's run: what comes before it in the URI of `plan` is the same in every run.
+        run_id: Id of the pipeline's run.
+        students: Students, each with one of student, student_layers and student_config, and an optional name.
+        temperatures: Temperatures that each student is trained at.
 
     Returns:
         One mapping for each student at each temperature.
@@ -34,10 +38,11 @@ def sweep_plan(
     summary = run_component(
         "sweep_plan",
         {
-            "output": plan.path,
+            "output": plan,
+            "dataset": dataset,
+            "run_id": run_id,
             "students": students,
             "temperatures": temperatures,
-            "run_id": run_id,
             "plan_uri": plan.uri,
         },
     )

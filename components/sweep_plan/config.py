@@ -1,26 +1,44 @@
 """Configuration of the sweep's plan."""
 
-from typing import Self
+from pathlib import Path
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, PositiveFloat, model_validator
 
 from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.core.stage.interface import GIVEN, MAIN, OUTPUT_URI, Input, Interface, Output
 from compaware.components.sweep_plan.grid import Branch, StudentChoice, number
 
 
 class SweepPlanConfig(ComponentConfig):
-    """Lists the branches of a sweep: each student at each temperature."""
+    """Multiply a sweep's students and temperatures out to the trainings that a loop goes over.
 
-    students: list[StudentChoice] = Field(
+    Sparsities and precisions are no part of it: the members that differ in these alone share a student, which is
+    trained once (see sweep_branch). A branch of which a member failed in an earlier run, and not by its options, gets a
+    number that makes KFP try it again.
+    """
+
+    interface: ClassVar = Interface(
+        "DATA",
+        {
+            "plan": Output("Artifact", "The plan as JSON.", field="output"),
+        },
+        returns=("branches", "List[dict]", "One mapping for each student at each temperature."),
+    )
+
+    dataset: Annotated[Path | None, Input("Dataset")] = Field(
+        default=None, description="Dataset folder that data_prep wrote; the sample has students of its own."
+    )
+    students: Annotated[list[StudentChoice], MAIN] = Field(
         min_length=1,
         description="Students, each with one of student, student_layers and student_config, and an optional name.",
     )
-    temperatures: list[PositiveFloat] = Field(
+    temperatures: Annotated[list[PositiveFloat], MAIN] = Field(
         default=[2.0], min_length=1, description="Temperatures that each student is trained at."
     )
 
-    run_id: str = Field(default="", description="Id of the pipeline's run.")
-    plan_uri: str = Field(
+    run_id: Annotated[str, GIVEN] = Field(default="", description="Id of the pipeline's run.")
+    plan_uri: Annotated[str, OUTPUT_URI] = Field(
         default="",
         description="URI of the plan; attempts are stored below the part before the run's id, which all runs share.",
     )

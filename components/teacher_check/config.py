@@ -1,21 +1,50 @@
 """Configuration of the teacher_check component."""
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from compaware.components.core.stage.config import ComponentConfig
-from compaware.components.core.stage.options import BackendOptions, TrainingOptions
+from compaware.components.core.stage.interface import MAIN, Input, Interface, Output
+from compaware.components.core.stage.options import BackendOptions, SharedTrainingOptions, TrainingOptions
 from compaware.components.storage.places import Place
 
 
 class TeacherCheckConfig(ComponentConfig, TrainingOptions, BackendOptions):
-    """Checks that a teacher is fine-tuned for the data, fine-tunes it where allowed, and writes its soft labels."""
+    """Check that a teacher is fine-tuned for the data and write its soft labels once.
+
+    The teacher's labels are matched to the data's by name and its head is put in the data's order. On the validation
+    split it must be clearly better than answers that ignore the text. Where it falls short the task stops and says what
+    to do, or fine-tunes it when `fine_tune_if_needed` is set. Its logits for the training split are written once, so
+    that no training step runs the teacher again.
+    """
+
+    interface: ClassVar = Interface(
+        "LAUNCHER",
+        {
+            "model": Output("Model", "The teacher, its labels in the data's order.", field="output"),
+            "soft_labels": Output(
+                "Artifact",
+                "The teacher's logits for the training split, bound to this data.",
+                field="soft_labels_output",
+            ),
+            "metrics": Output(
+                "Metrics", "Validation scores of the teacher and of the best answers that ignore the text."
+            ),
+            "confusion_matrix": Output(
+                "ClassificationMetrics", "Of the validation split; with two classes, the ROC curve, too."
+            ),
+        },
+        job=True,
+    )
+    shared: ClassVar = {"training_options": SharedTrainingOptions}
 
     soft_labels_output: Path = Field(description="Folder that the teacher's logits for the training split are put in.")
-    dataset: Path = Field(description="Dataset folder that data_prep wrote.")
-    teacher: Place | None = Field(default=None, description="Teacher by hub id, folder or URI (file, s3, minio).")
+    dataset: Annotated[Path, Input("Dataset")] = Field(description="Dataset folder that data_prep wrote.")
+    teacher: Annotated[Place | None, MAIN] = Field(
+        default=None, description="Teacher by hub id, folder or URI (file, s3, minio)."
+    )
     teacher_config: dict[str, Any] | None = Field(
         default=None,
         description="In place of `teacher`: a transformers configuration (with model_type) to train from scratch.",

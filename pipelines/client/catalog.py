@@ -1,6 +1,8 @@
 """The pipelines that there are, and what their compiled specs say of their parameters; needs no KFP."""
 
 import difflib
+import importlib
+import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import yaml
 
 import compaware.pipelines
 from compaware.components.core.base.errors import UserError
+from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.launch.run import whole_numbers
 
 ROOT = Path(compaware.pipelines.__file__).parent
@@ -115,3 +118,12 @@ def fed_by(pipeline_spec: dict[str, Any], task: dict[str, Any]) -> dict[str, str
 def component_of(task: dict[str, Any]) -> str:
     """Name of the component that a task runs, such as `data_prep`."""
     return task["componentRef"]["name"].removeprefix("comp-").replace("-", "_")
+
+
+def config_class(component: str) -> type[ComponentConfig] | None:
+    """The typed configuration of a component, if it has one."""
+    module = f"compaware.components.{component}.config"
+    if importlib.util.find_spec(module) is None:
+        return None
+    name = "".join(part.title() for part in component.split("_")) + "Config"
+    return getattr(importlib.import_module(module), name)

@@ -47,7 +47,7 @@ def docker_runner(arguments: dict[str, Any], work: Path) -> local.DockerRunner:
     written = str(arguments.get(catalog.WRITTEN) or "")
     if written and not is_uri(written):
         Path(written).mkdir(parents=True, exist_ok=True)
-    paths = {str(Path(value).absolute()): value != written for value in arguments.values() if _is_path(value)}
+    paths = {str(Path(value).absolute()): value != written for value in _texts(arguments) if _is_path(value)}
     user, group = os.getuid(), os.getgid()
     return local.DockerRunner(
         user=f"{user}:{group}",
@@ -96,8 +96,16 @@ def train_in_place(spec: dict[str, Any]) -> dict[str, Any]:
     return spec
 
 
-def _is_path(value: Any) -> bool:
-    return isinstance(value, str) and bool(value) and Path(value).exists()
+def _texts(value: Any) -> Iterator[str]:
+    """The texts in arguments, also those in lists and mappings."""
+    if isinstance(value, str):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _texts(item)
+
+
+def _is_path(text: str) -> bool:
+    return bool(text) and Path(text).exists()
 
 
 def _check_images() -> None:

@@ -7,14 +7,17 @@ on standard error gives the reason.
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
 from compaware.components.core.base.closed_pipes import SIGPIPE_EXIT_CODE, ignore_closed_pipes
 from compaware.components.core.base.errors import UNAVAILABLE_EXIT_CODE, UnavailableError, UserError
 from compaware.components.core.base.faults import report
+from compaware.components.core.stage.interface import option_names
 from compaware.components.storage.places import read_place
 from compaware.pipelines.client import catalog, cluster, validation
+from compaware.pipelines.client.forms import Form
 from compaware.pipelines.client.options import pipeline_arguments
 
 STAGE_FAILED = 1
@@ -126,15 +129,27 @@ def _list(pipeline: str | None) -> None:
         for name in catalog.names():
             print(f"{name}: {catalog.summary(name)}")
         return
-    for parameter in catalog.parameters(catalog.spec(pipeline)).values():
-        default = "" if parameter.default is None else f" [{parameter.default}]"
-        print(f"{parameter.name}{default}: {parameter.description}")
+    spec = catalog.spec(pipeline)
+    form = Form.of(spec)
+    for parameter in catalog.parameters(spec).values():
+        if parameter.name not in form.models:
+            print(_described(parameter.name, parameter.default, parameter.description))
+            continue
+        model = form.models[parameter.name]
+        for key in option_names(model):
+            field = model.model_fields[key]
+            default = field.get_default(call_default_factory=True)
+            print(_described(f"{parameter.name}.{key}", default, field.description or ""))
+
+
+def _described(name: str, default: Any, description: str) -> str:
+    return f"{name}{'' if default is None else f' [{default}]'}: {description}"
 
 
 _check = click.option("--check", is_flag=True, help="write nothing; fail if a file is out of date")
 
 
-@compaware.command("compile", help="compile the pipelines to YAML")
+@compaware.command("compile", help="write the components' interfaces, and compile the pipelines to YAML")
 @_check
 @click.option(
     "--output",
@@ -143,9 +158,13 @@ _check = click.option("--check", is_flag=True, help="write nothing; fail if a fi
 )
 def _compile(check: bool, output: Path | None) -> int:
     from compaware.pipelines.client.generated import write_all
+    from compaware.pipelines.client.interfaces import interface_files
+
+    code = write_all(interface_files(), check, "compaware compile")
+    # Imports the interfaces, which are fresh now.
     from compaware.pipelines.client.specs import compiled_specs
 
-    return write_all(compiled_specs(output), check, "compaware compile")
+    return code or write_all(compiled_specs(output), check, "compaware compile")
 
 
 @compaware.command("docs", help="write the READMEs of components and pipelines")

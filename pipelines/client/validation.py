@@ -1,37 +1,32 @@
 """Checks a pipeline's configuration before anything runs, so that a mistake is answered in the first second.
 
-First the pipeline's own parameters (unknown keys, types), then each component's typed configuration with the values
-that it would get (ranges, choices, keys that go together), then the places that it names.
+First what was written (unknown keys, types, ranges), then each component's typed configuration with the values that it
+would get (keys that go together), then the places that it names.
 """
 
-import importlib
-import importlib.util
 import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ValidationError
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.validation import ERROR_TYPE, read_values, validate
-from compaware.components.core.base.values import kind_of
+from compaware.components.core.base.values import kind_of, plain_kind
+from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.core.stage.interface import JOB, MAIN, marker, merge_options
+from compaware.components.core.stage.sample_defaults import SAMPLE, add_defaults
 from compaware.components.launch.options import JobOptions
+from compaware.components.storage.places import AS_WRITTEN
 from compaware.pipelines.client import catalog
+from compaware.pipelines.client.forms import Form
 from compaware.pipelines.client.whereabouts import require_in_cluster, with_local_places
 
-_PYTHON_TYPES: dict[str, Any] = {
-    "STRING": str,
-    "NUMBER_INTEGER": int,
-    "NUMBER_DOUBLE": float,
-    "BOOLEAN": bool,
-    "LIST": list[Any],
-    "STRUCT": dict[str, Any],
-}
-_JOB_OPTIONS = "job_options"
 # As configurations of transformers name it.
 _LAYER_COUNTS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
+Names = dict[tuple[str, str], str]
 
 
 def load_arguments(
@@ -51,73 +46,81 @@ def load_arguments(
     Raises:
         UserError: One line that names the key and says what to change.
     """
-    kinds = _kinds(spec)
-    # A parameter that is null is one that is not given.
-    written = _model({name: kind | None for name, kind in kinds.items()}, spec)
-    sent = _model({name: kind | None for name, kind in _kfp_kinds(spec).items()}, spec)
-    given = validate(sent, read_values(written, file, words))
-    arguments = {name: value for name, value in given.model_dump(exclude_unset=True).items() if value is not None}
+    form = Form.of(spec)
+    given = validate(form.written, read_values(form.written, file, words), {AS_WRITTEN: True})
+    written = given.model_dump(mode="json", exclude_unset=True)
+    arguments, names = form.fold(written)
     for name, entry in spec["root"]["inputDefinitions"]["parameters"].items():
         if not entry.get("isOptional") and name not in arguments:
             raise UserError(f"'{name}' is missing: {entry.get('description', 'it has no default')}")
+    is_sample = arguments.get("task", SAMPLE) == SAMPLE and "data" not in arguments
     for task in catalog.tasks(spec).values():
-        _check_component(spec, task, arguments)
-    job = {name: arguments[name] for name in JobOptions.model_fields if name in arguments}
-    options = validate(JobOptions, job | arguments.get(_JOB_OPTIONS, {}))
-    _check_layers(arguments)
+        _check_component(spec, task, arguments, form, names, is_sample)
+    options = validate(JobOptions, arguments.get(JOB, {}))
+    _check_layers(arguments, is_sample)
     if local:
-        return with_local_places(kinds, arguments)
-    require_in_cluster(kinds, arguments, options)
+        return form.fold(with_local_places(form.written, written))[0]
+    require_in_cluster(form.written, written, options)
     return arguments
 
 
-def _kinds(spec: dict[str, Any]) -> dict[str, Any]:
-    """The type of each parameter as the component declares it that gets its value: KFP's own say too little."""
-    kinds = _kfp_kinds(spec) | {name: kind_of(field) for name, field in JobOptions.model_fields.items()}
-    kinds[_JOB_OPTIONS] = JobOptions
-    for task in catalog.tasks(spec).values():
-        config = config_class(catalog.component_of(task))
-        for theirs, name in catalog.fed_by(spec, task).items():
-            if config is not None and theirs in config.model_fields:
-                kinds[name] = kind_of(config.model_fields[theirs])
-    return {name: kind for name, kind in kinds.items() if name in catalog.parameters(spec)}
-
-
-def _kfp_kinds(spec: dict[str, Any]) -> dict[str, Any]:
-    return {parameter.name: _PYTHON_TYPES[parameter.kind] for parameter in catalog.parameters(spec).values()}
-
-
-def _model(kinds: dict[str, Any], spec: dict[str, Any]) -> type[BaseModel]:
-    parameters = catalog.parameters(spec)
-    fields: dict[str, Any] = {
-        name: (kind, Field(None, description=parameters[name].description)) for name, kind in kinds.items()
-    }
-    return create_model("PipelineParameters", __config__=ConfigDict(extra="forbid", protected_namespaces=()), **fields)
-
-
-def _check_component(spec: dict[str, Any], task: dict[str, Any], arguments: dict[str, Any]) -> None:
-    config = config_class(catalog.component_of(task))
+def _check_component(
+    spec: dict[str, Any],
+    task: dict[str, Any],
+    arguments: dict[str, Any],
+    form: Form,
+    names: Names,
+    is_sample: bool,
+) -> None:
+    component = catalog.component_of(task)
+    config = catalog.config_class(component)
     if config is None:
         return
-    defaults = {parameter.name: parameter.default for parameter in catalog.parameters(spec).values()}
     ours = catalog.fed_by(spec, task)
+    defaults = {parameter.name: parameter.default for parameter in catalog.parameters(spec).values()}
     values = {theirs: arguments.get(name, defaults[name]) for theirs, name in ours.items()}
-    values = {key: value for key, value in values.items() if value is not None and key in config.model_fields}
+    values = merge_options(config, config.shared, {key: value for key, value in values.items() if value is not None})
+    values = {key: value for key, value in values.items() if key in config.model_fields}
+    if is_sample:
+        values = add_defaults(component, values)
     # Artifacts are folders that do not exist yet.
-    folders = {name: "artifact" for name, field in config.model_fields.items() if field.annotation is Path}
+    artifacts = task.get("inputs", {}).get("artifacts", {})
+    folders = {
+        name: "artifact"
+        for name, field in config.model_fields.items()
+        if field.annotation is Path or (name in artifacts and plain_kind(kind_of(field))[0] is Path)
+    }
     try:
         config.model_validate(folders | values)
     except ValidationError as error:
-        lines = [_explain(details, ours) for details in error.errors() if details["type"] != "missing"]
+        shown = _shown_names(config, ours, form, names)
+        lines = [_explain(details, shown) for details in error.errors() if not _comes_later(config, details)]
         if lines:
             raise UserError("; ".join(lines)) from error
 
 
-def _check_layers(arguments: dict[str, Any]) -> None:
+def _comes_later(config: type[BaseModel], details: Any) -> bool:
+    """Whether what is missing is what another stage gives."""
+    return details["type"] == "missing" and marker(config.model_fields[details["loc"][0]]) is not MAIN
+
+
+def _shown_names(config: type[ComponentConfig], ours: dict[str, str], form: Form, names: Names) -> dict[str, str]:
+    """What each field of a component is called in a configuration of the pipeline: as written, or in short."""
+    shown = {theirs: name for theirs, name in ours.items() if theirs in config.model_fields}
+    for name in ours.values():
+        for key in form.kinds[name].model_fields if name in form.models else ():
+            if key in config.model_fields:
+                shown[key] = names.get((name, key)) or shown.get(key) or form.flat_name(name, key)
+    return shown
+
+
+def _check_layers(arguments: dict[str, Any], is_sample: bool) -> None:
     """Compares the layers to keep with those of the teacher, where its configuration is known here."""
-    file = Path(str(arguments.get("teacher"))).expanduser() / "config.json"
+    given = {**arguments.get("teacher_options", {}), "teacher": arguments.get("teacher")}
+    given = add_defaults("teacher_check", given) if is_sample else given
+    file = Path(str(given["teacher"])).expanduser() / "config.json"
     try:
-        teacher = arguments.get("teacher_config") or json.loads(file.read_text(encoding="utf-8"))
+        teacher = given.get("teacher_config") or json.loads(file.read_text(encoding="utf-8"))
     except (OSError, RuntimeError, ValueError):
         return
     if not isinstance(teacher, dict):
@@ -129,25 +132,18 @@ def _check_layers(arguments: dict[str, Any]) -> None:
             raise UserError(f"student_layers {layers}: the teacher has {count} layers, 0 to {count - 1}")
 
 
-def config_class(component: str) -> type[BaseModel] | None:
-    """The typed configuration of a component, if it has one."""
-    module = f"compaware.components.{component}.config"
-    if importlib.util.find_spec(module) is None:
-        return None
-    name = "".join(part.title() for part in component.split("_")) + "Config"
-    return getattr(importlib.import_module(module), name)
-
-
-def _explain(details: Any, ours: dict[str, str]) -> str:
+def _explain(details: Any, shown: dict[str, str]) -> str:
     message = details["msg"].removeprefix("Value error, ")
-    for theirs, name in ours.items():
+    for theirs, name in shown.items():
         if "_" in theirs:
             message = re.sub(rf"\b{theirs}\b", name, message)
     if not details["loc"]:
         return message
     first, *rest = (str(part) for part in details["loc"])
-    key = ".".join([ours.get(first, first), *rest])
+    key = ".".join([shown.get(first, first), *rest])
+    if details["type"] == "missing":
+        return f"'{key}' is missing"
     if details["type"] == ERROR_TYPE:
         return f"'{key}': {message}"
-    shown = json.dumps(details["input"], default=str, ensure_ascii=False)
-    return f"'{key}' is {shown}: {message[0].lower()}{message[1:]}"
+    text = json.dumps(details["input"], default=str, ensure_ascii=False)
+    return f"'{key}' is {text}: {message[0].lower()}{message[1:]}"

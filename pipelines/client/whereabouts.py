@@ -1,7 +1,7 @@
 """The places among a pipeline's arguments: they must be here for a run here, and must not be for a run elsewhere."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
 
@@ -21,12 +21,12 @@ _EXPANDED = re.compile(r"\$\$|\$\(|\{\{")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|.*\\")
 
 
-def with_local_places(kinds: Mapping[str, Any], arguments: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with `~` replaced, since no container knows the user's.
+def with_local_places(model: type[BaseModel], written: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with `~` replaced, since no container knows the user's.
 
     Args:
-        kinds: The parameters' types.
-        arguments: The arguments that are given.
+        model: The types of its keys.
+        written: The configuration as it was written.
 
     Raises:
         UserError: A path to read is not there.
@@ -39,15 +39,16 @@ def with_local_places(kinds: Mapping[str, Any], arguments: dict[str, Any]) -> di
             raise UserError(f"'{key}' is {place}: there is no such file or folder")
         return str(path) if place.startswith("~") else place
 
-    return {name: _map_places(kinds[name], value, name, bring) for name, value in arguments.items()}
+    kinds = _kinds(model)
+    return {name: _map_places(kinds[name], value, name, bring) for name, value in written.items()}
 
 
-def require_in_cluster(kinds: Mapping[str, Any], arguments: dict[str, Any], options: JobOptions) -> None:
+def require_in_cluster(model: type[BaseModel], written: dict[str, Any], options: JobOptions) -> None:
     """Refuses paths that a pod cannot see.
 
     Args:
-        kinds: The parameters' types.
-        arguments: The arguments that are given.
+        model: The types of a configuration's keys.
+        written: The configuration as it was written.
         options: Their volumes are seen by the pods that train.
 
     Raises:
@@ -64,12 +65,17 @@ def require_in_cluster(kinds: Mapping[str, Any], arguments: dict[str, Any], opti
             )
         return place
 
-    for name, value in arguments.items():
+    kinds = _kinds(model)
+    for name, value in written.items():
         _map_places(kinds[name], value, name, look_at)
         for key, text in _texts(value, name):
             found = _EXPANDED.search(text)
             if found:
                 raise UserError(f"'{key}' holds '{found[0]}', which Kubernetes or Argo would change: leave it out")
+
+
+def _kinds(model: type[BaseModel]) -> dict[str, Any]:
+    return {name: kind_of(field) for name, field in model.model_fields.items()}
 
 
 def _path_of_this_machine(place: str, is_written: bool) -> str:

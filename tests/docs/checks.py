@@ -20,8 +20,8 @@ import yaml
 
 from compaware.components import images
 from compaware.pipelines.client import local
+from compaware.pipelines.client.catalog import config_class
 from compaware.pipelines.client.main import main
-from compaware.pipelines.client.validation import config_class
 from tests.docs.reading import ROOT, Block, Command, commands
 
 COMPONENT = re.compile(r"compaware\.components\.(\w+)")

@@ -1,5 +1,6 @@
 """Helpers that read the manifests for tests."""
 
+import importlib
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -17,9 +18,14 @@ _PERMISSION = re.compile(
 
 @cache
 def documents() -> list[tuple[Path, dict[str, Any]]]:
-    """Returns every YAML document below manifests/ with its file, except the chart's templates, which are not YAML."""
-    files = [file for file in sorted(MANIFESTS.rglob("*.yaml")) if "templates" not in file.parts]
-    return [(file, document) for file in files for document in yaml.safe_load_all(file.read_text(encoding="utf-8"))]
+    """Returns every YAML document below manifests/ with its file, except the chart's templates, which are not YAML.
+
+    The pipelines are as `make manifests` would write them now.
+    """
+    files = [file for file in sorted(MANIFESTS.rglob("*.yaml")) if not {"templates", "pipelines"} & set(file.parts)]
+    texts = {file: file.read_text(encoding="utf-8") for file in files}
+    written = importlib.import_module("tools.pipeline_resources").files()
+    return [(file, one) for file, text in (texts | written).items() for one in yaml.safe_load_all(text)]
 
 
 def values(node: Any, key: str) -> Iterator[Any]:

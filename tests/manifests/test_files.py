@@ -123,11 +123,11 @@ def test_a_resource_that_is_out_of_date_is_named(
         with pytest.raises(SystemExit) as ended:
             tool.main()
         assert ended.value.code == 0
-    (tmp_path / "distillation.yaml").write_text("kind: Pipeline\n", encoding="utf-8")
+    (tmp_path / "kustomization.yaml").write_text("kind: Kustomization\n", encoding="utf-8")
     with pytest.raises(SystemExit) as ended:
         tool.main()
     assert ended.value.code == 1
-    assert "distillation.yaml is out of date: run `python tools/pipeline_resources.py`" in capsys.readouterr().err
+    assert "kustomization.yaml is out of date: run `python tools/pipeline_resources.py`" in capsys.readouterr().err
 
 
 def test_the_settings_in_the_readme_are_valid() -> None:

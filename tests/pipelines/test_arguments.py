@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from kfp.compiler import pipeline_spec_builder
 
 from compaware.components.core.base.errors import UserError
-from compaware.components.core.base.validation import load_config
+from compaware.components.core.base.validation import load_config, read_values, validate
 from compaware.components.data_prep.config import DataPrepConfig
 from compaware.components.launch.job import Job
 from compaware.components.launch.options import JobOptions
 from compaware.components.launch.pytorchjob import PYTORCHJOB
-from compaware.components.launch.run import _given, _job_options
+from compaware.components.launch.run import _given, _job_options, whole_numbers
 from compaware.pipelines.client import catalog, local
 from compaware.pipelines.client.main import main
 from compaware.pipelines.client.validation import load_arguments
@@ -46,11 +46,12 @@ def in_a_pod(config: dict[str, Any]) -> str:
 
 
 def at_the_component(arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> DataPrepConfig:
-    names = ("data", "hub_revision", "label_column", "label_names", "seed", "max_train_rows")
+    names = ("data", "label_column", "seed")
     config = _given({name: value for name, value in arguments.items() if name in names})
+    config["options"] = whole_numbers(arguments["data_options"])
     with monkeypatch.context() as pod:
         pod.setenv("COMPAWARE_CONFIG", in_a_pod({"output": "o", **config}))
-        return load_config(DataPrepConfig, None, [])
+        return validate(DataPrepConfig, read_values(DataPrepConfig, None, [], DataPrepConfig.merged))
 
 
 @settings(deadline=None, max_examples=40)
@@ -71,15 +72,15 @@ def test_a_text_argument_reaches_the_component_unchanged(text: str, tmp_path_fac
 def test_numbers_stay_numbers_and_names_stay_names(monkeypatch: pytest.MonkeyPatch) -> None:
     words = ["label_names=[0, 1.0]", "seed=1_000", "max_train_rows=5e3", "cpu_per_node=2", "sparsity_pattern=2:4"]
     arguments = load_arguments(catalog.spec("sparsity_aware_training"), None, ["data=o/d", "teacher=o/t", *words])
-    assert (arguments["cpu_per_node"], arguments["sparsity_pattern"]) == ("2", "2:4")
+    assert arguments["job"] == {"cpu_per_node": "2"} and arguments["sparsity_options"] == {"pattern": "2:4"}
     received = at_the_component(through_kfp(arguments), monkeypatch)
     assert (received.label_names, received.seed, received.max_train_rows) == (["0", "1.0"], 1000, 5000)
 
 
 def test_a_null_in_a_mapping_reaches_the_pod() -> None:
     arguments = load_arguments(SPEC, None, [*DATA, "job_options={run_as_user: null}"], local=False)
-    assert arguments["job_options"] == {"run_as_user": None}
-    sent = through_kfp(arguments)["job_options"]
+    assert arguments["job"] == {"run_as_user": None}
+    sent = through_kfp(arguments)["job"]
     options = _job_options({"launcher": "pytorchjob", "num_nodes": None, **sent})
     manifest = PYTORCHJOB.manifest(Job("j", "distillation", {}, options))
     security = manifest["spec"]["pytorchReplicaSpecs"]["Master"]["template"]["spec"]["securityContext"]

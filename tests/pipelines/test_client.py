@@ -12,12 +12,12 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.core.data.tasks import TASKS
 from compaware.pipelines.client import catalog, local
 from compaware.pipelines.client.containers import docker_runner, train_in_place
+from compaware.pipelines.client.forms import Form
 from compaware.pipelines.client.main import main
 from compaware.pipelines.client.validation import load_arguments
 from compaware.pipelines.client.view import RunView, Stage
 
 ROOT = Path(__file__).parents[2]
-SAMPLE = str(ROOT / "pipelines/distillation_then_quantization/configs/sample.yaml")
 
 
 def ask(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -31,8 +31,8 @@ def ask(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
     ("word", "expected"),
     [
         ("tempature=2", "unknown key 'tempature': did you mean 'temperature'?"),
-        ("job_options={node_selectr: {}}", "unknown key 'node_selectr': did you mean 'node_selector'?"),
-        ("temperature=-1", "'temperature' is -1.0: input should be greater than 0"),
+        ("job_options={node_selectr: {}}", "unknown key 'job_options.node_selectr': did you mean 'job_options.node"),
+        ("temperature=-1", "'temperature' is -1: input should be greater than 0"),
         ("qat_epochs=many", "'qat_epochs' is \"many\": input should be a valid number"),
         ("student_layers=[a]", "'student_layers.0' is \"a\""),
         ("student_layers=[]", "'student_layers' is []: it must name different layers of the teacher"),
@@ -40,16 +40,22 @@ def ask(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
         ("student_layers=[0, 4]", "student_layers [0, 4]: the teacher has 4 layers, 0 to 3"),
         ("training_arguments={weigth_decay: 1}", "unknown key 'weigth_decay': did you mean 'weight_decay'?"),
         ("quantization_mode=fast", "input should be 'auto', 'ptq' or 'qat'"),
-        ("student=bert", "give exactly one of student, student_layers and student_config"),
+        ("student_config={model_type: bert}", "give exactly one of student, student_layers and student_config"),
+        ("student_options.epcohs=2", "unknown key 'student_options.epcohs': did you mean 'student_options.epochs'?"),
+        ("training_options.alpa=2", "unknown key 'training_options.alpa': did you mean 'training_options.alpha'?"),
+        ("job.num_node=2", "unknown key 'job.num_node': did you mean 'job.num_nodes'?"),
+        ("student_options={epochs: 7}", "'student_options.epochs' and 'student_epochs' differ: leave one of them out"),
+        ("task=custom", "task=custom needs data"),
         ("fine_tune_teacher_if_needed=false", "set fine_tune_teacher_if_needed=true"),
-        ("data=./nowhere", "'data' is ./nowhere: there is no such file or folder"),
+        ("card_tokenizer=./nowhere", "'card_tokenizer' is ./nowhere: there is no such file or folder"),
         ("benchmark_batch_sizes=[0]", "'benchmark_batch_sizes.0' is 0"),
     ],
 )
 def test_a_bad_value_is_named_before_anything_runs(word, expected, capsys, tmp_path):
-    output = tmp_path / "output"
+    output, config = tmp_path / "output", tmp_path / "config.yaml"
+    config.write_text("student_layers: [0, 3]\nstudent_epochs: 2\n", encoding="utf-8")
     code, out, err = ask(
-        capsys, "run", "distillation_then_quantization", "--config", SAMPLE, "--output", str(output), word
+        capsys, "run", "distillation_then_quantization", "--config", str(config), "--output", str(output), word
     )
     assert code == 2
     assert out == ""
@@ -116,6 +122,86 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_text_parameter_is_not_read_as_a_number(capsys):
     code, out, _ = ask(capsys, "validate", "sparsity_aware_training", "teacher=t", "sparsity_pattern=2:4")
     assert (code, out) == (0, "the configuration is valid\n")
+
+
+def test_flat_names_and_mappings_say_the_same(tmp_path):
+    spec = catalog.spec("distillation_then_quantization")
+    flat = [
+        "qat_epochs=1",
+        "student_epochs=2",
+        "temperature=3",
+        "max_train_rows=9",
+        "cpu_per_node=2",
+        "calibration_rows=8",
+    ]
+    nested = {
+        "quantization_options": {"epochs": 1, "calibration_rows": 8},
+        "student_options": {"epochs": 2},
+        "training_options": {"temperature": 3},
+        "data_options": {"max_train_rows": 9},
+        "job": {"cpu_per_node": "2"},
+    }
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(nested), encoding="utf-8")
+    assert load_arguments(spec, None, flat) == load_arguments(spec, file, []) == nested
+    assert load_arguments(spec, file, ["student_options.epochs=2", *flat]) == nested
+    assert load_arguments(spec, None, ["student_epochs=null", "job_options={num_nodes: 1}"]) == {
+        "job": {"num_nodes": 1}
+    }
+
+
+@pytest.mark.parametrize("pipeline", catalog.names())
+def test_names_that_configs_had_before_there_were_mappings_are_still_known(pipeline):
+    form = Form.of(catalog.spec(pipeline))
+    known = {*form.kinds, *form.flat}
+    trainings = {"batch_size", "max_length_tokens", "seed", "precision", "training_arguments", "launcher", "num_nodes"}
+    trainings |= {"processes_per_node", "cpu_per_node", "memory_per_node", "queue_name", "timeout_hours"}
+    data = {"task", "data", "hub_config", "hub_revision", "read_options", "text_columns", "label_column", "label_names"}
+    data |= {"problem_type", "max_train_rows", "max_validation_rows", "max_test_rows", "validation_fraction"}
+    data |= {"keep_duplicates", "card_tokenizer", "alpha"}
+    teacher = {"teacher", "teacher_config", "teacher_tokenizer", "teacher_label_order", "min_teacher_score"}
+    teacher |= {"fine_tune_teacher_if_needed", "teacher_epochs", "teacher_learning_rate"}
+    measuring = {f"benchmark_{key}" for key in ("batch_sizes", "rounds", "time_budget_s", "threads", "padded")}
+    student = {"student_epochs", "student_learning_rate"}
+    whole = student | {"student", "student_layers", "student_config", "student_tokenizer", "frozen_layers"}
+    whole |= {"hidden_weight", "attention_weight", "layer_map"}
+    int8 = {"quantization_mode", "max_metric_loss", "calibration_rows", "qat_epochs", "qat_learning_rate"}
+    sparse = {f"sparsity_{key}" for key in ("pattern", "score", "scope", "epochs", "learning_rate")}
+    published = {"temperature", "publish_uri", "max_loss_to_published_points"}
+    gated = published | int8 | {"max_relative_metric_loss", "on_accuracy_loss"}
+    own = {
+        "distillation": whole | published,
+        "distillation_then_quantization": whole | gated,
+        "quantization_aware_training": gated,
+        "sparsity_aware_training": published
+        | sparse
+        | {"student", "target_sparsity", "dense_modules", "pruning_begin_fraction", "pruning_end_fraction"},
+        "compression_sweep": student
+        | int8
+        | sparse
+        | {
+            "students",
+            "temperatures",
+            "target_sparsities",
+            "precisions",
+            "max_latency_ms",
+            "max_size_mb",
+            "min_accuracy",
+        },
+    }
+    assert (trainings | data | teacher | measuring | own[pipeline]) - known == set()
+
+
+@pytest.mark.parametrize("pipeline", catalog.names())
+def test_only_the_sample_needs_neither_teacher_nor_student(pipeline, capsys, tmp_path):
+    assert load_arguments(catalog.spec(pipeline), None, []) == {}
+    missing = "give exactly one of teacher and teacher_config"
+    for words in (("task=sst2",), (f"data={tmp_path}",)):
+        code, _, err = ask(capsys, "validate", pipeline, *words)
+        assert code == 2 and (missing in err or "'students' is missing" in err)
+    students = {"distillation", "distillation_then_quantization"}
+    code, _, err = ask(capsys, "validate", pipeline, "task=sst2", "teacher=t")
+    assert (code == 2 and "student" in err) is (pipeline in students or pipeline == "compression_sweep")
 
 
 @pytest.mark.parametrize("pipeline", catalog.names())
@@ -213,7 +299,7 @@ def test_list_names_pipelines_and_their_parameters(capsys):
     assert code == 0
     assert [line.partition(":")[0] for line in out.splitlines()] == catalog.names()
     code, out, _ = ask(capsys, "list", "distillation")
-    assert "temperature [2.0]: " in out
+    assert "training_options.temperature [2.0]: " in out and "seed [42]: " in out
 
 
 class Terminal(io.StringIO):

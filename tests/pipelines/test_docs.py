@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,9 @@ from compaware.components.core.base.errors import UserError
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.docs import COMPONENTS, component_names, component_readme, readmes, with_block
 from compaware.pipelines.client.generated import write_all
+from compaware.pipelines.client.interfaces import component_source
 from compaware.pipelines.client.metadata import load_metadata
+from tests.docs.reading import blocks
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,3 +70,11 @@ def test_checking_fails_on_a_stale_file(tmp_path, capsys):
     assert "run `compaware docs`" in capsys.readouterr().err
     assert write_all({file: "new"}, check=False, command="compaware docs") == 0
     assert write_all({file: "new"}, check=True, command="compaware docs") == 0
+
+
+def test_the_guide_shows_the_interface_that_its_configuration_gives():
+    written = {block.file: block.text for block in blocks(ROOT / "docs" / "adding-a-component.md") if block.file}
+    names: dict[str, Any] = {}
+    exec(compile(written["components/class_balance/config.py"], "the guide", "exec"), names)
+    source = component_source("class_balance", names["ClassBalanceConfig"])
+    assert written["components/class_balance/component.py"].partition("\n")[2] == source

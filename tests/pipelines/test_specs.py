@@ -1,23 +1,23 @@
 """The compiled pipelines are fresh, complete, and free of secrets."""
 
-import inspect
 import re
 import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 import yaml
+from pydantic import Field
 
-from compaware.components.launch import JobOptions
+from compaware.components.core.stage.interface import MAIN, merge_options
+from compaware.components.distillation.config import DistillationConfig
 from compaware.pipelines.client import catalog
+from compaware.pipelines.client.interfaces import component_source, interface_files
 from compaware.pipelines.client.specs import compile_pipeline
 
 ROOT = Path(__file__).parents[2]
-# Options that launch a training are not part of its configuration.
-LAUNCHING = JobOptions.model_fields.keys() | {"job_options"}
 PIPELINES = catalog.names()
 # A sweep only compares; the other pipelines train its best model on all data and publish it.
 PUBLISHING = [name for name in PIPELINES if name != "compression_sweep"]
@@ -123,9 +123,9 @@ def resolves(spec: dict[str, Any], component: dict[str, Any], kind: str, binding
 
 def test_a_dangling_reference_is_found():
     spec = catalog.spec("distillation")
-    spec["root"]["inputDefinitions"]["parameters"].pop("temperature")
+    spec["root"]["inputDefinitions"]["parameters"].pop("student_options")
     (problem,) = dangling(spec, "root", spec["root"])
-    assert "distillation.temperature" in problem
+    assert "distillation.options" in problem
 
 
 @pytest.mark.parametrize("name", PIPELINES)
@@ -195,10 +195,17 @@ def test_only_change_check_and_publish_are_not_cached(name):
     assert {step for step, kept in cached.items() if not kept} == {"change_check", "publish"}
 
 
-def test_a_sweep_starts_with_plan_data_and_teacher_and_ends_with_its_benchmark():
+def test_a_sweep_begins_with_the_data_its_plan_and_the_teacher_and_ends_measured():
     steps = [catalog.component_of(task) for task in catalog.tasks(catalog.spec("compression_sweep")).values()]
-    assert set(steps[:2]) == {"sweep_plan", "data_prep"}
-    assert steps[2:] == ["teacher_check", "sweep_branch", "sweep_benchmark"]
+    assert steps[0] == "data_prep" and set(steps[1:3]) == {"sweep_plan", "teacher_check"}
+    assert steps[3:] == ["sweep_branch", "sweep_benchmark"]
+
+
+@pytest.mark.parametrize("name", PIPELINES)
+def test_the_form_of_a_pipeline_is_short_and_needs_nothing(name):
+    parameters = catalog.spec(name)["root"]["inputDefinitions"]["parameters"]
+    assert len(parameters) <= 25
+    assert [key for key, entry in parameters.items() if not entry.get("isOptional")] == []
 
 
 def test_every_package_folder_is_in_the_distribution():
@@ -214,24 +221,19 @@ def test_every_package_folder_is_in_the_distribution():
     assert set(settings["tool"]["setuptools"]["packages"]) == expected
 
 
-def test_kfp_interfaces_and_typed_configurations_agree():
-    from compaware.pipelines import steps
-    from compaware.pipelines.client.validation import config_class
+def test_each_component_py_is_what_its_configuration_gives():
+    files = interface_files()
+    assert len(files) >= 12
+    assert [file for file, text in files.items() if file.read_text(encoding="utf-8") != text] == []
 
-    for step in vars(steps).values():
-        if not isinstance(step, steps.Step):
-            continue
-        name = step.component.python_func.__name__
-        fields = config_class(name).model_fields
-        for key, parameter in inspect.signature(step.component.python_func).parameters.items():
-            if "@" in str(step.component.component_spec.inputs.get(key, "@")) or key in LAUNCHING:
-                continue
-            assert key in fields, f"{name}.{key} is not in its configuration"
-            if parameter.default is inspect.Parameter.empty:
-                assert fields[key].is_required(), f"{name}.{key} has a default in its configuration alone"
-                continue
-            default = fields[key].get_default(call_default_factory=True)
-            if parameter.default is not None:
-                assert (
-                    list(default) == parameter.default if isinstance(default, tuple) else default == parameter.default
-                )
+
+def test_a_new_knob_is_one_field_of_the_configuration():
+    class WithKnob(DistillationConfig):
+        decay: float = Field(default=0.1, description="Weight decay.")
+        shuffled: Annotated[bool, MAIN] = Field(default=True, description="Whether rows are shuffled.")
+
+    source = component_source("distillation", WithKnob)
+    assert "    shuffled: bool = True,\n" in source and '            "shuffled": shuffled,\n' in source
+    assert "        shuffled: Whether rows are shuffled.\n" in source
+    assert "decay:" not in source and "decay.\n" in source
+    assert merge_options(WithKnob, WithKnob.shared, {"options": {"decay": 0.2}}) == {"decay": 0.2}

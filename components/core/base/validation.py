@@ -4,14 +4,14 @@ import difflib
 import json
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
 from compaware.components.core.base.errors import UserError
-from compaware.components.core.base.values import kind_at, read_json, read_word, read_yaml, typed
+from compaware.components.core.base.values import kind_at, plain_kind, read_json, read_word, read_yaml, typed
 
 # pydantic's error type of values that messages do not show, because a URI may contain a password.
 ERROR_TYPE = "location"
@@ -30,7 +30,12 @@ def load_config(config_class: type[ConfigType], file: Path | None, overrides: Se
     return validate(config_class, read_values(config_class, file, overrides))
 
 
-def read_values(config_class: type[BaseModel], file: Path | None, overrides: Sequence[str]) -> dict[str, Any]:
+def read_values(
+    config_class: type[BaseModel],
+    file: Path | None,
+    overrides: Sequence[str],
+    rearrange: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+) -> dict[str, Any]:
     """Reads a configuration's values; text fields keep the text as written, including `1.0`, `no` and `#1`.
 
     Args:
@@ -39,6 +44,7 @@ def read_values(config_class: type[BaseModel], file: Path | None, overrides: Seq
             it is set.
         overrides: `key=value` words that replace the file's values; see `values.read_word`. A dotted key addresses a
             nested mapping.
+        rearrange: Moves values to the fields that take them, before the fields' types determine how they are read.
 
     Raises:
         UserError: The file or a word cannot be read.
@@ -50,6 +56,8 @@ def read_values(config_class: type[BaseModel], file: Path | None, overrides: Seq
         values = _mapping(read_json(text, CONFIG_VARIABLE) if text.strip() else {}, CONFIG_VARIABLE)
     for word in overrides:
         _override(config_class, values, word)
+    if rearrange:
+        values = rearrange(values)
     return cast(dict[str, Any], typed(values, config_class))
 
 
@@ -74,14 +82,21 @@ def _mapping(value: Any, source: str) -> dict[str, Any]:
     return value
 
 
-def validate(config_class: type[ConfigType], values: dict[str, Any]) -> ConfigType:
+def validate(
+    config_class: type[ConfigType], values: dict[str, Any], context: dict[str, Any] | None = None
+) -> ConfigType:
     """Validates `values`.
+
+    Args:
+        config_class: The model to validate them by.
+        values: What was given.
+        context: For the validators of its fields, such as that of `storage.places`.
 
     Raises:
         UserError: A value is invalid; the message has one line and names every invalid key.
     """
     try:
-        return config_class.model_validate(values)
+        return config_class.model_validate(values, context=context)
     except ValidationError as error:
         lines = [_explain(config_class, details) for details in error.errors()]
         raise UserError("; ".join(lines)) from error
@@ -132,8 +147,9 @@ def _keys(model: type[BaseModel]) -> list[str]:
     """Returns all keys of a model, with dotted keys for nested models."""
     keys = sorted(model.model_fields)
     for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            keys += [f"{name}.{inner}" for inner in _keys(field.annotation)]
+        _, *parts = plain_kind(field.annotation)
+        if parts and isinstance(parts[0], type) and issubclass(parts[0], BaseModel):
+            keys += [f"{name}.{inner}" for inner in _keys(parts[0])]
     return keys
 
 

@@ -75,7 +75,7 @@ def read_word(text: str, kind: Any, key: str) -> Any:
     source = f"the value of '{key}'"
     _check_text(text, key)
     if _is_text(kind):
-        if not text and _nullable(kind):
+        if not text and is_nullable(kind):
             raise UserError(f"'{key}' is empty: write a value, or null for none")
         return Scalar(text) if text == "null" else str(text)
     stripped = text.strip()
@@ -86,7 +86,7 @@ def read_word(text: str, kind: Any, key: str) -> Any:
             return read_json(stripped, source)
         except UserError:
             return _read_yaml_word(stripped, source)
-    return _read_yaml_word(stripped, source) if _plain(kind)[0] in _CONTAINERS else Scalar(stripped)
+    return _read_yaml_word(stripped, source) if plain_kind(kind)[0] in _CONTAINERS else Scalar(stripped)
 
 
 def _read_yaml_word(text: str, source: str) -> Any:
@@ -148,17 +148,17 @@ def kind_at(model: type[BaseModel], path: list[str]) -> Any:
 
 def _typed_scalar(value: Scalar, kind: Any, key: str) -> Any:
     text = str(value)
-    plain, *_ = _plain(kind)
+    plain, *_ = plain_kind(kind)
     if plain in _CONTAINERS:
         return None if text in ("", *_NULLS) else _guess(text, key)
     if not text:
         raise UserError(f"'{key}' is empty: write null for none, and put what begins with # in quotes")
     if _is_text(kind):
-        if text == "~" and _nullable(kind):
+        if text == "~" and is_nullable(kind):
             raise UserError(f"'{key}' is ~, which may mean null or a text: write null, or \"~\"")
         # The other spellings may be names, such as a column NULL.
-        return None if text == "null" and _nullable(kind) else text
-    if text in _NULLS and (_nullable(kind) or plain is Any):
+        return None if text == "null" and is_nullable(kind) else text
+    if text in _NULLS and (is_nullable(kind) or plain is Any):
         return None
     if plain is bool:
         return _TRUTH.get(text.lower(), text)
@@ -198,7 +198,7 @@ def _number(text: str) -> int | float | None:
     return None
 
 
-def _plain(kind: Any) -> tuple[Any, ...]:
+def plain_kind(kind: Any) -> tuple[Any, ...]:
     """Returns the type without Optional and Annotated, then its arguments."""
     while get_origin(kind) in (Annotated, Union, types.UnionType):
         members = [member for member in get_args(kind) if member is not types.NoneType]
@@ -210,20 +210,20 @@ def _plain(kind: Any) -> tuple[Any, ...]:
     return (get_origin(kind) or kind, *get_args(kind))
 
 
-def _nullable(kind: Any) -> bool:
+def is_nullable(kind: Any) -> bool:
     if get_origin(kind) is Annotated:
-        return _nullable(get_args(kind)[0])
+        return is_nullable(get_args(kind)[0])
     return get_origin(kind) in (Union, types.UnionType) and types.NoneType in get_args(kind)
 
 
 def _is_text(kind: Any) -> bool:
-    plain, *choices = _plain(kind)
+    plain, *choices = plain_kind(kind)
     return plain in (str, Path) or (plain is Literal and all(isinstance(choice, str) for choice in choices))
 
 
 def _item_kind(kind: Any, name: str | None) -> Any:
     """Returns the type of a mapping's item `name`, or of a list's items if `name` is None."""
-    plain, *parts = _plain(kind)
+    plain, *parts = plain_kind(kind)
     if name is None:
         return parts[0] if plain in (list, tuple) and parts else Any
     if plain is not dict or not parts:

@@ -1,15 +1,25 @@
 """Base class of the components' configurations."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from compaware.components.core.stage.interface import Interface, merge_options
 from compaware.components.storage.places import Place
 
 
 class ComponentConfig(BaseModel):
-    """Fields of every component's configuration."""
+    """Fields of every component's configuration.
+
+    Attributes:
+        interface: How the component appears in Kubeflow Pipelines.
+        shared: Mappings of options that several components of a pipeline take, and the models with their keys.
+    """
+
+    interface: ClassVar[Interface]
+    shared: ClassVar[Mapping[str, type[BaseModel]]] = {}
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
@@ -26,6 +36,15 @@ class ComponentConfig(BaseModel):
         default=None,
         description="URI (file, s3, minio) where checkpoints are also saved, so that other nodes can resume from them.",
     )
+
+    @classmethod
+    def merged(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Returns what was written with the keys of `options` and of the shared mappings among the others.
+
+        Raises:
+            UserError: A key is unknown, or given twice with different values.
+        """
+        return merge_options(cls, cls.shared, values)
 
     def outputs(self) -> dict[str, Path]:
         """Returns the paths that the component writes: `output`, and the fields whose names end in `_output`."""

@@ -33,6 +33,7 @@ from compaware.components.core.base.summary import Summary
 from compaware.components.core.base.validation import CONFIG_VARIABLE, read_values, validate
 from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.core.stage.output_checks import require_separate_outputs
+from compaware.components.core.stage.sample_defaults import with_sample_defaults
 from compaware.components.core.stage.transfers import Transfers
 from compaware.components.core.stage.workspace import run_stage, work_folder
 from compaware.components.storage import show_uris
@@ -67,7 +68,8 @@ def _main(module: str, config_class: type[ComponentConfig], evaluates: bool) -> 
     end_with_command()
     work: Path | None = None
     try:
-        transfers = Transfers.plan(config_class, read_values(config_class, arguments.config, arguments.overrides))
+        given = read_values(config_class, arguments.config, arguments.overrides, config_class.merged)
+        transfers = Transfers.plan(config_class, with_sample_defaults(component, given))
         config = validate(config_class, transfers.values)
         require_separate_outputs(config, transfers.uris)
         work = work_folder(config)

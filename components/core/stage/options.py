@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from compaware.components.core.stage.interface import MAIN
 from compaware.components.core.stage.training_arguments import refuse_arguments
 
 
@@ -16,14 +17,14 @@ def _check_layers(layers: list[int]) -> list[int]:
 Layers = Annotated[list[int], AfterValidator(_check_layers)]
 
 
-class TrainingOptions(BaseModel):
-    """How a model is trained."""
+class CommonTrainingOptions(BaseModel):
+    """What the trainings of a pipeline have in common."""
 
-    epochs: float = Field(default=3.0, gt=0, description="Passes over the training split.")
-    learning_rate: float = Field(default=5e-5, gt=0, lt=1, description="Peak learning rate of AdamW.")
+    max_length_tokens: Annotated[int, MAIN] = Field(
+        default=128, ge=4, le=8192, description="Longer inputs are cut to this many tokens."
+    )
+    seed: Annotated[int, MAIN] = Field(default=42, ge=0, description="Seed of weights, shuffling and dropout.")
     batch_size: int = Field(default=32, ge=1, description="Sentences in a step of one process.")
-    max_length_tokens: int = Field(default=128, ge=4, le=8192, description="Longer inputs are cut to this many tokens.")
-    seed: int = Field(default=42, ge=0, description="Seed of weights, shuffling and dropout.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto",
         description="Training precision; auto takes bf16 where hardware has it and its loss agrees.",
@@ -40,6 +41,13 @@ class TrainingOptions(BaseModel):
         # Of the whole model, so that no message shows the values.
         refuse_arguments(self.training_arguments)
         return self
+
+
+class TrainingOptions(CommonTrainingOptions):
+    """How a model is trained."""
+
+    epochs: float = Field(default=3.0, gt=0, description="Passes over the training split.")
+    learning_rate: float = Field(default=5e-5, gt=0, lt=1, description="Peak learning rate of AdamW.")
 
 
 class BackendOptions(BaseModel):
@@ -59,3 +67,7 @@ class SoftLabelOptions(BaseModel):
     alpha: float = Field(
         default=0.5, ge=0, le=1, description="Weight of the soft labels; the rest is the true labels'."
     )
+
+
+class SharedTrainingOptions(CommonTrainingOptions, BackendOptions, SoftLabelOptions):
+    """Options for all trainings of a pipeline; each takes those that it has."""

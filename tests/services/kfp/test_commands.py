@@ -18,7 +18,7 @@ def test_a_run_is_created_with_the_files_values_and_those_of_the_command_line(se
     assert run["display_name"] == "first" and experiment["display_name"] == "mine"
     assert run["experiment_id"] == experiment["experiment_id"]
     parameters = run["runtime_config"]["parameters"]
-    assert (parameters["seed"], parameters["task"], parameters["student_layers"]) == (7, "sample", [0, 3])
+    assert parameters == {"seed": 7, "task": "sample", "max_length_tokens": 48}
     assert pipeline["display_name"] == "compaware-distillation"
     assert done.stdout == f"run: {run['run_id']} (first)\n"
 
