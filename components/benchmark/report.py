@@ -112,7 +112,7 @@ def render_markdown(benchmark: Benchmark, summaries: dict[str, Summary]) -> str:
 
 
 def _parts(benchmark: Benchmark, summaries: dict[str, Summary]) -> Parts:
-    facts = [*unmeasured_table(benchmark), *label_table(benchmark), *fact_tables(summaries)]
+    facts = [*unmeasured_table(benchmark), *label_table(benchmark), *fact_tables(benchmark, summaries)]
     return Parts(headline(benchmark), overview_table(benchmark), facts, _galleries(benchmark, summaries))
 
 

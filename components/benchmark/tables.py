@@ -25,6 +25,7 @@ _FACT_TABLES = {
 _COLUMN_TITLES = {
     "duration_s": "validation s",
     "agreement": "agreement with simulated INT8",
+    "made_in_s": "quantization s",
     "passed": "criterion",
 }
 
@@ -129,21 +130,22 @@ def label_table(benchmark: Benchmark) -> Iterable[Table]:
         )
 
 
-def fact_tables(summaries: dict[str, Summary]) -> Iterable[Table]:
+def fact_tables(benchmark: Benchmark, summaries: dict[str, Summary]) -> Iterable[Table]:
     """Returns the tables from the summaries of the candidates."""
     for name, summary in summaries.items():
         for key, heading in _FACT_TABLES.items():
             rows = summary.facts.get(key)
             if rows:
-                yield _fact_table(f"{heading}: {display_name(name)}", rows)
+                yield _fact_table(f"{heading}: {display_name(name)}", rows, benchmark.candidates[0].metric_name)
 
 
-def _fact_table(heading: str, rows: list[dict[str, Any]]) -> Table:
+def _fact_table(heading: str, rows: list[dict[str, Any]], metric_name: str) -> Table:
+    titles = {**_COLUMN_TITLES, "metric": metric_label(metric_name)}
     columns = list(dict.fromkeys(column for row in rows for column in row))
     texts = list(itertools.takewhile(lambda column: isinstance(rows[0].get(column), str), columns))
     return Table(
         heading,
-        [_COLUMN_TITLES.get(column, column.removesuffix("_bytes").replace("_", " ")) for column in columns],
+        [titles.get(column, column.removesuffix("_bytes").replace("_", " ")) for column in columns],
         [[_cell(column, row.get(column)) for column in columns] for row in rows],
         [],
         text_columns=len(texts),

@@ -7,6 +7,7 @@ from tabulate import tabulate
 
 from compaware.components.core.evaluation.criterion import Criterion
 from compaware.components.core.evaluation.evaluate import Evaluation
+from compaware.components.core.evaluation.metrics import metric_label
 from compaware.components.core.int8.mixed_precision import COLUMNS
 from compaware.components.core.runtimes.formats import RuntimeName
 from compaware.components.quantization_aware_training.candidate import QuantizedCandidate
@@ -18,8 +19,8 @@ _RESULT_COLUMNS = {
     "metric": "Metric",
     "duration_s": "Duration (s)",
     "size_bytes": "Bytes",
-    "agreement": "Agreement",
-    "made_in_s": "Made in (s)",
+    "agreement": "Agreement with simulation",
+    "made_in_s": "Quantization (s)",
     "passed": "Criterion",
 }
 
@@ -69,7 +70,7 @@ def statistics_table(rows: list[dict[str, Any]]) -> str:
 
 def tune_result_table(rows: list[dict[str, Any]], metric_name: str) -> str:
     """The tune result as Markdown."""
-    titles = {**_RESULT_COLUMNS, "metric": metric_name}
+    titles = {**_RESULT_COLUMNS, "metric": metric_label(metric_name)}
     return _table(rows, titles.keys(), titles.values())
 
 
