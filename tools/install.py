@@ -54,14 +54,25 @@ class Installer:
         if result.returncode:
             sys.exit(result.returncode)
 
-    def would_install(self, *arguments: str) -> dict | None:
-        """Returns the entry in pip's report for the torch that it would install, or None if pip finds no solution."""
-        report = self.folder / "report.json"
+    def install_configured(self, pin: str, hashes: list[str]) -> str:
+        """Installs torch from pip's configured index. Returns a warning if its hash is not in the lock file.
+
+        Such a build is accepted, because a private index may hold its own builds.
+        """
+        checked = ["--no-deps", "--requirement", self.write("torch.txt", " ".join([pin, *hashes]))]
+        if not subprocess.run([*self.pip, "install", "--quiet", *checked], capture_output=True, check=False).returncode:
+            return ""
+        self.install("--no-deps", pin)
+        return ", whose hash is not in the lock file"
+
+    def configured_cpu_build(self, pin: str) -> str:
+        """Returns the version of the CPU build in pip's configured index, or an empty string."""
+        report, limits = self.folder / "report.json", self.write("no-cuda.txt", NO_CUDA)
         command = [*self.pip, "install", "--quiet", "--dry-run", "--report", str(report), "--use-feature=fast-deps"]
-        if subprocess.run([*command, *arguments], capture_output=True, check=False).returncode:
-            return None
-        packages = json.loads(report.read_text(encoding="utf-8"))["install"]
-        return next(package for package in packages if package["metadata"]["name"] == "torch")
+        if subprocess.run([*command, "--constraint", limits, pin], capture_output=True, check=False).returncode:
+            return ""
+        packages = [package["metadata"] for package in json.loads(report.read_text(encoding="utf-8"))["install"]]
+        return next(package["version"] for package in packages if package["name"] == "torch")
 
     def torch_version(self) -> str:
         """Returns the installed version of torch, or an empty string."""
@@ -72,8 +83,9 @@ class Installer:
         """Whether PyTorch's CPU index answers in time and offers this version."""
         command = [*self.pip, "index", "versions", "torch", "--retries", "0", "--timeout", str(SECONDS_TO_ANSWER)]
         try:
+            # The whole command has a limit too, since a name server that does not answer takes long.
             result = subprocess.run(
-                command, env=_environment(CPU_INDEX), capture_output=True, text=True, timeout=2 * SECONDS_TO_ANSWER
+                command, env=_environment(CPU_INDEX), capture_output=True, text=True, timeout=4 * SECONDS_TO_ANSWER
             )
         except subprocess.TimeoutExpired:
             return False
@@ -108,34 +120,24 @@ def install_torch(installer: Installer, entry: str, cpu_only: bool) -> str:
         return "already installed"
     index = os.environ.get("TORCH_INDEX_URL", "")
     if index:
-        requirement, source = pin, "from TORCH_INDEX_URL, not checked against a hash"
-    elif offer := installer.would_install(pin, "--constraint", installer.write("no-cuda.txt", NO_CUDA)):
-        requirement = _pin_offer(offer, hashes)
-        warning = "" if "--hash" in requirement else ", whose hash is not in the lock file"
-        source = f"the CPU build of pip's configured index{warning}"
+        source = "from TORCH_INDEX_URL, not checked against a hash"
+        installer.install("--no-deps", pin, index=index)
+    elif build := installer.configured_cpu_build(pin):
+        # The full version, since pip prefers a CUDA build whose hash the index gives to a CPU build without one.
+        source = "the CPU build of pip's configured index" + installer.install_configured(f"torch=={build}", hashes)
     elif sys.platform == "linux" and installer.cpu_index_has(version):
-        index, requirement, source = CPU_INDEX, " ".join([f"{pin}+cpu", *hashes]), f"the CPU build of {CPU_INDEX}"
+        index, source = CPU_INDEX, f"the CPU build of {CPU_INDEX}"
+        requirement = installer.write("torch.txt", " ".join([f"{pin}+cpu", *hashes]))
+        installer.install("--no-deps", "--requirement", requirement, index=index)
     elif cpu_only:
         sys.exit(f"error: pip's index has no CPU build of {pin}, and {CPU_INDEX} does not answer: set TORCH_INDEX_URL")
     else:
-        offer = installer.would_install("--no-deps", pin)
-        requirement = _pin_offer(offer, hashes) if offer else pin
         source = f"a CUDA build, since pip's index has no other and {CPU_INDEX} does not answer (see TORCH_INDEX_URL)"
-    installer.install("--no-deps", "--requirement", installer.write("torch.txt", requirement), index=index)
+        source += installer.install_configured(pin, hashes)
     if not cpu_only:
         # Installs the packages that a CUDA build requires; a CPU build requires no more.
         installer.install(pin, index=index)
     return source
-
-
-def _pin_offer(offer: dict, hashes: list[str]) -> str:
-    """Returns a requirement for exactly the build that pip would install, with its hash if the lock file has it.
-
-    Given the hashes of all builds, pip would prefer a CUDA build with a hash in the index to a CPU build without one.
-    """
-    value = offer["download_info"].get("archive_info", {}).get("hashes", {}).get("sha256")
-    option = f"--hash=sha256:{value}"
-    return f"torch=={offer['metadata']['version']}" + (f" {option}" if option in hashes else "")
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ class Index:
         self.folder = folder
         self.url = ""
 
-    def add(self, name: str, version: str, needs: tuple[str, ...] = ()) -> str:
+    def add(self, name: str, version: str, needs: tuple[str, ...] = (), hash_in_page: bool = True) -> str:
         """Adds an empty package and returns its hash."""
         stem = f"{name.replace('-', '_')}-{version}"
         lines = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
@@ -46,8 +46,9 @@ class Index:
             for file, text in {**files, f"{stem}.dist-info/RECORD": "\n".join([*record, ""])}.items():
                 archive.writestr(file, text)
         value = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        address = wheel.name.replace("+", "%2B") + (f"#sha256={value}" if hash_in_page else "")
         with page.open("a", encoding="utf-8") as stream:
-            stream.write(f'<a href="{wheel.name.replace("+", "%2B")}#sha256={value}">{wheel.name}</a>\n')
+            stream.write(f'<a href="{address}">{wheel.name}</a>\n')
         return value
 
 
@@ -95,11 +96,12 @@ def install(python: Path, own: Index, pytorch: Index, tmp_path: Path) -> Iterato
     environment = {**kept, "PIP_CONFIG_FILE": os.devnull, "PIP_NO_CACHE_DIR": "1", "NO_PROXY": "127.0.0.1"}
 
     def run(
-        *hashes: str, options: tuple[str, ...] = (), pytorch_url: str = "", **more: str
+        *hashes: str, options: tuple[str, ...] = (), pytorch_url: str = "", seconds: int = 30, **more: str
     ) -> subprocess.CompletedProcess:
         lock = tmp_path / "some.lock"
         lock.write_text(" \\\n".join(["torch==2.13.0", *(f"    --hash=sha256:{value}" for value in hashes)]) + "\n")
-        code = f"import install as i; i.CPU_INDEX = {pytorch_url or pytorch.url!r}; i.SECONDS_TO_ANSWER = 1; i.main()"
+        index = pytorch_url or pytorch.url
+        code = f"import install as i; i.CPU_INDEX = {index!r}; i.SECONDS_TO_ANSWER = {seconds}; i.main()"
         return subprocess.run(
             [python, "-c", code, str(lock), *options],
             env={**environment, "PYTHONPATH": str(TOOLS), "PIP_INDEX_URL": own.url, **more},
@@ -134,6 +136,15 @@ def test_a_cpu_build_of_pips_index_is_installed(install, own: Index, pytorch: In
     assert _installed(python) == {"torch": "2.13.0"}
 
 
+def test_a_cpu_build_is_preferred_to_a_cuda_build_even_if_the_index_gives_no_hash_for_it(
+    install, cuda: str, own: Index, python: Path
+):
+    value = own.add("torch", "2.13.0+cpu", hash_in_page=False)
+    result = install(cuda, value)
+    assert result.stdout == "torch 2.13.0+cpu: the CPU build of pip's configured index\n", result.stderr
+    assert _installed(python) == {"torch": "2.13.0+cpu"}
+
+
 def test_an_installed_torch_is_kept(install, own: Index):
     value = own.add("torch", "2.13.0+cpu")
     assert install(value).returncode == 0
@@ -162,7 +173,7 @@ def test_a_file_of_pytorchs_index_with_another_hash_is_refused(install, cuda: st
 
 def test_a_pytorch_index_that_does_not_respond_is_skipped_soon(install, cuda: str, python: Path):
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        result = install(cuda, pytorch_url=f"http://127.0.0.1:{silent.getsockname()[1]}/simple")
+        result = install(cuda, pytorch_url=f"http://127.0.0.1:{silent.getsockname()[1]}/simple", seconds=1)
     assert "torch 2.13.0: a CUDA build" in result.stdout and "does not answer" in result.stdout, result.stderr
     assert _installed(python).keys() == {"torch", "triton", "nvidia-cudnn-cu13"}
 
