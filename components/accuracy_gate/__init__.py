@@ -1,1 +1,1 @@
-"""Stops a pipeline when the compressed model misses its accuracy criterion."""
+"""Stops a pipeline if the quantized model misses its accuracy criterion."""

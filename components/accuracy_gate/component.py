@@ -14,15 +14,15 @@ def accuracy_gate(
     metrics: dsl.Output[dsl.Metrics],
     on_failure: str = "fail",
 ) -> None:
-    """Stop the pipeline when the quantized model missed its accuracy criterion.
+    """Stop the pipeline if the quantized model misses its accuracy criterion.
 
-    The criterion was judged by quantization_aware_training against the FP32 model that came in. Put this task after the
-    benchmark, so that the report is there even when the gate says no.
+    quantization_aware_training evaluated the criterion against its FP32 input. Run this task after the benchmark, so
+    that the report exists even if the gate fails.
 
     Args:
         quantized: Folder of the quantized model, whose summary holds the criterion.
         verdict: The criterion with its figures, as JSON.
-        metrics: Whether it passed, and the loss.
+        metrics: Whether the model passed, and its loss.
         on_failure: What to do if the criterion is missed: fail, or only warn.
     """
     from compaware.components.launch import log_metrics, run_component

@@ -10,17 +10,17 @@ from compaware.components.core.stage.interface import MAIN, Input, Interface, Ou
 
 
 class AccuracyGateConfig(ComponentConfig):
-    """Stop the pipeline when the quantized model missed its accuracy criterion.
+    """Stop the pipeline if the quantized model misses its accuracy criterion.
 
-    The criterion was judged by quantization_aware_training against the FP32 model that came in. Put this task after the
-    benchmark, so that the report is there even when the gate says no.
+    quantization_aware_training evaluated the criterion against its FP32 input. Run this task after the benchmark, so
+    that the report exists even if the gate fails.
     """
 
     interface: ClassVar = Interface(
         "DATA",
         {
             "verdict": Output("Artifact", "The criterion with its figures, as JSON.", field="output"),
-            "metrics": Output("Metrics", "Whether it passed, and the loss."),
+            "metrics": Output("Metrics", "Whether the model passed, and its loss."),
         },
     )
 

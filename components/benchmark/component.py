@@ -24,12 +24,13 @@ def benchmark(
 ) -> None:
     """Measure all models side by side and write a report.
 
-    Each model runs in every runtime that can serve it on this CPU, each in a process of its own. They take turns on the
-    same batches, so that what disturbs one disturbs all. Speed, memory, size and accuracy come from the same process on
-    the same files. The report names the one to serve, and says where a technique brings nothing on this CPU.
+    Each model runs in every runtime that can serve it on this CPU, in a separate process. The processes take turns on
+    the same batches, so that a disturbance affects all of them. Speed, memory, size and accuracy come from the same
+    process and the same files. The report recommends a model to serve, and says which technique brings nothing on this
+    CPU.
 
-    A model that cannot be measured is listed with the reason, and the others are measured; the task fails only where
-    none can be. Where memory does not hold all at once, they are measured in groups with the same reference in each.
+    A model that cannot be measured is listed with the reason; the task fails only if no model can be measured. If
+    memory does not hold all processes at once, they are measured in groups that share a reference.
 
     Args:
         dataset: Folder of a Dataset artifact.
@@ -40,8 +41,8 @@ def benchmark(
         results: Folder with benchmark.json, report.html and report.md.
         report_html: The report.
         report_markdown: The report as Markdown.
-        metrics: Its figures, flat, with stable names.
-        confusion_matrix: Of the model to serve; with two classes, the ROC curve, too.
+        metrics: All figures as flat numbers with stable names.
+        confusion_matrix: Confusion matrix of the model to serve, and its ROC curve for two classes.
         max_length_tokens: Longer sentences are cut.
         options: Further configuration: split, batch_sizes, rounds, time_budget_s, threads, padded, seed, candidates.
     """

@@ -60,12 +60,13 @@ class MeasuringOptions(BaseModel):
 class BenchmarkConfig(ComponentConfig, MeasuringOptions):
     """Measure all models side by side and write a report.
 
-    Each model runs in every runtime that can serve it on this CPU, each in a process of its own. They take turns on the
-    same batches, so that what disturbs one disturbs all. Speed, memory, size and accuracy come from the same process on
-    the same files. The report names the one to serve, and says where a technique brings nothing on this CPU.
+    Each model runs in every runtime that can serve it on this CPU, in a separate process. The processes take turns on
+    the same batches, so that a disturbance affects all of them. Speed, memory, size and accuracy come from the same
+    process and the same files. The report recommends a model to serve, and says which technique brings nothing on this
+    CPU.
 
-    A model that cannot be measured is listed with the reason, and the others are measured; the task fails only where
-    none can be. Where memory does not hold all at once, they are measured in groups with the same reference in each.
+    A model that cannot be measured is listed with the reason; the task fails only if no model can be measured. If
+    memory does not hold all processes at once, they are measured in groups that share a reference.
     """
 
     interface: ClassVar = Interface(
@@ -74,9 +75,9 @@ class BenchmarkConfig(ComponentConfig, MeasuringOptions):
             "results": Output("Artifact", "Folder with benchmark.json, report.html and report.md.", field="output"),
             "report_html": Output("HTML", "The report.", file="report.html"),
             "report_markdown": Output("Markdown", "The report as Markdown.", file="report.md"),
-            "metrics": Output("Metrics", "Its figures, flat, with stable names."),
+            "metrics": Output("Metrics", "All figures as flat numbers with stable names."),
             "confusion_matrix": Output(
-                "ClassificationMetrics", "Of the model to serve; with two classes, the ROC curve, too."
+                "ClassificationMetrics", "Confusion matrix of the model to serve, and its ROC curve for two classes."
             ),
         },
     )
@@ -95,7 +96,7 @@ class BenchmarkConfig(ComponentConfig, MeasuringOptions):
 
     @property
     def models(self) -> tuple[Candidate, ...]:
-        """All models to measure; those that were given by their role have it as their name."""
+        """All models to measure; those that are given by role have the role as their name."""
         roles: dict[Role, Path | None] = {
             "teacher": self.teacher,
             "student": self.student,

@@ -20,15 +20,15 @@ def change_check(
     publish_uri: str = "",
     data_options: dict = {},
 ) -> str:
-    """Look whether data, teacher, student or product have changed since the last model was published.
+    """Check whether data, teacher, student or compaware have changed since the last model was published.
 
-    Its output, a fingerprint of data and models, goes into data_prep. So KFP's cache, which knows only the names of
-    what a task reads, sees that a file or a branch of the hub holds something else: the run is then done anew, and with
-    nothing new every stage is taken from the cache. This task itself is never cached.
+    The output, a fingerprint of data and models, is an input of data_prep. KFP's cache only compares names, so it does
+    not notice that the content of a file or of a branch on the hub has changed. With the fingerprint, stages run again
+    for changed content, and come from the cache otherwise. This task is never cached.
 
     Args:
-        state: What was found, as JSON.
-        metrics: Whether anything changed, and what.
+        state: The fingerprints and what changed, as JSON.
+        metrics: Whether anything changed, and which inputs.
         student: Hub id, folder or URI of the student.
         task: A built-in task or custom; see data_prep.
         data: Your data: a file, a folder, a URI or a hub id.

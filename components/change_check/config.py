@@ -11,22 +11,22 @@ from compaware.components.storage.places import Place, PlaceOrNowhere
 
 
 class ChangeCheckConfig(ComponentConfig):
-    """Look whether data, teacher, student or product have changed since the last model was published.
+    """Check whether data, teacher, student or compaware have changed since the last model was published.
 
-    Its output, a fingerprint of data and models, goes into data_prep. So KFP's cache, which knows only the names of
-    what a task reads, sees that a file or a branch of the hub holds something else: the run is then done anew, and with
-    nothing new every stage is taken from the cache. This task itself is never cached.
+    The output, a fingerprint of data and models, is an input of data_prep. KFP's cache only compares names, so it does
+    not notice that the content of a file or of a branch on the hub has changed. With the fingerprint, stages run again
+    for changed content, and come from the cache otherwise. This task is never cached.
     """
 
     interface: ClassVar = Interface(
         "DATA",
         {
-            "state": Output("Artifact", "What was found, as JSON.", field="output"),
-            "metrics": Output("Metrics", "Whether anything changed, and what."),
+            "state": Output("Artifact", "The fingerprints and what changed, as JSON.", field="output"),
+            "metrics": Output("Metrics", "Whether anything changed, and which inputs."),
         },
         returns=("fingerprint", "str", "Fingerprint of data, teacher and student."),
     )
-    # Of these, the revision of a hub data set.
+    # From these, it uses hub_revision.
     shared: ClassVar = {"data_options": DataPrepConfig}
 
     task: Annotated[str, MAIN] = Field(default="sample", description="A built-in task or custom; see data_prep.")

@@ -24,14 +24,15 @@ def publish(
     max_length_tokens: int = 128,
     options: dict = {},
 ) -> None:
-    """Publish a model below a prefix, unless it is worse than the one that is published there.
+    """Publish a model below a prefix, unless it is worse than the published one.
 
     A version is a folder with the model, a model card, the report, its provenance, a script that loads it without this
-    package, and a KServe InferenceService. It appears whole: latest.json at the prefix is moved to it last. Where one
-    is published already, both are measured now on the same validation split, each in the runtime that serves it on
-    this CPU; a model that is worse by more than `max_loss_to_published_points` is refused in one line, which is no
-    error. history.json keeps what was published and what was refused. Where MODEL_REGISTRY_URL is set, the version is
-    registered in the Kubeflow Model Registry. This task is never cached.
+    package, and a KServe InferenceService. latest.json at the prefix points to the version and is written last, so that
+    it never points to an incomplete one. If a model is already published, both are evaluated on the same validation
+    split, each in the runtime that serves it on this CPU. A model that is worse by more than
+    `max_loss_to_published_points` is refused with one log line, and the task succeeds. history.json lists published and
+    refused models. If MODEL_REGISTRY_URL is set, the version is registered in the Kubeflow Model Registry. This task is
+    never cached.
 
     Args:
         dataset: Dataset folder that data_prep wrote.
@@ -40,10 +41,10 @@ def publish(
         results: Folder that benchmark wrote.
         student: Folder of the student that an INT8 model was quantized from.
         changes: Folder that change_check wrote.
-        record: What was done, as JSON.
+        record: The decision, as JSON.
         history_html: All versions at the prefix.
-        history_markdown: The same as Markdown.
-        metrics: Whether it was published, its metric and that of the version before.
+        history_markdown: All versions at the prefix, as Markdown.
+        metrics: Whether it was published, its metric, and the metric of the version before.
         run_id: Id of the pipeline's run for the provenance.
         publish_uri: Path or URI (file, s3, minio) to publish below, of this model only; empty: nowhere.
         max_length_tokens: Longer inputs are cut.

@@ -11,23 +11,24 @@ from compaware.components.storage.places import PlaceOrNowhere
 
 
 class PublishConfig(ComponentConfig):
-    """Publish a model below a prefix, unless it is worse than the one that is published there.
+    """Publish a model below a prefix, unless it is worse than the published one.
 
     A version is a folder with the model, a model card, the report, its provenance, a script that loads it without this
-    package, and a KServe InferenceService. It appears whole: latest.json at the prefix is moved to it last. Where one
-    is published already, both are measured now on the same validation split, each in the runtime that serves it on
-    this CPU; a model that is worse by more than `max_loss_to_published_points` is refused in one line, which is no
-    error. history.json keeps what was published and what was refused. Where MODEL_REGISTRY_URL is set, the version is
-    registered in the Kubeflow Model Registry. This task is never cached.
+    package, and a KServe InferenceService. latest.json at the prefix points to the version and is written last, so that
+    it never points to an incomplete one. If a model is already published, both are evaluated on the same validation
+    split, each in the runtime that serves it on this CPU. A model that is worse by more than
+    `max_loss_to_published_points` is refused with one log line, and the task succeeds. history.json lists published and
+    refused models. If MODEL_REGISTRY_URL is set, the version is registered in the Kubeflow Model Registry. This task is
+    never cached.
     """
 
     interface: ClassVar = Interface(
         "BENCHMARK",
         {
-            "record": Output("Artifact", "What was done, as JSON.", field="output"),
+            "record": Output("Artifact", "The decision, as JSON.", field="output"),
             "history_html": Output("HTML", "All versions at the prefix.", file="history.html"),
-            "history_markdown": Output("Markdown", "The same as Markdown.", file="history.md"),
-            "metrics": Output("Metrics", "Whether it was published, its metric and that of the version before."),
+            "history_markdown": Output("Markdown", "All versions at the prefix, as Markdown.", file="history.md"),
+            "metrics": Output("Metrics", "Whether it was published, its metric, and the metric of the version before."),
         },
     )
 

@@ -26,11 +26,11 @@ def sweep_benchmark(
 ) -> None:
     """Measure all members of a sweep side by side and name the one to serve.
 
-    They are measured as benchmark measures, in one pod and taking turns; each member in OpenVINO and onnxruntime, of
-    which its faster one counts. The report shows the Pareto fronts of accuracy against latency and against size, and
-    the members that could not be made or measured, with their reasons. Of the members that meet all limits, the fastest
-    is recommended where an accuracy is asked for, else the most accurate; without any limit, the fastest within a point
-    of the most accurate. Where none meets them, the report says which is nearest.
+    The members are measured in one pod, in turns, as benchmark does it. Each member runs in OpenVINO and onnxruntime,
+    and the faster runtime counts. The report shows the Pareto fronts of accuracy against latency and against size, and
+    lists the members that failed with their reasons. Of the members that meet all limits, it recommends the fastest if
+    a minimum accuracy is given, and otherwise the most accurate. Without any limit, it recommends the fastest within
+    one point of the most accurate. If no member meets the limits, the report names the nearest one.
 
     Args:
         dataset: Folder of a Dataset artifact.
@@ -39,7 +39,7 @@ def sweep_benchmark(
         results: Folder with benchmark.json, sweep.json, report.html and report.md.
         report_html: The report.
         report_markdown: The report as Markdown.
-        metrics: Each member's figures, and the recommended one's under names that are the same in every sweep.
+        metrics: Figures of each member, and of the recommended one under names that are the same in every sweep.
         max_length_tokens: Longer sentences are cut.
         max_latency_ms: Maximum median latency at the smallest batch size, in milliseconds.
         max_size_mb: Maximum size of the served files, in MB (10^6).

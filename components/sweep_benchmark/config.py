@@ -13,11 +13,11 @@ from compaware.components.core.stage.interface import MAIN, Input, Interface, Ou
 class SweepBenchmarkConfig(ComponentConfig, MeasuringOptions):
     """Measure all members of a sweep side by side and name the one to serve.
 
-    They are measured as benchmark measures, in one pod and taking turns; each member in OpenVINO and onnxruntime, of
-    which its faster one counts. The report shows the Pareto fronts of accuracy against latency and against size, and
-    the members that could not be made or measured, with their reasons. Of the members that meet all limits, the fastest
-    is recommended where an accuracy is asked for, else the most accurate; without any limit, the fastest within a point
-    of the most accurate. Where none meets them, the report says which is nearest.
+    The members are measured in one pod, in turns, as benchmark does it. Each member runs in OpenVINO and onnxruntime,
+    and the faster runtime counts. The report shows the Pareto fronts of accuracy against latency and against size, and
+    lists the members that failed with their reasons. Of the members that meet all limits, it recommends the fastest if
+    a minimum accuracy is given, and otherwise the most accurate. Without any limit, it recommends the fastest within
+    one point of the most accurate. If no member meets the limits, the report names the nearest one.
     """
 
     interface: ClassVar = Interface(
@@ -30,7 +30,7 @@ class SweepBenchmarkConfig(ComponentConfig, MeasuringOptions):
             "report_markdown": Output("Markdown", "The report as Markdown.", file="report.md"),
             "metrics": Output(
                 "Metrics",
-                "Each member's figures, and the recommended one's under names that are the same in every sweep.",
+                "Figures of each member, and of the recommended one under names that are the same in every sweep.",
             ),
         },
     )

@@ -27,27 +27,27 @@ def sweep_branch(
     seed: int = 42,
     job: dict = {},
 ) -> None:
-    """Distil one student of a sweep and compress it in every way that is asked for.
+    """Distil one student of a sweep, prune it to each sparsity, and quantize the results.
 
-    The student is trained once; its sparse forms are made of it, and the INT8 files of each. Every stage is the
-    component of that name, in a job of its own. A stage that fails is listed with its reason, and so is what would
-    have been made of its model; the task goes on with the rest and succeeds. It fails only where the cluster does not
-    answer. Where a stage failed, and not by its options (no memory, preempted, no node for it), the next run of the
-    pipeline tries the branch again.
+    The student is trained once, then pruned to each sparsity, and each result is quantized. Every stage runs the
+    component of that name in a separate job. If a stage fails, its member and the members that depend on it are listed
+    with the reason, and the task continues with the others and succeeds. It fails only if the cluster does not respond.
+    If a stage failed for a reason other than its options (out of memory, preempted, no free node), the next run of the
+    pipeline repeats the branch.
 
     Args:
         dataset: Folder or URI of the dataset that data_prep wrote.
         teacher: Folder or URI of the teacher that teacher_check wrote.
         soft_labels: Folder or URI of the soft labels that teacher_check wrote.
-        models: A folder for each member, and summary.json, which lists all members with what became of them.
-        metrics: How many members there are, and how many of them failed.
+        models: A folder for each member, and summary.json, which lists all members including those that failed.
+        metrics: Number of members, and of those that failed.
         branch: Name, temperature and student (choice), as sweep_plan writes them.
         sparsity_options: Options of sparsity_aware_training.
         target_sparsities: Fractions of zeros to try, such as 0.8; 0 is the dense student.
         precisions: Precisions to try: fp32, int8.
         student_options: Options of distillation.
         quantization_options: Options of quantization_aware_training.
-        training_options: Options of all trainings; those of one stage replace them.
+        training_options: Options of all trainings; the options of a single stage override them.
         max_length_tokens: Longer inputs are cut to this many tokens.
         seed: Seed of weights, shuffling and dropout.
         job: JobOptions of components/launch for each training.

@@ -20,13 +20,13 @@ TrainingOptions = Annotated[dict[str, Any], OptionsOf(SharedTrainingOptions)]
 
 
 class SweepBranchConfig(ComponentConfig):
-    """Distil one student of a sweep and compress it in every way that is asked for.
+    """Distil one student of a sweep, prune it to each sparsity, and quantize the results.
 
-    The student is trained once; its sparse forms are made of it, and the INT8 files of each. Every stage is the
-    component of that name, in a job of its own. A stage that fails is listed with its reason, and so is what would
-    have been made of its model; the task goes on with the rest and succeeds. It fails only where the cluster does not
-    answer. Where a stage failed, and not by its options (no memory, preempted, no node for it), the next run of the
-    pipeline tries the branch again.
+    The student is trained once, then pruned to each sparsity, and each result is quantized. Every stage runs the
+    component of that name in a separate job. If a stage fails, its member and the members that depend on it are listed
+    with the reason, and the task continues with the others and succeeds. It fails only if the cluster does not respond.
+    If a stage failed for a reason other than its options (out of memory, preempted, no free node), the next run of the
+    pipeline repeats the branch.
     """
 
     interface: ClassVar = Interface(
@@ -34,14 +34,14 @@ class SweepBranchConfig(ComponentConfig):
         {
             "models": Output(
                 "Artifact",
-                "A folder for each member, and summary.json, which lists all members with what became of them.",
+                "A folder for each member, and summary.json, which lists all members including those that failed.",
                 field="output",
             ),
-            "metrics": Output("Metrics", "How many members there are, and how many of them failed."),
+            "metrics": Output("Metrics", "Number of members, and of those that failed."),
         },
     )
 
-    # Text, not Path: they are handed on to the trainings, which alone read them.
+    # Text instead of Path, because only the trainings read them.
     dataset: Annotated[str, Input("Dataset")] = Field(description="Folder or URI of the dataset that data_prep wrote.")
     teacher: Annotated[str, Input("Model")] = Field(
         description="Folder or URI of the teacher that teacher_check wrote."
@@ -55,7 +55,7 @@ class SweepBranchConfig(ComponentConfig):
     branch: Annotated[Branch, GIVEN] = Field(
         description="Name, temperature and student (choice), as sweep_plan writes them."
     )
-    # Before the sparsities, which are checked against its pattern.
+    # Stands before the sparsities, which are validated against its pattern.
     sparsity_options: Annotated[SparsityOptions, MAIN] = Field(
         default_factory=dict, description="Options of sparsity_aware_training."
     )
@@ -72,7 +72,7 @@ class SweepBranchConfig(ComponentConfig):
         default_factory=dict, description="Options of quantization_aware_training."
     )
     training_options: Annotated[TrainingOptions, MAIN] = Field(
-        default_factory=dict, description="Options of all trainings; those of one stage replace them."
+        default_factory=dict, description="Options of all trainings; the options of a single stage override them."
     )
     max_length_tokens: Annotated[int, MAIN] = Field(
         default=128, ge=4, le=8192, description="Longer inputs are cut to this many tokens."
@@ -86,7 +86,7 @@ class SweepBranchConfig(ComponentConfig):
     @classmethod
     def _without_temperature(cls, options: dict[str, Any]) -> dict[str, Any]:
         if "temperature" in options:
-            raise ValueError("a sweep takes no temperature here: list what to try in temperatures")
+            raise ValueError("options of a sweep cannot hold a temperature: list the temperatures in temperatures")
         return options
 
     @field_validator("target_sparsities", "precisions")

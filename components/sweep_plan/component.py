@@ -17,14 +17,14 @@ def sweep_plan(
     students: Optional[List[dict]] = None,
     temperatures: List[float] = [2.0],
 ) -> List[dict]:
-    """Multiply a sweep's students and temperatures out to the trainings that a loop goes over.
+    """List the branches of a sweep: each student at each temperature.
 
-    Sparsities and precisions are no part of it: the members that differ in these alone share a student, which is
-    trained once (see sweep_branch). A branch of which a member failed in an earlier run, and not by its options, gets a
-    number that makes KFP try it again.
+    Sparsities and precisions are not part of the list, because members that differ only in these share a student, which
+    is trained once (see sweep_branch). If a member of a branch failed in an earlier run for a reason other than its
+    options, the number of the branch's attempts changes, so that KFP does not take the branch from its cache.
 
     Args:
-        dataset: Dataset folder that data_prep wrote; the sample has students of its own.
+        dataset: Dataset folder that data_prep wrote; the sample has default students.
         plan: The plan as JSON.
         run_id: Id of the pipeline's run.
         students: Students, each with one of student, student_layers and student_config, and an optional name.

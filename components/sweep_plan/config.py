@@ -11,11 +11,11 @@ from compaware.components.sweep_plan.grid import Branch, StudentChoice, number
 
 
 class SweepPlanConfig(ComponentConfig):
-    """Multiply a sweep's students and temperatures out to the trainings that a loop goes over.
+    """List the branches of a sweep: each student at each temperature.
 
-    Sparsities and precisions are no part of it: the members that differ in these alone share a student, which is
-    trained once (see sweep_branch). A branch of which a member failed in an earlier run, and not by its options, gets a
-    number that makes KFP try it again.
+    Sparsities and precisions are not part of the list, because members that differ only in these share a student, which
+    is trained once (see sweep_branch). If a member of a branch failed in an earlier run for a reason other than its
+    options, the number of the branch's attempts changes, so that KFP does not take the branch from its cache.
     """
 
     interface: ClassVar = Interface(
@@ -27,7 +27,7 @@ class SweepPlanConfig(ComponentConfig):
     )
 
     dataset: Annotated[Path | None, Input("Dataset")] = Field(
-        default=None, description="Dataset folder that data_prep wrote; the sample has students of its own."
+        default=None, description="Dataset folder that data_prep wrote; the sample has default students."
     )
     students: Annotated[list[StudentChoice], MAIN] = Field(
         min_length=1,
