@@ -245,7 +245,7 @@ def _what(parameter: catalog.Parameter, form: Form) -> str:
     if parameter.name not in form.models:
         return parameter.description
     keys = ", ".join(f"`{form.flat_name(parameter.name, key)}`" for key in option_names(form.models[parameter.name]))
-    return f"In a configuration, its keys may also be written as {keys}."
+    return f"Settings of the component. In a config, you can also write each of them on its own: {keys}."
 
 
 def _component(name: str) -> Any:

@@ -133,11 +133,10 @@ def test_a_resource_that_is_out_of_date_is_named(
 def test_the_settings_in_the_readme_are_valid() -> None:
     text = (MANIFESTS / "README.md").read_text(encoding="utf-8")
     blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)]
-    settings = [block["job_options"] for block in blocks if "job_options" in block]
-    assert len(settings) >= 2
+    jobs = [JobOptions(**block["job"]) for block in blocks if "job" in block]
+    assert len(jobs) >= 3
     claims = {claim["metadata"]["name"] for claim in of_kind("PersistentVolumeClaim")}
-    for given in settings:
-        assert set(JobOptions(**given).volumes) <= claims
+    assert all(set(job.volumes) <= claims for job in jobs)
     queues = {queue["metadata"]["name"] for queue in of_kind("LocalQueue")}
-    named = {block["queue_name"] for block in blocks if "queue_name" in block}
+    named = {job.queue_name for job in jobs if job.queue_name}
     assert named and named <= queues

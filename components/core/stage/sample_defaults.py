@@ -1,7 +1,7 @@
-"""Defaults for the built-in sample: with them, every pipeline runs to its end where nothing is given.
+"""Defaults for the built-in sample, with which every pipeline runs to its end without any parameters.
 
-With one's own data they never apply. They stand here, and not in the configurations, since a default that suits a tiny
-teacher with fresh weights suits nothing else.
+They never apply to other data. They are not defaults of the configurations, because a value that suits a tiny teacher
+with random weights suits no other model.
 """
 
 import json
