@@ -96,7 +96,7 @@ class BenchmarkConfig(ComponentConfig, MeasuringOptions):
 
     @property
     def models(self) -> tuple[Candidate, ...]:
-        """All models to measure; those that are given by role have the role as their name."""
+        """All models to measure; models that are given by role have the role as their name."""
         roles: dict[Role, Path | None] = {
             "teacher": self.teacher,
             "student": self.student,

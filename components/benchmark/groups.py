@@ -54,7 +54,7 @@ def memory_needed_bytes(variant: Variant, batch_size: int, length_tokens: int) -
 
 
 def available_memory_bytes(cgroup: Path = Path("/sys/fs/cgroup"), meminfo: Path = Path("/proc/meminfo")) -> float:
-    """Returns the memory for workers: what is free on the machine or below the container's limit (cgroup v2 or v1)."""
+    """Returns the free memory for workers, on the machine or below the container's limit (cgroup v2 or v1)."""
     lines = meminfo.read_text(encoding="ascii").splitlines()
     free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), _NO_LIMIT)
     for limit, usage, cached in (

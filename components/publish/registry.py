@@ -85,7 +85,7 @@ class _Registry:
         self._pool = urllib3.PoolManager(timeout=_TIMEOUT, retries=retries)
 
     def find(self, path: str, **query: str) -> dict[str, Any]:
-        """Returns what the registry finds; an empty mapping if there is nothing."""
+        """Returns the resource or the list that the registry finds; an empty mapping if there is none."""
         return self._request("GET", f"{path}?{urlencode(query)}")
 
     def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""Distils one student of a sweep and compresses it in every way that is asked for."""
+"""Distils one student of a sweep, prunes it to each sparsity, and quantizes the results."""

@@ -40,7 +40,7 @@ def sweep_branch(
         teacher: Folder or URI of the teacher that teacher_check wrote.
         soft_labels: Folder or URI of the soft labels that teacher_check wrote.
         models: A folder for each member, and summary.json, which lists all members including those that failed.
-        metrics: Number of members, and of those that failed.
+        metrics: Number of members, and number of failed members.
         branch: Name, temperature and student (choice), as sweep_plan writes them.
         sparsity_options: Options of sparsity_aware_training.
         target_sparsities: Fractions of zeros to try, such as 0.8; 0 is the dense student.

@@ -37,7 +37,7 @@ class SweepBranchConfig(ComponentConfig):
                 "A folder for each member, and summary.json, which lists all members including those that failed.",
                 field="output",
             ),
-            "metrics": Output("Metrics", "Number of members, and of those that failed."),
+            "metrics": Output("Metrics", "Number of members, and number of failed members."),
         },
     )
 

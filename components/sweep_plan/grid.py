@@ -18,7 +18,7 @@ class StudentChoice(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str | None = Field(default=None, pattern=NAME, description="Short name; by default made of the others.")
+    name: str | None = Field(default=None, pattern=NAME, description="Short name; by default a generated one.")
     student: Place | None = Field(default=None, description="Hub id, folder or URI of the student.")
     student_layers: Layers | None = Field(default=None, description="Or encoder layers of the teacher to keep.")
     student_config: dict[str, Any] | None = Field(default=None, description="Or a configuration for new weights.")
@@ -32,7 +32,7 @@ class StudentChoice(BaseModel):
 
     @property
     def title(self) -> str:
-        """The given name, or one such as `layers_0_2_5`."""
+        """The given name, or a generated one such as `layers_0_2_5`."""
         if self.name:
             return self.name
         if self.student_layers is not None:

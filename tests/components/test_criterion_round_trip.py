@@ -1,4 +1,4 @@
-"""Quantization, benchmark, gate and model card mean the same by one criterion, absolute or relative."""
+"""Quantization, benchmark, gate and model card apply the same criterion, absolute or relative."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ ABSOLUTE, RELATIVE = (0.005, None), (0.005, 0.02)
 
 
 def quantized(folder: Path, asked: tuple[float, float | None], baseline: float, score: float) -> Summary:
-    """The summary that quantization leaves, read back from its file."""
+    """Saves a summary as quantization does, and loads it again."""
     judged = CriterionResult(
         **Criterion.create(METRIC, baseline, *asked).model_dump(),
         measured=score,
@@ -73,7 +73,7 @@ def measure(summary: Summary, baseline: float, score: float, *, with_student: bo
         (ABSOLUTE, 0.5, float("nan"), False),
     ],
 )
-def test_one_criterion_has_one_answer_everywhere(
+def test_all_components_agree_on_whether_a_criterion_is_met(
     tmp_path: Path, asked: tuple[float, float | None], baseline: float, score: float, kept: bool, with_student: bool
 ) -> None:
     summary = quantized(tmp_path / "int8", asked, baseline, score)
@@ -83,7 +83,7 @@ def test_one_criterion_has_one_answer_everywhere(
     assert (passed, found.meets_criterion(item)) == (kept, kept)
     if with_student:
         assert (recommend(found).id == item.id) == kept
-    # The same words for what is allowed: a part is told as the percentage of a score, never as one of nothing.
+    # The allowed loss has the same wording everywhere; a relative loss names its percentage and the baseline.
     criterion = found.criteria["int8"]
     assert criterion.allowance() in line
     assert any(criterion.allowance(points=True) in sentence for sentence in found.words)

@@ -1,4 +1,4 @@
-"""Names and texts from data break out of no page and no document that is written, and are all there."""
+"""Hostile names and texts from data are escaped and complete in every page and document."""
 
 import json
 import re
@@ -33,7 +33,7 @@ from tests.components.sweep_benchmark.test_judge import member
 from tests.markup import HOSTILE, Document, Page, seen
 from tests.tiny import make_dataset, make_model
 
-# Half a surrogate pair is in no file that can be read.
+# Lone surrogates are not tested, because no readable file contains them.
 NAMES = [name for name in HOSTILE if "\ud83d" not in name]
 ALL_OF_THEM = " / ".join(NAMES[:-1])
 ACTING = {"script", "img", "link", "iframe", "object", "a", "b", "html_block"}

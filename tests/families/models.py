@@ -1,4 +1,4 @@
-"""Tiny random classifiers of many model families, each with a tokenizer of its own kind."""
+"""Tiny random classifiers of many model families, each with the family's kind of tokenizer."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -111,7 +111,7 @@ MODELS: dict[str, tuple[Callable[[list[str]], PreTrainedTokenizerBase], dict[str
 
 
 def classifier(family: str, num_labels: int = 3) -> PreTrainedModel:
-    """A random classifier of a family, for 50 tokens and three classes, that never sees a tokenizer."""
+    """Returns a random classifier of a family with a vocabulary of 50 tokens and without a tokenizer."""
     torch.manual_seed(0)
     config = {**MODELS[family][1], "vocab_size": 50, "pad_token_id": 1, "num_labels": num_labels}
     return AutoModelForSequenceClassification.from_config(AutoConfig.for_model(family, **config)).eval()

@@ -1,4 +1,4 @@
-"""Every stage with tiny models of many families: the table in `core.models.families` is right for each."""
+"""Every stage with tiny models of many families, compared with the table in `core.models.families`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -37,7 +37,7 @@ from tests.families.models import MODELS, SMALL, make_family
 from tests.families.stages import run_component
 from tests.tiny import make_dataset
 
-# Better than chance by more than luck: half of the rows have either label.
+# Clearly above chance, since half of the rows have each label.
 LEARNT = 0.7
 RUNTIMES: tuple[RuntimeName, ...] = ("onnxruntime", "openvino")
 TRAINING = {"learning_rate": 3e-3, "batch_size": 16, "max_length_tokens": 32}
@@ -52,8 +52,8 @@ class Stages:
     """The stages of one family, in a folder.
 
     Args:
-        family: Its name.
-        root: The folder.
+        family: Name of the family.
+        root: Folder for all outputs.
         data: The data.
     """
 
@@ -63,21 +63,21 @@ class Stages:
         self._soft = {"soft_labels": root / "soft"}
 
     def teacher(self) -> None:
-        """A model of the family is fine-tuned, and writes soft labels."""
+        """Fine-tunes a model of the family and writes soft labels."""
         source = make_family(self._family, self._root / "source", self._data)
         options = {"fine_tune_if_needed": True, "soft_labels_output": self._root / "soft", "epochs": 8}
         summary = self._run(check, TeacherCheckConfig, "teacher", teacher=str(source), **options)
         assert summary.metrics["teacher_accuracy"] > LEARNT
 
     def kept_layers(self) -> None:
-        """The first of its two layers becomes a student."""
+        """Distils a student that keeps the first of the teacher's two layers."""
         options = {"teacher": self._root / "teacher", "student_layers": [0], "epochs": 4, **self._soft}
         summary = self._run(distil, DistillationConfig, "kept", **options)
         assert summary.metrics["student_accuracy"] > LEARNT
         assert load_classifier(self._root / "kept").fresh_parameters == []
 
     def other_family(self) -> None:
-        """The next family, which has a tokenizer of its own, learns from it."""
+        """Distils a student of the next family, which has another tokenizer."""
         families = list(FAMILIES)
         other = families[(families.index(self._family) + 1) % len(families)]
         student = make_family(other, self._root / "untrained", self._data)
@@ -86,14 +86,14 @@ class Stages:
         assert summary.metrics["student_accuracy"] > LEARNT
 
     def sparsity(self) -> None:
-        """Half of its encoder's weights become zero, and the rest goes on to work."""
+        """Prunes half of the encoder's weights."""
         options = {"model": self._root / "teacher", "target_sparsity": 0.5, "epochs": 2, **self._soft}
         summary = self._run(sparsify, SparsityAwareTrainingConfig, "sparse", **options)
         assert summary.metrics["sparsity"] == pytest.approx(0.5, abs=0.01)
         assert summary.metrics["sparse_accuracy"] > LEARNT
 
     def int8(self) -> None:
-        """It is quantized with and without training, and both runtimes answer as the trained graph does."""
+        """Quantizes with and without training, and compares both runtimes with the simulated INT8 graph."""
         folder, served = self._root / "teacher", self._root / "int8"
         model = load_classifier(folder)
         require_servable(model)
@@ -114,9 +114,9 @@ class Stages:
         expected = np.concatenate([run_graph(graph, batch) for batch in inputs])
         for runtime in RUNTIMES:
             predictor = open_runtime(served, runtime, "int8", threads=1)
-            answers = np.concatenate([predictor.predict(batch) for batch in inputs])
-            # Rounding differs: an activation on the border of two bytes may fall to either.
-            margins = (found[:, 1] - found[:, 0] for found in (answers, expected))
+            logits = np.concatenate([predictor.predict(batch) for batch in inputs])
+            # Rounding differs: an activation halfway between two INT8 values may become either.
+            margins = (values[:, 1] - values[:, 0] for values in (logits, expected))
             assert np.corrcoef(*margins)[0, 1] > 0.9, runtime
 
     def _run(self, module: Any, config_class: Any, output: str, **options: Any) -> Summary:
@@ -124,15 +124,15 @@ class Stages:
 
 
 def _batches(folder: Path, names: list[str], data: PreparedDataset) -> list[tuple[TokenBatch, np.ndarray]]:
-    """The validation split in batches of different lengths, padded, with its labels."""
+    """Returns the validation split in padded batches of different lengths, with its labels."""
     labels = data.labels("validation")
     found = table_batches(data.split("validation"), load_tokenizer(folder), names, 32, 16)
     return [(batch, labels[rows]) for rows, batch in found]
 
 
 def _accuracy(graph: torch.fx.GraphModule, batches: list[tuple[TokenBatch, np.ndarray]]) -> float:
-    right = [run_graph(graph, batch).argmax(axis=-1) == labels for batch, labels in batches]
-    return float(np.concatenate(right).mean())
+    correct = [run_graph(graph, batch).argmax(axis=-1) == labels for batch, labels in batches]
+    return float(np.concatenate(correct).mean())
 
 
 def _train_a_little(model: FakeQuantizedClassifier, batches: list[tuple[TokenBatch, np.ndarray]]) -> None:
@@ -146,7 +146,7 @@ def _train_a_little(model: FakeQuantizedClassifier, batches: list[tuple[TokenBat
 
 
 def outcome(stage: Callable[[], None]) -> str | None:
-    """Why a stage refuses a family, None where it works."""
+    """Returns why a stage refuses a family, or None if it works."""
     try:
         stage()
     except UserError as error:
@@ -155,15 +155,13 @@ def outcome(stage: Callable[[], None]) -> str | None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_family_goes_through_the_stages_that_the_table_says(
-    tmp_path: Path, data: PreparedDataset, family: str
-) -> None:
+def test_each_stage_supports_a_family_as_the_table_says(tmp_path: Path, data: PreparedDataset, family: str) -> None:
     stages = Stages(family, tmp_path, data)
-    found = {stage: outcome(getattr(stages, stage)) for stage in STAGES}
+    reasons = {stage: outcome(getattr(stages, stage)) for stage in STAGES}
     limits = LIMITS.get(family, {})
-    assert {stage for stage, reason in found.items() if reason} == set(limits), found
+    assert {stage for stage, reason in reasons.items() if reason} == set(limits), reasons
     for stage, reason in limits.items():
-        assert reason in str(found[stage]) and "\n" not in str(found[stage])
+        assert reason in str(reasons[stage]) and "\n" not in str(reasons[stage])
         assert not list(tmp_path.glob("*.work/checkpoints/*")), "refused after it was trained"
 
 
@@ -192,13 +190,13 @@ OTHERS: dict[str, dict[str, Any]] = {
 
 
 def other(family: str, data: PreparedDataset) -> PreTrainedModel:
-    """A random classifier of a family that the table does not praise."""
+    """Returns a random classifier of a family that is not in the table."""
     tokenizer = train_tokenizer(data.split("train")["text"].to_pylist(), 100)
     return new_classifier({"model_type": family, **OTHERS[family]}, data.manifest, tokenizer)
 
 
 @pytest.mark.parametrize("family", UNSUPPORTED)
-def test_a_family_that_cannot_be_served_is_refused_in_a_line_that_names_others(
+def test_an_unsupported_family_is_refused_in_a_line_that_names_supported_ones(
     data: PreparedDataset, family: str
 ) -> None:
     with pytest.raises(UserError, match=r"^[^\n]* choose one of bert, distilbert, [^\n]*$"):
@@ -206,9 +204,9 @@ def test_a_family_that_cannot_be_served_is_refused_in_a_line_that_names_others(
 
 
 @pytest.mark.parametrize("family", ["bart", "fnet"])
-def test_what_is_refused_by_name_really_cannot_be_converted(data: PreparedDataset, family: str) -> None:
+def test_families_that_are_refused_by_name_cannot_be_converted(data: PreparedDataset, family: str) -> None:
     assert conversion_error(other(family, data))
 
 
-def test_a_family_that_nobody_has_tried_passes_when_it_can_be_converted(data: PreparedDataset) -> None:
+def test_an_unlisted_family_passes_if_it_can_be_converted(data: PreparedDataset) -> None:
     require_servable(other("camembert", data))

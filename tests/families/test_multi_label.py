@@ -1,4 +1,4 @@
-"""Multi-label data through every stage: all models learn the labels, and the report shows each of them."""
+"""Multi-label data in every stage: all models learn the labels, and the report shows each label."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ TRAINING = {"learning_rate": 3e-3, "batch_size": 16, "max_length_tokens": 16, "e
 
 @pytest.fixture(scope="module")
 def stages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Summary]]:
-    """The folder of all artifacts, and the summary of each stage."""
+    """Runs all stages and returns the folder of all artifacts and the summary of each stage."""
     root = tmp_path_factory.mktemp("stages")
     data = make_dataset(root / "data", 480, 96, kind="topics").path
     shared = {"dataset": data, **TRAINING}
@@ -108,7 +108,7 @@ def test_the_report_has_each_label_of_each_model(stages: tuple[Path, dict[str, S
     assert np.array(list(rows.values()), float).min() > 0.5
 
 
-def test_a_served_model_says_that_it_is_multi_label(stages: tuple[Path, dict[str, Summary]]) -> None:
+def test_a_served_model_has_the_problem_type_multi_label(stages: tuple[Path, dict[str, Summary]]) -> None:
     from transformers import AutoConfig
 
     config = AutoConfig.from_pretrained(stages[0] / "int8")
