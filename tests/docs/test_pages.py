@@ -1,5 +1,6 @@
 """All pages are tested, their links work, and the README stays short."""
 
+import ast
 import itertools
 import re
 import subprocess
@@ -13,6 +14,8 @@ from tests.docs.reading import GUIDES, OTHERS, ROOT
 
 MAX_README_LINES = 150
 INDEX = ROOT / "docs" / "README.md"
+# Pages whose tables quote messages.
+QUOTING = [ROOT / "docs/troubleshooting.md", ROOT / "manifests/README.md", ROOT / "components/launch/README.md"]
 
 
 def tokens(file: Path) -> list[Token]:
@@ -40,6 +43,19 @@ def is_broken(file: Path, link: str) -> bool:
     path, _, anchor = unquote(link).partition("#")
     target = file.parent / path if path else file
     return not target.exists() or (target.suffix == ".md" and anchor != "" and anchor not in anchors(target))
+
+
+def text_of(node: ast.AST) -> str:
+    """Returns the text of a string in the source, with … for each value that is filled in."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(text_of(value) if isinstance(value, ast.Constant) else "…" for value in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+
+
+def quoted_messages(file: Path) -> set[str]:
+    """Returns the messages in a page's tables: text between backticks that contains … and a space."""
+    rows = [line for line in file.read_text(encoding="utf-8").splitlines() if line.startswith("| ")]
+    return {quoted for row in rows for quoted in re.findall(r"`([^`]*)`", row) if "…" in quoted and " " in quoted}
 
 
 def test_the_readme_is_short() -> None:
@@ -78,3 +94,12 @@ def test_the_architecture_page_names_paths_that_exist() -> None:
     paths = [path for path in re.findall(r"`([a-z]+/[\w/.-]+)`", text) if not path.startswith("core/")]
     assert len(paths) > 15
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_the_messages_that_pages_quote_exist() -> None:
+    files = [file for room in ("components", "pipelines") for file in (ROOT / room).rglob("*.py")]
+    nodes = (node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+    source = "\n".join(filter(None, map(text_of, nodes)))
+    quoted = {message for file in QUOTING for message in quoted_messages(file)}
+    assert len(quoted) > 10
+    assert {message for message in quoted if not re.search(re.escape(message).replace("…", ".*"), source)} == set()
