@@ -62,20 +62,20 @@ class ReadOptions(BaseModel):
 class DataPrepConfig(ComponentConfig):
     """Turn a task or a data set into Parquet splits with a manifest and a data card.
 
-    Training rows whose text is in validation, too, are dropped; limits and a validation split that has to be made are
-    stratified and seeded, with copies of a text on one side and each class of two texts on both; class names are in a
-    stable order. Test rows whose label is withheld (-1 or empty) are left out. Data may be larger than memory: texts
-    stay on disk, which needs room for them uncompressed, and a row takes some 50 bytes of memory, 80 where a validation
-    split is made.
+    Training rows whose text is also in validation are dropped. If there is no validation split, one is taken from the
+    training rows: copies of a text stay in one split, and each class with two texts is in both. That split and row
+    limits are stratified and seeded. Class names are in a stable order. Test rows whose label is withheld (-1 or empty)
+    are left out. Data may be larger than memory: texts stay on disk, which needs space for them uncompressed, and a row
+    takes about 50 bytes of memory, or 80 if a validation split is taken.
     """
 
     interface: ClassVar = Interface(
         "DATA",
         {
-            "dataset": Output("Dataset", "The splits as Parquet and their manifest.", field="output"),
-            "card_html": Output("HTML", "Data card: class balance, lengths, notes, examples.", file="card.html"),
-            "card_markdown": Output("Markdown", "The same as Markdown.", file="card.md"),
-            "metrics": Output("Metrics", "Rows of each split, classes, duplicates, lengths."),
+            "dataset": Output("Dataset", "The splits as Parquet, with their manifest.", field="output"),
+            "card_html": Output("HTML", "Data card with class balance, lengths, notes and examples.", file="card.html"),
+            "card_markdown": Output("Markdown", "The data card as Markdown.", file="card.md"),
+            "metrics": Output("Metrics", "Numbers of rows, classes and duplicates, and lengths of texts."),
         },
     )
 
@@ -87,7 +87,7 @@ class DataPrepConfig(ComponentConfig):
     data: Annotated[Place | None, MAIN] = Field(
         default=None,
         description="Own data: a file or folder (CSV, TSV, JSON, JSONL, Parquet, Arrow; gzip, bz2, xz, zstd), a URI "
-        "(file, s3, minio), or a hub id. By default the task's own hub data set. A JSON list may have 512 MB.",
+        "(file, s3, minio), or a hub id. By default the task's own hub data set. A JSON list may have up to 512 MB.",
     )
     hub_config: str | None = Field(default=None, description="Configuration of a hub data set.")
     hub_revision: str | None = Field(default=None, description="Branch, tag or commit of a hub data set.")

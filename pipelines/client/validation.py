@@ -22,7 +22,7 @@ from compaware.components.launch.options import JobOptions
 from compaware.components.storage.places import AS_WRITTEN
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.forms import Form
-from compaware.pipelines.client.whereabouts import require_in_cluster, with_local_places
+from compaware.pipelines.client.paths import check_cluster_paths, resolve_local_paths
 
 # As configurations of transformers name it.
 _LAYER_COUNTS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
@@ -59,8 +59,8 @@ def load_arguments(
     options = validate(JobOptions, arguments.get(JOB, {}))
     _check_layers(arguments, is_sample)
     if local:
-        return form.fold(with_local_places(form.written, written))[0]
-    require_in_cluster(form.written, written, options)
+        return form.fold(resolve_local_paths(form.written, written))[0]
+    check_cluster_paths(form.written, written, options)
     return arguments
 
 

@@ -97,22 +97,22 @@ def test_a_null_in_a_mapping_is_accepted_by_a_local_run(monkeypatch: pytest.Monk
 @pytest.mark.parametrize(
     ("word", "says"),
     [
-        ("data=./reviews.csv", "'data' is ./reviews.csv, a path of this machine"),
-        ("data=../reviews", "a path of this machine"),
-        ("data=~/reviews", "a path of this machine"),
-        ("data=~", "a path of this machine"),
-        ("data=.", "a path of this machine"),
-        ("data=reviews/2030/train", "a path of this machine"),
-        ("data=train.csv", "a path of this machine"),
-        ("data=mine", "rename it here if you mean the hub's"),
-        ("data=file:///reviews", "a path of this machine"),
-        ("data=C:\\reviews", "a path of this machine"),
-        ("teacher={here}", "a path of this machine"),
-        ("teacher_tokenizer=./t", "'teacher_tokenizer' is ./t, a path of this machine"),
-        ("publish_uri=/models", "'publish_uri' is /models, a path of this machine"),
-        ("label_column=$(HOME)", "which Kubernetes or Argo would change"),
-        ("label_names=[$$, $]", "'label_names.0' holds '$$'"),
-        ("label_column='{{x}}'", "'label_column' holds '{{'"),
+        ("data=./reviews.csv", "'data' is ./reviews.csv, a local path"),
+        ("data=../reviews", "a local path"),
+        ("data=~/reviews", "a local path"),
+        ("data=~", "a local path"),
+        ("data=.", "a local path"),
+        ("data=reviews/2030/train", "a local path"),
+        ("data=train.csv", "a local path"),
+        ("data=mine", "rename the local path if you mean the hub id"),
+        ("data=file:///reviews", "a local path"),
+        ("data=C:\\reviews", "a local path"),
+        ("teacher={here}", "a local path"),
+        ("teacher_tokenizer=./t", "'teacher_tokenizer' is ./t, a local path"),
+        ("publish_uri=/models", "'publish_uri' is /models, a local path"),
+        ("label_column=$(HOME)", "which Kubernetes or Argo would expand"),
+        ("label_names=[$$, $]", "'label_names.0' contains '$$'"),
+        ("label_column='{{x}}'", "'label_column' contains '{{'"),
     ],
 )
 def test_a_local_path_is_not_submitted(word: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,7 +131,7 @@ def test_a_missing_path_is_reported_before_a_local_run(word: str) -> None:
 
 def test_a_local_path_in_a_sweeps_list_is_not_submitted(tmp_path: Path) -> None:
     words = ["data=o/d", "teacher=o/t", "students=[{student_layers: [0]}, {student: ./small}]"]
-    with pytest.raises(UserError, match=r"'students\.1\.student' is \./small, a path of this machine"):
+    with pytest.raises(UserError, match=r"'students\.1\.student' is \./small, a local path"):
         load_arguments(catalog.spec("compression_sweep"), None, words, local=False)
     with pytest.raises(UserError, match=r"'students\.1\.student' is \./small: there is no such"):
         load_arguments(catalog.spec("compression_sweep"), None, words)

@@ -1,4 +1,4 @@
-"""The places among a pipeline's arguments: they must be here for a run here, and must not be for a run elsewhere."""
+"""Checks paths in a pipeline's arguments: a local run needs existing paths, and a cluster cannot read local paths."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -16,76 +16,80 @@ from compaware.pipelines.client import catalog
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _FILE_ENDING = re.compile(r"\.(csv|tsv|txt|jsonl?|ndjson|parquet|arrow|xlsx?|zip|tar|gz|bz2|xz|zst)$", re.IGNORECASE)
-# What stands for a value of the cluster's wherever it is written.
+# Text that Kubernetes or Argo would expand.
 _EXPANDED = re.compile(r"\$\$|\$\(|\{\{")
-_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|.*\\")
+_WINDOWS_PATH = re.compile(r"[A-Za-z]:[\\/]|.*\\")
 
 
-def with_local_places(model: type[BaseModel], written: dict[str, Any]) -> dict[str, Any]:
-    """A configuration with `~` replaced, since no container knows the user's.
+def resolve_local_paths(model: type[BaseModel], written: dict[str, Any]) -> dict[str, Any]:
+    """Returns a configuration with `~` expanded, since containers have another home folder.
 
     Args:
-        model: The types of its keys.
-        written: The configuration as it was written.
+        model: Model with the types of the keys.
+        written: The configuration as the user wrote it.
 
     Raises:
-        UserError: A path to read is not there.
+        UserError: A path to read does not exist.
     """
 
-    def bring(key: str, place: str) -> str:
+    def expand(key: str, place: str) -> str:
         path = parse(place) if place.startswith("file://") or not is_uri(place) else None
-        may_be_the_hubs = _is_hub_id(place) or key == catalog.WRITTEN
-        if isinstance(path, Path) and not may_be_the_hubs and not path.exists():
+        may_be_missing = _is_hub_id(place) or key == catalog.WRITTEN
+        if isinstance(path, Path) and not may_be_missing and not path.exists():
             raise UserError(f"'{key}' is {place}: there is no such file or folder")
         return str(path) if place.startswith("~") else place
 
     kinds = _kinds(model)
-    return {name: _map_places(kinds[name], value, name, bring) for name, value in written.items()}
+    return {name: _map_places(kinds[name], value, name, expand) for name, value in written.items()}
 
 
-def require_in_cluster(model: type[BaseModel], written: dict[str, Any], options: JobOptions) -> None:
-    """Refuses paths that a pod cannot see.
+def check_cluster_paths(model: type[BaseModel], written: dict[str, Any], options: JobOptions) -> None:
+    """Refuses local paths, which pods cannot read, and texts that the cluster would expand.
 
     Args:
-        model: The types of a configuration's keys.
-        written: The configuration as it was written.
-        options: Their volumes are seen by the pods that train.
+        model: Model with the types of the keys.
+        written: The configuration as the user wrote it.
+        options: Options of the training job; its pods can read their volumes.
 
     Raises:
-        UserError: A place is a path of this machine, or one that only this pod would see.
+        UserError: A value is a local path or contains text that Kubernetes or Argo would expand.
     """
 
-    def look_at(key: str, place: str) -> str:
-        path = _path_of_this_machine(place, key == catalog.WRITTEN)
+    def check(key: str, place: str) -> str:
+        path = _local_path(place, key == catalog.WRITTEN)
         mounted = [folder.rstrip("/") for folder in options.volumes.values()]
         if path and not any(path == folder or path.startswith(f"{folder}/") for folder in mounted):
             raise UserError(
-                f"'{key}' is {place}, a path of this machine, which pods cannot see: upload it and give its URI "
-                "(s3, minio)" + (", or rename it here if you mean the hub's" if _is_hub_id(place) else "")
+                f"'{key}' is {place}, a local path, which pods cannot read: upload it and use its URI (s3, minio)"
+                + (", or rename the local path if you mean the hub id" if _is_hub_id(place) else "")
             )
         return place
 
     kinds = _kinds(model)
     for name, value in written.items():
-        _map_places(kinds[name], value, name, look_at)
+        _map_places(kinds[name], value, name, check)
         for key, text in _texts(value, name):
-            found = _EXPANDED.search(text)
-            if found:
-                raise UserError(f"'{key}' holds '{found[0]}', which Kubernetes or Argo would change: leave it out")
+            if match := _EXPANDED.search(text):
+                raise UserError(f"'{key}' contains '{match[0]}', which Kubernetes or Argo would expand: remove it")
 
 
 def _kinds(model: type[BaseModel]) -> dict[str, Any]:
     return {name: kind_of(field) for name, field in model.model_fields.items()}
 
 
-def _path_of_this_machine(place: str, is_written: bool) -> str:
-    """The path that a place is here; empty for URIs, ids of the hub, and paths that only an image may have."""
+def _local_path(place: str, is_written: bool) -> str:
+    """Returns the local path; empty for URIs, hub ids, and absolute paths that may exist only in an image."""
     if not place:
         return ""
     if is_uri(place) and not place.startswith("file://"):
         return ""
     path = str(parse(place))
-    if is_written or place.startswith(("file://", "~", "./", "../")) or place in (".", "..") or _WINDOWS.match(place):
+    if (
+        is_written
+        or place.startswith(("file://", "~", "./", "../"))
+        or place in (".", "..")
+        or _WINDOWS_PATH.match(place)
+    ):
         return path
     if Path(path).exists() or (not place.startswith("/") and not _is_hub_id(place)):
         return path
@@ -97,7 +101,7 @@ def _is_hub_id(place: str) -> bool:
 
 
 def _map_places(kind: Any, value: Any, key: str, change: Callable[[str, str], str]) -> Any:
-    """A value with each place in it changed, wherever the type says that there is one."""
+    """Returns a value in which `change` has replaced each string of type `Place`."""
     if isinstance(value, str):
         return change(key, value) if _is_place(kind) else value
     if isinstance(value, list):
