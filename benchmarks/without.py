@@ -13,7 +13,7 @@ _SWITCHES = {
     "dropout": (bit_dropout, "use_bit_dropout", lambda model: None),
     "first_token": (first_token, "use_first_token_only", lambda model: False),
     "frozen_states": (frozen_layers, "_MOST_BYTES", 0),
-    "vocabulary": (used_rows, "_MOST", 0.0),
+    "vocabulary": (used_rows, "_MAX_SHARE", 0.0),
 }
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ class DistillationConfig(ComponentConfig, TrainingOptions, BackendOptions, SoftL
     """Train a student on the soft labels of a teacher.
 
     The loss is alpha * T^2 * KL(teacher / T || student / T) + (1 - alpha) * cross-entropy, mean squared error for
-    regression. The teacher does not run, unless `hidden_weight` or `attention_weight` ask for what the soft labels do
-    not hold. The student with the best validation score is kept.
+    regression. The teacher runs only if `hidden_weight` or `attention_weight` is above 0, since soft labels hold logits
+    only. The student with the best validation score is kept.
     """
 
     interface: ClassVar = Interface(
@@ -44,11 +44,12 @@ class DistillationConfig(ComponentConfig, TrainingOptions, BackendOptions, SoftL
         default=None, description="Student by hub id, folder or URI (file, s3, minio)."
     )
     student_layers: Annotated[Layers | None, MAIN] = Field(
-        default=None, description="In place of `student`: make it of these encoder layers of the teacher; 0 is first."
+        default=None,
+        description="In place of `student`: build it from these encoder layers of the teacher; the first is 0.",
     )
     student_config: dict[str, Any] | None = Field(
         default=None,
-        description="In place of `student`: a transformers configuration (with model_type), fresh weights.",
+        description="In place of `student`: a transformers configuration (with model_type), for fresh weights.",
     )
     student_tokenizer: Place | None = Field(
         default=None, description="Tokenizer by hub id or folder; by default the student's own, else the teacher's."
@@ -56,21 +57,21 @@ class DistillationConfig(ComponentConfig, TrainingOptions, BackendOptions, SoftL
     frozen_layers: int = Field(
         default=0,
         ge=0,
-        description="The student's embeddings and so many of its first encoder layers stay as they are, and without "
-        "dropout, where above 0.",
+        description="Number of the student's first encoder layers to freeze, with its embeddings and without dropout; "
+        "0 freezes nothing.",
     )
     hidden_weight: float = Field(
         default=0.0,
         ge=0,
-        description="Weight of the hidden-state loss. Above 0, the teacher runs at every step: soft labels hold no "
-        "hidden states.",
+        description="Weight of the hidden-state loss. Above 0, the teacher runs at every step, since "
+        "soft labels hold no hidden states.",
     )
     attention_weight: float = Field(
         default=0.0, ge=0, description="Weight of the attention loss. Above 0, the teacher runs at every step."
     )
     layer_map: dict[int, int] | None = Field(
         default=None,
-        description="For those two losses: student layer to teacher layer; spread evenly, last to last, by default.",
+        description="Student layer to teacher layer for these two losses; by default spread evenly, last to last.",
     )
 
     @model_validator(mode="after")
@@ -81,5 +82,7 @@ class DistillationConfig(ComponentConfig, TrainingOptions, BackendOptions, SoftL
                 f"give exactly one of student, student_layers and student_config, not {' and '.join(given) or 'none'}"
             )
         if self.frozen_layers and self.student_config is not None:
-            raise ValueError("frozen_layers would keep the fresh weights of student_config: give another student")
+            raise ValueError(
+                "frozen_layers would freeze the fresh weights of student_config: set it to 0, or give another student"
+            )
         return self

@@ -1,4 +1,4 @@
-"""The work of distillation: build the student, train it on soft labels, measure what was saved."""
+"""Distillation: builds the student, trains it on soft labels and evaluates the saved model."""
 
 import logging
 
@@ -30,18 +30,18 @@ log = logging.getLogger(__name__)
 
 
 def run(config: DistillationConfig, workspace: Workspace) -> Summary:
-    """Trains the student and leaves it in the output.
+    """Trains the student and saves it in the output folder.
 
     Raises:
         UserError: The soft labels belong to other data or another teacher, the student does not fit the data or the
-            teacher or has fewer layers than are to be frozen, or the backend cannot run here.
+            teacher or has too few layers to freeze, or the backend cannot run here.
     """
     backend = choose_backend(config.backend, config.precision)
     dataset = load_dataset_folder(config.dataset)
     soft_labels = load_soft_labels(config.soft_labels, dataset, teacher=config.teacher)
     if soft_labels.key.max_length_tokens != config.max_length_tokens:
         log.warning(
-            "the teacher read up to %d tokens for its soft labels, the student reads up to %d",
+            "the teacher read up to %d tokens for its soft labels, but the student reads up to %d",
             soft_labels.key.max_length_tokens,
             config.max_length_tokens,
         )
@@ -66,7 +66,7 @@ def run(config: DistillationConfig, workspace: Workspace) -> Summary:
         workspace,
         soft_labels=soft_labels,
         objective=objective,
-        # The other losses look at what each layer says.
+        # The other losses need the output of each layer.
         frozen_layers=config.frozen_layers if isinstance(objective, LogitObjective) else 0,
         backend=backend,
     )
@@ -94,7 +94,7 @@ def run(config: DistillationConfig, workspace: Workspace) -> Summary:
 def build_student(
     config: DistillationConfig, dataset: PreparedDataset, workspace: Workspace
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Loads the student, makes it from the teacher's layers, or builds it fresh; with its tokenizer."""
+    """Returns the student, loaded, built from the teacher's layers or built with fresh weights; and its tokenizer."""
     if config.student is not None:
         source = local_source(config.student, workspace.work / "downloads")
         return load_student(source, dataset.manifest), load_model_tokenizer(source, config.student_tokenizer)

@@ -1,4 +1,4 @@
-"""Losses between the layers of student and teacher, each usable alone."""
+"""Losses between the layers of student and teacher."""
 
 import torch
 

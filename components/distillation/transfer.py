@@ -1,4 +1,4 @@
-"""Hidden-state and attention transfer: what the soft labels cannot hold, so the teacher runs at every step."""
+"""Hidden-state and attention transfer: the teacher runs at every step, since soft labels hold logits only."""
 
 from pathlib import Path
 from typing import Any
@@ -20,16 +20,16 @@ class TransferObjective:
 
     Args:
         logits: The loss on logits.
-        student: Takes hidden states and attentions from here; set to the eager attention that can show them.
-        student_tokenizer: Must cut text into the same tokens as the teacher's.
-        teacher_folder: The teacher.
+        student: The student; its attention is set to eager if attention probabilities are needed.
+        student_tokenizer: Its tokenizer, which must be the teacher's.
+        teacher_folder: Folder of the teacher.
         hidden_weight: Weight of the hidden-state loss, averaged over mapped layers.
         attention_weight: Weight of the attention loss, averaged over mapped layers.
         layer_map: Student layer to teacher layer, 0 is the first; spread evenly when None.
 
     Raises:
-        UserError: Student and teacher have other vocabularies or (for the hidden-state loss) widths, or the map names
-            a layer that does not exist.
+        UserError: Student and teacher have different vocabularies or (for the hidden-state loss) hidden sizes, or the
+            map names a layer that does not exist.
     """
 
     def __init__(
@@ -45,12 +45,15 @@ class TransferObjective:
     ):
         teacher = load_classifier(teacher_folder, attn_implementation="eager").eval().requires_grad_(False)
         if student_tokenizer.get_vocab() != load_tokenizer(teacher_folder).get_vocab():
-            raise UserError("hidden_weight and attention_weight need a student with the teacher's tokenizer")
-        # Both read the same rows.
+            raise UserError(
+                "hidden_weight and attention_weight need a student with the teacher's tokenizer: leave "
+                "student_tokenizer out, or use another student"
+            )
+        # Student and teacher must read the same tokens.
         limit_length(student_tokenizer, teacher.config)
         if hidden_weight and student.config.hidden_size != teacher.config.hidden_size:
             raise UserError(
-                f"hidden_weight needs equal widths, the student has {student.config.hidden_size} and the teacher "
+                f"hidden_weight needs equal hidden sizes, the student has {student.config.hidden_size} and the teacher "
                 f"{teacher.config.hidden_size}: use student_layers, or attention_weight alone"
             )
         if attention_weight:
@@ -59,7 +62,7 @@ class TransferObjective:
         self._teacher = teacher
         self._input_names = input_names(teacher)
         self._weights = (hidden_weight, attention_weight)
-        self._map = _complete(layer_map, encoder_layers(student)[1], encoder_layers(teacher)[1])
+        self._map = _complete_layer_map(layer_map, encoder_layers(student)[1], encoder_layers(teacher)[1])
 
     def __call__(
         self,
@@ -68,25 +71,26 @@ class TransferObjective:
         labels: torch.Tensor,
         teacher_logits: torch.Tensor | None,
     ) -> tuple[torch.Tensor, Any]:
-        """See `core.objectives.Objective`."""
+        """See `core.training.objectives.Objective`."""
         hidden_weight, attention_weight = self._weights
-        wanted: dict[str, Any] = {"output_hidden_states": hidden_weight > 0, "output_attentions": attention_weight > 0}
-        loss, output = self._logits(model, {**inputs, **wanted}, labels, teacher_logits)
+        options: dict[str, Any] = {"output_hidden_states": hidden_weight > 0, "output_attentions": attention_weight > 0}
+        loss, output = self._logits(model, {**inputs, **options}, labels, teacher_logits)
         mask = inputs["attention_mask"]
         with torch.no_grad():
-            known = {name: inputs[name] for name in self._input_names if name in inputs}
-            seen = self._teacher.to(mask.device)(**known, **wanted)
+            teacher_inputs = {name: inputs[name] for name in self._input_names if name in inputs}
+            teacher_output = self._teacher.to(mask.device)(**teacher_inputs, **options)
         for student_layer, teacher_layer in self._map.items():
             if hidden_weight:  # hidden_states[0] is the embedding's output.
-                pair = output.hidden_states[student_layer + 1], seen.hidden_states[teacher_layer + 1]
-                loss = loss + hidden_weight / len(self._map) * hidden_state_loss(*pair, mask)
+                student_states = output.hidden_states[student_layer + 1]
+                teacher_states = teacher_output.hidden_states[teacher_layer + 1]
+                loss = loss + hidden_weight / len(self._map) * hidden_state_loss(student_states, teacher_states, mask)
             if attention_weight:
-                maps = output.attentions[student_layer], seen.attentions[teacher_layer]
-                loss = loss + attention_weight / len(self._map) * attention_loss(*maps, mask)
+                student_map, teacher_map = output.attentions[student_layer], teacher_output.attentions[teacher_layer]
+                loss = loss + attention_weight / len(self._map) * attention_loss(student_map, teacher_map, mask)
         return loss, output
 
 
-def _complete(layer_map: dict[int, int] | None, student_layers: int, teacher_layers: int) -> dict[int, int]:
+def _complete_layer_map(layer_map: dict[int, int] | None, student_layers: int, teacher_layers: int) -> dict[int, int]:
     if layer_map is None:
         return {layer: round((layer + 1) * teacher_layers / student_layers) - 1 for layer in range(student_layers)}
     for student_layer, teacher_layer in layer_map.items():

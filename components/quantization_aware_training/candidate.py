@@ -1,4 +1,4 @@
-"""An INT8 model on disk with what its files score: one row of the tune result table."""
+"""An INT8 model on disk and the scores of its files: one row of the tune result table."""
 
 import shutil
 import time
@@ -31,13 +31,13 @@ _FILES = {
 
 
 class RuntimeResult(BaseModel):
-    """What one file scores in its runtime, in a process of its own.
+    """The scores of an INT8 model in a runtime, measured in a new process.
 
     Attributes:
         metrics: Validation metrics.
-        seconds: Time of the predictions, warm.
-        size_bytes: Size of what this runtime loads.
-        agreement: With the simulated INT8 graph: part of equal decisions, or Pearson's r for regression.
+        seconds: Time of the predictions after warm-up.
+        size_bytes: Size of the files that the runtime loads.
+        agreement: Agreement with the simulated INT8 graph: fraction of equal decisions, or Pearson's r for regression.
         mixed_precision: See `core.int8.mixed_precision`.
     """
 
@@ -52,11 +52,11 @@ class QuantizedCandidate(BaseModel):
     """An INT8 model.
 
     Attributes:
-        name: How it was made.
-        made_in_s: Seconds that making it took.
-        served: By runtime.
-        trials: Settings that post-training quantization tried.
-        trained: The training that made it, if any.
+        name: Method that made the model.
+        made_in_s: Seconds that it took to make the model.
+        served: Results by runtime.
+        trials: Number of settings that post-training quantization tried.
+        trained: Facts of the training, if there was one.
     """
 
     name: Literal["PTQ", "QAT"]
@@ -68,7 +68,7 @@ class QuantizedCandidate(BaseModel):
 
 @dataclass(frozen=True)
 class SimulatedLogits:
-    """Answers of the INT8 graph in PyTorch to some validation rows.
+    """Logits of the INT8 graph in PyTorch for some validation rows.
 
     Attributes:
         rows: Row numbers.
@@ -80,7 +80,7 @@ class SimulatedLogits:
 
 
 def load_candidate(folder: Path) -> QuantizedCandidate | None:
-    """The candidate that an earlier, killed run left in a folder, if it was finished."""
+    """Loads the candidate that an earlier run finished in a folder; None if there is none."""
     file = folder / _MEASURED
     return QuantizedCandidate.model_validate_json(file.read_text(encoding="utf-8")) if file.is_file() else None
 
@@ -95,16 +95,17 @@ def save_candidate(
     trials: int = 0,
     trained: TrainingResult | None = None,
 ) -> QuantizedCandidate:
-    """Writes an INT8 model's public files and measures each in a new process.
+    """Saves an INT8 model's public files and evaluates each in a new process.
 
     Args:
-        name: How it was made.
-        graph: Converted, weights not folded.
-        simulated: The graph's own answers, to compare the files' with.
-        started: `time.monotonic()` when making it began.
+        name: Method that made the model.
+        graph: The converted graph; weights are not folded.
+        simulated: Logits of the graph, to compare with those of the files.
+        started: `time.monotonic()` when the work on the model began.
         inputs: Model configuration, tokenizer, data and options.
-        folder: Appears when all is done.
-        trials: See `QuantizedCandidate`, as for `trained`.
+        folder: Folder of the candidate; it exists only when the candidate is complete.
+        trials: See `QuantizedCandidate`.
+        trained: See `QuantizedCandidate`.
     """
     staged = folder.with_name(folder.name + "-unfinished")
     remove(staged)
@@ -126,7 +127,7 @@ def save_candidate(
 
 
 def copy_public_files(folder: Path, output: Path) -> None:
-    """Copies a candidate's public files into the output; the candidate stays for a run that has to be resumed."""
+    """Copies a candidate's public files to the output folder; a resumed run may still need the candidate."""
     shutil.copytree(folder, output, ignore=shutil.ignore_patterns(_MEASURED), dirs_exist_ok=True)
 
 
@@ -137,19 +138,20 @@ def _measure(
     simulated: SimulatedLogits,
     inputs: QuantizationInputs,
 ) -> RuntimeResult:
-    form: dict[str, Any] = {"runtime": runtime, "precision": "int8", "warm": True}
-    found = evaluate_folder(folder, inputs.config.dataset, max_length_tokens=inputs.config.max_length_tokens, **form)
+    options: dict[str, Any] = {"runtime": runtime, "precision": "int8", "warm": True}
+    length = inputs.config.max_length_tokens
+    evaluation = evaluate_folder(folder, inputs.config.dataset, max_length_tokens=length, **options)
     return RuntimeResult(
-        metrics=found.metrics,
-        seconds=found.seconds,
+        metrics=evaluation.metrics,
+        seconds=evaluation.seconds,
         size_bytes=sum(size_bytes(folder / name) for name in _FILES[runtime]),
-        agreement=agreement(found.logits[simulated.rows], simulated.logits, inputs.dataset.manifest.problem_type),
+        agreement=agreement(evaluation.logits[simulated.rows], simulated.logits, inputs.dataset.manifest.problem_type),
         mixed_precision=count_by_precision(graph, folder, runtime),
     )
 
 
 def agreement(first: np.ndarray, second: np.ndarray, problem_type: ProblemType) -> float:
-    """How well two sets of logits, (rows, labels), agree: part of equal decisions, or Pearson's r for regression."""
+    """Returns the fraction of equal decisions of two sets of logits, (rows, labels), or Pearson's r for regression."""
     if problem_type != "regression":
         multi_label = problem_type == "multi_label_classification"
         one, other = (decisions(logits, multi_label=multi_label) for logits in (first, second))

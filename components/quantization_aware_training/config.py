@@ -11,17 +11,16 @@ from compaware.components.core.stage.options import SharedTrainingOptions, SoftL
 
 
 class QuantizationAwareTrainingConfig(ComponentConfig, TrainingOptions, SoftLabelOptions):
-    """Turn an FP32 classifier into INT8 files that OpenVINO and onnxruntime load, training where that is needed.
+    """Convert an FP32 classifier to INT8 files for OpenVINO and onnxruntime, with training if needed.
 
-    Linear layers and embeddings become INT8. Post-training quantization is tried first; training with fake
-    quantization follows where that misses the accuracy criterion, or always with mode=qat. The criterion is judged
-    on the saved file, in a new process, against the FP32 model that came in. A model that misses it is delivered and
-    marked as failed: accuracy_gate decides what that means.
+    Linear layers and embeddings become INT8. Post-training quantization runs first; training with fake quantization
+    follows if it misses the accuracy criterion, or always with mode=qat. The criterion compares the saved file, run in
+    a new process, with the FP32 input model. A model that misses it is saved and marked as failed: accuracy_gate decides
+    how to proceed.
 
-    Post-training quantization is the work of neural-compressor: it calibrates the exported graph, and its
-    accuracy-aware tuning goes on to another way of finding ranges only while the loss is larger than allowed. Two
-    steps are torchao's, on the same graph: training, which neural-compressor no longer has for INT8, and embeddings,
-    which it leaves in FP32.
+    neural-compressor does the post-training quantization: it calibrates the exported graph with a second method only if
+    the loss with the first one is larger than allowed. torchao does two steps on the same graph: training, which
+    neural-compressor no longer supports for INT8, and embeddings, which it leaves in FP32.
     """
 
     interface: ClassVar = Interface(
@@ -46,28 +45,32 @@ class QuantizationAwareTrainingConfig(ComponentConfig, TrainingOptions, SoftLabe
         description="Folder of the FP32 classifier: fine-tuned, distilled or sparse."
     )
     soft_labels: Annotated[Path | None, Input("Artifact")] = Field(
-        default=None, description="Soft labels that teacher_check wrote for this data; without, true labels alone."
+        default=None,
+        description="Soft labels that teacher_check wrote for this data; without them, the true labels are used.",
     )
     mode: Literal["auto", "ptq", "qat"] = Field(
         default="auto",
-        description="ptq quantizes without training; qat trains with fake quantization; auto trains only where ptq "
-        "misses the criterion. ptq is tried in every mode, since it costs seconds and shows what training is worth.",
+        description="ptq quantizes without training; qat trains with fake quantization; auto trains only if ptq "
+        "misses the criterion. ptq runs in every mode, since it takes seconds and shows the gain of training.",
     )
     max_metric_loss: float = Field(
         default=0.005, ge=0, lt=1, description="Largest loss of the primary metric against the FP32 model, absolute."
     )
     max_relative_metric_loss: float | None = Field(
-        default=None, ge=0, lt=1, description="In its place: largest loss as a part of the FP32 model's metric."
+        default=None,
+        ge=0,
+        lt=1,
+        description="In place of `max_metric_loss`: largest loss as a fraction of the FP32 model's metric.",
     )
     calibration_rows: int = Field(
-        default=256, ge=8, description="Training sentences that ptq takes activation ranges from."
+        default=256, ge=8, description="Training sentences to calibrate the activation ranges of ptq on."
     )
     freeze_observers_fraction: float = Field(
-        default=0.25, ge=0, lt=1, description="Last part of the training, in which ranges stand still."
+        default=0.25, ge=0, lt=1, description="Fraction of the training, at its end, with fixed ranges."
     )
     aot_package: bool = Field(
         default=False,
         description="Also compile an AOTInductor package for this machine's CPU (needs a C++ compiler, takes minutes).",
     )
-    epochs: float = Field(default=2.0, gt=0, description="Passes over the training split, where qat trains.")
-    learning_rate: float = Field(default=2e-5, gt=0, lt=1, description="Peak learning rate of AdamW, where qat trains.")
+    epochs: float = Field(default=2.0, gt=0, description="Passes over the training split in qat.")
+    learning_rate: float = Field(default=2e-5, gt=0, lt=1, description="Peak learning rate of AdamW in qat.")

@@ -1,4 +1,4 @@
-"""What every step of the component works with: the FP32 model, its data, and a sample of validation to simulate on."""
+"""The inputs of the component: the FP32 model, the data, and a sample of validation rows for simulation."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,23 +20,23 @@ from compaware.components.core.runtimes.formats import TokenBatch
 from compaware.components.core.runtimes.servable import require_servable
 from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
 
-# The simulated graph is slow; so many validation rows tell candidates apart.
+# The simulated graph is slow, so it runs on a sample of the validation split.
 _SIMULATED_ROWS = 1000
 _BATCH_ROWS = 32
 
 
 @dataclass(frozen=True)
 class QuantizationInputs:
-    """The component's inputs, read and checked.
+    """The checked inputs of the component.
 
     Attributes:
         config: The options.
         dataset: The data.
         model: The FP32 classifier, its labels in the data's order.
-        folder: The folder that holds it so; on rank 0.
+        folder: Folder with the model in this order; on rank 0.
         tokenizer: Its tokenizer.
         soft_labels: The teacher's logits for the training split, or None.
-        simulated_rows: Numbers of the validation rows that simulated graphs answer.
+        simulated_rows: Numbers of the validation rows that graphs are simulated on.
     """
 
     config: QuantizationAwareTrainingConfig
@@ -49,11 +49,11 @@ class QuantizationInputs:
 
     @classmethod
     def read(cls, config: QuantizationAwareTrainingConfig, work: Path) -> "QuantizationInputs":
-        """Reads what the configuration names.
+        """Loads and checks the inputs.
 
         Args:
             config: The options.
-            work: Folder for a copy of a model whose labels are in another order than the data's.
+            work: Folder for a copy of a model whose labels have another order than the data's.
 
         Raises:
             UserError: The model does not fit the data, or the soft labels belong to other data.
@@ -68,12 +68,12 @@ class QuantizationInputs:
         return cls(config, dataset, model, folder, tokenizer, soft_labels, rows)
 
     def calibration_batches(self) -> list[TokenBatch]:
-        """Batches of training rows, chosen by the seed, to take activation ranges from."""
+        """Returns batches of training rows, sampled by the seed, to calibrate activation ranges on."""
         rows = _sample(self.dataset.manifest.splits["train"], self.config.calibration_rows, self.config.seed)
         return [batch for _, batch in self._batches(_take(self.dataset, "train", rows))]
 
     def simulate(self, graph: torch.fx.GraphModule) -> np.ndarray:
-        """A graph's logits for the `simulated_rows` of validation, (rows, labels)."""
+        """Runs a graph on the `simulated_rows` of validation and returns the logits, (rows, labels)."""
         table = _take(self.dataset, "validation", self.simulated_rows)
         logits = np.empty((table.num_rows, self.model.config.num_labels), np.float32)
         progress, done = Progress("row", table.num_rows), 0
@@ -84,7 +84,7 @@ class QuantizationInputs:
         return logits
 
     def simulated_labels(self) -> np.ndarray:
-        """Labels of those rows."""
+        """Returns the labels of the `simulated_rows`."""
         return self.dataset.labels("validation")[self.simulated_rows]
 
     def _batches(self, table: pa.Table) -> list[tuple[np.ndarray, TokenBatch]]:
@@ -93,7 +93,7 @@ class QuantizationInputs:
 
 
 def _take(dataset: PreparedDataset, split: str, rows: np.ndarray) -> pa.Table:
-    """Some rows of a split, by number, in order; only the row groups that hold them are read."""
+    """Returns the rows of a split with these ascending numbers; reads only the row groups that hold them."""
     groups, within = np.divmod(rows, GROUP_ROWS)
     numbers = np.unique(groups)
     tables = zip(numbers, dataset.groups(split, numbers), strict=True)
@@ -101,5 +101,5 @@ def _take(dataset: PreparedDataset, split: str, rows: np.ndarray) -> pa.Table:
 
 
 def _sample(rows: int, limit: int, seed: int) -> np.ndarray:
-    """At most `limit` of the row numbers 0 to `rows` - 1, in order."""
+    """Samples at most `limit` of the row numbers 0 to `rows` - 1, in ascending order."""
     return np.sort(np.random.default_rng(seed).permutation(rows)[:limit])

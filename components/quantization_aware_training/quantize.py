@@ -1,4 +1,4 @@
-"""The work of quantization_aware_training: the FP32 baseline, PTQ, QAT where it is needed, and the verdict."""
+"""Quantization: evaluates the FP32 model, runs PTQ and, if needed, QAT, and applies the accuracy criterion."""
 
 import logging
 import math
@@ -49,17 +49,17 @@ log = logging.getLogger(__name__)
 
 
 def run(config: QuantizationAwareTrainingConfig, workspace: Workspace) -> Summary:
-    """Quantizes the model and leaves its public INT8 files in the output.
+    """Quantizes the model and saves its public INT8 files in the output folder.
 
-    A model that misses the criterion is delivered all the same, and reported as failed.
+    A model that misses the criterion is saved as well, and reported as failed.
 
     Raises:
-        UserError: The model does not fit the data, its labels are in another order, or its logits are no numbers; or
-            the soft labels belong to other data.
+        UserError: The model does not fit the data, its labels are in another order, or its logits are NaN; or the soft
+            labels belong to other data.
     """
     inputs = QuantizationInputs.read(config, workspace.work)
     runtime, reason = broadcast(int8_runtime())
-    log.info("INT8 is judged in %s: %s", runtime, reason)
+    log.info("the criterion is applied to INT8 in %s: %s", runtime, reason)
     torch.set_num_threads(cpu.threads(local_world_size()))
     metric = inputs.dataset.manifest.metric
     baseline = broadcast(
@@ -69,7 +69,9 @@ def run(config: QuantizationAwareTrainingConfig, workspace: Workspace) -> Summar
     )
     assert baseline is not None
     if math.isnan(baseline.metrics[metric]):
-        raise UserError(f"{config.model} gives NaN or infinite logits for validation rows: train it again, more slowly")
+        raise UserError(
+            f"{config.model} has NaN or infinite logits for validation rows: train it again with a lower learning rate"
+        )
     require_order(config.model, baseline.logits, inputs.dataset)
     criterion = Criterion.create(
         metric, baseline.metrics[metric], config.max_metric_loss, config.max_relative_metric_loss
@@ -90,28 +92,28 @@ def run(config: QuantizationAwareTrainingConfig, workspace: Workspace) -> Summar
 
 
 def _ptq(inputs: QuantizationInputs, baseline: Evaluation, criterion: Criterion, folder: Path) -> QuantizedCandidate:
-    """Makes the post-training candidate, or finds the one that a killed run has finished."""
+    """Quantizes without training, or loads the candidate that a killed run has finished."""
     finished = load_candidate(folder)
     if finished:
         return finished
     log.info("PTQ: calibrating on %d sentences", inputs.config.calibration_rows)
     started = time.monotonic()
     metric, labels = criterion.metric_name, inputs.simulated_labels()
-    answers: list[np.ndarray] = []
+    logits: list[np.ndarray] = []
 
     def score(graph: torch.fx.GraphModule) -> float:
-        answers.append(inputs.simulate(fold_for_simulation(graph)))
-        return compute_metrics(metric, answers[-1], labels)[metric]
+        logits.append(inputs.simulate(fold_for_simulation(graph)))
+        return compute_metrics(metric, logits[-1], labels)[metric]
 
     before = compute_metrics(metric, baseline.logits[inputs.simulated_rows], labels)[metric]
     passes = criterion.with_baseline(before).passes
     tuned = quantize_after_training(inputs.model, inputs.calibration_batches(), score, passes)
-    simulated = SimulatedLogits(rows=inputs.simulated_rows, logits=answers[tuned.chosen])
+    simulated = SimulatedLogits(rows=inputs.simulated_rows, logits=logits[tuned.chosen])
     return save_candidate("PTQ", tuned.graph, simulated, started, inputs, folder, tuned.trials)
 
 
 def _qat(inputs: QuantizationInputs, workspace: Workspace) -> QuantizedCandidate:
-    """Trains with fake quantization, on all ranks, and makes the candidate on rank 0, or finds the finished one."""
+    """Trains with fake quantization on all ranks and saves the candidate on rank 0, or loads a finished candidate."""
     config, folder = inputs.config, workspace.work / "qat"
     finished = broadcast(load_candidate(folder) if is_main() else None)
     if finished:
@@ -122,7 +124,7 @@ def _qat(inputs: QuantizationInputs, workspace: Workspace) -> QuantizedCandidate
     callbacks: list[TrainerCallback] = [FreezeObservers(model, config.freeze_observers_fraction)]
     masks = masks_of_zeros(model)
     if masks:
-        log.info("the model is sparse: its zeros (%.2f %% of those matrices) are kept", 100 * zero_fraction(masks))
+        log.info("the model is sparse: its zeros (%.2f %% of the sparse matrices) are kept", 100 * zero_fraction(masks))
         callbacks.append(MaskLock(masks))
     if config.precision == "bf16":
         log.warning("QAT trains in FP32: fake-quantized operators have no BF16 form")
@@ -139,7 +141,7 @@ def _qat(inputs: QuantizationInputs, workspace: Workspace) -> QuantizedCandidate
     trained = trained.model_copy(update={"precision_reason": "fake-quantized operators have no BF16 form"})
     candidate = None
     if is_main():
-        # INT8 files are made and simulated on the CPU, wherever the training ran.
+        # The INT8 files are made on the CPU, also after training on a GPU.
         model.to("cpu").eval()
         simulated = SimulatedLogits(rows=inputs.simulated_rows, logits=inputs.simulate(model.graph))
         graph = convert_graph(model.graph)
@@ -160,10 +162,10 @@ def _summarise(
 ) -> Summary:
     served = chosen.served[runtime]
     trained = candidates[-1].trained
-    judged = CriterionResult(
+    result = CriterionResult(
         **criterion.model_dump(), measured=served.metrics[criterion.metric_name], runtime=runtime, runtime_reason=reason
     )
-    passed = judged.passed
+    passed = result.passed
     baseline_bytes = size_bytes(inputs.folder / _WEIGHTS)
     results = tune_results(baseline, baseline_bytes, candidates, criterion, runtime)
     statistics = {name: statistics_table(chosen.served[name].mixed_precision) for name in chosen.served}
@@ -171,19 +173,21 @@ def _summarise(
     for name, table in statistics.items():
         log.info("Mixed Precision Statistics (%s, as %s computes it)\n%s", chosen.name, name, table)
     log.info("Tune Result\n%s", tune_table)
-    say = log.info if passed else log.error
-    say("accuracy criterion %s in %s: %s", "met" if passed else "MISSED", runtime, judged.describe(judged.measured))
+    write_log = log.info if passed else log.error
+    write_log(
+        "accuracy criterion %s in %s: %s", "met" if passed else "MISSED", runtime, result.describe(result.measured)
+    )
     metrics: dict[str, Any] = {f"baseline_{name}": value for name, value in baseline.metrics.items()}
-    # QAT is in the tune result, where it ran: a metric has to be there in every run.
+    # Metrics must be the same in every run; the scores of QAT are in the tune result.
     metrics |= {f"ptq_{name}": value for name, value in candidates[0].served[runtime].metrics.items()}
     metrics |= {"made_in_s": sum(candidate.made_in_s for candidate in candidates), "trained": trained is not None}
     metrics |= {f"int8_{name}": value for name, value in served.metrics.items()}
-    for name, each in chosen.served.items():
-        metrics |= {f"int8_{name}_{key}": value for key, value in each.metrics.items()}
-        metrics |= {f"{name}_agreement": each.agreement, f"{name}_size_bytes": each.size_bytes}
+    for name, served_result in chosen.served.items():
+        metrics |= {f"int8_{name}_{key}": value for key, value in served_result.metrics.items()}
+        metrics |= {f"{name}_agreement": served_result.agreement, f"{name}_size_bytes": served_result.size_bytes}
     metrics |= {"size_bytes": served.size_bytes, "baseline_size_bytes": baseline_bytes, "criterion_passed": passed}
     facts = {
-        FACT: judged.model_dump(mode="json"),
+        FACT: result.model_dump(mode="json"),
         "chosen": chosen.name,
         "mixed_precision": served.mixed_precision,
         "tune_results": results,

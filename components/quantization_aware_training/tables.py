@@ -32,9 +32,9 @@ def tune_results(
     criterion: Criterion,
     chosen: RuntimeName,
 ) -> list[dict[str, Any]]:
-    """Baseline, PTQ and QAT side by side, each INT8 model in both runtimes, the chosen one first.
+    """Returns rows for the FP32 model, PTQ and QAT, each INT8 model in both runtimes, the chosen runtime first.
 
-    `duration_s` is the time of predicting the validation split, warm, in the same order and batches for all.
+    `duration_s` is the time to predict the validation split after warm-up, with the same batches for all rows.
     """
     name = criterion.metric_name
     rows: list[dict[str, Any]] = [
@@ -64,18 +64,18 @@ def tune_results(
 
 
 def statistics_table(rows: list[dict[str, Any]]) -> str:
-    """Mixed-precision statistics as Markdown."""
+    """Returns mixed-precision statistics as Markdown."""
     return _table(rows, COLUMNS, _STATISTICS_TITLES)
 
 
 def tune_result_table(rows: list[dict[str, Any]], metric_name: str) -> str:
-    """The tune result as Markdown."""
+    """Returns the tune result as Markdown."""
     titles = {**_RESULT_COLUMNS, "metric": metric_label(metric_name)}
     return _table(rows, titles.keys(), titles.values())
 
 
 def statistics_markdown(statistics: dict[str, str], tune_result: str) -> str:
-    """The component's Markdown: the statistics of each runtime, and the tune result."""
+    """Returns the component's Markdown: the statistics of each runtime, and the tune result."""
     parts = [f"## Mixed Precision Statistics: {runtime}\n\n{table}" for runtime, table in statistics.items()]
     return "\n\n".join([*parts, "## Tune Result", f"{tune_result}\n"])
 

@@ -13,10 +13,10 @@ from compaware.components.storage.places import Place
 
 
 class SparsityAwareTrainingConfig(ComponentConfig, TrainingOptions, SoftLabelOptions):
-    """Train a sparse model without losing a zero, or prune a dense one while it trains.
+    """Train a sparse model and keep its zeros, or prune a dense model during training.
 
-    A sparse model keeps exactly its zeros. A dense one is pruned to `target_sparsity` on a cubic schedule, the rest of
-    the training has fixed masks, and only checkpoints of the final sparsity count. Embeddings, poolers and heads are
+    A sparse model keeps exactly its zeros. A dense model is pruned to `target_sparsity` by a cubic schedule; then the
+    masks are fixed, and only checkpoints with the final sparsity can be the best one. Embeddings, poolers and heads are
     not pruned. Sparsity and score are measured on the saved file.
     """
 
@@ -39,37 +39,38 @@ class SparsityAwareTrainingConfig(ComponentConfig, TrainingOptions, SoftLabelOpt
         "pruned elsewhere.",
     )
     soft_labels: Annotated[Path | None, Input("Artifact")] = Field(
-        default=None, description="Soft labels that teacher_check wrote for this data; without, true labels alone."
+        default=None,
+        description="Soft labels that teacher_check wrote for this data; without them, the true labels are used.",
     )
     target_sparsity: Annotated[float | None, MAIN] = Field(
         default=None,
-        description="Fraction of zeros in the encoder's linear layers, such as 0.8. A model that has as many already "
-        "keeps the ones it has; not given, a sparse model keeps its own and an N:M pattern has its own.",
+        description="Fraction of zeros in the encoder's linear layers, such as 0.8. A model with as many zeros "
+        "keeps them. By default, a sparse model keeps its zeros, and an N:M pattern sets the fraction.",
     )
-    pattern: str = Field(default="unstructured", description=f"Where zeros may lie: {CHOICES}.")
+    pattern: str = Field(default="unstructured", description=f"Allowed positions of zeros: {CHOICES}.")
     score: Literal["magnitude", "movement", "snip_momentum"] = Field(
         default="magnitude",
-        description="What a weight is worth; the least are pruned. Best on SST-2: snip_momentum, scope global.",
+        description="Score of a weight; the lowest are pruned. Best on SST-2: snip_momentum with scope global.",
     )
     scope: Literal["layer", "global"] = Field(
-        default="layer", description="Whether every layer has the target sparsity, or all of them together."
+        default="layer", description="Whether the target applies to every layer, or to all layers together."
     )
     exclude: list[str] = Field(
         default_factory=list,
-        description="Modules that are not pruned, as shell patterns of their names, such as '*.layer.0.*'; embeddings, "
-        "poolers and heads never are.",
+        description="Modules that are not pruned, as shell patterns of their names, such as '*.layer.0.*'. Embeddings, "
+        "poolers and heads are never pruned.",
     )
     pruning_begin_fraction: float = Field(
-        default=0.05, ge=0, lt=1, description="Part of the training after which zeros begin to grow."
+        default=0.05, ge=0, lt=1, description="Fraction of the training after which pruning begins."
     )
     pruning_end_fraction: float = Field(
-        default=0.6, gt=0, le=1, description="Part of the training after which the zeros stay as they are."
+        default=0.6, gt=0, le=1, description="Fraction of the training after which the zeros are fixed."
     )
 
     @field_validator("pattern", mode="before")
     @classmethod
     def _undo_base_60(cls, value: Any) -> Any:
-        """YAML reads an unquoted 2:4 as a number of base 60."""
+        """Restores an unquoted 2:4, which YAML parses as a base-60 number."""
         return f"{value // 60}:{value % 60}" if type(value) is int else value
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Gradual pruning: masks that grow on a schedule while Trainer trains, and stay fixed after it."""
+"""Gradual pruning: masks grow by a schedule during training and are fixed after it."""
 
 import logging
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ log = logging.getLogger(__name__)
 
 
 class GradualPruner(MaskLock, CheckpointedCallback):
-    """Prunes parameters to a target sparsity during training; zeros that the model brings stay.
+    """Prunes parameters to a target sparsity during training, and keeps the zeros that the model already has.
 
-    Resuming needs nothing but the checkpoint: its weights hold the masks, and accumulated scores are written
-    beside them. Only checkpoints of the finished sparsity count as best: what Trainer has noted before is forgotten
-    when the schedule ends.
+    A resumed run needs only the checkpoint: its weights contain the masks, and the accumulated scores are saved beside
+    them. Only checkpoints with the final sparsity can be the best one: earlier scores are cleared when the schedule
+    ends.
     """
 
     def __init__(
@@ -39,17 +39,17 @@ class GradualPruner(MaskLock, CheckpointedCallback):
         begin_fraction: float = 0.1,
         end_fraction: float = 0.6,
     ):
-        """Plans the pruning.
+        """Sets the target and the schedule.
 
         Args:
-            model: The model as it comes in, dense or sparse.
-            names: Parameters to prune, out of `model.named_parameters()`.
-            target: Fraction of zeros in them at the end.
-            pattern: Where zeros may lie.
-            score: What a weight is worth.
-            scope: Whether every matrix has the target, or all of them together.
-            begin_fraction: Part of the training after which pruning begins.
-            end_fraction: Part of the training after which the masks stay as they are.
+            model: The model before training, dense or sparse.
+            names: Names of the parameters to prune, from `model.named_parameters()`.
+            target: Final fraction of zeros in them.
+            pattern: Allowed positions of zeros.
+            score: Score of a weight; the lowest are pruned.
+            scope: Whether the target applies to every matrix, or to all together.
+            begin_fraction: Fraction of the training after which pruning begins.
+            end_fraction: Fraction of the training after which the masks are fixed.
 
         Raises:
             UserError: The pattern does not divide a matrix.
@@ -68,7 +68,7 @@ class GradualPruner(MaskLock, CheckpointedCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Lays the schedule over the training; takes masks and scores from the checkpoint when resuming."""
+        """Creates the schedule; a resumed run takes masks and scores from the checkpoint."""
         self._schedule = CubicSchedule.over(state.max_steps, self._initial, self._target, *self._fractions)
         if state.global_step:
             weights = {name: kwargs["model"].get_parameter(name) for name in self._names}
@@ -81,7 +81,7 @@ class GradualPruner(MaskLock, CheckpointedCallback):
     def on_pre_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Takes the gradients into the score."""
+        """Updates the scores with the gradients."""
         if state.global_step < self._schedule.end:
             self._score.update({name: self._weights[name] for name in self._names})
         super().on_pre_optimizer_step(args, state, control, **kwargs)
@@ -89,23 +89,23 @@ class GradualPruner(MaskLock, CheckpointedCallback):
     def on_optimizer_step(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Grows the masks when it is time."""
-        step = state.global_step + 1  # Trainer counts the step after this
+        """Prunes more weights if the schedule says so."""
+        step = state.global_step + 1  # Trainer increments the step after this callback.
         if self._schedule.is_due(step):
             self._grow(self._schedule.sparsity(step))
         super().on_optimizer_step(args, state, control, **kwargs)
         if step == self._schedule.end:
-            log.info("pruned to %.2f %% zeros at step %d; the masks stay", 100 * self.sparsity(), step)
+            log.info("pruned to %.2f %% zeros at step %d; the masks are fixed now", 100 * self.sparsity(), step)
             state.best_metric = state.best_global_step = state.best_model_checkpoint = None
             self._score.state.clear()
 
     def save(self, folder: Path) -> None:
-        """Keeps the accumulated scores with the checkpoint while they are needed."""
+        """Saves the accumulated scores in the checkpoint while pruning continues."""
         if self._score.state:
             save_file(self._score.state, folder / SCORES_FILE)
 
     def sparsity(self) -> float:
-        """Fraction of zeros in the pruned parameters' masks now."""
+        """Returns the present fraction of zeros in the masks of the pruned parameters."""
         return zero_fraction({name: self.masks[name] for name in self._names})
 
     def _grow(self, sparsity: float) -> None:

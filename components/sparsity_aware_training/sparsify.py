@@ -1,4 +1,4 @@
-"""The work of sparsity-aware training: lock or grow the zeros while training, measure what was saved."""
+"""Sparsity-aware training: keeps or adds zeros during training, and measures the saved model."""
 
 import logging
 from dataclasses import asdict
@@ -47,25 +47,25 @@ _WEIGHTS = "model.safetensors"
 
 
 def run(config: SparsityAwareTrainingConfig, workspace: Workspace) -> Summary:
-    """Trains the model and leaves it, sparse, in the output.
+    """Trains the sparse model and saves it in the output folder.
 
     Raises:
-        UserError: The model does not fit the data, has its labels in another order, is dense while no target is given,
-            or cannot have the pattern; or the soft labels belong to other data.
+        UserError: The model does not fit the data, has its labels in another order, is dense without a target, or does
+            not fit the pattern; or the soft labels belong to other data.
     """
     dataset = load_dataset_folder(config.dataset)
     soft_labels = load_soft_labels(config.soft_labels, dataset) if config.soft_labels else None
     set_seed(config.seed)
-    given = prepare_student(config, dataset, workspace) if config.student else config.model
-    tokenizer = load_tokenizer(given)
-    model, source = load_aligned(given, dataset.manifest, workspace.work)
+    folder = prepare_student(config, dataset, workspace) if config.student else config.model
+    tokenizer = load_tokenizer(folder)
+    model, source = load_aligned(folder, dataset.manifest, workspace.work)
     require_servable(model, tokenizer)
     fit_tokenizer(tokenizer, model, config.max_length_tokens)
     names = list(prunable_parameters(model, config.exclude))
     lock = choose_lock(model, config)
     baseline = _evaluate(source, config)
     if not config.student:
-        require_order(given, baseline.logits, dataset)
+        require_order(folder, baseline.logits, dataset)
     use_first_token_only(model)
     trained = train(
         model,
@@ -95,10 +95,10 @@ def run(config: SparsityAwareTrainingConfig, workspace: Workspace) -> Summary:
 
 
 def prepare_student(config: SparsityAwareTrainingConfig, dataset: PreparedDataset, workspace: Workspace) -> Path:
-    """Saves the student in the work folder, with the head that the data needs, and gives that folder.
+    """Saves the student with a head for the data in the work folder, and returns that folder.
 
     Raises:
-        UserError: It cannot be loaded or has another number of labels than the data.
+        UserError: The student cannot be loaded, or has another number of labels than the data.
     """
     folder = workspace.work / "student"
     if is_main() and not folder.exists():
@@ -114,10 +114,10 @@ def prepare_student(config: SparsityAwareTrainingConfig, dataset: PreparedDatase
 
 
 def choose_lock(model: PreTrainedModel, config: SparsityAwareTrainingConfig) -> MaskLock:
-    """A lock on a sparse model's zeros, or a pruner where the model has fewer than the target.
+    """Returns a lock for a sparse model's zeros, or a pruner if the model has fewer zeros than the target.
 
     Raises:
-        UserError: The model is dense and there is no target, or its shapes or zeros do not go with the pattern.
+        UserError: The model is dense and there is no target, or its shapes or zeros do not fit the pattern.
     """
     pattern = parse_pattern(config.pattern)
     target = resolve_sparsity(pattern, config.target_sparsity)
@@ -131,7 +131,7 @@ def choose_lock(model: PreTrainedModel, config: SparsityAwareTrainingConfig) -> 
         )
     for name in zeros.keys() & weights.keys():
         if not pattern.admits(zeros[name]):
-            raise UserError(f"the zeros of '{name}' do not lie in pattern {pattern}: use pattern=unstructured")
+            raise UserError(f"the zeros of '{name}' do not follow pattern {pattern}: use pattern=unstructured")
     if zeros and (target is None or present >= target):
         log.info("the model is sparse, %.2f %% zeros: they are kept", 100 * present)
         return MaskLock(zeros)
@@ -150,26 +150,26 @@ def choose_lock(model: PreTrainedModel, config: SparsityAwareTrainingConfig) -> 
 
 
 def _locks_embeddings(lock: MaskLock, model: PreTrainedModel) -> bool:
-    """Whether zeros of the embedding table, which came with the model, are to stay."""
+    """Returns whether the lock keeps zeros of the embedding table."""
     table = model.get_input_embeddings().weight
     return any(model.get_parameter(name) is table for name in lock.masks)
 
 
 def _evaluate(folder: Path, config: SparsityAwareTrainingConfig) -> Evaluation:
-    """Answers of a saved model to validation, measured in a new process by rank 0 for all."""
+    """Evaluates a saved model on validation, in a new process on rank 0, and returns the result on all ranks."""
     length = config.max_length_tokens
-    found = broadcast(evaluate_folder(folder, config.dataset, max_length_tokens=length) if is_main() else None)
-    assert found is not None
-    return found
+    evaluation = broadcast(evaluate_folder(folder, config.dataset, max_length_tokens=length) if is_main() else None)
+    assert evaluation is not None
+    return evaluation
 
 
 def _measure(
     source: Path, config: SparsityAwareTrainingConfig, workspace: Workspace, names: list[str], lock: MaskLock
 ) -> tuple[dict[str, float], dict[str, Any]]:
-    """Sparsity and sizes, read from the saved file: metrics and facts.
+    """Returns sparsity and sizes of the saved file, as metrics and facts.
 
     Raises:
-        RuntimeError: The file has fewer zeros than were locked.
+        RuntimeError: The file has fewer zeros than the masks.
     """
     file, pattern = workspace.output / _WEIGHTS, parse_pattern(config.pattern)
     layers = measure_layers(file, names, pattern)
@@ -200,8 +200,8 @@ def _report(layers: list[LayerSparsity], config: SparsityAwareTrainingConfig, me
     megabytes = {name: f"{value / 1e6:.1f} MB" for name, value in metrics.items() if name.endswith("_bytes")}
     return (
         "## Sparsity of the saved model\n\n"
-        f"The weights take {megabytes['size_bytes']}, compressed (DEFLATE) {megabytes['compressed_bytes']}; those of "
-        f"the model that came in, compressed, {megabytes['baseline_compressed_bytes']}. Zeros make the file small, "
-        "not the CPU fast: runtimes compute with them as with any number.\n\n"
+        f"The weights take {megabytes['size_bytes']}, and {megabytes['compressed_bytes']} compressed (DEFLATE); those "
+        f"of the input model take {megabytes['baseline_compressed_bytes']} compressed. Zeros make the file smaller, "
+        "but not the model faster: runtimes compute with them as with any number.\n\n"
         + layers_markdown(layers, parse_pattern(config.pattern))
     )

@@ -1,4 +1,4 @@
-"""The work of teacher_check: fit the head, measure, fine-tune where allowed, write the soft labels."""
+"""Teacher check: aligns the head, evaluates, fine-tunes if allowed, and saves the soft labels."""
 
 import logging
 import math
@@ -36,20 +36,20 @@ from compaware.components.teacher_check.wordpiece import train_tokenizer
 
 log = logging.getLogger(__name__)
 
-# A fine-tuned teacher is clearly better than the best answers that do not depend on the text: of what these lack to a
-# perfect score, it has gained this share. (Points of the metric would ask too much where these score high: on MRPC, F1
-# 0.81; and where one class has 95 % of the rows, no teacher could ever be five points better.)
-LEAST_GAIN = 0.1
+# A fine-tuned teacher must be clearly better than the best predictions that do not depend on the text: it must close
+# this share of their gap to a perfect score. (A fixed difference would be too much if they score high, such as F1 0.81
+# on MRPC; if one class has 95 % of the rows, no teacher could be five points better.)
+MIN_GAIN = 0.1
 # A correlation is never quite 1.
 _PERFECT = 0.999
 
 
 def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
-    """Checks the teacher; leaves it in the output with labels in the data's order, and its logits beside it.
+    """Checks the teacher, and saves it with its labels in the data's order, and its soft labels.
 
     Raises:
-        UserError: The teacher's labels cannot be matched, or it falls short and may not be fine-tuned, or falls short
-            even so; or the nodes of the job share no storage, or the backend cannot run here.
+        UserError: The teacher's labels cannot be matched, or its score is too low and fine-tuning is not allowed or
+            does not help; or the nodes of the job share no storage, or the backend cannot run here.
     """
     backend = choose_backend(config.backend, config.precision)
     require_shared_storage(workspace)
@@ -59,8 +59,8 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
     majority = majority_baseline(metric, labels, dataset.manifest.num_labels)
     if majority >= 1 and config.min_score is None:
         raise UserError(
-            "the validation split has only one class, so answers that ignore the text are all right: give it rows of "
-            "the others, or set min_score to accept a teacher all the same"
+            "the validation split has only one class, so predictions that ignore the text are always right: add rows "
+            "of other classes, or set min_score to accept a teacher anyway"
         )
     set_seed(config.seed)
     model, tokenizer, aligned = _load(config, dataset, workspace)
@@ -85,7 +85,7 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
         shortfall = find_shortfall(metric, evaluation.logits, labels, majority, config.min_score)
         if shortfall:
             raise UserError(
-                f"fine-tuned, {shortfall}: train longer (epochs), change the learning rate, or choose another teacher"
+                f"after fine-tuning, {shortfall}: train longer (epochs), change learning_rate, or use another teacher"
             )
     started = time.monotonic()
     _write_soft_labels(model, tokenizer, dataset, config, workspace)
@@ -104,7 +104,7 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
 def _load(
     config: TeacherCheckConfig, dataset: PreparedDataset, workspace: Workspace
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, Alignment | None]:
-    """Loads or builds the teacher; the third value says how its labels were matched, None when its head is new."""
+    """Loads or builds the teacher; the third value tells how its labels were matched, None if its head is new."""
     if config.teacher_config is not None:
         if config.tokenizer:
             tokenizer = load_tokenizer(config.tokenizer)
@@ -132,7 +132,7 @@ def _load(
 def _measure(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, config: TeacherCheckConfig
 ) -> Evaluation:
-    """Saves the teacher and measures what was saved on validation, in a new process, on rank 0 for all."""
+    """Saves the teacher and evaluates it on validation, in a new process on rank 0; returns the result on all ranks."""
     evaluation = None
     if is_main():
         save_classifier(model, tokenizer, folder)
@@ -142,45 +142,45 @@ def _measure(
             max_length_tokens=config.max_length_tokens,
             batch_size=config.soft_label_batch_size,
         )
-    found = broadcast(evaluation)
-    assert found is not None
-    return found
+    evaluation = broadcast(evaluation)
+    assert evaluation is not None
+    return evaluation
 
 
 def find_shortfall(
     metric: str, logits: np.ndarray, labels: np.ndarray, majority: float, min_score: float | None
 ) -> str:
-    """Why a teacher is not good enough, as a clause; empty where it is.
+    """Returns why a teacher is not good enough, as part of a sentence; empty if it is good enough.
 
     Args:
         metric: The data's primary metric.
-        logits: The teacher's answers to validation.
-        labels: The true ones.
+        logits: The teacher's logits for validation.
+        labels: The true labels.
         majority: See `majority_baseline`.
-        min_score: What the user asks for instead of more than chance.
+        min_score: Required score; if None, the score must be clearly above chance.
     """
     score = compute_metrics(metric, logits, labels)[metric]
     if math.isnan(score):
-        return "the teacher gives NaN or infinite logits for validation rows"
-    bars = [(majority + LEAST_GAIN * (1 - majority), f"answers that ignore the text reach {majority:.4f}")]
+        return "the teacher has NaN or infinite logits for validation rows"
+    bars = [(majority + MIN_GAIN * (1 - majority), f"predictions that ignore the text reach {majority:.4f}")]
     chance = chance_score(metric, logits, labels)
     if chance < _PERFECT:
-        bars.append((chance + 1e-9, f"its answers, dealt out at random, reach {chance:.4f} on {len(labels)} rows"))
+        bars.append((chance + 1e-9, f"its predictions in random order reach {chance:.4f} on {len(labels)} rows"))
     else:
-        # Even a perfect score may be luck; better than that no teacher can be.
-        bars.append((_PERFECT, f"{len(labels)} validation rows hardly tell it from chance, more would"))
-    needed, why = max(bars)
+        # Even a perfect score can be chance, but no teacher can be better.
+        bars.append((_PERFECT, f"{len(labels)} validation rows are too few to tell it from chance"))
+    needed, reason = max(bars)
     if min_score is not None:
         if min_score <= score < needed:
-            log.warning("the teacher reaches %s %.4f, as min_score allows, but %s", metric, score, why)
-        needed, why = min_score, "min_score"
-    return "" if score >= needed else f"the teacher reaches {metric} {score:.4f}, {needed:.4f} is needed ({why})"
+            log.warning("the teacher reaches %s %.4f, which min_score allows, but %s", metric, score, reason)
+        needed, reason = min_score, "min_score"
+    return "" if score >= needed else f"the teacher reaches {metric} {score:.4f}, {needed:.4f} is needed ({reason})"
 
 
 def _require_permission(config: TeacherCheckConfig, reason: str, aligned: Alignment | None) -> None:
     if not config.fine_tune_if_needed:
         guessed = aligned is not None and aligned.how.startswith("by index")
-        hint = " label_order (its labels were taken by index)," if guessed else ""
+        hint = " label_order (its labels were matched by index)," if guessed else ""
         raise UserError(f"{reason}: give a fine-tuned teacher,{hint} a lower min_score, or fine_tune_if_needed=true")
     log.info("%s: fine-tuning it", reason)
 
@@ -192,7 +192,7 @@ def _write_soft_labels(
     config: TeacherCheckConfig,
     workspace: Workspace,
 ) -> None:
-    """Computes the soft labels on all ranks, and puts them together on rank 0."""
+    """Computes the soft labels on all ranks, and saves them on rank 0."""
     key = broadcast(_key(dataset, config, workspace.output) if is_main() else None)
     assert key is not None
     parts = SoftLabelParts(dataset, key, workspace)
@@ -217,7 +217,7 @@ def _key(dataset: PreparedDataset, config: TeacherCheckConfig, teacher: Path) ->
 
 @dataclass(frozen=True)
 class _Texts:
-    """The training split's sentences, read a row group at a time whenever they are asked for."""
+    """Iterates over the training split's sentences, one row group at a time; can be iterated repeatedly."""
 
     dataset: PreparedDataset
 

@@ -12,12 +12,12 @@ from compaware.components.storage.places import Place
 
 
 class TeacherCheckConfig(ComponentConfig, TrainingOptions, BackendOptions):
-    """Check that a teacher is fine-tuned for the data and write its soft labels once.
+    """Check that a teacher is fine-tuned for the data, and save its soft labels.
 
-    The teacher's labels are matched to the data's by name and its head is put in the data's order. On the validation
-    split it must be clearly better than answers that ignore the text. Where it falls short the task stops and says what
-    to do, or fine-tunes it when `fine_tune_if_needed` is set. Its logits for the training split are written once, so
-    that no training step runs the teacher again.
+    The teacher's labels are matched with the data's by name, and its outputs are put in the data's order. On the
+    validation split it must be clearly better than predictions that ignore the text. Otherwise the task stops and says
+    what to change, or fine-tunes the teacher if `fine_tune_if_needed` is set. Its logits for the training split are
+    saved once, so that no training step runs the teacher again.
     """
 
     interface: ClassVar = Interface(
@@ -26,28 +26,29 @@ class TeacherCheckConfig(ComponentConfig, TrainingOptions, BackendOptions):
             "model": Output("Model", "The teacher, its labels in the data's order.", field="output"),
             "soft_labels": Output(
                 "Artifact",
-                "The teacher's logits for the training split, bound to this data.",
+                "The teacher's logits for the training split, tied to this data.",
                 field="soft_labels_output",
             ),
             "metrics": Output(
-                "Metrics", "Validation scores of the teacher and of the best answers that ignore the text."
+                "Metrics", "Validation scores of the teacher and of the best predictions that ignore the text."
             ),
             "confusion_matrix": Output(
-                "ClassificationMetrics", "Of the validation split; with two classes, the ROC curve, too."
+                "ClassificationMetrics",
+                "Confusion matrix of the validation split; for two classes, the ROC curve, too.",
             ),
         },
         job=True,
     )
     shared: ClassVar = {"training_options": SharedTrainingOptions}
 
-    soft_labels_output: Path = Field(description="Folder that the teacher's logits for the training split are put in.")
+    soft_labels_output: Path = Field(description="Folder to save the teacher's logits for the training split in.")
     dataset: Annotated[Path, Input("Dataset")] = Field(description="Dataset folder that data_prep wrote.")
     teacher: Annotated[Place | None, MAIN] = Field(
         default=None, description="Teacher by hub id, folder or URI (file, s3, minio)."
     )
     teacher_config: dict[str, Any] | None = Field(
         default=None,
-        description="In place of `teacher`: a transformers configuration (with model_type) to train from scratch.",
+        description="In place of `teacher`: a transformers configuration (with model_type), for training from scratch.",
     )
     tokenizer: Place | None = Field(
         default=None,
@@ -55,21 +56,23 @@ class TeacherCheckConfig(ComponentConfig, TrainingOptions, BackendOptions):
         "WordPiece tokenizer trained on the training split.",
     )
     vocabulary_size: int = Field(
-        default=2000, ge=100, description="Tokens of a tokenizer that is trained on the training split."
+        default=2000, ge=100, description="Vocabulary size of a tokenizer that is trained on the training split."
     )
     label_order: list[str] | None = Field(
         default=None,
-        description="The teacher's label names in the order of the data's labels, where the names do not match.",
+        description="The teacher's label names in the order of the data's labels, if the names do not match.",
     )
     min_score: float | None = Field(
         default=None,
-        description="Least validation score (primary metric) that is enough; by default, clearly more than answers "
-        "that ignore the text.",
+        description="Minimum validation score (primary metric); by default, clearly above predictions that ignore "
+        "the text.",
     )
     fine_tune_if_needed: bool = Field(
-        default=False, description="Fine-tune a teacher that falls short, instead of stopping."
+        default=False, description="Fine-tune a teacher whose score is too low, instead of stopping."
     )
-    soft_label_batch_size: int = Field(default=64, ge=1, description="Sentences in a batch of the teacher's passes.")
+    soft_label_batch_size: int = Field(
+        default=64, ge=1, description="Batch size of the teacher for evaluation and soft labels."
+    )
 
     @model_validator(mode="after")
     def _one_teacher(self) -> Self:

@@ -1,4 +1,4 @@
-"""Corrects a teacher's head where its answers to validation show another scale or another order than the labels'."""
+"""Corrects a teacher's head if its predictions on validation have another scale or order than the labels."""
 
 import json
 import logging
@@ -15,8 +15,8 @@ from compaware.components.core.models.heads import Alignment, permute_head, resc
 from compaware.components.teacher_check.config import TeacherCheckConfig
 
 log = logging.getLogger(__name__)
-# Numbers that are less correlated with the labels say nothing about a scale.
-_LEAST_CORRELATION = 0.1
+# With a lower correlation, the scale of the outputs cannot be determined.
+_MIN_CORRELATION = 0.1
 
 
 def correct_head(
@@ -26,20 +26,20 @@ def correct_head(
     aligned: Alignment,
     config: TeacherCheckConfig,
 ) -> Alignment | None:
-    """Corrects the scale of a regression teacher and, where it may be fine-tuned, the order of another's labels.
+    """Corrects the scale of a regression teacher or, if fine-tuning is allowed, the order of a classifier's labels.
 
     Args:
-        model: The teacher, whose head is changed in place.
-        evaluation: Its answers to validation.
+        model: The teacher; its head is changed in place.
+        evaluation: Its evaluation on validation.
         dataset: The data.
         aligned: How its labels were matched.
-        config: May allow fine-tuning, and may give an order of labels, which then stays.
+        config: May allow fine-tuning; a `label_order` in it is not changed.
 
     Returns:
-        What the outputs are now; None where nothing was changed.
+        The new alignment of the outputs; None if nothing was changed.
 
     Raises:
-        UserError: The outputs are in another order, or fall where the labels rise, and fine-tuning is not allowed.
+        UserError: The outputs are in another order, or fall when the labels rise, and fine-tuning is not allowed.
     """
     if not np.isfinite(evaluation.logits).all():
         return None
@@ -57,20 +57,20 @@ def _correct_scale(
 ) -> Alignment | None:
     line = fit_scale(evaluation.logits, dataset.labels("validation"))
     correlation = evaluation.metrics["pearson"]
-    if line is None or abs(correlation) < _LEAST_CORRELATION:
+    if line is None or abs(correlation) < _MIN_CORRELATION:
         return None
     if line.slope < 0 and not config.fine_tune_if_needed:
         raise UserError(
-            f"the teacher's numbers fall where the labels rise (pearson {correlation:.4f}): give a teacher or labels "
-            f"that mean the opposite, or set fine_tune_if_needed=true to go on with {line}"
+            f"the teacher's outputs fall when the labels rise (pearson {correlation:.4f}): use another teacher, invert "
+            f"the labels, or set fine_tune_if_needed=true to continue with {line}"
         )
     log.warning(
-        "the teacher's numbers are on another scale than the labels (RMSE %.3g): its head is changed to answer %s "
+        "the teacher's outputs are on another scale than the labels (RMSE %.3g): its head is rescaled by %s "
         "(RMSE %.3g)",
         *(line.before, line, line.after),
     )
     rescale_head(model, line.slope, line.intercept)
-    return Alignment(f"{aligned.how}, put on the labels' scale: {line}", [])
+    return Alignment(f"{aligned.how}, rescaled to the labels: {line}", [])
 
 
 def _correct_order(
@@ -86,15 +86,15 @@ def _correct_order(
     names = [aligned.names[index] for index in other.outputs]
     shown = json.dumps(names, ensure_ascii=False)
     log.warning(
-        "the teacher's answers (labels %s) fit another order: %s with label_order=%s",
+        "the teacher's predictions (labels %s) are better in another order: %s with label_order=%s",
         *(aligned.how, other.scores, shown),
     )
     if not config.fine_tune_if_needed:
         raise UserError(
             f"the teacher's labels are not in the data's order: {other.scores} with "
-            f"label_order={shorten(shown)}: set that, or correct label_names of the data"
+            f"label_order={shorten(shown)}: set it, or correct label_names of the data"
         )
     if config.label_order is not None:
         return None
     permute_head(model, other.outputs)
-    return Alignment(f"in the order that validation shows: {shown}", names)
+    return Alignment(f"in the order that is best on validation: {shown}", names)

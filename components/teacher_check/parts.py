@@ -1,7 +1,7 @@
-"""The soft labels while they are made: the ranks of a job compute a part each, and a killed job keeps what it has.
+"""Computes soft labels in parts, which the ranks of a job share and a restarted job reuses.
 
-Part i is row group i of the training split, in a file of its own. Where a part's file is depends on the teacher's
-weights, the data and all else that the logits follow from, so what is there is right, whoever made it.
+Part i is row group i of the training split, in its own file. The path of the file contains a hash of the teacher's
+weights, the data and everything else that determines the logits, so an existing file is always valid.
 """
 
 import logging
@@ -28,12 +28,12 @@ log = logging.getLogger(__name__)
 
 
 def require_shared_storage(workspace: Workspace) -> None:
-    """Checks, at the start of a stage, that rank 0 can read what this rank is going to write.
+    """Checks, at the start of a stage, that rank 0 can read the files of this rank.
 
     Raises:
-        UserError: This node has another disk, and there is no URI.
+        UserError: The nodes share no disk, and there is no URI.
     """
-    # Rank 0 alone has made this folder.
+    # Only rank 0 creates this folder.
     if not workspace.work_uri and not workspace.output.is_dir():
         raise UserError(
             f"this node does not see {workspace.output}: put `work` on a disk that all nodes share, or set work_uri"
@@ -41,10 +41,10 @@ def require_shared_storage(workspace: Workspace) -> None:
 
 
 class SoftLabelParts:
-    """The parts in the work folder and, where there is one, at the work URI.
+    """The parts of the soft labels in the work folder and, if it is given, at the work URI.
 
     Attributes:
-        key: What the logits belong to; the same on all ranks.
+        key: The data and teacher of the logits; the same on all ranks.
     """
 
     def __init__(self, dataset: PreparedDataset, key: SoftLabelsKey, workspace: Workspace):
@@ -56,18 +56,18 @@ class SoftLabelParts:
         self._uri = f"{workspace.work_uri.rstrip('/')}/{name}" if workspace.work_uri else None
 
     def compute(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int) -> None:
-        """Makes this rank's parts, those that are not there yet.
+        """Computes the missing parts of this rank.
 
         Args:
-            model: The teacher, with the weights that the key names; moved to this process's device.
+            model: The teacher with the weights of the key; moved to this process's device.
             tokenizer: Its tokenizer.
-            batch_size: Rows in a batch; batches hold rows of similar length, of one part.
+            batch_size: Rows in a batch; a batch has rows of similar length from one part.
         """
         self._folder.mkdir(parents=True, exist_ok=True)
-        mine = range(rank(), self._dataset.group_count(self.key.split), world_size())
-        missing = [number for number in mine if not self._is_there(number)]
-        if len(missing) < len(mine):
-            log.info("soft labels: %d of %d parts of this rank are there", len(mine) - len(missing), len(mine))
+        own = range(rank(), self._dataset.group_count(self.key.split), world_size())
+        missing = [number for number in own if not self._exists(number)]
+        if len(missing) < len(own):
+            log.info("soft labels: %d of %d parts of this rank exist already", len(own) - len(missing), len(own))
         torch.set_num_threads(cpu.threads(local_world_size()))
         model.to(device()).eval()
         names = input_names(model)
@@ -75,20 +75,20 @@ class SoftLabelParts:
         for number, table in zip(missing, self._dataset.groups(self.key.split, missing), strict=True):
             logits = np.empty((table.num_rows, self.key.num_labels), np.float32)
             for indices, batch in table_batches(table, tokenizer, names, self.key.max_length_tokens, batch_size):
-                logits[indices] = _answer(model, batch)
+                logits[indices] = _predict(model, batch)
                 done += len(indices)
                 progress.update(done, "soft labels", samples_per_count=world_size())
             self._save(number, logits)
 
     def groups(self) -> Iterator[np.ndarray]:
-        """All parts in order, each float32 (rows, labels); when all ranks have made theirs."""
+        """Yields all parts in order, each float32 (rows, labels); call it when all ranks have finished."""
         for number in range(self._dataset.group_count(self.key.split)):
             file = self._folder / _name(number)
             if self._uri and not file.is_file():
                 file = fetch(f"{self._uri}/{_name(number)}", self._downloads, require_manifest=True)
             yield np.load(file)
 
-    def _is_there(self, number: int) -> bool:
+    def _exists(self, number: int) -> bool:
         file, uri = self._folder / _name(number), f"{self._uri}/{_name(number)}"
         if self._uri and exists(uri):
             return True
@@ -108,7 +108,7 @@ class SoftLabelParts:
         return min(GROUP_ROWS, self.key.rows - number * GROUP_ROWS)
 
 
-def _answer(model: PreTrainedModel, batch: dict[str, np.ndarray]) -> np.ndarray:
+def _predict(model: PreTrainedModel, batch: dict[str, np.ndarray]) -> np.ndarray:
     with torch.inference_mode():
         output = model(**{name: torch.from_numpy(values).to(model.device) for name, values in batch.items()})
     return output.logits.float().cpu().numpy()

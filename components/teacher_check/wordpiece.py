@@ -1,4 +1,4 @@
-"""A BERT-style WordPiece tokenizer trained on given texts, for models that start from a config."""
+"""Trains a BERT-style WordPiece tokenizer, for models that are built from a config."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ SPECIAL_TOKENS = {
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
-    """Trains a lower-casing WordPiece tokenizer; the same texts give the same vocabulary.
+    """Trains an uncased WordPiece tokenizer; the same texts result in the same vocabulary.
 
     Args:
-        texts: The training sentences; read twice, so not an iterator.
-        vocab_size: The most entries that the vocabulary may have, special tokens included.
+        texts: The training sentences; they are read twice, so not an iterator.
+        vocab_size: Largest size of the vocabulary, special tokens included.
 
     Returns:
-        A tokenizer that writes `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`, as BERT's does.
+        A tokenizer that makes `[CLS] a [SEP]` or `[CLS] a [SEP] b [SEP]`, like BERT's.
     """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
@@ -40,8 +40,8 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
     special = list(SPECIAL_TOKENS.values())
     trainer = trainers.WordPieceTrainer(
         vocab_size=vocab_size,
-        # The trainer numbers pieces that are inside words in the order of a hash table, which differs from run to run,
-        # unless it finds them numbered.
+        # The trainer numbers the pieces inside words in the order of a hash table, which changes from run to run.
+        # Special tokens have fixed numbers.
         special_tokens=special + [f"##{character}" for character in alphabet],
         initial_alphabet=alphabet,
         limit_alphabet=len(alphabet),

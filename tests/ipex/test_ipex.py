@@ -70,9 +70,7 @@ def test_fp32_training_is_that_of_torch(tmp_path: Path, folder: Path, data: Prep
     torch.testing.assert_close(weights["classifier.weight"], plain["classifier.weight"], rtol=0.05, atol=0.01)
 
 
-def test_training_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(
-    tmp_path: Path, folder: Path, data: PreparedDataset
-) -> None:
+def test_a_resumed_training_equals_an_uninterrupted_one(tmp_path: Path, folder: Path, data: PreparedDataset) -> None:
     whole, _ = trained_with("ipex", folder, data, tmp_path / "o")
     newest = max((tmp_path / "o.work/checkpoints").glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     (newest / "trainer_state.json").unlink()
@@ -81,7 +79,7 @@ def test_training_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(
         torch.testing.assert_close(weight, whole[name])
 
 
-def test_bf16_trains_where_the_cpu_has_it_and_is_one_line_where_it_has_not(
+def test_bf16_trains_if_the_cpu_has_it_and_is_rejected_in_one_line_otherwise(
     tmp_path: Path, folder: Path, data: PreparedDataset
 ) -> None:
     if "avx512f" in cpu.flags():
@@ -93,7 +91,7 @@ def test_bf16_trains_where_the_cpu_has_it_and_is_one_line_where_it_has_not(
             trained_with("ipex", folder, data, tmp_path / "ipex", precision="bf16")
 
 
-def test_two_processes_distil_a_student_that_reloads_as_it_was_measured(tmp_path: Path, data: PreparedDataset) -> None:
+def test_two_processes_distil_a_student_that_reloads_with_its_score(tmp_path: Path, data: PreparedDataset) -> None:
     places = [f"dataset={data.path}", "backend=ipex", "learning_rate=3e-3", "max_length_tokens=64"]
     config = f"teacher_config={json.dumps(SMALL_BERT)}"
     outputs = [f"output={tmp_path}/teacher", f"soft_labels_output={tmp_path}/soft"]
@@ -112,7 +110,7 @@ def run(*words: str) -> None:
     subprocess.run([sys.executable, *words], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=300)
 
 
-def test_fp32_is_the_model_whatever_the_shape(folder: Path) -> None:
+def test_ipex_has_the_models_logits_in_fp32_for_any_shape(folder: Path) -> None:
     predictor = open_runtime(folder, "ipex", "fp32", threads=1)
     eager = open_runtime(folder, "torch", "fp32", threads=1)
     for rows, tokens in ((1, 3), (6, 40), (32, 17)):
@@ -147,7 +145,9 @@ def test_it_is_measured_beside_torch_in_fp32_and_int8(tmp_path: Path, data: Prep
     assert found.machine["versions"]["intel-extension-for-pytorch"].startswith("2.8")
 
 
-def test_training_in_int8_is_refused_in_one_line_there(tmp_path: Path, folder: Path, data: PreparedDataset) -> None:
+def test_quantization_aware_training_is_rejected_in_one_line(
+    tmp_path: Path, folder: Path, data: PreparedDataset
+) -> None:
     words = [f"dataset={data.path}", f"model={folder}", f"output={tmp_path}/int8"]
     command = [sys.executable, "-m", "compaware.components.quantization_aware_training", *words]
     found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)

@@ -1,1 +1,1 @@
-"""Training a classifier with transformers' Trainer."""
+"""Trains classifiers with transformers' Trainer."""

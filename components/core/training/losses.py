@@ -1,4 +1,4 @@
-"""Losses of distillation, each usable alone."""
+"""Task loss and soft-label distillation loss."""
 
 import torch
 from torch.nn import functional
@@ -29,10 +29,10 @@ def distillation_loss(
     r"""Soft-label distillation (Hinton, Vinyals and Dean 2015, arXiv:1503.02531, section 2).
 
     For classes: alpha * T^2 * KL(softmax(teacher / T) || softmax(student / T)) + (1 - alpha) * cross-entropy, the KL
-    divergence averaged over the batch. T^2 keeps the soft gradients' size independent of T. Multi-label data are a
-    binary problem for each label: sigmoids take the softmaxes' place, and the divergence of each label's yes and no is
+    divergence averaged over the batch. T^2 makes the size of the soft gradients independent of T. Multi-label data
+    is a binary problem for each label: sigmoids replace the softmaxes, and the divergence of each label's yes and no is
     averaged over labels, too (the logits part of Yang et al. 2023, arXiv:2308.06453). For regression the soft part is
-    the mean squared error to the teacher's output, and T has no meaning.
+    the mean squared error to the teacher's output, and T has no effect.
 
     Args:
         student_logits: (batch, labels).
@@ -56,7 +56,7 @@ def distillation_loss(
 
 
 def _binary_divergence(student_logits: torch.Tensor, teacher_logits: torch.Tensor) -> torch.Tensor:
-    """Mean over rows and labels of KL(teacher's yes and no || student's): cross-entropy less the teacher's entropy."""
+    """Returns the mean over rows and labels of the KL divergence: cross-entropy minus the teacher's entropy."""
     teacher = teacher_logits.float().sigmoid()
     cross_entropy = functional.binary_cross_entropy_with_logits(student_logits, teacher)
     return cross_entropy - functional.binary_cross_entropy_with_logits(teacher_logits.float(), teacher)

@@ -1,4 +1,4 @@
-"""What a training step minimises: the model's forward pass and the loss on it."""
+"""Objectives of a training step: the model's forward pass and its loss."""
 
 from typing import Any, Protocol
 
@@ -8,7 +8,7 @@ from compaware.components.core.training.losses import distillation_loss, task_lo
 
 
 class Objective(Protocol):
-    """Runs the model on a batch and gives the loss."""
+    """Runs the model on a batch and computes the loss."""
 
     def __call__(
         self,
@@ -22,7 +22,7 @@ class Objective(Protocol):
 
 
 class LogitObjective:
-    """Soft-label distillation where the batch has teacher logits, the plain task loss where it has none.
+    """Soft-label distillation if the batch has teacher logits, else the plain task loss.
 
     Args:
         temperature: See `distillation_loss`.

@@ -1,4 +1,4 @@
-"""The precision of a training: BF16 where hardware computes it and gives the same loss, else FP32."""
+"""Chooses the precision of a training: BF16 if the hardware computes it and gives the same loss, else FP32."""
 
 from typing import Any, Literal
 
@@ -8,23 +8,23 @@ from compaware.components.core.base import cpu
 from compaware.components.core.training.objectives import Objective
 
 TrainingPrecision = Literal["fp32", "bf16"]
-# BF16 has 8 significant bits: of a sound model's loss, the second digit may change.
+# BF16 has 8 significant bits, so the second digit of a sound model's loss may change.
 _RELATIVE, _ABSOLUTE = 0.05, 0.01
 
 
 def choose_training_precision(
     asked: str, model: torch.nn.Module, batch: dict[str, torch.Tensor], objective: Objective
 ) -> tuple[TrainingPrecision, str]:
-    """Resolves `auto`.
+    """Resolves the precision `auto`.
 
     Args:
         asked: `auto`, `fp32` or `bf16`.
-        model: On the CPU; the loss is compared there, and not where a GPU trains.
+        model: A model on the CPU, where the losses are compared; without effect if a GPU trains.
         batch: A first batch of training rows, as `text.Collator` makes it.
-        objective: Gives the loss.
+        objective: Computes the loss.
 
     Returns:
-        The precision and, for the log and the report, why.
+        The precision, and the reason for log and report.
     """
     if asked == "auto" and torch.cuda.is_available():
         if torch.cuda.is_bf16_supported(including_emulation=False):
@@ -33,11 +33,11 @@ def choose_training_precision(
     precision, reason = cpu.choose_precision(asked)
     if asked == "auto" and precision == "bf16":
         full, half = (_loss(model, batch, objective, autocast) for autocast in (False, True))
-        found = f"{half:.4f} in place of {full:.4f} for the first batch"
-        # Written so that a loss that is not a number does not agree.
+        compared = f"{half:.4f} against {full:.4f} in FP32 for the first batch"
+        # NaN must not count as agreement.
         if not abs(half - full) <= _ABSOLUTE + _RELATIVE * abs(full):
-            return "fp32", f"{reason}, but its loss is another: {found}"
-        return "bf16", f"{reason}, and its loss agrees: {found}"
+            return "fp32", f"{reason}, but the loss differs: {compared}"
+        return "bf16", f"{reason}, and the loss agrees: {compared}"
     return ("bf16" if precision == "bf16" else "fp32"), reason
 
 

@@ -1,4 +1,4 @@
-"""distillation: the three kinds of student, transfer losses, and what it refuses."""
+"""distillation: the three kinds of student, transfer losses, and rejected inputs."""
 
 from pathlib import Path
 
@@ -71,7 +71,7 @@ def distil(config: DistillationConfig) -> Summary:
     return run_stage(config, lambda workspace: run(config, workspace))
 
 
-def test_a_student_of_the_teachers_layers_learns_and_reloads_as_it_was_measured(tmp_path: Path, inputs: Inputs) -> None:
+def test_a_student_of_the_teachers_layers_learns_and_reloads_with_its_score(tmp_path: Path, inputs: Inputs) -> None:
     summary = distil(inputs.config(tmp_path))
     assert summary.metrics["student_accuracy"] > 0.9
     student = load_classifier(tmp_path / "student")
@@ -157,7 +157,7 @@ def test_the_wrong_student_or_soft_labels_stop_before_training(tmp_path: Path, i
     other = make_dataset(tmp_path / "data", seed=9)
     for options, says in [
         ({"student": wide, "student_layers": None}, "the student has 3 outputs"),
-        ({"student": narrow, "student_layers": None, "hidden_weight": 1.0}, "hidden_weight needs equal widths"),
+        ({"student": narrow, "student_layers": None, "hidden_weight": 1.0}, "hidden_weight needs equal hidden sizes"),
         ({"hidden_weight": 1.0, "layer_map": {0: 7}}, "layer_map 0: 7 is out of range"),
         ({"student_layers": [5]}, "different layers of the teacher"),
         ({"frozen_layers": 1}, "frozen_layers 1 leaves none of the student's 1 layers to train"),

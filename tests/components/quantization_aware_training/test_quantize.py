@@ -1,4 +1,4 @@
-"""The component: what it reports is what its public files answer, in every mode and for every kind of task."""
+"""The component reports the scores of its public files, in every mode and for every kind of task."""
 
 import json
 import re
@@ -68,7 +68,7 @@ def test_the_folder_is_served_without_our_code(sparse_run: Run, tmp_path: Path) 
     assert served["ours"] is False
 
 
-def test_the_model_still_knows_its_task_and_the_summary_says_so(sparse_run: Run) -> None:
+def test_the_int8_model_keeps_its_accuracy_and_the_summary_reports_it(sparse_run: Run) -> None:
     summary = Summary.load(sparse_run.folder)
     criterion, metrics = summary.facts["criterion"], summary.metrics
     assert metrics["baseline_accuracy"] > 0.9
@@ -102,7 +102,7 @@ def test_no_zero_of_a_sparse_model_is_lost_in_either_file(sparse_run: Run) -> No
         assert zeros_are_kept(mask, in_openvino)
 
 
-def test_auto_trains_where_quantizing_loses_too_much_and_marks_a_model_that_stays_bad(tmp_path: Path) -> None:
+def test_auto_trains_if_ptq_loses_too_much_and_reports_a_missed_criterion(tmp_path: Path) -> None:
     model, data = trained_model(tmp_path, "similarity", layers=1)
     hard = with_outliers(model, tmp_path / "hard")
     # Too little training to mend anything.
@@ -123,9 +123,7 @@ def test_auto_trains_where_quantizing_loses_too_much_and_marks_a_model_that_stay
 
 
 @pytest.mark.parametrize("names", [["LABEL_0", "LABEL_1"], ["negative", "positive"]])
-def test_a_model_whose_answers_are_in_another_order_is_refused(
-    sparse_run: Run, tmp_path: Path, names: list[str]
-) -> None:
+def test_a_model_with_labels_in_another_order_is_rejected(sparse_run: Run, tmp_path: Path, names: list[str]) -> None:
     model = turn_head(sparse_run.model, tmp_path / "model", names)
     right = 'with id2label={"0": "positive", "1": "negative"} in its config.json'
     with pytest.raises(UserError, match=re.escape(right)):

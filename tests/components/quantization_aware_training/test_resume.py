@@ -1,4 +1,4 @@
-"""A run that is killed again and again ends as one that is left alone."""
+"""A run that is killed repeatedly has the result of an uninterrupted one."""
 
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def qat(tiny: tuple[Path, PreparedDataset], work: Path, kill_at: int | None = No
     return model.eval()
 
 
-def test_a_training_killed_before_and_after_ranges_freeze_ends_as_one_left_alone(
+def test_a_training_killed_before_and_after_ranges_freeze_has_the_same_result(
     tiny: tuple[Path, PreparedDataset], tmp_path: Path
 ) -> None:
     whole = qat(tiny, tmp_path / "whole")
@@ -81,7 +81,7 @@ def test_a_training_killed_before_and_after_ranges_freeze_ends_as_one_left_alone
     np.testing.assert_array_equal(*answers)
 
 
-def test_candidates_that_are_finished_are_not_made_again(
+def test_finished_candidates_are_loaded_and_not_made_again(
     tiny: tuple[Path, PreparedDataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def kill(*_: object, **__: object) -> None:

@@ -1,4 +1,4 @@
-"""The component's tables read as plain text and as Markdown."""
+"""The component's tables are readable as plain text and as Markdown."""
 
 from compaware.components.quantization_aware_training.tables import statistics_table, tune_result_table
 

@@ -1,4 +1,4 @@
-"""A model is pruned while Trainer trains it: to the target, in the pattern, also after a kill and on several ranks."""
+"""A model is pruned during training to the target and in the pattern, also after a kill and on several ranks."""
 
 import os
 import subprocess
@@ -114,7 +114,7 @@ def test_only_checkpoints_of_the_final_sparsity_can_be_the_best(tiny, tmp_path):
         ("magnitude", KillAt(20)),
     ],
 )
-def test_a_killed_run_goes_on_and_ends_as_if_it_had_not_been(tiny, tmp_path, score, kill):
+def test_a_killed_run_resumes_with_the_same_result(tiny, tmp_path, score, kill):
     every_4 = {"save_strategy": "steps", "save_steps": 4, "eval_strategy": "steps", "eval_steps": 4}
     options = {"training_arguments": every_4}
     whole, _, _ = prune(tiny, tmp_path / "whole", score=score, options=options)

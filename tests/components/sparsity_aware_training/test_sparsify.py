@@ -1,4 +1,4 @@
-"""The component: sparse models keep their zeros, dense ones get theirs, and what is reported is on the disk."""
+"""The component keeps the zeros of sparse models, prunes dense ones, and reports what is in the saved file."""
 
 import inspect
 import json
@@ -150,7 +150,7 @@ def test_a_sparse_model_keeps_exactly_its_zeros(tiny, tmp_path, values):
         assert torch.equal(trained.get_parameter(name) != 0, kept)
 
 
-def test_a_two_of_four_model_stays_one_without_being_told_how_sparse_it_is(tiny, tmp_path):
+def test_a_2_4_sparse_model_keeps_its_zeros_without_a_target(tiny, tmp_path):
     model = sparse_copy(tiny["model"], tmp_path / "in", 0.5, NofM(2, 4))
     trained = retrained(tmp_path / "out", {**tiny, "model": model, "pattern": "2:4"})
     assert all(NofM(2, 4).holds(weight != 0) for weight in prunable_parameters(trained).values())
@@ -162,7 +162,7 @@ def test_an_unquoted_pattern_in_yaml_is_understood(tiny, tmp_path):
     assert load_config(SparsityAwareTrainingConfig, None, words).pattern == "2:4"
 
 
-def test_a_sparser_target_prunes_on_from_there(tiny, tmp_path):
+def test_a_higher_target_prunes_a_sparse_model_further(tiny, tmp_path):
     model = sparse_copy(tiny["model"], tmp_path / "in", 0.5)
     trained = retrained(tmp_path / "out", {**tiny, "model": model, "target_sparsity": 0.75})
     for name, kept in masks_of_zeros(load_classifier(model)).items():
@@ -184,7 +184,7 @@ def test_a_sparser_target_prunes_on_from_there(tiny, tmp_path):
         ({"target_sparsty": 0.8}, "did you mean 'target_sparsity'"),
     ],
 )
-def test_bad_input_is_answered_by_one_line_that_names_it(tiny, tmp_path, values, message):
+def test_invalid_input_is_rejected_in_one_line_that_names_it(tiny, tmp_path, values, message):
     def begin() -> None:
         config = configured(tmp_path / "out", {**tiny, **values})
         choose_lock(load_classifier(config.model), config)
@@ -195,7 +195,7 @@ def test_bad_input_is_answered_by_one_line_that_names_it(tiny, tmp_path, values,
     assert "\n" not in str(refusal.value)
 
 
-def test_a_model_in_another_order_is_refused_and_a_student_put_right(tiny, tmp_path):
+def test_a_model_in_another_order_is_rejected_and_a_student_is_reordered(tiny, tmp_path):
     turned = str(turn_head(tiny["model"], tmp_path / "turned", ["LABEL_0", "LABEL_1"]))
     values = {**tiny, "target_sparsity": 0.1, "epochs": 1, "learning_rate": 1e-9}
     refused = configured(tmp_path / "refused", {**values, "model": turned})
@@ -208,7 +208,7 @@ def test_a_model_in_another_order_is_refused_and_a_student_put_right(tiny, tmp_p
 def test_zeros_that_do_not_follow_the_pattern_are_refused(tiny, tmp_path):
     model = load_classifier(sparse_copy(tiny["model"], tmp_path / "in", 0.5))
     config = configured(tmp_path / "out", {**tiny, "pattern": "4x1", "target_sparsity": 0.8})
-    with pytest.raises(UserError, match="do not lie in pattern 4x1"):
+    with pytest.raises(UserError, match="do not follow pattern 4x1"):
         choose_lock(model, config)
 
 

@@ -1,4 +1,4 @@
-"""teacher_check: matches labels, judges, fine-tunes where allowed, and writes soft labels once."""
+"""teacher_check matches labels, evaluates, fine-tunes if allowed, and writes soft labels once."""
 
 import re
 from pathlib import Path
@@ -43,7 +43,9 @@ def fine_tuned(tmp_path_factory: pytest.TempPathFactory, data: PreparedDataset) 
     return folder
 
 
-def test_a_teacher_from_scratch_is_trained_judged_and_its_logits_kept(fine_tuned: Path, data: PreparedDataset) -> None:
+def test_a_teacher_from_scratch_is_trained_evaluated_and_its_logits_saved(
+    fine_tuned: Path, data: PreparedDataset
+) -> None:
     summary = Summary.load(fine_tuned / "model")
     assert summary.metrics["teacher_accuracy"] > 0.9 and summary.metrics["majority_score"] == 0.5
     assert np.trace(summary.facts["confusion_matrix"]["matrix"]) == round(summary.metrics["teacher_accuracy"] * 96)
@@ -52,21 +54,21 @@ def test_a_teacher_from_scratch_is_trained_judged_and_its_logits_kept(fine_tuned
     assert logits.dtype == np.float32 and (logits.argmax(-1) == labels).mean() > 0.9
 
 
-def test_a_good_teacher_passes_untouched(tmp_path: Path, fine_tuned: Path, data: PreparedDataset) -> None:
+def test_a_good_teacher_passes_without_changes(tmp_path: Path, fine_tuned: Path, data: PreparedDataset) -> None:
     summary = check(tmp_path, data, teacher=str(fine_tuned / "model"))
     assert summary.metrics["fine_tuned"] == 0
     before, after = (load_classifier(folder / "model").state_dict() for folder in (fine_tuned, tmp_path))
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
-def test_an_untrained_teacher_stops_with_what_to_do(tmp_path: Path, data: PreparedDataset) -> None:
+def test_an_untrained_teacher_is_rejected_with_a_remedy(tmp_path: Path, data: PreparedDataset) -> None:
     make_model(tmp_path / "fresh", data)
     with pytest.raises(UserError, match="give a fine-tuned teacher, a lower min_score, or fine_tune_if_needed"):
         check(tmp_path, data, teacher=str(tmp_path / "fresh"))
     assert not (tmp_path / "model").exists() and not (tmp_path / "soft").exists()
 
 
-def test_a_good_teacher_passes_where_nearly_all_rows_are_of_one_class(
+def test_a_good_teacher_passes_if_nearly_all_rows_have_one_class(
     tmp_path: Path, fine_tuned: Path, data: PreparedDataset
 ) -> None:
     rows = data.split("validation")
@@ -79,12 +81,12 @@ def test_a_good_teacher_passes_where_nearly_all_rows_are_of_one_class(
     assert summary.metrics["majority_score"] > 0.97 and summary.metrics["teacher_accuracy"] == 1.0
 
 
-def test_min_score_is_a_bar(tmp_path: Path, fine_tuned: Path, data: PreparedDataset) -> None:
+def test_a_teacher_below_min_score_is_rejected(tmp_path: Path, fine_tuned: Path, data: PreparedDataset) -> None:
     with pytest.raises(UserError, match=r"1\.5000 is needed"):
         check(tmp_path, data, teacher=str(fine_tuned / "model"), min_score=1.5)
 
 
-def test_regression_is_checked_by_correlation_and_brought_to_the_labels_scale(
+def test_a_regression_teacher_is_checked_by_correlation_and_rescaled_to_the_labels(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pairs = make_dataset(tmp_path / "pairs", 512, 96, kind="similarity")
@@ -97,13 +99,13 @@ def test_regression_is_checked_by_correlation_and_brought_to_the_labels_scale(
     rescale_head(model, 0.2, -3.0)
     save_classifier(model, load_tokenizer(tmp_path / "model"), tmp_path / "other")
     scaled = check(tmp_path / "scaled", pairs, teacher=str(tmp_path / "other"))
-    assert "another scale than the labels" in caplog.text and "put on the labels' scale" in scaled.facts["labels"]
+    assert "another scale than the labels" in caplog.text and "rescaled to the labels" in scaled.facts["labels"]
     found = np.concatenate(list(load_soft_labels(tmp_path / "scaled/soft", pairs).groups()))
     assert np.abs(found - soft).max() < 0.5 < np.abs(0.2 * soft - 3.0 - soft).min()
 
     rescale_head(model, -1.0, 0.0)
     save_classifier(model, load_tokenizer(tmp_path / "model"), tmp_path / "turned")
-    with pytest.raises(UserError, match="numbers fall where the labels rise"):
+    with pytest.raises(UserError, match="outputs fall when the labels rise"):
         check(tmp_path / "refused", pairs, teacher=str(tmp_path / "turned"))
     turned = check(tmp_path / "round", pairs, teacher=str(tmp_path / "turned"), fine_tune_if_needed=True)
     assert turned.metrics["fine_tuned"] == 0
@@ -111,7 +113,7 @@ def test_regression_is_checked_by_correlation_and_brought_to_the_labels_scale(
 
 
 @pytest.mark.parametrize("names", [["LABEL_0", "LABEL_1"], ["negative", "positive"]])
-def test_a_teacher_whose_answers_are_in_another_order_is_found_out(
+def test_a_teacher_with_labels_in_another_order_is_detected(
     tmp_path: Path, fine_tuned: Path, data: PreparedDataset, names: list[str]
 ) -> None:
     turn_head(fine_tuned / "model", tmp_path / "turned", names)
@@ -138,7 +140,7 @@ def test_a_teacher_with_another_number_of_labels_stops_or_gets_a_new_head(
     assert summary.metrics["teacher_accuracy"] > 0.9 and summary.facts["labels"] == "a new head"
 
 
-def test_soft_labels_are_what_the_saved_teacher_answers_even_after_mixed_precision(
+def test_soft_labels_are_the_saved_teachers_logits_even_after_mixed_precision(
     tmp_path: Path, data: PreparedDataset
 ) -> None:
     check(tmp_path, data, teacher_config=SMALL_BERT, fine_tune_if_needed=True, precision="bf16")
@@ -147,7 +149,7 @@ def test_soft_labels_are_what_the_saved_teacher_answers_even_after_mixed_precisi
     np.testing.assert_allclose(logits, answers.logits, atol=1e-5)
 
 
-def test_nodes_without_common_storage_are_told_so_at_once(tmp_path: Path, data: PreparedDataset) -> None:
+def test_nodes_without_shared_storage_are_rejected_at_once(tmp_path: Path, data: PreparedDataset) -> None:
     values = {"output": tmp_path / "model", "soft_labels_output": tmp_path / "soft", "dataset": data.path}
     config = validate(TeacherCheckConfig, {**QUICK, **values, "teacher": str(tmp_path / "teacher")})
     # As on a node whose disk rank 0 has not written to.
@@ -155,7 +157,7 @@ def test_nodes_without_common_storage_are_told_so_at_once(tmp_path: Path, data: 
         run(config, Workspace(config))
 
 
-def test_validation_of_one_class_is_refused_unless_a_score_is_asked_for(
+def test_validation_with_one_class_is_rejected_without_min_score(
     tmp_path: Path, fine_tuned: Path, data: PreparedDataset
 ) -> None:
     rows = data.split("validation")

@@ -1,4 +1,4 @@
-"""The soft labels of a job of several processes: made once, also when it is killed and goes on with another number."""
+"""Several processes share the soft labels of a job, also after a restart with another number of processes."""
 
 import contextlib
 import re
@@ -18,7 +18,7 @@ from tests.tiny import make_dataset, make_model
 TWO_RANKS = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
-def test_a_killed_job_goes_on_elsewhere_with_the_parts_that_are_missing(tmp_path: Path) -> None:
+def test_a_restarted_job_computes_only_the_missing_parts(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data", GROUP_ROWS + 50, 96)
     make_model(tmp_path / "fresh", data, hidden_size=16, num_hidden_layers=1)
     kept = tmp_path / "kept"
@@ -41,7 +41,7 @@ def test_a_killed_job_goes_on_elsewhere_with_the_parts_that_are_missing(tmp_path
     (tmp_path / "work").rename(tmp_path / "lost")
     resumed = subprocess.run([sys.executable, *words], check=True, capture_output=True, text=True)
     assert "resuming from checkpoint-60" in resumed.stderr
-    assert re.search(r"soft labels: [12] of 2 parts of this rank are there", resumed.stderr)
+    assert re.search(r"soft labels: [12] of 2 parts of this rank exist already", resumed.stderr)
     logits = np.concatenate(list(load_soft_labels(tmp_path / "soft", data).groups()))
     answers = evaluate_folder(tmp_path / "model", data.path, "train", max_length_tokens=32, batch_size=64)
     np.testing.assert_allclose(logits, answers.logits, atol=1e-5)

@@ -1,1 +1,1 @@
-"""Ways to train faster that leave the result alone, each usable by itself."""
+"""Ways to train faster with the same result, each usable alone."""

@@ -1,7 +1,7 @@
-"""Dropout whose random numbers do not take longer than the layers around it.
+"""Dropout with cheaper random numbers.
 
-On CPUs torch draws a number for each element, one after the other: of a step of a small student's training that was a
-tenth. Sixteen random bits are enough to decide whether an element stays, and one draw has 64.
+On CPUs torch draws a number for each element, one after the other, which took a tenth of a training step of a small
+student. Sixteen random bits are enough to decide whether an element is kept, and one draw has 64.
 """
 
 import torch
@@ -11,10 +11,10 @@ _CHOICES = 2**16
 
 
 class BitDropout(nn.Dropout):
-    """`torch.nn.Dropout` with its probability rounded to a multiple of 2^-16; elsewhere than on CPUs, the same."""
+    """`torch.nn.Dropout` with the probability rounded to a multiple of 2^-16 on CPUs; unchanged on other devices."""
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
-        """Any shape; zeros with probability `p`, the rest scaled by 1 / (1 - p), in training."""
+        """In training, sets elements (any shape) to zero with probability `p` and scales the others by 1 / (1 - p)."""
         dropped = round(self.p * _CHOICES)
         if not self.training or dropped in (0, _CHOICES) or input.device.type != "cpu":
             return super().forward(input)
@@ -25,7 +25,7 @@ class BitDropout(nn.Dropout):
 
 
 def use_bit_dropout(model: nn.Module) -> None:
-    """Puts `BitDropout` in the place of every `torch.nn.Dropout`; weights and their names stay as they are."""
+    """Replaces every `torch.nn.Dropout` by `BitDropout`; weights and their names do not change."""
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if type(child) is nn.Dropout:

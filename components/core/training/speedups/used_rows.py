@@ -1,7 +1,7 @@
-"""Trains only those rows of the embedding table that the data looks up.
+"""Trains only the rows of the embedding table that the data uses.
 
-The table is most of a small model's parameters, and a data set uses a part of its vocabulary. Gradient, clipping and
-optimizer would go through all of it at every step, and so would the exchange of gradients between processes.
+The table has most of a small model's parameters, and a data set uses a part of its vocabulary. Otherwise gradients,
+clipping, the optimizer and the exchange between processes would process the whole table at every step.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,53 +14,53 @@ import torch
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-# Above this share of the vocabulary there is little to win.
-_MOST = 0.8
+# Above this share of the vocabulary, little time is saved.
+_MAX_SHARE = 0.8
 
 
 class UsedRows(torch.nn.Module):
-    """An embedding of some rows of a table, looked up by the numbers that they have there.
+    """An embedding with some rows of a table, looked up by their index in the table.
 
-    Its one parameter has the name that the table's had, so that checkpoints look alike.
+    Its only parameter is called `weight` like the table's, so the names in checkpoints do not change.
 
     Args:
         table: The whole embedding.
-        used: Its rows that are looked up, (rows,) int64, ascending.
+        used: Indices of the used rows, (rows,) int64, ascending.
     """
 
-    places: torch.Tensor
+    row_indices: torch.Tensor
 
     def __init__(self, table: torch.nn.Embedding, used: torch.Tensor):
         super().__init__()
         self.weight = torch.nn.Parameter(table.weight.detach()[used])
-        places = torch.zeros(table.num_embeddings, dtype=torch.int32, device=table.weight.device)
-        places[used] = torch.arange(len(used), dtype=torch.int32, device=places.device)
-        self.register_buffer("places", places, persistent=False)
+        row_indices = torch.zeros(table.num_embeddings, dtype=torch.int32, device=table.weight.device)
+        row_indices[used] = torch.arange(len(used), dtype=torch.int32, device=row_indices.device)
+        self.register_buffer("row_indices", row_indices, persistent=False)
         is_padding = table.padding_idx is not None and bool((used == table.padding_idx).any())
-        self._padding = int(places[table.padding_idx]) if is_padding else None
+        self._padding = int(row_indices[table.padding_idx]) if is_padding else None
 
     def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
         """Token ids (batch, sequence) → rows (batch, sequence, hidden)."""
-        return functional.embedding(self.places[input_ids], self.weight, self._padding)
+        return functional.embedding(self.row_indices[input_ids], self.weight, self._padding)
 
 
 @contextmanager
 def only_used_rows(
     model: torch.nn.Module, splits: Sequence[datasets.Dataset], special: Sequence[int]
 ) -> Iterator[None]:
-    """Makes the model's embedding small while it is trained; afterwards the whole table is back, with the new rows.
+    """Replaces the embedding by its used rows during training, and then restores the table with the trained rows.
 
     Args:
-        model: Changed in place, where it is a transformers model that trains its table and the data uses little of it.
-        splits: All that the model will be asked, with a column `input_ids`; none to leave the model alone.
-        special: Tokens that no row has and batches do: the padding.
+        model: Changed in place if it is a transformers model that trains its table and the data uses few rows of it.
+        splits: All rows that the model will see, with a column `input_ids`; if empty, nothing is changed.
+        special: Tokens that batches have but rows do not: the padding.
     """
     table = model.get_input_embeddings() if isinstance(model, PreTrainedModel) and splits else None
     if type(table) is not torch.nn.Embedding or not table.weight.requires_grad:
         yield
         return
     used = torch.from_numpy(_used(splits, special))
-    if len(used) > _MOST * table.num_embeddings:
+    if len(used) > _MAX_SHARE * table.num_embeddings:
         yield
         return
     assert isinstance(model, PreTrainedModel)
@@ -75,9 +75,9 @@ def only_used_rows(
 
 
 def _used(splits: Sequence[datasets.Dataset], special: Sequence[int]) -> np.ndarray:
-    """The tokens of all rows, each once, in order; a chunk of the files at a time."""
-    found = [np.array(special, np.int64)]
+    """Returns the distinct tokens of all rows in ascending order; reads one chunk of the files at a time."""
+    tokens = [np.array(special, np.int64)]
     for split in splits:
         for chunk in split.data.column("input_ids").chunks:
-            found.append(pc.unique(chunk.flatten()).to_numpy(zero_copy_only=False).astype(np.int64))
-    return np.unique(np.concatenate(found))
+            tokens.append(pc.unique(chunk.flatten()).to_numpy(zero_copy_only=False).astype(np.int64))
+    return np.unique(np.concatenate(tokens))

@@ -37,7 +37,7 @@ def test_the_fingerprint_is_of_the_contents(tmp_path: Path) -> None:
     assert fingerprints[0] == fingerprints[1] and len(set(fingerprints)) == 3
 
 
-def test_a_folder_that_is_not_whole_is_refused(tmp_path: Path) -> None:
+def test_an_incomplete_folder_is_rejected(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data")
     (tmp_path / "data/train-00000-of-00001.parquet").unlink()
     with pytest.raises(UserError, match=r"lacks train-00000-of-00001"):

@@ -1,4 +1,4 @@
-"""The task table says of every task what the rest of the program relies on."""
+"""The task table is complete, and unknown tasks are rejected."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from compaware.components.core.evaluation.metrics import METRIC_NAMES
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_every_task_is_whole(name: str) -> None:
+def test_every_task_is_complete(name: str) -> None:
     task = get_task(name)
     assert len(task.text_columns) in (1, 2)
     assert task.metric in METRIC_NAMES

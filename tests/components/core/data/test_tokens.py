@@ -1,4 +1,4 @@
-"""A split's tokens on disk: every row in its place with its label and logits, made once, and again for other inputs."""
+"""Tokens on disk: each row has its label and logits, and files are made once for the same inputs."""
 
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def test_every_row_has_its_tokens_label_and_logits(tmp_path: Path) -> None:
         assert np.array_equal(np.float32(row["teacher_logits"]), logits[number])
 
 
-def test_any_script_emoji_and_empty_texts_are_tokenized_and_what_is_cut_is_counted(tmp_path: Path) -> None:
+def test_any_text_is_tokenized_and_truncated_rows_are_counted(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data", 8, 8)
     tokenizer = load_tokenizer(make_model(tmp_path / "model", data))
     word = data.split("train")["text"][0].as_py().split()[0]
@@ -66,7 +66,7 @@ def test_any_script_emoji_and_empty_texts_are_tokenized_and_what_is_cut_is_count
 
 
 @pytest.mark.parametrize("side", ["right", "left"])
-def test_a_pair_of_books_is_cut_as_short_texts_are(tmp_path: Path, side: str) -> None:
+def test_pairs_of_very_long_texts_are_truncated_like_short_ones(tmp_path: Path, side: str) -> None:
     data = make_dataset(tmp_path / "data", 8, 8, kind="similarity")
     tokenizer = load_tokenizer(make_model(tmp_path / "model", data))
     tokenizer.truncation_side = side
@@ -80,7 +80,7 @@ def test_a_pair_of_books_is_cut_as_short_texts_are(tmp_path: Path, side: str) ->
     assert tokenize(books, tokenizer, 17)["cut"] == [True, True]
 
 
-def test_a_batch_is_what_the_tokenizer_itself_makes_of_the_texts(tmp_path: Path) -> None:
+def test_batches_equal_those_of_the_tokenizer(tmp_path: Path) -> None:
     pairs = make_dataset(tmp_path / "data", 20, 8, kind="similarity")
     tokenizer = load_tokenizer(make_model(tmp_path / "model", pairs))
     rows = tokenize_split(pairs, "train", tokenizer, 32, tmp_path / "tokens")
@@ -110,14 +110,14 @@ def test_tokens_are_made_once_and_again_for_other_inputs(tmp_path: Path) -> None
         files = more
 
 
-def test_a_tokenizer_is_left_as_it_was(tmp_path: Path) -> None:
+def test_tokenizing_does_not_change_the_tokenizer(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data", 20, 8)
     tokenizer = load_tokenizer(make_model(tmp_path / "model", data))
     tokenize_split(data, "train", tokenizer, 4, tmp_path / "tokens")
     assert tokenizer.backend_tokenizer.truncation is None
 
 
-def test_a_killed_tokenizing_leaves_nothing_that_looks_finished(tmp_path: Path) -> None:
+def test_a_killed_run_leaves_no_file_that_looks_complete(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data", GROUP_ROWS + 50, 8)
     tokenizer = load_tokenizer(make_model(tmp_path / "model", data))
     file = data.files("train")[0]
@@ -131,9 +131,7 @@ def test_a_killed_tokenizing_leaves_nothing_that_looks_finished(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("saved_with", [None, 5])
-def test_use_leaves_a_tokenizer_as_it_was_so_that_all_ranks_name_the_same_files(
-    tmp_path: Path, saved_with: int | None
-) -> None:
+def test_a_used_tokenizer_has_the_same_fingerprint(tmp_path: Path, saved_with: int | None) -> None:
     data = make_dataset(tmp_path / "data", 8, 8)
     tokenizer = load_tokenizer(make_model(tmp_path / "model", data))
     if saved_with:

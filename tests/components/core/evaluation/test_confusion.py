@@ -1,4 +1,4 @@
-"""Confusion matrix and ROC curve, as the KFP UI gets them."""
+"""Confusion matrix and ROC curve for the KFP UI."""
 
 import json
 from pathlib import Path

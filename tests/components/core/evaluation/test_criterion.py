@@ -1,4 +1,4 @@
-"""The accuracy criterion: absolute and relative, at its border, below zero, without a number, and through JSON."""
+"""The accuracy criterion: absolute and relative, at its limit, below zero, with NaN, and through JSON."""
 
 import math
 
@@ -54,7 +54,7 @@ def test_nan_never_passes_and_nothing_passes_against_it(criterion: Criterion) ->
 
 
 @given(CRITERIA, st.floats(-1, 1) | st.just(math.nan))
-def test_what_was_asked_for_survives_json(criterion: Criterion, score: float) -> None:
+def test_a_criterion_survives_json(criterion: Criterion, score: float) -> None:
     judged = CriterionResult(**criterion.model_dump(), measured=score, runtime="openvino", runtime_reason="made up")
     text = judged.model_dump_json()
     assert "NaN" not in text
@@ -62,7 +62,7 @@ def test_what_was_asked_for_survives_json(criterion: Criterion, score: float) ->
     assert loaded.model_dump_json() == text and loaded.passed == criterion.passes(score)
 
 
-def test_the_words_say_what_the_percentage_is_of_and_show_no_tie_where_there_is_none() -> None:
+def test_the_description_names_the_base_of_a_percentage_and_never_hides_a_difference() -> None:
     relative = Criterion.create("matthews_correlation", 0.5, absolute=0.005, relative=0.02)
     assert relative.allowance() == "0.0100 (2 % of 0.5000)"
     assert relative.allowance(points=True) == "1.0 points (2 % of 0.5000)"

@@ -1,4 +1,4 @@
-"""Evaluation answers with what the files on disk say, in the data's order, from a process of its own."""
+"""Evaluation runs the files on disk in a new process and returns logits in the data's order."""
 
 import multiprocessing
 import os
@@ -79,7 +79,7 @@ def test_a_warm_evaluation_times_no_shape_that_the_runtime_sees_for_the_first_ti
     assert found.seconds == sum(np.diff(times[1:])[::2])
 
 
-def test_a_mistake_is_told_in_one_line_by_the_parent(tmp_path: Path) -> None:
+def test_a_user_error_is_raised_in_the_parent_in_one_line(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data", train_rows=8, validation_rows=8)
     folder = make_model(tmp_path / "model", data)
     with pytest.raises(UserError, match="has no split 'test': choose from"):
@@ -130,7 +130,7 @@ def test_a_killed_evaluation_is_an_error_and_the_next_one_works(tmp_path: Path) 
     assert len(evaluate_folder(folder, data.path).logits) == 8
 
 
-def test_an_exception_that_cannot_be_sent_is_told_by_one_that_says_the_same(tmp_path: Path) -> None:
+def test_an_exception_that_cannot_be_pickled_is_replaced_by_its_message(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data", train_rows=8, validation_rows=8)
     folder = make_model(tmp_path / "model", data)
     with pytest.raises(RuntimeError, match="BatchSizeError: batch size 7: unlucky") as raised:
@@ -173,7 +173,7 @@ def _is_alive(process: Path) -> bool:
         return False
 
 
-def test_an_interrupted_evaluation_does_not_leave_its_answer_to_the_next_one(tmp_path: Path) -> None:
+def test_an_interrupted_evaluation_does_not_leave_its_result_to_the_next_one(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data", train_rows=24, validation_rows=8)
     folder = make_model(tmp_path / "model", data)
     evaluate_folder(folder, data.path)
@@ -203,7 +203,7 @@ def test_a_copy_that_was_killed_is_an_error_and_the_next_evaluation_works(
     assert len(evaluate_folder(folder, data.path).logits) == 8
 
 
-def test_threads_get_the_answers_to_their_own_questions(tmp_path: Path) -> None:
+def test_threads_get_the_results_of_their_own_evaluations(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data", train_rows=24, validation_rows=8)
     folder = make_model(tmp_path / "model", data)
     splits = ["train", "validation"] * 4
@@ -248,7 +248,7 @@ def test_batches_hold_every_row_once_padded_to_their_longest(lengths: list[int],
     assert sorted(seen) == list(range(len(lengths)))
 
 
-def test_a_folder_of_other_people_is_evaluated_at_its_own_limit(tmp_path: Path) -> None:
+def test_a_model_from_elsewhere_is_evaluated_within_its_own_length(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data", 24, 12)
     folder = make_model(tmp_path / "model", data, max_position_embeddings=8)
     assert evaluate_folder(folder, data.path, max_length_tokens=1024).logits.shape == (12, 2)

@@ -1,4 +1,4 @@
-"""What answers say about a head is found where it is sure, and never where a teacher is only weak."""
+"""Another order or scale of a head is found if it is certain, and never for a weak teacher."""
 
 import numpy as np
 import pytest
@@ -32,25 +32,25 @@ def test_two_of_many_classes_that_changed_places_are_found_though_the_teacher_sc
 
 @settings(deadline=None)
 @given(st.integers(2, 6), st.floats(0, 1), st.integers(0, 1000))
-def test_a_teacher_that_knows_little_is_not_put_in_another_order(classes: int, share: float, seed: int) -> None:
+def test_the_labels_of_a_weak_teacher_are_not_reordered(classes: int, share: float, seed: int) -> None:
     labels = np.arange(120) % classes
     accuracy = 1 / classes + share * (1 - 1 / classes)
     assert fit_order(_answers(labels, accuracy, classes, seed), labels) is None
 
 
-def test_a_few_rows_prove_no_order() -> None:
+def test_few_rows_are_not_enough_for_another_order() -> None:
     labels = np.array([0] * 50 + [1] * 3 + [2] * 3)
     assert fit_order(np.eye(3)[[0] * 50 + [2] * 3 + [1] * 3], labels) is None
 
 
-def test_labels_of_several_a_row_are_found_in_another_order() -> None:
+def test_another_order_of_multi_label_outputs_is_found() -> None:
     labels = (np.random.default_rng(0).random((60, 3)) < 0.4).astype(np.int8)
     assert fit_order(labels[:, [2, 0, 1]] - 0.5, labels) == [1, 2, 0]
     assert fit_order(labels - 0.5, labels) is None
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [(5.0, 0.0), (-4.0, 5.0), (1.0, 2.0), (0.4, 2.5)])
-def test_another_scale_is_found_and_the_labels_own_is_not(slope: float, intercept: float) -> None:
+def test_another_scale_is_found_only_if_it_differs_from_the_labels(slope: float, intercept: float) -> None:
     generator = np.random.default_rng(0)
     labels = generator.uniform(0, 5, 100)
     answers = (labels + generator.normal(0, 0.1, 100))[:, None]
@@ -61,7 +61,7 @@ def test_another_scale_is_found_and_the_labels_own_is_not(slope: float, intercep
     assert fit_scale(np.ones((100, 1)), labels) is None
 
 
-def test_another_scale_is_found_in_few_rows_where_it_is_plain() -> None:
+def test_a_clear_difference_of_scale_is_found_in_few_rows() -> None:
     labels = np.arange(6.0)
     line = fit_scale(labels[:, None] / 5 + [[0.01], [0], [0], [0], [0], [0]], labels)
     assert line is not None and line.slope == pytest.approx(5, rel=0.05)

@@ -1,4 +1,4 @@
-"""Metrics on cases that can be counted by hand."""
+"""Metrics on small cases with known values."""
 
 import math
 
@@ -54,7 +54,7 @@ def test_the_best_constant_answer_to_multi_label_data_is_the_most_frequent_label
 
 
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
-def test_a_logit_that_is_no_number_makes_every_score_nan(broken: float) -> None:
+def test_a_nan_logit_makes_every_metric_nan(broken: float) -> None:
     for metric, width, labels in (
         ("accuracy", 2, np.array([0, 1])),
         ("f1", 2, np.array([0, 1])),
@@ -67,7 +67,7 @@ def test_a_logit_that_is_no_number_makes_every_score_nan(broken: float) -> None:
         assert next(iter(scores)) == metric and all(map(math.isnan, scores.values()))
 
 
-def test_numbers_that_hardly_differ_have_a_correlation_that_is_a_number() -> None:
+def test_the_correlation_of_nearly_constant_numbers_is_finite() -> None:
     logits = np.array([[1], [1 + 1.2e-7], [1]], np.float32)
     assert all(map(math.isfinite, compute_metrics("spearman", logits, np.array([0.0, 1.0, 2.0])).values()))
 

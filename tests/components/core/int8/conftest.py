@@ -1,4 +1,4 @@
-"""One small BERT in its INT8 forms, made once for all tests."""
+"""A small BERT in its INT8 formats, made once for all tests."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The fake-quantized model trains like a Hugging Face model and becomes the INT8 graph that it simulated."""
+"""The fake-quantized model trains like a Hugging Face model and converts to the INT8 graph that it simulated."""
 
 from collections import Counter
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_every_parameter_gets_a_gradient(architecture: str) -> None:
 
 
 @pytest.mark.parametrize("family", ["roberta", "gpt2"])
-def test_the_graph_s_own_tensors_follow_the_weights_to_another_device(family: str) -> None:
+def test_the_graphs_constants_move_with_the_weights_to_another_device(family: str) -> None:
     config = AutoConfig.for_model(family, **MODELS[family][1], vocab_size=50, pad_token_id=1)
     model = FakeQuantizedClassifier(AutoModelForSequenceClassification.from_config(config)).to("meta")
     devices: set[torch.device] = set()

@@ -1,4 +1,4 @@
-"""The statistics table counts what the runtimes really compute."""
+"""The statistics count the precision in which the runtimes compute."""
 
 from pathlib import Path
 
@@ -61,9 +61,7 @@ def test_files_that_compute_in_fp32_have_nothing_in_int8(served: ServedModel, tm
         ("mpnet", {"Linear": 14, "MatMul": 4, "LayerNorm": 5, "Softmax": 2, "GELU": 2}),
     ],
 )
-def test_modules_are_known_whatever_operators_they_are_written_with(
-    served: ServedModel, family: str, kinds: dict[str, int]
-) -> None:
+def test_modules_of_several_operators_are_recognized(served: ServedModel, family: str, kinds: dict[str, int]) -> None:
     rows = count_by_precision(export_classifier(classifier(family)), served.folder, "onnxruntime")
     found = {row["op_type"]: row["total"] for row in rows if row["op_type"] not in ("Embedding", "Attention", "Tanh")}
     assert found == kinds

@@ -1,4 +1,4 @@
-"""Post-training quantization ends at the first setting that is good enough, and keeps the best where none is."""
+"""Post-training quantization stops at the first setting that is good enough, else it keeps the best one."""
 
 from operator import attrgetter
 
@@ -37,7 +37,7 @@ def test_the_first_setting_that_is_good_enough_ends_the_search() -> None:
 
 
 @pytest.mark.parametrize("scores", [[0.8, 0.7], [0.7, 0.8], [float("nan"), 0.8]])
-def test_where_no_setting_is_good_enough_the_graph_that_scored_best_is_delivered(scores: list[float]) -> None:
+def test_without_a_setting_that_is_good_enough_the_best_graph_is_returned(scores: list[float]) -> None:
     inputs, scored = batch(16, 12, seed=7), []
 
     def score(graph: torch.fx.GraphModule) -> float:
@@ -53,7 +53,7 @@ def test_where_no_setting_is_good_enough_the_graph_that_scored_best_is_delivered
     assert pairs and all((widest_pairs(weight) <= 1.001 * HALF_RANGE * scale).all() for weight, scale in pairs)
 
 
-def test_every_calibration_row_counts_alike_whatever_the_order_of_batches() -> None:
+def test_every_calibration_row_has_the_same_weight_in_any_order_of_batches() -> None:
     model, batches = build("bert"), [batch(6, 30, 1), batch(6, 20, 2), batch(3, 5, 3)]
     seen: list[list[TokenBatch]] = [batches, batches[::-1]]
     there, back = (quantize_after_training(model, order, lambda graph: 1.0, bool).graph for order in seen)

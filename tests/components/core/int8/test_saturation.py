@@ -1,4 +1,4 @@
-"""A row's range is that of its widest pair of neighbours."""
+"""A row's range is set by its largest pair of neighbours."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The saved forms are small, truly INT8, and answer as the graph that they were made from."""
+"""The saved files are small, compute in INT8, and have the logits of their graph."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from tests.components.core.int8.small_models import VOCABULARY, ServedModel, bat
 
 
 @pytest.mark.parametrize("runtime", ["openvino", "onnxruntime"])
-def test_a_file_answers_as_the_graph_for_any_batch_and_length(served: ServedModel, runtime: RuntimeName) -> None:
+def test_saved_files_have_the_graphs_logits_for_any_batch_and_length(served: ServedModel, runtime: RuntimeName) -> None:
     predictor = open_runtime(served.folder, runtime, "int8", threads=1)
     assert list(predictor.input_names) == ["input_ids", "attention_mask", "token_type_ids"]
     for rows, tokens in ((1, 2), (7, 33), (32, 64)):

@@ -1,4 +1,4 @@
-"""Folders that people take for models: read, or refused in one line that says what to give."""
+"""Model folders are loaded, or rejected in one line that says what to give instead."""
 
 import json
 import shutil
@@ -129,7 +129,7 @@ REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
 
 
 @pytest.mark.parametrize("kind", REFUSED)
-def test_what_is_no_model_is_refused_in_one_line(folder: Path, kind: str) -> None:
+def test_folders_without_a_model_are_rejected_in_one_line(folder: Path, kind: str) -> None:
     change, message = REFUSED[kind]
     change(folder)
     with pytest.raises(UserError, match=message) as caught:
@@ -143,7 +143,7 @@ def same_as(model: Path, folder: Path, tolerance: float = 0.0) -> bool:
     return all(torch.allclose(found[name], value, atol=tolerance) for name, value in expected.items())
 
 
-def test_parts_halves_and_newer_keys_are_read(model: Path, folder: Path) -> None:
+def test_shards_half_precision_and_unknown_keys_are_loaded(model: Path, folder: Path) -> None:
     configure(folder, some_newer_key={"a": 1}, dtype="bfloat16")
     sharded(folder)
     assert same_as(model, folder)
@@ -155,9 +155,7 @@ def test_parts_halves_and_newer_keys_are_read(model: Path, folder: Path) -> None
         assert same_as(model, folder, tolerance=0.01)
 
 
-def test_labels_are_numbered_from_zero_and_have_the_names_that_there_are(
-    folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_labels_are_numbered_from_zero_and_keep_their_names(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
     configure(folder, id2label={"1": "bad", "2": "good"})
     assert load_classifier(folder).config.id2label == {0: "bad", 1: "good"}
     assert "has the numbers [1, 2]" in caplog.text
@@ -169,7 +167,7 @@ def test_labels_are_numbered_from_zero_and_have_the_names_that_there_are(
     assert "contradict each other" in caplog.text
 
 
-def test_a_file_or_a_neighbour_that_is_not_there_is_no_hub_id(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_or_a_missing_folder_is_not_taken_for_a_hub_id(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match=f"is a file: give the model's folder, {folder}"):
         load_classifier(folder / WEIGHTS)
     archive = folder.parent / "model.zip"
@@ -181,7 +179,7 @@ def test_a_file_or_a_neighbour_that_is_not_there_is_no_hub_id(folder: Path, monk
         load_classifier(f"{folder.parent.name}/missing")
 
 
-def test_a_folder_without_a_tokenizer_is_refused(folder: Path) -> None:
+def test_a_folder_without_a_tokenizer_is_rejected(folder: Path) -> None:
     for file in folder.glob("tokenizer*"):
         file.unlink()
     with pytest.raises(UserError, match=r"has no tokenizer \(tokenizer\.json"):
@@ -191,14 +189,14 @@ def test_a_folder_without_a_tokenizer_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize(
     "text", [POINTER, "{", "[]", '{"version": "9", "model": {"type": "Newer", "vocab": {}}, "added_tokens": []}']
 )
-def test_a_tokenizer_that_cannot_be_read_is_refused_in_one_line(folder: Path, text: str) -> None:
+def test_an_unreadable_tokenizer_is_rejected_in_one_line(folder: Path, text: str) -> None:
     (folder / "tokenizer.json").write_text(text)
     with pytest.raises(UserError, match="tokenizer") as caught:
         load_tokenizer(folder)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
 
 
-def test_a_sentencepiece_model_alone_is_a_tokenizer(tmp_path: Path) -> None:
+def test_a_sentencepiece_model_is_loaded_as_a_tokenizer(tmp_path: Path) -> None:
     """As microsoft/deberta-v3-small comes: spm.model, and no tokenizer.json."""
     from sentencepiece import SentencePieceTrainer
 

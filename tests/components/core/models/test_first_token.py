@@ -1,4 +1,4 @@
-"""A last layer that computes its first token alone gives the logits and gradients of one that computes all."""
+"""A last layer that computes the first token only has the logits and gradients of one that computes all tokens."""
 
 import copy
 
@@ -29,7 +29,7 @@ def test_logits_and_gradients_stay_the_same(family: str) -> None:
         torch.testing.assert_close(gradients[name], weight.grad, msg=name)
 
 
-def test_the_last_layer_works_on_one_token() -> None:
+def test_the_last_layer_computes_one_token() -> None:
     model = classifier("bert")
     seen: list[torch.Size] = []
     model.bert.encoder.layer[-1].intermediate.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape))
@@ -38,7 +38,7 @@ def test_the_last_layer_works_on_one_token() -> None:
     assert seen[-1] == (2, 1, 32)
 
 
-def test_a_head_that_reads_all_tokens_is_left_alone() -> None:
+def test_a_model_whose_head_reads_all_tokens_is_not_changed() -> None:
     class MeanPooler(torch.nn.Module):
         def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
             return hidden_states.mean(dim=1)
@@ -52,7 +52,7 @@ def test_a_head_that_reads_all_tokens_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("family", ["convbert", "mobilebert"])
-def test_a_layer_whose_modules_are_only_called_like_bert_s_is_left_alone(family: str) -> None:
+def test_a_layer_with_only_the_module_names_of_bert_is_not_changed(family: str) -> None:
     config = {**SMALL, "embedding_size": 32, "intra_bottleneck_size": 32, "true_hidden_size": 32, "vocab_size": 50}
     model = AutoModelForSequenceClassification.from_config(AutoConfig.for_model(family, **config)).eval()
     ids = torch.arange(18).reshape(2, 9)

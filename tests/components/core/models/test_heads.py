@@ -1,4 +1,4 @@
-"""A classifier's outputs are put in the order of the data's labels, whatever the labels are called."""
+"""A classifier's outputs are put in the order of the data's labels, however the labels are named."""
 
 import json
 import unicodedata
@@ -78,7 +78,7 @@ def test_labels_are_matched_as_a_person_would(names: list[str], wanted: list[str
         ([f"intent number {index}" for index in range(150)], [f"another name {index}" for index in range(150)]),
     ],
 )
-def test_labels_that_only_seem_to_match_are_refused_in_one_line(names: list[str], wanted: list[str]) -> None:
+def test_labels_that_only_seem_to_match_are_rejected_in_one_line(names: list[str], wanted: list[str]) -> None:
     with pytest.raises(UserError, match="label") as refused:
         order_labels(names, wanted)
     assert len(str(refused.value)) < 300 and "\n" not in str(refused.value)
@@ -104,7 +104,7 @@ def _answers(model: PreTrainedModel) -> list[str]:
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 @pytest.mark.parametrize("problem_type", ["classification", "multi_label_classification"])
-def test_a_teacher_means_the_same_after_its_labels_are_put_in_any_order(
+def test_aligning_a_teacher_with_any_label_order_keeps_its_predictions(
     problem_type: ProblemType, data: st.DataObject
 ) -> None:
     texts = st.one_of(st.text(min_size=1, max_size=6), st.text(CONFUSABLE, min_size=1, max_size=3))
@@ -158,7 +158,7 @@ def test_the_head_of_every_family_is_permuted_even_where_other_layers_are_as_wid
 @pytest.mark.parametrize(
     ("order", "expected"), [(["ham", "spam"], "label_order"), (["HAM", "Spam"], "label_order"), (["ham", "eggs"], None)]
 )
-def test_label_order_settles_what_names_cannot(order: list[str], expected: str | None) -> None:
+def test_label_order_matches_labels_whose_names_do_not(order: list[str], expected: str | None) -> None:
     teacher, manifest = _teacher(["spam", "ham"]), _manifest(["negative", "positive"])
     before = ["negative" if answer == "ham" else "positive" for answer in _answers(teacher)]
     if expected is None:
@@ -205,7 +205,7 @@ def test_a_student_of_other_labels_gets_a_new_head(tmp_path: Path, caplog: pytes
         load_aligned(folder, data.manifest, tmp_path / "work")
 
 
-def test_a_new_head_is_new_though_the_old_one_is_as_wide(tmp_path: Path) -> None:
+def test_a_new_head_has_fresh_weights_even_if_its_size_is_the_same(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data", 8, 8)
     folder = make_model(tmp_path / "teacher", data)
     old, new = load_classifier(folder), load_with_new_head(folder, data.manifest)

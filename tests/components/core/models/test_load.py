@@ -1,4 +1,4 @@
-"""Loading and making classifiers: only safe weights, layers where they belong, heads that fit."""
+"""Loading and building classifiers: safe weights only, the right layers, and heads that fit the data."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_corrupt_weights_are_refused(model_folder: Path) -> None:
         load_classifier(model_folder)
 
 
-def test_a_folder_that_is_not_there_or_no_model_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_missing_folder_or_one_without_a_model_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no model folder"):
         load_classifier(tmp_path / "nowhere")
     with pytest.raises(UserError, match=r"no config\.json"):
@@ -55,7 +55,7 @@ def test_kept_layers_hold_the_teachers_weights_in_order(model_folder: Path) -> N
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if limitation(family, "kept_layers") is None])
-def test_nothing_that_a_frozen_layer_gives_can_change(family: str) -> None:
+def test_the_output_of_frozen_layers_cannot_change(family: str) -> None:
     model = classifier(family)
     freeze_layers(model, 1)
     output = model(input_ids=torch.arange(5, 29).reshape(2, 12), output_hidden_states=True)
@@ -131,7 +131,9 @@ def test_an_encoder_without_a_head_gets_one_for_the_data(tmp_path: Path, model_f
         ({**SMALL_BERT, "quantization_config": {"quant_method": "gptq"}}, "leave quantization_config out"),
     ],
 )
-def test_a_bad_fresh_config_is_one_line(tmp_path: Path, model_folder: Path, config: dict, says: str) -> None:
+def test_an_invalid_config_of_a_new_model_is_rejected_in_one_line(
+    tmp_path: Path, model_folder: Path, config: dict, says: str
+) -> None:
     data = make_dataset(tmp_path / "more", 8, 8)
     with pytest.raises(UserError, match=says) as caught:
         new_classifier(config, data.manifest, load_tokenizer(model_folder))

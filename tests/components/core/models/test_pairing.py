@@ -1,4 +1,4 @@
-"""A model and its tokenizer fit, are made to fit, or are refused in one line before any work."""
+"""A model and its tokenizer are made to agree, or are rejected in one line before any work."""
 
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def small(family: str, **more: int) -> PreTrainedModel:
 
 @pytest.mark.parametrize("family", [family for families in FAMILIES_BY_POSITIONS.values() for family in families])
 @pytest.mark.parametrize("padding", [1, 3])
-def test_a_model_takes_as_many_tokens_as_is_said_and_those_with_a_table_no_more(family: str, padding: int) -> None:
+def test_a_model_takes_the_reported_number_of_tokens_and_no_more(family: str, padding: int) -> None:
     model = small(family, pad_token_id=padding)
     limit = max_sequence_tokens(model.config)
     ids = torch.arange(5, 5 + limit + 1)[None] % 40 + 5
@@ -92,7 +92,7 @@ def test_more_tokens_than_the_embedding_has_rows_are_refused(tmp_path: Path, dat
     fit_tokenizer(tokenizer, model, 16)
 
 
-def test_long_texts_are_cut_at_what_the_model_takes_and_it_is_said(
+def test_long_texts_are_truncated_to_the_model_with_a_warning(
     tmp_path: Path, data: PreparedDataset, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = make_family("roberta", tmp_path / "model", data)
@@ -114,7 +114,7 @@ def test_the_tokenizers_own_shorter_limit_counts(tmp_path: Path, data: PreparedD
     assert max(len(ids) for ids in tokenize(data.split("train"), tokenizer, 32)["input_ids"]) <= 9
 
 
-def test_a_decoders_padding_becomes_its_tokenizers(tmp_path: Path, data: PreparedDataset) -> None:
+def test_a_decoder_gets_the_padding_token_of_its_tokenizer(tmp_path: Path, data: PreparedDataset) -> None:
     folder = make_family("gpt2", tmp_path / "model", data)
     model, tokenizer = load_classifier(folder), load_tokenizer(folder)
     right = tokenizer.pad_token_id
@@ -128,9 +128,7 @@ def test_a_decoders_padding_becomes_its_tokenizers(tmp_path: Path, data: Prepare
         assert (model.config.pad_token_id, tokenizer.padding_side) == (right, "right")
 
 
-def test_positions_that_are_counted_from_padding_stay_where_they_were_trained(
-    tmp_path: Path, data: PreparedDataset
-) -> None:
+def test_the_padding_token_is_kept_if_positions_depend_on_it(tmp_path: Path, data: PreparedDataset) -> None:
     folder = make_family("roberta", tmp_path / "model", data)
     model, tokenizer = load_classifier(folder), load_tokenizer(folder)
     before = model.config.pad_token_id
@@ -140,7 +138,7 @@ def test_positions_that_are_counted_from_padding_stay_where_they_were_trained(
     require_padding_ignored(model, tokenizer)
 
 
-def test_a_model_whose_answers_depend_on_its_batch_is_refused(tmp_path: Path, data: PreparedDataset) -> None:
+def test_a_model_whose_logits_depend_on_padding_is_rejected(tmp_path: Path, data: PreparedDataset) -> None:
     tokenizer = load_tokenizer(make_model(tmp_path / "model", data))
     model = AutoModelForSequenceClassification.from_config(
         AutoConfig.for_model("xlnet", vocab_size=len(tokenizer), d_model=16, n_layer=1, n_head=2, d_inner=16)
@@ -149,7 +147,7 @@ def test_a_model_whose_answers_depend_on_its_batch_is_refused(tmp_path: Path, da
         require_padding_ignored(model, tokenizer)
 
 
-def test_empty_and_long_texts_are_answered_in_every_form_where_the_tokenizer_adds_no_tokens(
+def test_empty_and_long_texts_run_in_every_runtime_without_special_tokens(
     tmp_path: Path, data: PreparedDataset
 ) -> None:
     folder = make_family("gpt2", tmp_path / "model", data)
@@ -174,7 +172,7 @@ def test_empty_and_long_texts_are_answered_in_every_form_where_the_tokenizer_add
 
 
 @pytest.mark.parametrize("family", ["gpt2", "distilbert", "roberta"])
-def test_segments_are_no_input_where_they_are_unknown_or_would_be_words(
+def test_token_type_ids_are_an_input_only_of_models_with_segments(
     tmp_path: Path, data: PreparedDataset, family: str
 ) -> None:
     tokenizer = load_tokenizer(make_model(tmp_path / "model", data))

@@ -1,4 +1,4 @@
-"""The exported graph is the model, whatever the shape of the batch."""
+"""The exported graph has the model's logits for any shape of the batch."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from tests.components.core.int8.small_models import ARCHITECTURES, batch, build,
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_exported_graph_answers_as_the_model_for_any_batch_and_length(architecture: str) -> None:
+def test_the_exported_graph_has_the_models_logits_for_any_batch_and_length(architecture: str) -> None:
     model = build(architecture)
     graph = export_classifier(model)
     assert graph_inputs(graph) == input_names(model)
@@ -26,7 +26,7 @@ def test_only_models_with_segments_take_segment_ids() -> None:
     assert "token_type_ids" not in input_names(build("roberta"))
 
 
-def test_export_leaves_the_model_as_it_was() -> None:
+def test_export_does_not_change_the_model() -> None:
     model = build("bert").train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     graph = export_classifier(model)

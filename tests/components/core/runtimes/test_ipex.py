@@ -1,4 +1,4 @@
-"""Intel Extension for PyTorch where it cannot run: one line that says what is missing. tests/ipex has where it can."""
+"""IPEX where it cannot run: one line says what is missing. tests/ipex covers IPEX where it can run."""
 
 import subprocess
 import sys
@@ -23,7 +23,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def test_a_component_that_is_asked_for_it_here_ends_with_one_line_and_code_2(tmp_path: Path) -> None:
+def test_a_component_with_backend_ipex_ends_with_one_line_and_code_2(tmp_path: Path) -> None:
     words = [f"{name}={tmp_path / name}" for name in ("output", "dataset", "teacher", "soft_labels")]
     command = [sys.executable, "-m", "compaware.components.distillation", *words, "student_layers=[0]", "backend=ipex"]
     found = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
@@ -34,7 +34,7 @@ def test_a_component_that_is_asked_for_it_here_ends_with_one_line_and_code_2(tmp
     )
 
 
-def test_nothing_is_served_with_it_here(tmp_path: Path) -> None:
+def test_ipex_is_not_among_the_available_runtimes(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^ipex cannot run here: .* is not installed"):
         open_runtime(tmp_path, "ipex", "fp32")
 
@@ -59,7 +59,7 @@ def test_bf16_needs_avx512(machine: pytest.MonkeyPatch) -> None:
     assert choose_backend("ipex", "auto") == "ipex"
 
 
-def test_auto_takes_it_where_training_is_in_bf16_in_hardware(machine: pytest.MonkeyPatch) -> None:
+def test_auto_chooses_ipex_if_the_hardware_trains_in_bf16(machine: pytest.MonkeyPatch) -> None:
     assert choose_backend("auto", "auto") == "torch"
     machine.setattr(cpu, "flags", lambda: ("avx2", "avx512f", "avx512_bf16"))
     assert [choose_backend("auto", precision) for precision in ("auto", "bf16", "fp32")] == [

@@ -1,4 +1,4 @@
-"""Every runtime gives the model's own logits, and says in one line what it cannot run."""
+"""Every runtime has the model's logits, and reports in one line what it cannot run."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def inputs(rows: int, tokens: int) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("runtime", ["torch", "openvino", "onnxruntime"])
-def test_fp32_is_the_model_in_every_runtime(folder: Path, runtime: RuntimeName) -> None:
+def test_every_runtime_has_the_models_logits_in_fp32(folder: Path, runtime: RuntimeName) -> None:
     model = load_classifier(folder).eval()
     predictor = open_runtime(folder, runtime, "fp32", threads=1)
     for rows, tokens in ((1, 3), (6, 40)):
@@ -65,7 +65,7 @@ def test_int8_is_served_where_the_cpu_is_good_at_it() -> None:
         ("torch", "int8", "torch does not run int8: choose from fp32 in torch"),
     ],
 )
-def test_what_a_folder_lacks_is_said_in_one_line(folder: Path, runtime: str, precision: str, reason: str) -> None:
+def test_a_missing_file_is_reported_in_one_line(folder: Path, runtime: str, precision: str, reason: str) -> None:
     with pytest.raises(UserError, match=reason) as raised:
         open_runtime(folder, runtime, precision)
     assert "\n" not in str(raised.value)

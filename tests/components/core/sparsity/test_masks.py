@@ -1,4 +1,4 @@
-"""Masks find a model's zeros and keep them, whatever the optimizer does."""
+"""Masks find a model's zeros and keep them with any optimizer."""
 
 import pytest
 import torch
@@ -86,6 +86,6 @@ def test_zeros_stay_under_momentum_and_weight_decay(optimizer_class):
     assert zero_fraction(prunable_parameters(model)) > 0.6
 
 
-def test_a_mask_for_a_parameter_that_is_not_there_is_an_error():
+def test_a_mask_for_a_missing_parameter_is_an_error():
     with pytest.raises(KeyError, match="elsewhere"):
         MaskLock({"elsewhere": torch.ones(2, 2, dtype=torch.bool)}).attach(small_model())

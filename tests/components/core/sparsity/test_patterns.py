@@ -1,4 +1,4 @@
-"""Patterns say what they are, and refuse what they are not."""
+"""Patterns are parsed and printed, and reject other zeros."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ from compaware.components.core.sparsity.patterns import Blocks, NofM, parse_patt
     ("text", "pattern"),
     [("unstructured", Blocks(1, 1)), ("4x1", Blocks(4, 1)), ("1x16", Blocks(1, 16)), ("2:4", NofM(2, 4))],
 )
-def test_a_pattern_reads_and_prints_the_same(text, pattern):
+def test_a_pattern_is_parsed_and_printed_the_same(text, pattern):
     assert parse_pattern(text) == pattern
     assert str(pattern) == text
 
@@ -30,7 +30,7 @@ def test_any_text_is_a_pattern_or_one_line_that_names_the_choices(text):
 
 
 @pytest.mark.parametrize("text", ["", "dense", "4:2", "4:4", "0:4", "0x4", "4x0", "4x", "2:4:8", "-1:4"])
-def test_what_cannot_be_a_pattern_is_refused(text):
+def test_invalid_patterns_are_rejected(text):
     with pytest.raises(UserError, match="is not one of"):
         parse_pattern(text)
 
@@ -48,7 +48,7 @@ def test_a_sparsity_that_is_not_a_fraction_is_refused(sparsity):
         resolve_sparsity(Blocks(), sparsity)
 
 
-def test_zeros_of_another_pattern_are_told_apart():
+def test_zeros_of_another_pattern_are_detected():
     half = torch.tensor([[True, False], [True, True]])
     assert Blocks(1, 1).holds(half)
     assert Blocks(2, 1).holds(torch.tensor([[True, False], [True, False]]))

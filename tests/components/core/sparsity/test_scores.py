@@ -1,4 +1,4 @@
-"""Scores rank weights as their formulas say."""
+"""Scores follow their formulas."""
 
 import torch
 

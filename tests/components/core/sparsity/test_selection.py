@@ -1,4 +1,4 @@
-"""Masks have exactly the asked number of zeros, in the asked places, where the scores are lowest."""
+"""Masks have exactly the target number of zeros, in the pattern, where the scores are lowest."""
 
 import pytest
 import torch
@@ -34,7 +34,7 @@ def scores_of(shapes: list[tuple[int, int]], levels: int, seed: int) -> dict[str
     st.integers(1, 5),
     st.integers(0, 99),
 )
-def test_any_mask_has_the_asked_zeros_in_the_pattern_or_a_clear_refusal(
+def test_any_mask_has_the_target_sparsity_in_the_pattern_or_is_rejected(
     pattern: Pattern, shapes, part, scope, levels, seed
 ):
     scores = scores_of(shapes, levels, seed)
@@ -68,7 +68,7 @@ def test_zeros_only_grow(pattern: Pattern, seed, scope):
     assert abs(zeros / pattern.unit_size - 0.8 * pattern.max_sparsity * units) <= 1
 
 
-def test_the_lowest_scores_go():
+def test_the_lowest_scores_are_pruned():
     scores = {"a": torch.tensor([[1.0, 2.0, 3.0, 4.0]]), "b": torch.tensor([[5.0, 6.0, 7.0, 8.0]])}
     by_layer = mask_from_scores(scores, 0.5, Blocks(), "layer")
     assert by_layer["a"].tolist() == by_layer["b"].tolist() == [[False, False, True, True]]
@@ -83,6 +83,6 @@ def test_two_of_four_keeps_the_best_two_of_every_four_inputs():
     assert mask.tolist() == [[True, True, False, False, False, False, True, True]]
 
 
-def test_more_zeros_than_a_pattern_can_have_are_refused():
+def test_more_zeros_than_a_pattern_allows_are_rejected():
     with pytest.raises(UserError, match=r"allows a sparsity from 0 to 0\.5"):
         mask_from_scores({"a": torch.ones(2, 4)}, 0.8, NofM(2, 4))

@@ -69,7 +69,7 @@ def test_a_tilde_in_a_path_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_fresh_weights_are_never_frozen() -> None:
     words = ["output=o", "dataset=d", "teacher=t", "soft_labels=s", "student_config={model_type: bert}"]
-    with pytest.raises(UserError, match="frozen_layers would keep the fresh weights"):
+    with pytest.raises(UserError, match="frozen_layers would freeze the fresh weights"):
         load_config(DistillationConfig, None, [*words, "frozen_layers=1"])
 
 

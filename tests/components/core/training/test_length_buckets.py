@@ -25,7 +25,7 @@ def test_batches_need_little_padding():
     assert padded < 1.05 * LENGTHS.sum()
 
 
-def test_the_length_of_a_batch_does_not_tell_that_of_the_next():
+def test_the_lengths_of_consecutive_batches_are_not_correlated():
     means = [LENGTHS[batch].mean() for batch in batches(LengthBucketSampler(LENGTHS, 32, 0), 32)]
     assert abs(np.corrcoef(means[:-1], means[1:])[0, 1]) < 0.25
 
@@ -39,7 +39,7 @@ def test_an_epochs_order_depends_on_seed_and_epoch_alone():
     assert list(LengthBucketSampler(LENGTHS, 32, 8)) != first
 
 
-def test_other_rows_meet_in_the_next_epoch_of_a_small_data_set_too():
+def test_batches_of_a_small_data_set_change_from_epoch_to_epoch():
     sampler = LengthBucketSampler(LENGTHS[:128], 16, 0)
     first = {frozenset(batch) for batch in batches(sampler, 16)}
     sampler.set_epoch(1)

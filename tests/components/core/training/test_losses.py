@@ -1,4 +1,4 @@
-"""The losses against their formulas, written out by hand."""
+"""The losses equal their formulas."""
 
 import pytest
 import torch

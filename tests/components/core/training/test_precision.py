@@ -1,4 +1,4 @@
-"""Precision: BF16 where hardware computes it and its loss agrees. BF16 is emulated here, the hardware made up."""
+"""BF16 is chosen if the hardware computes it and the loss agrees. The tests emulate BF16 and fake the hardware."""
 
 from pathlib import Path
 
@@ -30,26 +30,26 @@ def choose(model: PreTrainedModel, asked: str) -> tuple[str, str]:
     return choose_training_precision(asked, model, batch, LogitObjective())
 
 
-def test_bf16_is_taken_where_its_loss_agrees(model: PreTrainedModel, tmp_path: Path) -> None:
+def test_bf16_is_chosen_if_its_loss_agrees(model: PreTrainedModel, tmp_path: Path) -> None:
     data, tokenizer = make_dataset(tmp_path / "data", 64, 32), load_tokenizer(tmp_path / "model")
     workspace = Workspace(ComponentConfig(output=tmp_path / "out"))
     trained = train(model, tokenizer, data, TrainingOptions(epochs=1, learning_rate=1e-3), workspace)
-    assert trained.precision == "bf16" and "its loss agrees" in trained.precision_reason
+    assert trained.precision == "bf16" and "the loss agrees" in trained.precision_reason
     assert model.classifier.weight.dtype == torch.float32
 
 
-def test_fp32_is_taken_where_bf16_loses_the_answer(model: PreTrainedModel) -> None:
+def test_fp32_is_chosen_if_the_loss_differs_in_bf16(model: PreTrainedModel) -> None:
     model.train()
     with torch.no_grad():
         # The distance between the logits, 0.9, is less than BF16 can tell at 1,000.
         model.classifier.weight.zero_()
         model.classifier.bias.copy_(torch.tensor([1000.0, 1000.9]))
     precision, reason = choose(model, "auto")
-    assert precision == "fp32" and "its loss is another: 0.6931 in place of" in reason
+    assert precision == "fp32" and "the loss differs: 0.6931 against" in reason
     assert model.training and choose(model, "bf16") == ("bf16", "set by hand")
 
 
-def test_a_loss_that_is_not_a_number_does_not_agree(model: PreTrainedModel) -> None:
+def test_a_nan_loss_does_not_agree(model: PreTrainedModel) -> None:
     with torch.no_grad():
         model.classifier.bias.fill_(float("nan"))
     assert choose(model, "auto")[0] == "fp32"

@@ -1,4 +1,4 @@
-"""A training that was interrupted goes on with the rows, and ends with the weights, of one that was not."""
+"""A resumed training has the rows and the final weights of an uninterrupted one."""
 
 import json
 import os
@@ -90,7 +90,7 @@ def check_resume(root: Path, accumulation: int, strategy: str) -> None:
 @pytest.mark.parametrize(
     ("ranks", "combinations"), [(1, [(2, "group_by_length")]), (2, [(2, "group_by_length"), (1, "random")])]
 )
-def test_an_interrupted_epoch_goes_on_with_its_own_order_of_rows(
+def test_an_interrupted_epoch_resumes_with_the_same_order_of_rows(
     tmp_path: Path, ranks: int, combinations: list[tuple[int, str]]
 ) -> None:
     make_model(tmp_path / "model", make_dataset(tmp_path / "data", 80, 16))
@@ -106,14 +106,16 @@ def write_checkpoint(folder: Path, step: int, random_states: Sequence[str] = ("r
     (folder / f"checkpoint-{step}/trainer_state.json").write_text(json.dumps({"global_step": step}))
 
 
-def test_another_number_of_processes_goes_on_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_resume_with_another_number_of_processes_logs_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     write_checkpoint(tmp_path, 3, ["rng_state_0.pth", "rng_state_1.pth"])
     assert Checkpoints(tmp_path, None, "").newest() == tmp_path / "checkpoint-3"
-    assert "saved by 2 processes, and 1 go on" in caplog.text
+    assert "saved by 2 processes and is resumed by 1" in caplog.text
 
 
 @pytest.mark.parametrize("cut_off", [None, "", '{"global_step": 3, "log_history": ['])
-def test_a_checkpoint_that_a_kill_left_half_written_is_not_gone_on_from(tmp_path: Path, cut_off: str | None) -> None:
+def test_an_incomplete_checkpoint_is_not_resumed_from(tmp_path: Path, cut_off: str | None) -> None:
     for step in (1, 2, 3):
         write_checkpoint(tmp_path, step)
     last = tmp_path / "checkpoint-3/trainer_state.json"

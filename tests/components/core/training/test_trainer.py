@@ -1,4 +1,4 @@
-"""Training: learns, honours the user's arguments, survives a kill, and is the same on every rank."""
+"""Training learns, applies the user's arguments, resumes after a kill, and is the same on every rank."""
 
 import dataclasses
 import json
@@ -23,7 +23,8 @@ from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.core.stage.options import TrainingOptions
 from compaware.components.core.stage.training_arguments import REFUSED, known_arguments
 from compaware.components.core.stage.workspace import Workspace
-from compaware.components.core.training.trainer import TrainingResult, build_arguments, train
+from compaware.components.core.training.arguments import build_arguments
+from compaware.components.core.training.trainer import TrainingResult, train
 from tests.tiny import make_dataset, make_model
 
 ONE_DISTILLATION = [sys.executable, "-m", "compaware.components.distillation"]
@@ -61,20 +62,20 @@ def test_training_arguments_pass_through_and_mistakes_are_named(tmp_path: Path) 
     ]:
         with pytest.raises(UserError, match=says):
             validate(TrainingOptions, {"training_arguments": wrong})
-    with pytest.raises(UserError, match="are refused"):
+    with pytest.raises(UserError, match="are invalid"):
         build_arguments(
             TrainingOptions(training_arguments={"lr_scheduler_type": "square"}), tmp_path, "accuracy", "fp32"
         )
 
 
-def test_arguments_that_publish_take_secrets_or_break_promises_are_refused_without_their_value() -> None:
+def test_forbidden_training_arguments_are_rejected_without_showing_their_value() -> None:
     for key in REFUSED:
         with pytest.raises(UserError, match=f"training_arguments must not have '{key}'") as caught:
             validate(TrainingOptions, {"training_arguments": {"max_steps": 3, key: "hf_secret"}})
         assert "hf_secret" not in str(caught.value)
 
 
-def test_no_training_argument_that_sounds_like_a_hub_or_a_secret_is_let_through() -> None:
+def test_no_training_argument_with_a_hub_or_a_secret_is_accepted() -> None:
     # A new version of transformers may bring keys that publish or take secrets: decide on each.
     fields = {field.name for field in dataclasses.fields(TrainingArguments)}
     assert set(REFUSED) <= fields == known_arguments()
@@ -103,7 +104,7 @@ def test_a_checkpoint_that_was_not_written_to_its_end_is_not_resumed_from(tmp_pa
     torch.testing.assert_close(whole, again)
 
 
-def test_work_that_has_moved_still_knows_its_best_weights(tmp_path: Path) -> None:
+def test_a_moved_work_folder_keeps_its_best_checkpoint(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data")
     folder = make_model(tmp_path / "model", data)
     options = TrainingOptions(epochs=8, learning_rate=3e-3, max_length_tokens=32)
@@ -135,7 +136,7 @@ def distillation_inputs(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [*common, "epochs=6", "learning_rate=3e-3", "batch_size=16", "max_length_tokens=32"]
 
 
-def test_a_training_goes_on_on_another_node_and_ends_like_one_that_was_not_killed(
+def test_a_killed_training_resumes_on_another_node_with_the_same_result(
     tmp_path: Path, distillation_inputs: list[str]
 ) -> None:
     kept = tmp_path / "kept"
@@ -175,7 +176,7 @@ def test_two_processes_train_one_student_that_is_as_good(tmp_path: Path, distill
     assert max(scores) == pytest.approx(summary["metrics"]["student_accuracy"])
 
 
-def test_ranks_hold_the_same_weights_and_train_in_what_all_can(tmp_path: Path) -> None:
+def test_ranks_have_the_same_weights_and_a_precision_that_all_support(tmp_path: Path) -> None:
     """A stand-in says that rank 0 alone has BF16."""
     data = make_dataset(tmp_path / "data", 64, 32)
     folder = make_model(tmp_path / "model", data, vocab_size=400)

@@ -1,4 +1,4 @@
-"""Dropout by bits drops and scales as torch's does, and leaves a model as it is otherwise."""
+"""BitDropout drops and scales like torch's dropout, and changes nothing else in a model."""
 
 import pytest
 import torch
@@ -8,7 +8,9 @@ from compaware.components.core.training.speedups.bit_dropout import BitDropout, 
 
 @pytest.mark.parametrize("probability", [0.1, 0.5, 0.003])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_so_many_elements_are_dropped_and_the_rest_is_scaled(probability: float, dtype: torch.dtype) -> None:
+def test_the_expected_number_of_elements_is_dropped_and_the_rest_is_scaled(
+    probability: float, dtype: torch.dtype
+) -> None:
     torch.manual_seed(0)
     dropped = BitDropout(probability)(torch.ones(1000, 1001, dtype=dtype))
     assert dropped.dtype == dtype
@@ -40,11 +42,11 @@ def test_a_seed_gives_the_same_elements() -> None:
 
 
 @pytest.mark.parametrize(("probability", "left"), [(0.0, 1.0), (1.0, 0.0)])
-def test_the_ends_are_torch_s_own(probability: float, left: float) -> None:
+def test_probabilities_0_and_1_use_torchs_dropout(probability: float, left: float) -> None:
     assert torch.equal(BitDropout(probability)(torch.ones(5)), torch.full((5,), left))
 
 
-def test_a_model_keeps_its_weights_names_and_answers() -> None:
+def test_a_model_keeps_its_weights_names_and_logits() -> None:
     inner = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Dropout(0.2))
     model = torch.nn.Sequential(inner, torch.nn.Linear(4, 2))
     before, rows = model.state_dict(), torch.randn(3, 4)

@@ -1,4 +1,4 @@
-"""What frozen layers say is written once and read at every step: the same training, whatever family and process."""
+"""Caching the outputs of frozen layers does not change the training, for any family and number of processes."""
 
 import logging
 from pathlib import Path
@@ -39,7 +39,7 @@ def written(folder: Path, data: PreparedDataset) -> tuple[FrozenStates, Collator
     return FrozenStates(model.eval(), 1, splits, file.open("r+b")), Collator(tokenizer), model
 
 
-def test_a_student_trains_as_one_whose_frozen_layers_are_asked_at_every_step(
+def test_training_with_the_cache_equals_training_without_it(
     tmp_path: Path, data: PreparedDataset, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = make_model(tmp_path / "model", data, num_hidden_layers=3)
@@ -66,9 +66,7 @@ def test_a_student_trains_as_one_whose_frozen_layers_are_asked_at_every_step(
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if limitation(family, "kept_layers") is None])
-def test_a_model_of_any_family_answers_alike_without_computing_what_is_frozen(
-    family: str, tmp_path: Path, data: PreparedDataset
-) -> None:
+def test_the_cache_replaces_the_frozen_layers_of_any_family(family: str, tmp_path: Path, data: PreparedDataset) -> None:
     states, collator, model = written(make_family(family, tmp_path / "model", data), data)
     states.write(collator)
     assert states.answers_alike(collator)
@@ -85,9 +83,7 @@ def test_a_model_of_any_family_answers_alike_without_computing_what_is_frozen(
     torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_a_model_that_pads_in_front_where_positions_count_is_not_answered_for(
-    tmp_path: Path, data: PreparedDataset
-) -> None:
+def test_the_cache_is_not_used_if_padding_changes_the_hidden_states(tmp_path: Path, data: PreparedDataset) -> None:
     states, collator, _ = written(make_model(tmp_path / "model", data), data)
     collator._tokenizer.padding_side = "left"
     states.write(collator)
@@ -111,7 +107,7 @@ def test_the_processes_of_a_node_write_a_share_each_and_read_all(
 
 
 @pytest.mark.parametrize("family", ["bert", "deberta-v2"])  # Layers that answer a tensor, and a tuple.
-def test_a_process_without_a_share_of_the_rows_answers_like_the_others(
+def test_a_process_without_a_share_of_the_rows_can_use_the_cache(
     family: str, tmp_path: Path, data: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = make_family(family, tmp_path / "model", data)

@@ -1,4 +1,4 @@
-"""Training the rows that the data looks up changes nothing but the time that it takes."""
+"""Training only the used rows of the embedding gives the same result."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tests.tiny import make_dataset, make_model
 TABLE = "bert.embeddings.word_embeddings.weight"
 
 
-def test_a_table_of_which_rows_are_used_trains_as_the_whole_one(
+def test_training_the_used_rows_equals_training_the_whole_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = make_dataset(tmp_path / "data", 128, 32)
@@ -38,7 +38,7 @@ def test_a_table_of_which_rows_are_used_trains_as_the_whole_one(
         return model.state_dict()
 
     some = trained("some")
-    monkeypatch.setattr(vocabulary, "_MOST", 0.0)
+    monkeypatch.setattr(vocabulary, "_MAX_SHARE", 0.0)
     whole = trained("whole")
     assert checkpoint_rows[0] < 100 and checkpoint_rows[1] == 1000
     assert some.keys() == whole.keys()
