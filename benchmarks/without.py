@@ -12,7 +12,7 @@ from compaware.components.core.training.speedups import bit_dropout, frozen_laye
 _SWITCHES = {
     "dropout": (bit_dropout, "use_bit_dropout", lambda model: None),
     "first_token": (first_token, "use_first_token_only", lambda model: False),
-    "frozen_states": (frozen_layers, "_MOST_BYTES", 0),
+    "frozen_states": (frozen_layers, "_MAX_BYTES", 0),
     "vocabulary": (used_rows, "_MAX_SHARE", 0.0),
 }
 

@@ -15,8 +15,8 @@ class QuantizationAwareTrainingConfig(ComponentConfig, TrainingOptions, SoftLabe
 
     Linear layers and embeddings become INT8. Post-training quantization runs first; training with fake quantization
     follows if it misses the accuracy criterion, or always with mode=qat. The criterion compares the saved file, run in
-    a new process, with the FP32 input model. A model that misses it is saved and marked as failed: accuracy_gate decides
-    how to proceed.
+    a new process, with the FP32 input model. A model that misses it is saved and marked as failed; accuracy_gate
+    decides how to proceed.
 
     neural-compressor does the post-training quantization: it calibrates the exported graph with a second method only if
     the loss with the first one is larger than allowed. torchao does two steps on the same graph: training, which

@@ -75,7 +75,7 @@ def threads(processes: int = 1) -> int:
 def choose_precision(precision: str) -> tuple[str, str]:
     """Resolves `auto` to `bf16` or `fp32` for training; returns the precision and the reason for log and report."""
     if precision != "auto":
-        return precision, "set by hand"
+        return precision, f"precision={precision}"
     if has_bf16():
         return "bf16", "the CPU computes BF16 in hardware"
     return "fp32", "the CPU has no BF16 hardware (emulation would be slower)"

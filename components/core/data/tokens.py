@@ -1,4 +1,4 @@
-"""A split's tokens on disk, mapped into memory: made once, shared by the processes of a node, of any size."""
+"""Tokens of a split in memory-mapped files, which are made once and shared by the processes of a node."""
 
 import itertools
 import json
@@ -29,17 +29,17 @@ def tokenize_split(
     folder: Path,
     soft_labels: SoftLabels | None = None,
 ) -> datasets.Dataset:
-    """Tokenizes a split into files that are mapped into memory, so that it need not fit there.
+    """Tokenizes a split into memory-mapped files, so that it need not fit in memory.
 
-    The processes of a node write a share each and read all; what a killed run has written is used again. No row has a
-    mask, since padding makes it.
+    Each process of a node writes a share and reads all files; files of a killed run are used again. Rows have no
+    attention mask, since padding creates it.
 
     Args:
         dataset: The data.
         split: The split.
         tokenizer: The model's tokenizer.
         max_length_tokens: Longer inputs are cut (the longer of a pair first).
-        folder: Where the files are put; a node's own or shared.
+        folder: Folder for the files; nodes may share it.
         soft_labels: The teacher's logits for the split.
 
     Returns:
@@ -54,20 +54,20 @@ def tokenize_split(
     )
     ranges = [range(groups * share // shares, groups * (share + 1) // shares) for share in range(shares)]
     files = [folder / f"{split}-{key}-{share}-of-{shares}.arrow" for share in range(shares)]
-    mine, numbers = files[local_rank()], ranges[local_rank()]
-    if numbers and not mine.is_file():
+    own_file, numbers = files[local_rank()], ranges[local_rank()]
+    if numbers and not own_file.is_file():
         folder.mkdir(parents=True, exist_ok=True)
-        # Nodes that share the folder write the same file, each under a name of its own.
-        staged = folder / f".{mine.name}.{rank()}"
+        # Nodes that share the folder write the same file, so each uses its own temporary name.
+        staged = folder / f".{own_file.name}.{rank()}"
         _write(staged, _rows(dataset, split, numbers, tokenizer, max_length_tokens, soft_labels))
-        os.replace(staged, mine)
+        os.replace(staged, own_file)
     barrier()
     written = [file for file, numbers in zip(files, ranges, strict=True) if numbers]
     return datasets.concatenate_datasets([datasets.Dataset.from_file(str(file)) for file in written])
 
 
 def token_lengths(rows: datasets.Dataset) -> np.ndarray:
-    """Tokens of each row of a tokenized split, (rows,) int32."""
+    """Returns the number of tokens of each row of a tokenized split, (rows,) int32."""
     return rows.data.column("length").to_numpy()
 
 
@@ -86,7 +86,7 @@ def _rows(
     max_length_tokens: int,
     soft_labels: SoftLabels | None,
 ) -> Iterator[pa.Table]:
-    """The rows of some row groups, tokenized, a group at a time."""
+    """Yields the tokenized rows of some row groups, one group at a time."""
     logits = soft_labels.groups(numbers) if soft_labels else None
     progress = Progress("group", len(numbers))
     for done, table in enumerate(dataset.groups(split, numbers), start=1):

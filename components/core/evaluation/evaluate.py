@@ -1,7 +1,7 @@
-"""What a saved model scores, measured on its files in a process of its own.
+"""Evaluates a saved model in a new process.
 
-The process is forked from one that has the libraries loaded and has done nothing else, so that an evaluation costs no
-second import and finds nothing in memory of what was trained.
+The process is forked from one that has only imported the libraries, so an evaluation needs no second import and uses
+only what is in the model's files.
 """
 
 import multiprocessing
@@ -26,21 +26,21 @@ from compaware.components.core.runtimes.formats import Precision, RuntimeName
 _CLEAN = multiprocessing.get_context("forkserver")
 _PACKAGE = "compaware.components.core"
 _LIBRARIES = ["transformers.models.bert.modeling_bert", f"{_PACKAGE}.models.load", f"{_PACKAGE}.data.text"]
-# A pool of one process: this one's copy from before it computed, which forks another for each evaluation.
+# A pool of one process, which was forked before any computation and forks another process for each evaluation.
 _copy: ProcessPoolExecutor | None = None
 _one_at_a_time = threading.Lock()
 
 
 def prepare_evaluation() -> None:
-    """Prepares processes that evaluations are forked from; call it before anything is computed.
+    """Starts the process that evaluations are forked from; call it before any computation.
 
-    One process alone copies itself as it is, with its libraries loaded. (Once it has computed, a copy would lack the
-    threads that OpenMP expects.) A rank has its group's connections open already, which a copy would keep open: its
-    evaluations are forked from a clean process, which imports the libraries while the rank works. So are those of a
-    process that did not call this.
+    A single process forks itself, with its libraries loaded. (After a computation, the fork would lack OpenMP's
+    threads.) A rank of several processes has open connections, which a fork would keep open: its evaluations are forked
+    from a clean process that imports the libraries in the background. The same holds for a process that did not call
+    this function.
 
-    Where there is a GPU, each evaluation imports for itself: torchao, when it is imported, asks what the GPU can do,
-    and a process that is forked after that cannot use it.
+    With a GPU, each evaluation imports the libraries itself: torchao queries the GPU on import, and a process that is
+    forked afterwards cannot use it.
     """
     global _copy
     if world_size() == 1 and device().type == "cpu":
@@ -52,13 +52,13 @@ def prepare_evaluation() -> None:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model's answers to a split.
+    """The evaluation of a model on a split.
 
     Attributes:
-        metrics: The data's primary metric first, then its companions.
+        metrics: The data's primary metric first, then the others.
         logits: float32, (rows, labels), in the split's row order.
-        seconds: Time of the predictions alone, without loading, tokenizing and warming up.
-        device: `cpu`, or `cuda` for a PyTorch model where there is a GPU.
+        seconds: Time of the predictions, without loading, tokenizing and warm-up.
+        device: `cpu`, or `cuda` for a PyTorch model on a GPU.
     """
 
     metrics: dict[str, float]
@@ -84,9 +84,9 @@ def evaluate_folder(
     Args:
         model_folder: A Model artifact, with its tokenizer.
         dataset_folder: A Dataset artifact.
-        split: Split to answer.
-        runtime: See `runtimes.open_runtime`, as for precision and threads.
-        precision: Precision to run in.
+        split: Split to evaluate on.
+        runtime: Runtime to use, see `runtimes.predictors.open_runtime`.
+        precision: Precision to use.
         max_length_tokens: Longer inputs are cut.
         batch_size: Rows in a batch; batches hold rows of similar length, of one row group.
         threads: Threads of the runtime.
@@ -118,31 +118,31 @@ def evaluate_folder(
             return _copy.submit(_evaluate_in_child, "fork", request).result()
         except BrokenProcessPool as error:
             _copy = None
-            raise _ended(request) from error
+            raise _process_ended(request) from error
 
 
 def _start_clean_process() -> None:
-    """Starts the process that clean ones are forked from, with the libraries where there is no GPU."""
+    """Starts the process that clean processes are forked from; it imports the libraries if there is no GPU."""
     libraries = _LIBRARIES if device().type == "cpu" else []
     _CLEAN.set_forkserver_preload([f"{_PACKAGE}.base.forkserver_setup", "sklearn.metrics", *libraries])
     forkserver.ensure_running()
 
 
 def _import_metrics() -> None:
-    import sklearn.metrics  # noqa: F401 - once, for all that are forked from here, and while the parent works.
+    import sklearn.metrics  # noqa: F401 - imported once for all forks, while the parent works.
 
 
 def _evaluate_in_child(start_method: str, request: dict[str, Any]) -> Evaluation:
     with ProcessPoolExecutor(1, multiprocessing.get_context(start_method), initializer=_begin) as pool:
         try:
-            return pool.submit(_answer, request).result()
+            return pool.submit(_evaluate_picklable, request).result()
         except BrokenProcessPool as error:
-            raise _ended(request) from error
+            raise _process_ended(request) from error
 
 
 def _begin() -> None:
-    """Makes a process of a pool one that trains with no other, and that ends when its parent does, even by a kill."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # A person interrupts the parent.
+    """Makes a process of the pool independent of other ranks, and ends it when its parent ends, even by a kill."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the parent.
     for name in RANK_VARIABLES:
         os.environ.pop(name, None)
     setup_logging()
@@ -156,8 +156,8 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _answer(request: dict[str, Any]) -> Evaluation:
-    """Evaluates; an exception that cannot be sent to another process becomes one that says the same."""
+def _evaluate_picklable(request: dict[str, Any]) -> Evaluation:
+    """Evaluates, and replaces an exception that cannot be pickled by one with the same message."""
     try:
         return _evaluate(**request)
     except Exception as error:
@@ -168,8 +168,10 @@ def _answer(request: dict[str, Any]) -> Evaluation:
         raise
 
 
-def _ended(request: dict[str, Any]) -> RuntimeError:
-    return RuntimeError(f"the process that evaluates {request['model_folder']} was ended: it may lack memory")
+def _process_ended(request: dict[str, Any]) -> RuntimeError:
+    return RuntimeError(
+        f"the process that evaluates {request['model_folder']} ended unexpectedly: it may need more memory"
+    )
 
 
 def _evaluate(
@@ -195,8 +197,8 @@ def _evaluate(
 
     dataset = load_dataset_folder(dataset_folder)
     labels = dataset.labels(split)
-    place = device().type if runtime == "torch" else "cpu"
-    predictor = open_runtime(model_folder, runtime, precision, threads, device=place)
+    device_type = device().type if runtime == "torch" else "cpu"
+    predictor = open_runtime(model_folder, runtime, precision, threads, device=device_type)
     tokenizer = load_tokenizer(model_folder)
     limit_length(tokenizer, AutoConfig.from_pretrained(model_folder))
     progress = Progress("row", len(labels))
@@ -209,13 +211,13 @@ def _evaluate(
                 shapes.add(batch["input_ids"].shape)
                 predictor.predict(batch)
             started = time.perf_counter()
-            answer = predictor.predict(batch)
+            predicted = predictor.predict(batch)
             seconds += time.perf_counter() - started
             if logits is None:
-                logits = np.empty((len(labels), answer.shape[1]), np.float32)
-            logits[group_start + indices] = answer
+                logits = np.empty((len(labels), predicted.shape[1]), np.float32)
+            logits[group_start + indices] = predicted
             done += len(indices)
             progress.update(done, f"{runtime} {precision}")
         group_start += table.num_rows
     assert logits is not None
-    return Evaluation(compute_metrics(dataset.manifest.metric, logits, labels), logits, seconds, place)
+    return Evaluation(compute_metrics(dataset.manifest.metric, logits, labels), logits, seconds, device_type)

@@ -86,7 +86,7 @@ class CompressionTrainer(Trainer):
         labels = batch.pop("labels")
         teacher_logits = batch.pop("teacher_logits", None)
         if self._frozen:
-            self._frozen.show(batch.pop("number"), batch["attention_mask"])
+            self._frozen.load(batch.pop("number"), batch["attention_mask"])
         if model.training:
             loss, output = self._objective(model, batch, labels, teacher_logits)
         else:

@@ -125,7 +125,7 @@ class WrongAtFirstUse:
 def test_a_killed_evaluation_is_an_error_and_the_next_one_works(tmp_path: Path) -> None:
     data = make_dataset(tmp_path / "data", train_rows=8, validation_rows=8)
     folder = make_model(tmp_path / "model", data)
-    with pytest.raises(RuntimeError, match=f"evaluates {folder} was ended"):
+    with pytest.raises(RuntimeError, match=f"evaluates {folder} ended unexpectedly"):
         evaluate_folder(folder, data.path, batch_size=KilledAtFirstUse())  # type: ignore[arg-type]
     assert len(evaluate_folder(folder, data.path).logits) == 8
 
@@ -198,7 +198,7 @@ def test_a_copy_that_was_killed_is_an_error_and_the_next_evaluation_works(
     for process in multiprocessing.active_children():
         process.kill()
         process.join()
-    with pytest.raises(RuntimeError, match="was ended"):
+    with pytest.raises(RuntimeError, match="ended unexpectedly"):
         evaluate_folder(folder, data.path)
     assert len(evaluate_folder(folder, data.path).logits) == 8
 

@@ -46,7 +46,7 @@ def test_fp32_is_chosen_if_the_loss_differs_in_bf16(model: PreTrainedModel) -> N
         model.classifier.bias.copy_(torch.tensor([1000.0, 1000.9]))
     precision, reason = choose(model, "auto")
     assert precision == "fp32" and "the loss differs: 0.6931 against" in reason
-    assert model.training and choose(model, "bf16") == ("bf16", "set by hand")
+    assert model.training and choose(model, "bf16") == ("bf16", "precision=bf16")
 
 
 def test_a_nan_loss_does_not_agree(model: PreTrainedModel) -> None:

@@ -54,40 +54,40 @@ def test_training_with_the_cache_equals_training_without_it(
         assert not list((tmp_path / f"{output}.work").rglob("frozen-states*"))
         return model.state_dict()
 
-    read = trained("read")
-    assert "are asked once a row" in caplog.text
-    monkeypatch.setattr(frozen_states, "_MOST_BYTES", 0)
-    asked = trained("asked")
-    assert "are asked at every step" in caplog.text
+    cached = trained("cached")
+    assert "outputs of the frozen layers are cached" in caplog.text
+    monkeypatch.setattr(frozen_states, "_MAX_BYTES", 0)
+    computed = trained("computed")
+    assert "frozen layers run at every step" in caplog.text
     before = load_classifier(folder).state_dict()
-    assert any(not torch.equal(value, before[name]) for name, value in read.items())
-    for name, value in asked.items():
-        torch.testing.assert_close(read[name], value, msg=name)
+    assert any(not torch.equal(value, before[name]) for name, value in cached.items())
+    for name, value in computed.items():
+        torch.testing.assert_close(cached[name], value, msg=name)
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if limitation(family, "kept_layers") is None])
 def test_the_cache_replaces_the_frozen_layers_of_any_family(family: str, tmp_path: Path, data: PreparedDataset) -> None:
     states, collator, model = written(make_family(family, tmp_path / "model", data), data)
     states.write(collator)
-    assert states.answers_alike(collator)
+    assert states.is_exact(collator)
     batch = collator(states.splits[0].__getitems__([0, 1, 2, 3, 4, 5, 6]))
     inputs = {name: batch[name] for name in ("input_ids", "attention_mask", "token_type_ids") if name in batch}
     assert len(set(batch["attention_mask"].sum(1).tolist())) > 1  # So that some rows are padded.
     with torch.no_grad():
-        wanted = model(**inputs).logits
-        states.show(batch["number"], batch["attention_mask"])
+        expected = model(**inputs).logits
+        states.load(batch["number"], batch["attention_mask"])
         for parameter in model.get_submodule(encoder_layers(model)[0])[0].parameters():
             parameter.fill_(float("nan"))
-        with states.answering():
-            found = model(**inputs).logits
-    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
+        with states.replay():
+            replayed = model(**inputs).logits
+    torch.testing.assert_close(replayed, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_cache_is_not_used_if_padding_changes_the_hidden_states(tmp_path: Path, data: PreparedDataset) -> None:
     states, collator, _ = written(make_model(tmp_path / "model", data), data)
     collator._tokenizer.padding_side = "left"
     states.write(collator)
-    assert not states.answers_alike(collator)
+    assert not states.is_exact(collator)
 
 
 def test_the_processes_of_a_node_write_a_share_each_and_read_all(
@@ -101,12 +101,12 @@ def test_the_processes_of_a_node_write_a_share_each_and_read_all(
     collator = Collator(load_tokenizer(folder))
     for number, states in enumerate(ranks):
         monkeypatch.setattr(frozen_states, "local_rank", lambda number=number: number)
-        assert number == 0 or not states.answers_alike(collator)
+        assert number == 0 or not states.is_exact(collator)
         states.write(collator)
-    assert all(states.answers_alike(collator) for states in ranks)
+    assert all(states.is_exact(collator) for states in ranks)
 
 
-@pytest.mark.parametrize("family", ["bert", "deberta-v2"])  # Layers that answer a tensor, and a tuple.
+@pytest.mark.parametrize("family", ["bert", "deberta-v2"])  # Layers that return a tensor, and a tuple.
 def test_a_process_without_a_share_of_the_rows_can_use_the_cache(
     family: str, tmp_path: Path, data: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -117,7 +117,7 @@ def test_a_process_without_a_share_of_the_rows_can_use_the_cache(
     monkeypatch.setattr(frozen_states, "local_world_size", lambda: 100)
     monkeypatch.setattr(frozen_states, "local_rank", lambda: 99)
     idle.write(collator)
-    assert idle.answers_alike(collator)
+    assert idle.is_exact(collator)
 
 
 def test_frozen_layers_stay_in_evaluation_mode_and_the_others_do_not(tmp_path: Path, data: PreparedDataset) -> None:
