@@ -27,8 +27,8 @@ def distillation(
     """Train a student on the soft labels of a teacher.
 
     The loss is alpha * T^2 * KL(teacher / T || student / T) + (1 - alpha) * cross-entropy, mean squared error for
-    regression. The teacher does not run, unless `hidden_weight` or `attention_weight` ask for what the soft labels do
-    not hold. The student with the best validation score is kept.
+    regression. The teacher runs only if `hidden_weight` or `attention_weight` is above 0, since soft labels hold logits
+    only. The student with the best validation score is kept.
 
     Args:
         dataset: Dataset folder that data_prep wrote.
@@ -39,7 +39,7 @@ def distillation(
         max_length_tokens: Longer inputs are cut to this many tokens.
         seed: Seed of weights, shuffling and dropout.
         student: Student by hub id, folder or URI (file, s3, minio).
-        student_layers: In place of `student`: make it of these encoder layers of the teacher; 0 is first.
+        student_layers: In place of `student`: build it from these encoder layers of the teacher; the first is 0.
         training_options: Options that other stages share: temperature, alpha, backend, batch_size, precision,
             checkpoint_minutes, training_arguments. `options` replace them.
         options: Further configuration: temperature, alpha, backend, batch_size, precision, checkpoint_minutes,

@@ -21,22 +21,21 @@ def quantization_aware_training(
     options: dict = {},
     job: dict = {},
 ) -> None:
-    """Turn an FP32 classifier into INT8 files that OpenVINO and onnxruntime load, training where that is needed.
+    """Convert an FP32 classifier to INT8 files for OpenVINO and onnxruntime, with training if needed.
 
-    Linear layers and embeddings become INT8. Post-training quantization is tried first; training with fake
-    quantization follows where that misses the accuracy criterion, or always with mode=qat. The criterion is judged
-    on the saved file, in a new process, against the FP32 model that came in. A model that misses it is delivered and
-    marked as failed: accuracy_gate decides what that means.
+    Linear layers and embeddings become INT8. Post-training quantization runs first; training with fake quantization
+    follows if it misses the accuracy criterion, or always with mode=qat. The criterion compares the saved file, run in
+    a new process, with the FP32 input model. A model that misses it is saved and marked as failed; accuracy_gate
+    decides how to proceed.
 
-    Post-training quantization is the work of neural-compressor: it calibrates the exported graph, and its
-    accuracy-aware tuning goes on to another way of finding ranges only while the loss is larger than allowed. Two
-    steps are torchao's, on the same graph: training, which neural-compressor no longer has for INT8, and embeddings,
-    which it leaves in FP32.
+    neural-compressor does the post-training quantization: it calibrates the exported graph with a second method only if
+    the loss with the first one is larger than allowed. torchao does two steps on the same graph: training, which
+    neural-compressor no longer supports for INT8, and embeddings, which it leaves in FP32.
 
     Args:
         dataset: Dataset folder that data_prep wrote.
         model: Folder of the FP32 classifier: fine-tuned, distilled or sparse.
-        soft_labels: Soft labels that teacher_check wrote for this data; without, true labels alone.
+        soft_labels: Soft labels that teacher_check wrote for this data; without them, the true labels are used.
         quantized: The INT8 model: OpenVINO IR, ONNX, configuration and tokenizer.
         metrics: Validation scores of the baseline and of each file, agreement and sizes.
         statistics: Operators by precision, and the scores of FP32, PTQ and QAT side by side.

@@ -25,16 +25,16 @@ def sparsity_aware_training(
     options: dict = {},
     job: dict = {},
 ) -> None:
-    """Train a sparse model without losing a zero, or prune a dense one while it trains.
+    """Train a sparse model and keep its zeros, or prune a dense model during training.
 
-    A sparse model keeps exactly its zeros. A dense one is pruned to `target_sparsity` on a cubic schedule, the rest of
-    the training has fixed masks, and only checkpoints of the final sparsity count. Embeddings, poolers and heads are
+    A sparse model keeps exactly its zeros. A dense model is pruned to `target_sparsity` by a cubic schedule; then the
+    masks are fixed, and only checkpoints with the final sparsity can be the best one. Embeddings, poolers and heads are
     not pruned. Sparsity and score are measured on the saved file.
 
     Args:
         dataset: Dataset folder that data_prep wrote.
         model: Folder of the classifier to train, sparse or dense.
-        soft_labels: Soft labels that teacher_check wrote for this data; without, true labels alone.
+        soft_labels: Soft labels that teacher_check wrote for this data; without them, the true labels are used.
         sparse: The sparse model.
         metrics: Validation scores before and after, sparsity, size and compressed size.
         layers: Sparsity of every layer.
@@ -42,8 +42,8 @@ def sparsity_aware_training(
         seed: Seed of weights, shuffling and dropout.
         student: In place of `model`: a classifier or encoder by hub id, folder or URI, such as one that was pruned
             elsewhere.
-        target_sparsity: Fraction of zeros in the encoder's linear layers, such as 0.8. A model that has as many already
-            keeps the ones it has; not given, a sparse model keeps its own and an N:M pattern has its own.
+        target_sparsity: Fraction of zeros in the encoder's linear layers, such as 0.8. A model with as many zeros keeps
+            them. By default, a sparse model keeps its zeros, and an N:M pattern sets the fraction.
         training_options: Options that other stages share: temperature, alpha, backend, batch_size, precision,
             checkpoint_minutes, training_arguments. `options` replace them.
         options: Further configuration: temperature, alpha, batch_size, precision, checkpoint_minutes,

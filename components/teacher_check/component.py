@@ -23,19 +23,19 @@ def teacher_check(
     options: dict = {},
     job: dict = {},
 ) -> None:
-    """Check that a teacher is fine-tuned for the data and write its soft labels once.
+    """Check that a teacher is fine-tuned for the data, and save its soft labels.
 
-    The teacher's labels are matched to the data's by name and its head is put in the data's order. On the validation
-    split it must be clearly better than answers that ignore the text. Where it falls short the task stops and says what
-    to do, or fine-tunes it when `fine_tune_if_needed` is set. Its logits for the training split are written once, so
-    that no training step runs the teacher again.
+    The teacher's labels are matched with the data's by name, and its outputs are put in the data's order. On the
+    validation split it must be clearly better than predictions that ignore the text. Otherwise the task stops and says
+    what to change, or fine-tunes the teacher if `fine_tune_if_needed` is set. Its logits for the training split are
+    saved once, so that no training step runs the teacher again.
 
     Args:
         dataset: Dataset folder that data_prep wrote.
         model: The teacher, its labels in the data's order.
-        soft_labels: The teacher's logits for the training split, bound to this data.
-        metrics: Validation scores of the teacher and of the best answers that ignore the text.
-        confusion_matrix: Of the validation split; with two classes, the ROC curve, too.
+        soft_labels: The teacher's logits for the training split, tied to this data.
+        metrics: Validation scores of the teacher and of the best predictions that ignore the text.
+        confusion_matrix: Confusion matrix of the validation split; for two classes, the ROC curve, too.
         max_length_tokens: Longer inputs are cut to this many tokens.
         seed: Seed of weights, shuffling and dropout.
         teacher: Teacher by hub id, folder or URI (file, s3, minio).
