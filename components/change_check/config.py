@@ -7,7 +7,7 @@ from pydantic import Field
 from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.core.stage.interface import GIVEN, MAIN, Interface, Output
 from compaware.components.data_prep.config import DataPrepConfig
-from compaware.components.storage.places import Place, PlaceOrNowhere
+from compaware.components.storage.path_or_uri import OptionalPathOrUri, PathOrUri
 
 
 class ChangeCheckConfig(ComponentConfig):
@@ -30,12 +30,16 @@ class ChangeCheckConfig(ComponentConfig):
     shared: ClassVar = {"data_options": DataPrepConfig}
 
     task: Annotated[str, MAIN] = Field(default="sample", description="A built-in task or custom; see data_prep.")
-    data: Annotated[Place | None, MAIN] = Field(
+    data: Annotated[PathOrUri | None, MAIN] = Field(
         default=None, description="Your data: a file, a folder, a URI or a hub id."
     )
     hub_revision: str | None = Field(default=None, description="Branch, tag or commit of a data set on the hub.")
-    teacher: Annotated[Place | None, MAIN] = Field(default=None, description="Hub id, folder or URI of the teacher.")
-    student: Annotated[Place | None, GIVEN] = Field(default=None, description="Hub id, folder or URI of the student.")
-    publish_uri: Annotated[PlaceOrNowhere, MAIN] = Field(
+    teacher: Annotated[PathOrUri | None, MAIN] = Field(
+        default=None, description="Hub id, folder or URI of the teacher."
+    )
+    student: Annotated[PathOrUri | None, GIVEN] = Field(
+        default=None, description="Hub id, folder or URI of the student."
+    )
+    publish_uri: Annotated[OptionalPathOrUri, MAIN] = Field(
         default="", description="Path or URI that models are published at; empty if they are not."
     )

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.core.stage.interface import GIVEN, MAIN, Interface, Output
-from compaware.components.storage.places import Place
+from compaware.components.storage.path_or_uri import PathOrUri
 
 # The task of own data, about which only the configuration says anything.
 CUSTOM = "custom"
@@ -84,7 +84,7 @@ class DataPrepConfig(ComponentConfig):
         description="A known task (sample, cola, emotion, mnli, mrpc, qnli, qqp, rte, sst2, stsb, wnli), or custom for "
         "own data; with `data`, the default means custom.",
     )
-    data: Annotated[Place | None, MAIN] = Field(
+    data: Annotated[PathOrUri | None, MAIN] = Field(
         default=None,
         description="Own data: a file or folder (CSV, TSV, JSON, JSONL, Parquet, Arrow; gzip, bz2, xz, zstd), a URI "
         "(file, s3, minio), or a hub id. By default the task's own hub data set. A JSON list may have up to 512 MB.",
@@ -124,7 +124,7 @@ class DataPrepConfig(ComponentConfig):
     keep_duplicates: bool = Field(
         default=False, description="Keep training rows whose text is also in validation; they are reported anyway."
     )
-    tokenizer: Place | None = Field(
+    tokenizer: PathOrUri | None = Field(
         default=None,
         description="Tokenizer (hub id, folder or URI) for the lengths on the card; by default words are counted.",
     )

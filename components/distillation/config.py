@@ -14,7 +14,7 @@ from compaware.components.core.stage.options import (
     SoftLabelOptions,
     TrainingOptions,
 )
-from compaware.components.storage.places import Place
+from compaware.components.storage.path_or_uri import PathOrUri
 
 
 class DistillationConfig(ComponentConfig, TrainingOptions, BackendOptions, SoftLabelOptions):
@@ -40,7 +40,7 @@ class DistillationConfig(ComponentConfig, TrainingOptions, BackendOptions, SoftL
     soft_labels: Annotated[Path, Input("Artifact")] = Field(
         description="Soft labels that teacher_check wrote for this data."
     )
-    student: Annotated[Place | None, MAIN] = Field(
+    student: Annotated[PathOrUri | None, MAIN] = Field(
         default=None, description="Student by hub id, folder or URI (file, s3, minio)."
     )
     student_layers: Annotated[Layers | None, MAIN] = Field(
@@ -51,7 +51,7 @@ class DistillationConfig(ComponentConfig, TrainingOptions, BackendOptions, SoftL
         default=None,
         description="In place of `student`: a transformers configuration (with model_type), for fresh weights.",
     )
-    student_tokenizer: Place | None = Field(
+    student_tokenizer: PathOrUri | None = Field(
         default=None, description="Tokenizer by hub id or folder; by default the student's own, else the teacher's."
     )
     frozen_layers: int = Field(

@@ -1,4 +1,4 @@
-"""What a KFP component's function calls: runs the component where it belongs, and gives its summary."""
+"""Runs a component for its KFP function, on this machine or in a cluster, and returns its summary."""
 
 import os
 from pathlib import Path
@@ -15,110 +15,113 @@ from compaware.components.launch.options import JobOptions
 from compaware.components.storage.summaries import load_uploaded_summary
 
 WORK_ROOT_VARIABLE = "COMPAWARE_WORK_ROOT"
-# Where null says something else than the default: that the cluster chooses the user.
-_MAY_BE_NULL = ("run_as_user",)
+# Options whose null differs from the default: the cluster assigns the user.
+_NULLABLE = ("run_as_user",)
 
 
 def run_component(name: str, config: dict[str, Any], options: dict[str, Any] | None = None) -> Summary:
-    """Runs a component to its end and streams its output.
+    """Runs a component until it ends and shows its output.
 
-    The component resumes what an earlier try of the same work left behind. Where `COMPAWARE_WORK_ROOT` is set, that is
-    found there whatever the output path is, since a local pipeline run has new output paths each time. A job in a
-    cluster keeps its checkpoints beside its output.
+    The component resumes the work of an earlier try. If `COMPAWARE_WORK_ROOT` is set, the work is kept there, because
+    every local pipeline run has new output paths. A job in a cluster keeps its checkpoints next to its output.
 
     Args:
         name: The component's folder name.
-        config: Its configuration; None means not given, whole floats (KFP has no integers in lists) become ints, and
-            KFP artifacts their paths here, their URIs in a cluster.
-        options: Values of `JobOptions`; None means not given. One process here when there are none.
+        config: Its configuration. None stands for the default; whole floats become ints, because KFP has no integers in
+            lists; KFP artifacts become their paths, or their URIs in a cluster.
+        options: Values of `JobOptions`; None stands for the default. Without options, one process runs here.
 
     Returns:
-        The summary in the finished output.
+        The summary of the output.
 
     Raises:
-        SystemExit: The component failed; the message is its own one-line reason.
+        SystemExit: The component failed; the message is its reason in one line.
     """
     try:
         return attempt_component(name, config, options)
-    except (UserError, UnavailableError, JobError) as failure:
-        raise SystemExit(f"{ERROR_PREFIX}{failure}") from failure
-    except Exception as failure:
-        raise SystemExit(report(failure)) from failure
+    except (UserError, UnavailableError, JobError) as error:
+        raise SystemExit(f"{ERROR_PREFIX}{error}") from error
+    except Exception as error:
+        raise SystemExit(report(error)) from error
 
 
 def attempt_component(
     name: str, config: dict[str, Any], options: dict[str, Any] | None = None, part: str = ""
 ) -> Summary:
-    """As `run_component`, for a caller that goes on where the component fails.
+    """As `run_component`, but raises the component's error instead of exiting.
 
     Args:
         name: The component's folder name.
         config: Its configuration.
         options: Values of `JobOptions`.
-        part: Tells this job from others of the same task, where it has several.
+        part: Distinguishes several jobs of the same task.
 
     Raises:
-        UserError: The component says that the user can mend it.
-        UnavailableError: The store of its output does not answer.
-        JobError: Any other failure.
+        UserError: The component reported an error that the user can fix.
+        UnavailableError: The store of the output does not answer.
+        JobError: The component failed for another reason.
     """
-    wanted = _job_options(options)
-    here = wanted.resolved_launcher() == "torchrun"
-    # A component that starts trainings itself runs here: what it reads and hands on is where those see it.
-    inner_here = _job_options(config["job"]).resolved_launcher() == "torchrun" if "job" in config else here
-    given = _given(
-        {key: _place(value, here if key.endswith("output") else inner_here) for key, value in config.items()}
+    job_options = _job_options(options)
+    is_local = job_options.resolved_launcher() == "torchrun"
+    # A component that starts trainings in a cluster runs here, but its trainings need the URIs of its inputs.
+    inputs_are_local = _job_options(config["job"]).resolved_launcher() == "torchrun" if "job" in config else is_local
+    values = _without_none(
+        {
+            key: _path_or_uri(value, is_local if key.endswith("output") else inputs_are_local)
+            for key, value in config.items()
+        }
     )
-    if here and not inner_here:
-        given["models_uri"] = config["output"].uri
-    given.setdefault("existing_output", "resume")
-    if not here:
-        given["work_uri"] = f"{given['output']}.work"
+    if is_local and not inputs_are_local:
+        values["models_uri"] = config["output"].uri
+    values.setdefault("existing_output", "resume")
+    if not is_local:
+        values["work_uri"] = f"{values['output']}.work"
     elif WORK_ROOT_VARIABLE in os.environ:
-        # Another number of processes cannot go on from the checkpoints.
-        settings = {**given, "processes": wanted.processes_per_node}
-        given["work"] = str(Path(os.environ[WORK_ROOT_VARIABLE]) / f"{name}-{hash_settings(settings)[:16]}")
-    run_job(name, given, wanted, part)
-    if here:
-        return Summary.load(given["output"])
+        # The checkpoints depend on the number of processes.
+        settings = {**values, "processes": job_options.processes_per_node}
+        values["work"] = str(Path(os.environ[WORK_ROOT_VARIABLE]) / f"{name}-{hash_settings(settings)[:16]}")
+    run_job(name, values, job_options, part)
+    if is_local:
+        return Summary.load(values["output"])
     try:
-        return load_uploaded_summary(given["output"], just_uploaded=True)
+        return load_uploaded_summary(values["output"], just_uploaded=True)
     except UnavailableError as error:
-        raise UnavailableError(f"{name} is done, but {error}; run this task again to take what is there") from error
+        raise UnavailableError(f"{name} is finished, but {error}; run this task again to use its output") from error
 
 
 def shared_attempts(uri: str, run_id: str) -> str | None:
-    """Where the branches of a sweep note their tries, for all runs of a pipeline: see `sweep_plan.attempts`.
+    """Returns where the branches of a sweep record their attempts, for all runs of a pipeline (`sweep_plan.attempts`).
 
     Args:
-        uri: Of an artifact of this run.
-        run_id: The run's.
+        uri: URI of an artifact of this run.
+        run_id: Id of this run.
     """
     if WORK_ROOT_VARIABLE in os.environ:
         return str(Path(os.environ[WORK_ROOT_VARIABLE]) / "sweep-attempts")
-    before, found, _ = uri.partition(f"/{run_id}/")
-    return f"{before}/sweep-attempts" if found and run_id else None
+    root, separator, _ = uri.partition(f"/{run_id}/")
+    return f"{root}/sweep-attempts" if separator and run_id else None
 
 
 def _job_options(options: dict[str, Any] | None) -> JobOptions:
-    return validate(JobOptions, _given({"launcher": "torchrun"} if options is None else options))
+    return validate(JobOptions, _without_none({"launcher": "torchrun"} if options is None else options))
 
 
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: whole_numbers(value) for key, value in values.items() if value is not None or key in _MAY_BE_NULL}
+def _without_none(values: dict[str, Any]) -> dict[str, Any]:
+    """Returns values without None, and with whole floats as ints."""
+    return {key: whole_numbers(value) for key, value in values.items() if value is not None or key in _NULLABLE}
 
 
-def _place(value: Any, here: bool) -> Any:
-    """An artifact's place, or those of a list of them: what has a path and a URI is one."""
+def _path_or_uri(value: Any, is_local: bool) -> Any:
+    """Returns the path or the URI of a KFP artifact, also in a list; returns other values unchanged."""
     if isinstance(value, list):
-        return [_place(item, here) for item in value]
+        return [_path_or_uri(item, is_local) for item in value]
     if not hasattr(value, "uri"):
         return value
-    return value.path if here else value.uri
+    return value.path if is_local else value.uri
 
 
 def whole_numbers(value: Any) -> Any:
-    """Turns whole floats into ints, also inside lists and mappings: KFP makes floats of all their numbers."""
+    """Converts whole floats to ints, also in lists and mappings, where KFP turns all numbers into floats."""
     if isinstance(value, dict):
         return {key: whole_numbers(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.core.stage.interface import GIVEN, MAIN, Input, Interface, Output
-from compaware.components.storage.places import PlaceOrNowhere
+from compaware.components.storage.path_or_uri import OptionalPathOrUri
 
 
 class PublishConfig(ComponentConfig):
@@ -32,7 +32,7 @@ class PublishConfig(ComponentConfig):
         },
     )
 
-    publish_uri: Annotated[PlaceOrNowhere, MAIN] = Field(
+    publish_uri: Annotated[OptionalPathOrUri, MAIN] = Field(
         default="", description="Path or URI (file, s3, minio) to publish below, of this model only; empty: nowhere."
     )
     dataset: Annotated[Path, Input("Dataset")] = Field(description="Dataset folder that data_prep wrote.")

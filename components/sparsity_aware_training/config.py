@@ -9,7 +9,7 @@ from compaware.components.core.sparsity.patterns import CHOICES, parse_pattern, 
 from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.core.stage.interface import MAIN, Input, Interface, Output
 from compaware.components.core.stage.options import SharedTrainingOptions, SoftLabelOptions, TrainingOptions
-from compaware.components.storage.places import Place
+from compaware.components.storage.path_or_uri import PathOrUri
 
 
 class SparsityAwareTrainingConfig(ComponentConfig, TrainingOptions, SoftLabelOptions):
@@ -33,7 +33,7 @@ class SparsityAwareTrainingConfig(ComponentConfig, TrainingOptions, SoftLabelOpt
 
     dataset: Annotated[Path, Input("Dataset")] = Field(description="Dataset folder that data_prep wrote.")
     model: Annotated[Path, Input("Model")] = Field(description="Folder of the classifier to train, sparse or dense.")
-    student: Annotated[Place | None, MAIN] = Field(
+    student: Annotated[PathOrUri | None, MAIN] = Field(
         default=None,
         description="In place of `model`: a classifier or encoder by hub id, folder or URI, such as one that was "
         "pruned elsewhere.",

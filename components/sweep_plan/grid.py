@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from compaware.components.core.base.summary import Score
 from compaware.components.core.stage.options import Layers
-from compaware.components.storage.places import Place
+from compaware.components.storage.path_or_uri import PathOrUri
 
 NAME = r"^[a-z][a-z0-9_]*$"
 _STUDENTS = ("student", "student_layers", "student_config")
@@ -19,7 +19,7 @@ class StudentChoice(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str | None = Field(default=None, pattern=NAME, description="Short name; by default a generated one.")
-    student: Place | None = Field(default=None, description="Hub id, folder or URI of the student.")
+    student: PathOrUri | None = Field(default=None, description="Hub id, folder or URI of the student.")
     student_layers: Layers | None = Field(default=None, description="Or encoder layers of the teacher to keep.")
     student_config: dict[str, Any] | None = Field(default=None, description="Or a configuration for new weights.")
 

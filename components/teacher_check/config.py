@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.core.stage.interface import MAIN, Input, Interface, Output
 from compaware.components.core.stage.options import BackendOptions, SharedTrainingOptions, TrainingOptions
-from compaware.components.storage.places import Place
+from compaware.components.storage.path_or_uri import PathOrUri
 
 
 class TeacherCheckConfig(ComponentConfig, TrainingOptions, BackendOptions):
@@ -43,14 +43,14 @@ class TeacherCheckConfig(ComponentConfig, TrainingOptions, BackendOptions):
 
     soft_labels_output: Path = Field(description="Folder to save the teacher's logits for the training split in.")
     dataset: Annotated[Path, Input("Dataset")] = Field(description="Dataset folder that data_prep wrote.")
-    teacher: Annotated[Place | None, MAIN] = Field(
+    teacher: Annotated[PathOrUri | None, MAIN] = Field(
         default=None, description="Teacher by hub id, folder or URI (file, s3, minio)."
     )
     teacher_config: dict[str, Any] | None = Field(
         default=None,
         description="In place of `teacher`: a transformers configuration (with model_type), for training from scratch.",
     )
-    tokenizer: Place | None = Field(
+    tokenizer: PathOrUri | None = Field(
         default=None,
         description="Tokenizer by hub id or folder; by default the teacher's own, or for a teacher from scratch a "
         "WordPiece tokenizer trained on the training split.",

@@ -15,7 +15,7 @@ from compaware.components.core.base.closed_pipes import SIGPIPE_EXIT_CODE, ignor
 from compaware.components.core.base.errors import UNAVAILABLE_EXIT_CODE, UnavailableError, UserError
 from compaware.components.core.base.faults import report
 from compaware.components.core.stage.interface import option_names
-from compaware.components.storage.places import read_place
+from compaware.components.storage.path_or_uri import parse_path_or_uri
 from compaware.pipelines.client import catalog, cluster, validation
 from compaware.pipelines.client.forms import Form
 from compaware.pipelines.client.options import pipeline_arguments
@@ -104,7 +104,7 @@ def _run(pipeline: str, overrides: tuple[str, ...], config: Path | None, output:
 def _output(option: str | None, pipeline: str) -> Path:
     if option is None:
         return Path("runs") / pipeline
-    output = read_place(option)
+    output = parse_path_or_uri(option)
     if not isinstance(output, Path):
         raise UserError(
             f"the output {option} is a URI: choose a local folder; to publish models to a URI, set publish_uri"

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.values import kind_of
 from compaware.components.launch.options import JobOptions
-from compaware.components.storage.places import PLACE
+from compaware.components.storage.path_or_uri import PATH_OR_URI
 from compaware.components.storage.uri import is_uri, parse
 from compaware.pipelines.client import catalog
 
@@ -117,7 +117,7 @@ def _map_places(kind: Any, value: Any, key: str, change: Callable[[str, str], st
 
 
 def _is_place(kind: Any) -> bool:
-    if get_origin(kind) is Annotated and PLACE in get_args(kind)[1:]:
+    if get_origin(kind) is Annotated and PATH_OR_URI in get_args(kind)[1:]:
         return True
     return any(_is_place(part) for part in get_args(kind))
 

@@ -19,7 +19,7 @@ from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.core.stage.interface import JOB, MAIN, marker, merge_options
 from compaware.components.core.stage.sample_defaults import SAMPLE, add_defaults
 from compaware.components.launch.options import JobOptions
-from compaware.components.storage.places import AS_WRITTEN
+from compaware.components.storage.path_or_uri import AS_WRITTEN
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.forms import Form
 from compaware.pipelines.client.paths import check_cluster_paths, resolve_local_paths

@@ -19,7 +19,7 @@ from compaware.components.data_prep.config import DataPrepConfig
 from compaware.components.launch.job import Job
 from compaware.components.launch.options import JobOptions
 from compaware.components.launch.pytorchjob import PYTORCHJOB
-from compaware.components.launch.run import _given, _job_options, whole_numbers
+from compaware.components.launch.run import _job_options, _without_none, whole_numbers
 from compaware.pipelines.client import catalog, local
 from compaware.pipelines.client.main import main
 from compaware.pipelines.client.validation import load_arguments
@@ -47,7 +47,7 @@ def in_a_pod(config: dict[str, Any]) -> str:
 
 def at_the_component(arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> DataPrepConfig:
     names = ("data", "label_column", "seed")
-    config = _given({name: value for name, value in arguments.items() if name in names})
+    config = _without_none({name: value for name, value in arguments.items() if name in names})
     config["options"] = whole_numbers(arguments["data_options"])
     with monkeypatch.context() as pod:
         pod.setenv("COMPAWARE_CONFIG", in_a_pod({"output": "o", **config}))

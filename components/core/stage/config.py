@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from compaware.components.core.stage.interface import Interface, merge_options
-from compaware.components.storage.places import Place
+from compaware.components.storage.path_or_uri import PathOrUri
 
 
 class ComponentConfig(BaseModel):
@@ -32,7 +32,7 @@ class ComponentConfig(BaseModel):
     work: Path | None = Field(
         default=None, description="Folder for checkpoints and unfinished files; `OUTPUT.work` by default."
     )
-    work_uri: Place | None = Field(
+    work_uri: PathOrUri | None = Field(
         default=None,
         description="URI (file, s3, minio) where checkpoints are also saved, so that other nodes can resume from them.",
     )

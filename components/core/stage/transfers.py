@@ -30,7 +30,7 @@ from compaware.components.storage import (
     record_uri,
     upload,
 )
-from compaware.components.storage.places import read_place
+from compaware.components.storage.path_or_uri import parse_path_or_uri
 from compaware.components.storage.summaries import load_uploaded_summary
 
 
@@ -129,7 +129,7 @@ def _localize(kind: Any, value: Any, key: str, folder: Path, uris: dict[Path, st
         return [_localize(get_args(kind)[0], item, key, folder, uris) for item in value]
     if isinstance(value, str) and Path in (kind, *get_args(kind)):
         try:
-            location = read_place(value)
+            location = parse_path_or_uri(value)
         except UserError as error:
             raise UserError(f"'{key}': {error}") from error
         if not is_uri(value):

@@ -122,7 +122,8 @@ def test_a_result_that_cannot_be_read_is_read_by_a_retry(
 
     with monkeypatch.context() as away:
         away.setenv("S3_ENDPOINT", "http://127.0.0.1:9")
-        with pytest.raises(UnavailableError, match=r"distillation is done, but .* for 2 s: .*; run this task again"):
+        expected = r"distillation is finished, but .* for 2 s: .*; run this task again to use its output"
+        with pytest.raises(UnavailableError, match=expected):
             attempt()
     assert attempt().metrics == {"x": 1.0}
     assert api_server.posts == 1 and not api_server.deleted

@@ -1,4 +1,4 @@
-"""The type of a configuration's text that names a place: a path, a URI, or an id of the hub."""
+"""Types of configuration fields for a path, a URI or a hub id."""
 
 import re
 from pathlib import Path
@@ -11,33 +11,33 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.validation import ERROR_TYPE
 from compaware.components.storage.uri import SCHEMES, Location, parse
 
-# In the context of a validation: leave `~` in places, whose home folder is that of another machine.
+# Key of the validation context: keep `~`, because the home folder is that of another machine.
 AS_WRITTEN = "as_written"
 _MISSING_SLASHES = re.compile(rf"({'|'.join(SCHEMES)}|https?):(?!//)", re.IGNORECASE)
 
 
-def read_place(place: str) -> Path | Location:
-    """Reads a path, which has no `~` then, or a URI.
+def parse_path_or_uri(text: str) -> Path | Location:
+    """Parses a path, in which `~` is expanded, or a URI.
 
     Raises:
-        UserError: It is empty, a URI of an unknown kind or not whole, or names the home folder of nobody.
+        UserError: The text is empty, an invalid URI, or the home folder of an unknown user.
     """
-    if not place:
+    if not text:
         raise UserError("it is empty: write a path or a URI")
-    if match := _MISSING_SLASHES.match(place):
+    if match := _MISSING_SLASHES.match(text):
         raise UserError(f"a URI has two slashes after its scheme: write {match[1].lower()}://…")
-    return parse(place)
+    return parse(text)
 
 
-def _check(place: str, info: ValidationInfo) -> str:
+def _check(text: str, info: ValidationInfo) -> str:
     try:
-        path = read_place(place) if place else place
+        path = parse_path_or_uri(text) if text else text
     except UserError as error:
         raise PydanticCustomError(ERROR_TYPE, "{reason}", {"reason": str(error)}) from error
     as_written = (info.context or {}).get(AS_WRITTEN)
-    return str(path) if place.startswith("~") and not as_written else place
+    return str(path) if text.startswith("~") and not as_written else text
 
 
-PLACE = AfterValidator(_check)
-Place = Annotated[str, Field(min_length=1), PLACE]
-PlaceOrNowhere = Annotated[str, PLACE]
+PATH_OR_URI = AfterValidator(_check)
+PathOrUri = Annotated[str, Field(min_length=1), PATH_OR_URI]
+OptionalPathOrUri = Annotated[str, PATH_OR_URI]
