@@ -10,6 +10,7 @@ hashes of the CPU builds in PyTorch's own index. The CUDA packages that torch's 
 tools/install.py installs them if needed.
 """
 
+import argparse
 import functools
 import re
 import shutil
@@ -90,7 +91,9 @@ def write(file: Path, locked: list[str]) -> None:
 
 def main() -> None:
     """Locks all extras, then the extras of each image to the same versions."""
-    options = [option for option in sys.argv[1:] if option == "--upgrade"]
+    parser = argparse.ArgumentParser(prog="tools/lock.py", description=__doc__.splitlines()[0])
+    parser.add_argument("--upgrade", action="store_true", help="take the newest compatible versions")
+    options = ["--upgrade"] if parser.parse_args().upgrade else []
     whole = resolve(["pyproject.toml", "--extra", "dev"], WHOLE, [], options)
     write(WHOLE, whole)
     # The extra `ipex` needs another torch.
