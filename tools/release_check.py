@@ -1,4 +1,4 @@
-"""Checks whether this working tree can be released: prints a line per condition, and exits with 1 if one fails.
+"""Checks whether this working tree can be released: prints each condition with its problems, and exits with 1 if one fails.
 
 `python tools/release_check.py`. To make a release: set the version in pyproject.toml, run `make install compile docs`,
 add a section with the date to CHANGELOG.md, commit, and run this check.
@@ -169,13 +169,14 @@ CHECKS: dict[str, Callable[[Path], list[str]]] = {
 
 
 def main() -> None:
-    """Runs all checks and prints a line for each."""
+    """Runs all checks and prints the problems of each."""
     failed = False
     for name, check in CHECKS.items():
         problems = check(ROOT)
         failed = failed or bool(problems)
-        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
-        print(f"{'no ' if problems else 'yes'} {name}{': ' if problems else ''}{'; '.join(problems[:3])}{more}")
+        print(f"{'no ' if problems else 'yes'} {name}")
+        for problem in problems:
+            print(f"      {problem}")
     sys.exit(failed)
 
 

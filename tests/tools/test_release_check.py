@@ -106,3 +106,13 @@ def test_a_problem_is_named(
 def test_a_missing_file_of_a_public_project_is_named(release: Path):
     (release / "SECURITY.md").unlink()
     assert release_check.missing_community_files(release) == ["there is no SECURITY.md"]
+
+
+def test_all_problems_are_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    problems = [f"set field {number}" for number in range(5)]
+    monkeypatch.setattr(release_check, "CHECKS", {"the owner is named": lambda _: problems, "other": lambda _: []})
+    with pytest.raises(SystemExit) as stopped:
+        release_check.main()
+    assert stopped.value.code
+    printed = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert printed == ["no  the owner is named", *problems, "yes other"]
