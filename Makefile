@@ -48,11 +48,13 @@ LIST_PACKAGES = python -m venv /tmp/tools; /tmp/tools/bin/pip install --quiet --
 .PHONY: help run test test-families test-ipex test-services lint types compile docs manifests check-fresh release-check lock clean install images image-names push sbom
 
 help:
+	@echo "make install                                                       install compaware and its packages into .venv"
 	@echo "make run [PIPELINE=…] [CONFIG=…] [OUTPUT=…] [ARGS='key=value …']   run a pipeline on this machine"
-	@echo "make test | lint | types | check-fresh                             the checks that CI runs"
-	@echo "make compile | docs | manifests | lock                             regenerate interfaces and YAML, READMEs, …"
-	@echo "make release-check                                                  whether this tree can be released"
-	@echo "make images | push | sbom [REGISTRY=…] [IMAGES=…]                   build, push, and list what is in the images"
+	@echo "make test | lint | types | check-fresh                             the checks of each change"
+	@echo "make test-families | test-ipex | test-services                     longer tests; see CONTRIBUTING.md"
+	@echo "make compile | docs | manifests | lock                             update generated files and lock files"
+	@echo "make release-check                                                 check whether this tree can be released"
+	@echo "make images | push | sbom [REGISTRY=…] [IMAGES=…]                  build images, push them, list their packages"
 	@echo "make clean                                                         remove .venv, build and caches"
 
 install: $(INSTALLED)
