@@ -1,4 +1,4 @@
-"""Checks whether this working tree can be released: prints each condition with its problems, and exits with 1 if one fails.
+"""Checks whether this working tree can be released: prints each condition with its problems; exits with 1 if one fails.
 
 `python tools/release_check.py`. To make a release: set the version in pyproject.toml, run `make install compile docs`,
 add a section with the date to CHANGELOG.md, commit, and run this check.
