@@ -101,7 +101,7 @@ def _is_hub_id(place: str) -> bool:
 
 
 def _map_places(kind: Any, value: Any, key: str, change: Callable[[str, str], str]) -> Any:
-    """Returns a value in which `change` has replaced each string of type `Place`."""
+    """Returns a value in which `change` has replaced each string of type `PathOrUri`."""
     if isinstance(value, str):
         return change(key, value) if _is_place(kind) else value
     if isinstance(value, list):

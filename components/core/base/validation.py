@@ -88,9 +88,9 @@ def validate(
     """Validates `values`.
 
     Args:
-        config_class: The model to validate them by.
-        values: What was given.
-        context: For the validators of its fields, such as that of `storage.path_or_uri`.
+        config_class: The model.
+        values: The values.
+        context: Context for the validators of its fields, such as that of `storage.path_or_uri`.
 
     Raises:
         UserError: A value is invalid; the message has one line and names every invalid key.

@@ -39,10 +39,10 @@ class ComponentConfig(BaseModel):
 
     @classmethod
     def merged(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Returns what was written with the keys of `options` and of the shared mappings among the others.
+        """Returns the values with the keys of `options` and of the shared mappings merged into them.
 
         Raises:
-            UserError: A key is unknown, or given twice with different values.
+            UserError: A key is unknown, or is set twice with different values.
         """
         return merge_options(cls, cls.shared, values)
 

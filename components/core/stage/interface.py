@@ -1,7 +1,7 @@
-"""How a component appears in Kubeflow Pipelines. Its configuration class says so; component.py is generated from that.
+"""The KFP interface of a component, defined by its configuration class; component.py is generated from it.
 
-A field is an artifact (`Input`), a parameter of its own (`MAIN`, which users set, or `GIVEN`, which a pipeline sets),
-or one of the keys that the parameter `options` takes. `interface` names the image and the outputs.
+A field is an input artifact (`Input`), a parameter (`MAIN` if users set it, `GIVEN` if a pipeline sets it), or a key of
+the parameter `options`. The class attribute `interface` has the image and the outputs.
 """
 
 import difflib
@@ -16,17 +16,17 @@ from pydantic_core import CoreSchema, core_schema
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.values import kind_of
 
-# The parameter that holds all keys without a parameter of their own.
+# The parameter for all keys that are not parameters.
 OPTIONS = "options"
-# The parameter that says how a training is launched: `components/launch`'s JobOptions.
+# The parameter with the JobOptions of `components/launch`.
 JOB = "job"
-# Fields that say where a component works; whoever starts it sets them.
-_PLACES = ("existing_output", "work", "work_uri", "models_uri")
+# Fields for the work and output folders, which the caller sets.
+_WORK_FIELDS = ("existing_output", "work", "work_uri", "models_uri")
 
 
 @dataclass(frozen=True)
 class Input:
-    """Marks a field that is an input artifact.
+    """Marks a field as an input artifact.
 
     Attributes:
         type: KFP's type: Dataset, Model or Artifact.
@@ -36,11 +36,11 @@ class Input:
 
 
 class Parameter(Enum):
-    """Marks a field that is a parameter of its own."""
+    """Marks a field as a parameter."""
 
     MAIN = "main"
     GIVEN = "given"
-    # Given, and the URI of the artifact that the component writes.
+    # Set by a pipeline to the URI of the output artifact.
     OUTPUT_URI = "output URI"
 
 
@@ -51,14 +51,14 @@ OUTPUT_URI = Parameter.OUTPUT_URI
 
 @dataclass(frozen=True)
 class Output:
-    """An output artifact. Metrics and ClassificationMetrics come from the summary, the others from one of the sources.
+    """An output artifact. Metrics and ClassificationMetrics are written from the summary, others from one source below.
 
     Attributes:
         type: KFP's type.
-        description: What it holds.
-        field: The field that takes its path.
-        file: The file of the main output that it is a copy of.
-        fact: The text of the summary's facts that it holds.
+        description: Description of the artifact.
+        field: The field that is set to its path.
+        file: The file of the main output that is copied to it.
+        fact: The key in the summary's facts whose text is written to it.
     """
 
     type: str
@@ -70,13 +70,13 @@ class Output:
 
 @dataclass(frozen=True)
 class Interface:
-    """What the fields of a configuration do not say.
+    """The parts of a component's interface that are not fields.
 
     Attributes:
         image: Name of the image in `compaware.components.images`.
         outputs: The output artifacts by name.
         returns: Name in the summary's facts, Python type and description of an output parameter; empty for none.
-        job: Whether it starts trainings, and so has the parameter `job`.
+        job: Whether the component starts trainings and has the parameter `job`.
     """
 
     image: Literal["DATA", "LAUNCHER", "BENCHMARK"]
@@ -86,21 +86,21 @@ class Interface:
 
 
 def marker(field: Any) -> Input | Parameter | None:
-    """The marker of a field, if it has one."""
+    """Returns the marker of a field, if it has one."""
     return next((item for item in field.metadata if isinstance(item, Input | Parameter)), None)
 
 
 def option_names(model: type[BaseModel]) -> list[str]:
-    """The keys of a configuration that its component takes in `options`."""
+    """Returns the keys of a configuration that belong in `options`."""
     return [
         name
         for name, field in model.model_fields.items()
-        if marker(field) is None and name not in _PLACES and not name.endswith("output")
+        if marker(field) is None and name not in _WORK_FIELDS and not name.endswith("output")
     ]
 
 
 def options_model(model: type[BaseModel]) -> type[BaseModel]:
-    """A model of what `options` may hold: each key of its type, none of them required, and no others."""
+    """Returns a model of `options`, in which every key has the type of its field and is optional."""
     fields: dict[str, Any] = {
         name: (kind_of(model.model_fields[name]) | None, Field(None, description=model.model_fields[name].description))
         for name in option_names(model)
@@ -111,57 +111,57 @@ def options_model(model: type[BaseModel]) -> type[BaseModel]:
 
 @dataclass(frozen=True)
 class OptionsOf:
-    """Makes a field a mapping of options of another configuration, which are validated where they are given.
+    """Makes a field a mapping of options of another component, which are validated by its configuration.
 
     Attributes:
-        model: That configuration.
+        model: The other configuration.
     """
 
     model: type[BaseModel]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Validates as `options_model`, and leaves a dict of the keys that were given."""
+        """Validates with `options_model` and returns a dict of the keys that are set."""
         schema = handler.generate_schema(options_model(self.model))
-        return core_schema.no_info_after_validator_function(_given, schema)
+        return core_schema.no_info_after_validator_function(_set_values, schema)
 
 
-def _given(options: BaseModel) -> dict[str, Any]:
+def _set_values(options: BaseModel) -> dict[str, Any]:
     return {key: value for key, value in options.model_dump(exclude_unset=True).items() if value is not None}
 
 
 def merge_options(
     model: type[BaseModel], shared: Mapping[str, type[BaseModel]], values: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Puts the keys of `options`, and of the mappings shared with other components, among the other values.
+    """Merges the keys of `options` and of the mappings shared with other components into the other values.
 
     Args:
         model: The component's configuration.
-        shared: The shared mappings by name, and the model whose keys they take. Keys that this component does not have
-            are for the others. `options` replace them.
-        values: As KFP or a file gives them.
+        shared: The shared mappings by name, with the model of their keys. Keys that this component does not have are
+            ignored; `options` takes precedence.
+        values: The values from KFP or a file.
 
     Raises:
-        UserError: A key is unknown, or given twice with different values.
+        UserError: A key is unknown, or is set twice with different values.
     """
     merged = {name: value for name, value in values.items() if name not in (*shared, OPTIONS)}
     common: dict[str, Any] = {}
-    for name, its_model in shared.items():
-        given = _mapping(name, values, option_names(its_model))
-        common |= {key: value for key, value in given.items() if key in model.model_fields}
+    for name, shared_model in shared.items():
+        options = _mapping(name, values, option_names(shared_model))
+        common |= {key: value for key, value in options.items() if key in model.model_fields}
     for key, value in _mapping(OPTIONS, values, option_names(model)).items():
         if merged.get(key, value) != value:
-            raise UserError(f"'{key}' and '{OPTIONS}.{key}' differ: leave one of them out")
+            raise UserError(f"'{key}' and '{OPTIONS}.{key}' differ: remove one of them")
         common[key] = value
     return common | merged
 
 
 def _mapping(name: str, values: Mapping[str, Any], known: list[str]) -> dict[str, Any]:
-    given = values.get(name) or {}
-    if not isinstance(given, Mapping):
+    options = values.get(name) or {}
+    if not isinstance(options, Mapping):
         raise UserError(f"'{name}' must be a mapping of keys to values")
-    for key in given:
+    for key in options:
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
             hint = f"did you mean '{name}.{close[0]}'?" if close else f"choose from {', '.join(known)}"
             raise UserError(f"unknown key '{name}.{key}': {hint}")
-    return {key: value for key, value in given.items() if value is not None}
+    return {key: value for key, value in options.items() if value is not None}

@@ -1,4 +1,4 @@
-"""The knobs that every training component shares; light, so that `--help` does not wait for torch."""
+"""Options that training components share; imports no torch, so that `--help` is fast."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -18,7 +18,7 @@ Layers = Annotated[list[int], AfterValidator(_check_layers)]
 
 
 class CommonTrainingOptions(BaseModel):
-    """What the trainings of a pipeline have in common."""
+    """Options that all trainings of a pipeline share."""
 
     max_length_tokens: Annotated[int, MAIN] = Field(
         default=128, ge=4, le=8192, description="Longer inputs are cut to this many tokens."
@@ -38,20 +38,20 @@ class CommonTrainingOptions(BaseModel):
 
     @model_validator(mode="after")
     def _refuse_arguments(self) -> Self:
-        # Of the whole model, so that no message shows the values.
+        # A validator of the whole model, so that its message does not show the values.
         refuse_arguments(self.training_arguments)
         return self
 
 
 class TrainingOptions(CommonTrainingOptions):
-    """How a model is trained."""
+    """Options of a training."""
 
     epochs: float = Field(default=3.0, gt=0, description="Passes over the training split.")
     learning_rate: float = Field(default=5e-5, gt=0, lt=1, description="Peak learning rate of AdamW.")
 
 
 class BackendOptions(BaseModel):
-    """Which kernels train a model."""
+    """Choice of the training kernels."""
 
     backend: Literal["auto", "torch", "ipex"] = Field(
         default="auto",
@@ -61,7 +61,7 @@ class BackendOptions(BaseModel):
 
 
 class SoftLabelOptions(BaseModel):
-    """How a teacher's soft labels weigh in a loss."""
+    """Weight of a teacher's soft labels in the loss."""
 
     temperature: float = Field(default=2.0, gt=0, description="Softens the distributions of teacher and student.")
     alpha: float = Field(

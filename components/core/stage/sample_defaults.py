@@ -1,7 +1,7 @@
-"""Defaults for the built-in sample, with which every pipeline runs to its end without any parameters.
+"""Defaults for the built-in sample, with which every pipeline runs without any setting.
 
-They never apply to other data. They are not defaults of the configurations, because a value that suits a tiny teacher
-with random weights suits no other model.
+They apply only to the sample and are therefore not in the configurations: values for a tiny teacher that is trained
+from scratch are wrong for all other models.
 """
 
 import json
@@ -25,15 +25,15 @@ class Defaults:
     """Values for one component on the sample.
 
     Attributes:
-        values: For the keys that are not given.
-        unless: Where one of these keys is given, none of the values apply.
+        values: Values of keys that are not set.
+        unless: If one of these keys is set, no value applies.
     """
 
     values: Mapping[str, Any]
     unless: tuple[str, ...] = ()
 
 
-# A small BERT, trained from scratch since the sample has no fine-tuned teacher.
+# A small BERT, trained from scratch because the sample has no fine-tuned teacher.
 _TEACHER = {
     "model_type": "bert",
     "hidden_size": 128,
@@ -81,11 +81,11 @@ DEFAULTS = {
 
 
 def with_sample_defaults(component: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Adds a component's defaults for the sample where its `dataset` is the sample.
+    """Adds a component's defaults for the sample if its `dataset` is the sample.
 
     Args:
         component: The component's folder name.
-        values: Its configuration as it was given; null and an empty mapping mean not given.
+        values: Its configuration; null and an empty mapping count as not set.
 
     Raises:
         UnavailableError: The dataset's store does not answer.
@@ -105,7 +105,7 @@ def add_defaults(component: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _task_of(dataset: str) -> str:
-    """The task that a dataset's manifest names; empty where it cannot be read, which the stage itself explains."""
+    """Returns the task in a dataset's manifest; empty if it cannot be read, which the stage reports itself."""
     with suppress(UserError, OSError, ValueError, AttributeError), tempfile.TemporaryDirectory() as folder:
         file = fetch(join(dataset, _MANIFEST), Path(folder))
         return str(json.loads(file.read_text(encoding="utf-8")).get("task", ""))
