@@ -150,7 +150,7 @@ def merge_options(
         common |= {key: value for key, value in options.items() if key in model.model_fields}
     for key, value in _mapping(OPTIONS, values, option_names(model)).items():
         if merged.get(key, value) != value:
-            raise UserError(f"'{key}' and '{OPTIONS}.{key}' differ: remove one of them")
+            raise UserError(f"'{key}' and '{OPTIONS}.{key}' differ: leave one of them out")
         common[key] = value
     return common | merged
 
