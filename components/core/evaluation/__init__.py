@@ -1,1 +1,1 @@
-"""What a saved model scores, and what follows from it."""
+"""Scores of saved models, and decisions by them: label order and accuracy criterion."""

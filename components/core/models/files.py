@@ -88,11 +88,11 @@ def _require_shards(folder: Path) -> None:
     names = read_json_object(folder / _INDEX).get("weight_map")
     if not isinstance(names, dict):
         raise UserError(f"{folder / _INDEX} has no 'weight_map': download the model again")
-    wanted = sorted({str(name) for name in names.values()})
-    missing = [name for name in wanted if not (folder / name).is_file()]
+    expected = sorted({str(name) for name in names.values()})
+    missing = [name for name in expected if not (folder / name).is_file()]
     if missing:
         raise UserError(
-            f"{folder} lacks {len(missing)} of the {len(wanted)} weight files that {_INDEX} lists "
+            f"{folder} lacks {len(missing)} of the {len(expected)} weight files that {_INDEX} lists "
             f"({missing[0]}): download the model again"
         )
 

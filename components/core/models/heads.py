@@ -172,11 +172,11 @@ def check_head(config: PreTrainedConfig, manifest: Manifest, role: str) -> None:
         UserError: It has another number of outputs.
     """
     if config.num_labels != manifest.num_labels:
-        wanted = (
+        needed = (
             f"{manifest.num_labels} classes ({show_names(manifest.label_names)})"
             if manifest.label_names
             else "one number (regression)"
         )
         raise UserError(
-            f"the {role} has {config.num_labels} outputs, but the data has {wanted}: use a model trained for this data"
+            f"the {role} has {config.num_labels} outputs, but the data has {needed}: use a model trained for this data"
         )

@@ -73,11 +73,11 @@ def _check_fresh_parameters(
         UserError: The encoder lacks weights, sizes do not match, or weights are NaN or infinite.
     """
     encoder = f"{model.base_model_prefix}."
-    for name, saved, wanted in sorted(info["mismatched_keys"]):
+    for name, saved, expected in sorted(info["mismatched_keys"]):
         if name.startswith(encoder) or not new_head:
             raise UserError(
                 f"the weights of {source} do not fit its config.json: {name} has shape {tuple(saved)}, but should "
-                f"have {tuple(wanted)} ({model.config.num_labels} labels): correct it, or download the model again"
+                f"have {tuple(expected)} ({model.config.num_labels} labels): correct it, or download the model again"
             )
     missing = sorted({*info["missing_keys"], *(name for name, *_ in info["mismatched_keys"])})
     lost = [name for name in missing if name.startswith(encoder) and "pooler" not in name]

@@ -51,7 +51,7 @@ def max_sequence_tokens(config: PreTrainedConfig) -> int:
         return _DEFAULT_POSITIONS
     if config.model_type not in _COUNT_FROM_PADDING:
         return positions
-    # MPNet's padding is 1, whatever its configuration says.
+    # MPNet's padding is always 1; its configuration may have another value.
     padding = 1 if config.model_type == "mpnet" else config.pad_token_id or 0
     return positions - padding - 1
 

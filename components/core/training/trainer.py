@@ -106,10 +106,10 @@ def train(
     length, folder = options.max_length_tokens, workspace.work / "tokens"
     rows = tokenize_split(dataset, "train", tokenizer, length, folder, soft_labels)
     validation_rows = tokenize_split(dataset, "validation", tokenizer, length, folder)
-    cut = _count_cut(rows, min(length, tokenizer.model_max_length))
+    cut_rows = _count_cut_rows(rows, min(length, tokenizer.model_max_length))
     objective, collator = objective or LogitObjective(), Collator(tokenizer)
-    first = collator([rows[number] for number in range(min(options.batch_size, len(rows)))])
-    choices = gather(choose_training_precision(options.precision, model, first, objective))
+    first_batch = collator([rows[number] for number in range(min(options.batch_size, len(rows)))])
+    choices = gather(choose_training_precision(options.precision, model, first_batch, objective))
     precision, reason = min(choices, key=lambda choice: choice[0] == "bf16")  # FP32 if any node needs it.
     log.info("training on %d processes in %s: %s", world_size(), precision, reason)
     arguments = build_arguments(options, checkpoints.folder, dataset.manifest.metric, precision)
@@ -137,7 +137,7 @@ def train(
         )
         result = trainer.train(resume_from_checkpoint=str(newest) if (newest := checkpoints.newest()) else None)
         _require_scores(trainer.state, dataset.manifest.metric, options.learning_rate)
-        _settle_weights(trainer, model)
+        _restore_best_weights(trainer, model)
     return TrainingResult(
         steps=result.global_step,
         best_step=trainer.state.best_global_step,
@@ -147,7 +147,7 @@ def train(
         precision_reason=reason,
         backend=backend,
         processes=world_size(),
-        cut_rows=cut,
+        cut_rows=cut_rows,
         history=_history(trainer.state.log_history),
     )
 
@@ -158,7 +158,7 @@ def _set_threads(model: torch.nn.Module) -> None:
     log.info("threads of each process: %d (%s)", threads, reason)
 
 
-def _count_cut(rows: datasets.Dataset, length: int) -> int:
+def _count_cut_rows(rows: datasets.Dataset, length: int) -> int:
     """Returns the number of rows that were longer than `length` tokens."""
     cut = pc.sum(rows.data.column("cut")).as_py()
     log.info("%d of %d training rows are longer than %d tokens and are cut", cut, len(rows), length)
@@ -174,7 +174,7 @@ def _require_scores(state: TrainerState, metric: str, learning_rate: float) -> N
         )
 
 
-def _settle_weights(trainer: Trainer, model: torch.nn.Module) -> None:
+def _restore_best_weights(trainer: Trainer, model: torch.nn.Module) -> None:
     """Removes Trainer's mixed-precision wrapper, copies IPEX's weights back, and sends rank 0's weights to all ranks.
 
     Only rank 0's node has the best checkpoint.
