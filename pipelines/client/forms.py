@@ -127,6 +127,32 @@ class Form:
                 names[parameter, key] = shown
         return {name: value for name, value in arguments.items() if value != {}}, names
 
+    def rename(self, written: dict[str, Any], path: list[str], value: Any) -> None:
+        """Renames what a word of the command line replaces, so that it overrides a file that uses the other name.
+
+        Args:
+            written: A configuration as it was written; changed in place.
+            path: The word's key: `["student_epochs"]`, or `["student_options", "epochs"]`.
+            value: The word's value.
+        """
+        name, *keys = path
+        mapping = JOB if name == _JOB_OPTIONS else name
+        if name in self.flat:
+            places: dict[tuple[str, ...], tuple[str, str]] = {(name,): self.flat[name]}
+        elif mapping in self.models:
+            keys = keys[:1] or (list(value) if isinstance(value, dict) else [])
+            places = {(name, key): (mapping, key) for key in keys}
+        else:
+            return
+        for wanted, (parameter, key) in places.items():
+            others: list[tuple[str, ...]] = [(flat,) for flat, place in self.flat.items() if place == (parameter, key)]
+            others += [(parameter, key), *([(_JOB_OPTIONS, key)] if parameter == JOB else [])]
+            for *parents, last in (other for other in others if other != wanted):
+                holder = written.get(parents[0]) if parents else written
+                target = written.setdefault(name, {}) if len(wanted) > 1 else written
+                if isinstance(holder, dict) and isinstance(target, dict) and last in holder:
+                    target[wanted[-1]] = holder.pop(last)
+
     def flat_name(self, parameter: str, key: str) -> str:
         """The flat name that says best what a mapping's key is."""
         found = [name for name, place in self.flat.items() if place == (parameter, key)]

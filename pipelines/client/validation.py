@@ -47,7 +47,7 @@ def load_arguments(
         UserError: One line that names the key and says what to change.
     """
     form = Form.of(spec)
-    given = validate(form.written, read_values(form.written, file, words), {AS_WRITTEN: True})
+    given = validate(form.written, read_values(form.written, file, words, rename=form.rename), {AS_WRITTEN: True})
     written = given.model_dump(mode="json", exclude_unset=True)
     arguments, names = form.fold(written)
     for name, entry in spec["root"]["inputDefinitions"]["parameters"].items():

@@ -77,6 +77,38 @@ def test_numbers_stay_numbers_and_names_stay_names(monkeypatch: pytest.MonkeyPat
     assert (received.label_names, received.seed, received.max_train_rows) == (["0", "1.0"], 1000, 5000)
 
 
+@pytest.mark.parametrize(
+    ("word", "mapping", "options"),
+    [
+        ("student_options.epochs=3", "student_options", {"epochs": 3, "learning_rate": 1e-4}),
+        ("student_options={epochs: 3}", "student_options", {"epochs": 3}),
+        ("student_learning_rate=1e-3", "student_options", {"epochs": 2, "learning_rate": 1e-3}),
+        ("student_learning_rate=null", "student_options", {"epochs": 2}),
+        ("job_options={image: b}", "job", {"num_nodes": 2, "image": "b"}),
+        ("image=b", "job", {"num_nodes": 2, "image": "b"}),
+        (
+            "training_options.training_arguments.warmup_steps=4",
+            "training_options",
+            {"training_arguments": {"weight_decay": 0.1, "warmup_steps": 4}},
+        ),
+    ],
+)
+def test_a_word_overrides_the_files_other_name_for_the_same_key(
+    word: str, mapping: str, options: dict[str, Any], tmp_path: Path
+) -> None:
+    config = tmp_path / "config.yaml"
+    lines = ["student_epochs: 2", "student_options: {learning_rate: 1.0e-4}", "job: {num_nodes: 2, image: a}"]
+    config.write_text("\n".join([*lines, "training_arguments: {weight_decay: 0.1}"]), encoding="utf-8")
+    assert load_arguments(SPEC, config, [*DATA, word])[mapping] == options
+
+
+def test_a_file_that_gives_a_key_twice_is_refused(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("student_epochs: 2\nstudent_options: {epochs: 7}", encoding="utf-8")
+    with pytest.raises(UserError, match=r"'student_options\.epochs' and 'student_epochs' differ"):
+        load_arguments(SPEC, config, DATA)
+
+
 def test_a_null_in_a_mapping_reaches_the_pod() -> None:
     arguments = load_arguments(SPEC, None, [*DATA, "job_options={run_as_user: null}"], local=False)
     assert arguments["job"] == {"run_as_user": None}

@@ -35,6 +35,7 @@ def read_values(
     file: Path | None,
     overrides: Sequence[str],
     rearrange: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    rename: Callable[[dict[str, Any], list[str], Any], None] | None = None,
 ) -> dict[str, Any]:
     """Reads a configuration's values; text fields keep the text as written, including `1.0`, `no` and `#1`.
 
@@ -45,6 +46,8 @@ def read_values(
         overrides: `key=value` words that replace the file's values; see `values.read_word`. A dotted key addresses a
             nested mapping.
         rearrange: Moves values to the fields that take them, before the fields' types determine how they are read.
+        rename: Called before each word is applied, with the values so far, the word's key and its value. Renames what
+            the word replaces, if a key has several names.
 
     Raises:
         UserError: The file or a word cannot be read.
@@ -55,7 +58,7 @@ def read_values(
         text = os.environ.get(CONFIG_VARIABLE, "")
         values = _mapping(read_json(text, CONFIG_VARIABLE) if text.strip() else {}, CONFIG_VARIABLE)
     for word in overrides:
-        _override(config_class, values, word)
+        _override(config_class, values, word, rename)
     if rearrange:
         values = rearrange(values)
     return cast(dict[str, Any], typed(values, config_class))
@@ -102,22 +105,30 @@ def validate(
         raise UserError("; ".join(lines)) from error
 
 
-def _override(config_class: type[BaseModel], values: dict[str, Any], word: str) -> None:
+def _override(
+    config_class: type[BaseModel],
+    values: dict[str, Any],
+    word: str,
+    rename: Callable[[dict[str, Any], list[str], Any], None] | None,
+) -> None:
     key, separator, text = word.partition("=")
     if not separator or not key:
         raise UserError(f"expected key=value, got '{word}'")
     *parents, last = key.split(".")
+    value = read_word(text, kind_at(config_class, [*parents, last]), key)
+    if rename:
+        rename(values, [*parents, last], value)
     for parent in parents:
         if values.get(parent) in ("", "null", "~"):
             del values[parent]
         values = values.setdefault(parent, {})
         if not isinstance(values, dict):
             raise UserError(f"cannot set '{key}': '{parent}' is not a mapping")
-    values[last] = read_word(text, kind_at(config_class, [*parents, last]), key)
+    values[last] = value
 
 
 def _explain(config_class: type[BaseModel], details: Any) -> str:
-    key = ".".join(str(part) for part in details["loc"])
+    key = ".".join(str(part) for part in details["loc"] if part != "[key]")
     if details["type"] == "extra_forbidden":
         return f"unknown key '{key}': {_hint_keys(config_class, key)}"
     if details["type"] == "missing":
@@ -127,19 +138,24 @@ def _explain(config_class: type[BaseModel], details: Any) -> str:
         return f"'{key}': {message}" if key else message
     if details["type"] == "string_type":
         message += ", which may need quotes"
+    if details["type"] == "model_type":  # pydantic's message names the class.
+        message = "input should be a mapping of keys to values"
+    if details["type"] == "tuple_type":
+        message = "input should be a list"
     shown = json.dumps(details["input"], default=str, ensure_ascii=False)
     return f"'{key}' is {shown if len(shown) <= 80 else shown[:77] + '...'}: {message[0].lower()}{message[1:]}"
 
 
 def _hint_keys(config_class: type[BaseModel], key: str) -> str:
-    """Suggests the key with the closest spelling or with the same name elsewhere, else lists the known keys."""
+    """Suggests keys of the same name elsewhere, else the key with the closest spelling, else lists the known keys."""
     keys = _keys(config_class)
     parent, dot, name = key.rpartition(".")
-    siblings = [known.removeprefix(parent + dot) for known in keys if known.rpartition(".")[0] == parent]
+    holder = ".".join(part for part in parent.split(".") if not part.isdigit())  # Without the index of a list's item.
+    siblings = [known.rpartition(".")[2] for known in keys if known.rpartition(".")[0] == holder]
+    same = [known for known in keys if known.rpartition(".")[2] == name]
     close = [parent + dot + sibling for sibling in difflib.get_close_matches(name, siblings, n=1)]
-    meant = close or [known for known in keys if known.endswith(f".{name}")]
-    if meant:
-        return f"did you mean '{meant[0]}'?"
+    if meant := same[:3] or close:
+        return f"did you mean {' or '.join(map(repr, meant))}?"
     return "choose from " + textwrap.shorten(", ".join(siblings), _HINT_CHARACTERS, placeholder=" …")
 
 

@@ -49,6 +49,7 @@ def test_an_error_is_one_line_that_names_the_key(word: str, says: str) -> None:
 @pytest.mark.parametrize(
     ("word", "says"),
     [
+        ("read_options.data=x", "unknown key 'read_options.data': did you mean 'data'?"),
         ("delimiter=;", "unknown key 'delimiter': did you mean 'read_options.delimiter'?"),
         ("read_options.delimeter=;", "did you mean 'read_options.delimiter'?"),
         ("read_options={sep: ;}", "choose from column_names, delimiter, encoding, quoting"),
