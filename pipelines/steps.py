@@ -44,16 +44,16 @@ BENCHMARK = Step(benchmark, "benchmark", cpu="4", memory="16Gi")
 
 GATE = Step(accuracy_gate, names={"on_failure": "on_accuracy_loss"})
 
-# What this reads and that writes is outside of KFP, so a cached result of either would be wrong.
+# change_check reads from outside of KFP, and publish writes there, so a cached result of either would be wrong.
 #
-# Nothing but data_prep's fingerprint ties the stages to change_check, on purpose. `dsl.If` around them would read well,
-# but the inputs of its sub-DAG are all required, and KFP up to 2.15 cannot pass on a parameter that was not given; most
-# of ours are optional. With nothing new, KFP's cache answers for every stage instead.
+# The stages depend on change_check only through the fingerprint that data_prep gets from it. `dsl.If` around them would
+# be clearer, but all inputs of its sub-DAG are required, and KFP up to 2.15 cannot pass on a parameter that was not
+# given; most of ours are optional. If nothing is new, each stage's result comes from KFP's cache instead.
 CHECK_CHANGES = Step(change_check, given=("student",), memory="2Gi", cached=False)
 
 PUBLISH = Step(publish, "publish", given=("run_id",), cpu="4", memory="16Gi", cached=False)
 
-# It reads which branches are to be tried again.
+# Not cached: it reads which branches failed and are worth repeating.
 PLAN_SWEEP = Step(sweep_plan, given=("run_id",), cached=False)
 
 SWEEP_BRANCH = Step(sweep_branch, given=("branch",))

@@ -5,11 +5,11 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
+from compaware.components.core.runtimes.formats import RuntimeName
 from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.core.stage.interface import MAIN, Input, Interface, Output
 
 Role = Literal["teacher", "student", "int8", "sparse"]
-Runtime = Literal["torch", "openvino", "onnxruntime", "ipex"]
 
 
 class Candidate(BaseModel):
@@ -27,7 +27,7 @@ class Candidate(BaseModel):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     role: Role
     folder: Path
-    runtimes: tuple[Runtime, ...] | None = None
+    runtimes: tuple[RuntimeName, ...] | None = None
 
 
 class MeasuringOptions(BaseModel):

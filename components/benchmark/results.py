@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from compaware.components.benchmark.config import Role, Runtime
+from compaware.components.benchmark.config import Role
 from compaware.components.benchmark.timing import Ratio, latency_percentiles, ratio
 from compaware.components.core.base.summary import Score
 from compaware.components.core.evaluation.criterion import Criterion, sort_key
+from compaware.components.core.runtimes.formats import RuntimeName
 
 FILE_NAME = "benchmark.json"
 # Quantiles of the latency that are stored for each batch size.
@@ -85,7 +86,7 @@ class Measured(BaseModel):
     name: str
     role: Role
     precision: str
-    runtime: Runtime
+    runtime: RuntimeName
     metric_name: str
     metric: Score
     f1_by_label: dict[str, Score] = {}

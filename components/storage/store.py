@@ -19,7 +19,7 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 from minio.helpers import check_bucket_name
 
 from compaware.components.core.base.errors import UnavailableError, UserError
-from compaware.components.storage.settings import PATIENCE_VARIABLE, Connection, connection
+from compaware.components.storage.connection import PATIENCE_VARIABLE, Connection, connection
 from compaware.components.storage.upload_manifest import MANIFEST_NAME, UPLOAD_MARK, UploadManifest
 from compaware.components.storage.uri import Location
 

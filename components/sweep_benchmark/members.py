@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from compaware.components.benchmark.config import Candidate, Runtime
+from compaware.components.benchmark.config import Candidate
 from compaware.components.benchmark.results import Benchmark
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Summary
+from compaware.components.core.runtimes.formats import RuntimeName
 from compaware.components.sweep_plan.grid import Member
 
 # Runtimes for serving. Only the teacher also runs in torch eager, as the reference of all speeds.
-_SERVING: tuple[Runtime, ...] = ("openvino", "onnxruntime")
+_SERVING: tuple[RuntimeName, ...] = ("openvino", "onnxruntime")
 
 
 def read_members(branches: Sequence[Path]) -> tuple[list[Member], list[Candidate]]:

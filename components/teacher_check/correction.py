@@ -10,7 +10,7 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.core.data.dataset import PreparedDataset
 from compaware.components.core.evaluation.evaluate import Evaluation
 from compaware.components.core.evaluation.head_fit import fit_scale
-from compaware.components.core.evaluation.label_order import find_better_order, shorten
+from compaware.components.core.evaluation.label_order import find_better_order, show_order
 from compaware.components.core.models.heads import Alignment, permute_head, rescale_head
 from compaware.components.teacher_check.config import TeacherCheckConfig
 
@@ -92,7 +92,7 @@ def _correct_order(
     if not config.fine_tune_if_needed:
         raise UserError(
             f"the teacher's labels are not in the data's order: {other.scores} with "
-            f"label_order={shorten(shown)}: set it, or correct label_names of the data"
+            f"label_order={show_order(shown)}: set it, or correct label_names of the data"
         )
     if config.label_order is not None:
         return None

@@ -13,7 +13,7 @@ from compaware.components.core.data.dataset import PreparedDataset
 from compaware.components.core.evaluation.evaluate import evaluate_folder
 from compaware.components.core.evaluation.head_fit import fit_order
 from compaware.components.core.evaluation.metrics import compute_metrics
-from compaware.components.core.models.config import load_config
+from compaware.components.core.models.config import load_model_config
 from compaware.components.core.models.heads import find_order, head_is_fresh, permute_head
 from compaware.components.core.models.load import save_classifier
 
@@ -61,7 +61,7 @@ def require_order(source: Path, logits: np.ndarray, dataset: PreparedDataset) ->
     other = find_better_order(logits, dataset)
     if other is None:
         return
-    outputs, how = find_order(load_config(source), dataset.manifest, role="model")
+    outputs, how = find_order(load_model_config(source), dataset.manifest, role="model")
     by_output = sorted(
         (outputs[index], name) for index, name in zip(other.outputs, dataset.manifest.label_names, strict=True)
     )
@@ -69,11 +69,11 @@ def require_order(source: Path, logits: np.ndarray, dataset: PreparedDataset) ->
     log.warning("the predictions of %s (labels %s) are better with id2label=%s", source, how, shown)
     raise UserError(
         f"the labels of {source} are not in the data's order: {other.scores} with "
-        f"id2label={shorten(shown)} in its config.json: set it, or correct label_names of the data"
+        f"id2label={show_order(shown)} in its config.json: set it, or correct label_names of the data"
     )
 
 
-def shorten(shown: str) -> str:
+def show_order(shown: str) -> str:
     """Returns an order for a message of one line, or a reference to the log if it is too long."""
     return shown if len(shown) <= _SHOWN_CHARACTERS else "… (see the log)"
 

@@ -14,7 +14,7 @@ from compaware.components.core.models.files import check_model_folder
 log = logging.getLogger(__name__)
 
 
-def load_config(source: str | Path) -> PreTrainedConfig:
+def load_model_config(source: str | Path) -> PreTrainedConfig:
     """Loads the configuration of a model folder or a hub id.
 
     Raises:

@@ -17,7 +17,7 @@ from compaware.components.core.base.errors import UserError, first_line
 from compaware.components.core.data.dataset import Manifest
 from compaware.components.core.data.tokenizer import load_tokenizer as load_tokenizer
 from compaware.components.core.data.tokenizer import tokenizer_fingerprint as tokenizer_fingerprint
-from compaware.components.core.models.config import load_config, require_classifier
+from compaware.components.core.models.config import load_model_config, require_classifier
 from compaware.components.core.models.heads import (
     align_labels,
     check_head,
@@ -42,7 +42,7 @@ def load_classifier(source: str | Path, **options: Any) -> PreTrainedModel:
         UserError: There is no such model, its weights are missing, pickled or corrupt, or it needs code from the
             hub.
     """
-    config = options.pop("config", None) or load_config(source)
+    config = options.pop("config", None) or load_model_config(source)
     new_head = options.pop("ignore_mismatched_sizes", False)
     require_classifier(config)
     try:
@@ -117,7 +117,7 @@ def load_with_new_head(source: str | Path, manifest: Manifest) -> PreTrainedMode
     Raises:
         UserError: As `load_classifier`.
     """
-    config = load_config(source)
+    config = load_model_config(source)
     set_labels(config, manifest)
     model = load_classifier(source, config=config, ignore_mismatched_sizes=True)
     # A head of the same size was loaded, even if it has other labels.
@@ -133,7 +133,7 @@ def load_student(source: str | Path, manifest: Manifest) -> PreTrainedModel:
     Raises:
         UserError: It is a classifier with another number of labels, or as `load_classifier`.
     """
-    config = load_config(source)
+    config = load_model_config(source)
     if any("SequenceClassification" in name for name in config.architectures or []):
         check_head(config, manifest, "student")
     if config.num_labels != manifest.num_labels:

@@ -1,11 +1,12 @@
 """The formats that models are served in: runtimes, precisions, file names, and the type of a batch."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import numpy as np
+if TYPE_CHECKING:  # Configurations import this file, and not every image has numpy.
+    import numpy as np
 
 # Input name (input_ids, attention_mask, …) to int64 values, (batch, sequence).
-TokenBatch = dict[str, np.ndarray]
+TokenBatch = dict[str, "np.ndarray"]
 RuntimeName = Literal["torch", "openvino", "onnxruntime", "ipex"]
 Precision = Literal["fp32", "bf16", "int8", "int8_bf16"]
 ONNX_FILE = "model_quantized.onnx"

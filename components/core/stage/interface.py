@@ -35,7 +35,7 @@ class Input:
     type: str
 
 
-class Parameter(Enum):
+class ParameterMarker(Enum):
     """Marks a field as a parameter."""
 
     MAIN = "main"
@@ -44,9 +44,9 @@ class Parameter(Enum):
     OUTPUT_URI = "output URI"
 
 
-MAIN = Parameter.MAIN
-GIVEN = Parameter.GIVEN
-OUTPUT_URI = Parameter.OUTPUT_URI
+MAIN = ParameterMarker.MAIN
+GIVEN = ParameterMarker.GIVEN
+OUTPUT_URI = ParameterMarker.OUTPUT_URI
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ class Interface:
     job: bool = False
 
 
-def marker(field: Any) -> Input | Parameter | None:
+def marker(field: Any) -> Input | ParameterMarker | None:
     """Returns the marker of a field, if it has one."""
-    return next((item for item in field.metadata if isinstance(item, Input | Parameter)), None)
+    return next((item for item in field.metadata if isinstance(item, Input | ParameterMarker)), None)
 
 
 def option_names(model: type[BaseModel]) -> list[str]:

@@ -13,7 +13,7 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.data_prep.config import ReadOptions
 from compaware.components.data_prep.tables.decoding import COMPRESSED_ENDINGS, Note, is_binary, open_plain
 from compaware.components.data_prep.tables.delimited import read_delimited
-from compaware.components.data_prep.tables.json_rows import BATCH_ROWS, read_json
+from compaware.components.data_prep.tables.json_rows import BATCH_ROWS, read_json_rows
 
 ENDINGS = (".csv", ".tsv", ".json", ".jsonl", ".parquet", ".ndjson", ".txt", ".arrow", ".feather")
 _USUAL_DELIMITERS = {".csv": ",", ".tsv": "\t", ".txt": "\t"}
@@ -58,7 +58,7 @@ def read_batches(file: Path, scratch: Path, options: ReadOptions, note: Note) ->
         elif kind in _USUAL_DELIMITERS:
             batches = read_delimited(plain, file, scratch, options, note, _USUAL_DELIMITERS[kind])
         else:
-            batches = read_json(plain, file, note, lines=kind in _LINES)
+            batches = read_json_rows(plain, file, note, lines=kind in _LINES)
         yield from _log_progress(map(_usual_types, batches), file)
 
 

@@ -25,7 +25,7 @@ _Rows = list[dict[str, Any]]
 _Types = dict[str, pa.DataType | None]
 
 
-def read_json(plain: Path, file: Path, note: Note, *, lines: bool) -> Iterator[pa.RecordBatch]:
+def read_json_rows(plain: Path, file: Path, note: Note, *, lines: bool) -> Iterator[pa.RecordBatch]:
     """Reads objects, one per line or in one document, regardless of the extension.
 
     NaN, which Python writes although it is not JSON, is read as a missing value.

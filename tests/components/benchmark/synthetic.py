@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from compaware.components.benchmark.config import Role, Runtime
+from compaware.components.benchmark.config import Role
 from compaware.components.benchmark.results import BatchSpeed, Benchmark, Measured
 from compaware.components.benchmark.sentences import recommend, sentences
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.evaluation.criterion import Criterion
+from compaware.components.core.runtimes.formats import RuntimeName
 
 MEGABYTE = 1_000_000
 # Facts in the summaries of the stages.
@@ -42,7 +43,7 @@ SUMMARIES = {
 
 def measured(
     name: str,
-    runtime: Runtime,
+    runtime: RuntimeName,
     *,
     role: Role,
     metric: float,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from compaware.components.core.base.errors import UserError
-from compaware.components.storage.settings import Connection, connection
+from compaware.components.storage.connection import Connection, connection
 from compaware.components.storage.uri import Location, parse
 
 
