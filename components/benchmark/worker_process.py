@@ -27,7 +27,7 @@ class Variant:
         candidate: The candidate.
         runtime: The runtime that it runs in.
         precision: The precision that it computes in.
-        folder: Where the runtime's files lie: the candidate's folder, or its converted form's.
+        folder: Folder of the runtime's files: the candidate's, or that of its converted form.
         files: The files that the runtime reads.
         inputs: The tokenized split (see `TokenizedSplit`).
         calibration: Tokenized training sentences, for a runtime that quantizes FP32 weights by itself.

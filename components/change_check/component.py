@@ -33,7 +33,7 @@ def change_check(
         task: A built-in task or custom; see data_prep.
         data: Your data: a file, a folder, a URI or a hub id.
         teacher: Hub id, folder or URI of the teacher.
-        publish_uri: Path or URI that models are published at; empty if they are not.
+        publish_uri: Path or URI where models are published; empty if none are.
         data_options: Options that other stages share: hub_config, hub_revision, read_options, label_names,
             problem_type, max_train_rows, max_validation_rows, max_test_rows, validation_fraction, keep_duplicates,
             tokenizer.

@@ -41,5 +41,5 @@ class ChangeCheckConfig(ComponentConfig):
         default=None, description="Hub id, folder or URI of the student."
     )
     publish_uri: Annotated[OptionalPathOrUri, MAIN] = Field(
-        default="", description="Path or URI that models are published at; empty if they are not."
+        default="", description="Path or URI where models are published; empty if none are."
     )

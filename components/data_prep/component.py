@@ -26,17 +26,17 @@ def data_prep(
     """Turn a task or a data set into Parquet splits with a manifest and a data card.
 
     Training rows whose text is also in validation are dropped. If there is no validation split, one is taken from the
-    training rows: copies of a text stay in one split, and each class with two texts is in both. That split and row
-    limits are stratified and seeded. Class names are in a stable order. Test rows whose label is withheld (-1 or empty)
-    are left out. Data may be larger than memory: texts stay on disk, which needs space for them uncompressed, and a row
-    takes about 50 bytes of memory, or 80 if a validation split is taken.
+    training rows: copies of a text stay in one split, and each class with at least two texts is in both. That split and
+    row limits are stratified and seeded. Class names are in a stable order. Test rows whose label is withheld (-1 or
+    empty) are left out. Data may be larger than memory: texts stay on disk, uncompressed, and a row takes about 50
+    bytes of memory, or 80 if a validation split is taken.
 
     Args:
         dataset: The splits as Parquet, with their manifest.
         card_html: Data card with class balance, lengths, notes and examples.
         card_markdown: The data card as Markdown.
         metrics: Numbers of rows, classes and duplicates, and lengths of texts.
-        inputs_fingerprint: Fingerprint of data and models from change_check; a new one starts the work anew.
+        inputs_fingerprint: Fingerprint of data and models from change_check; if it differs, the step runs again.
         task: A known task (sample, cola, emotion, mnli, mrpc, qnli, qqp, rte, sst2, stsb, wnli), or custom for own
             data; with `data`, the default means custom.
         data: Own data: a file or folder (CSV, TSV, JSON, JSONL, Parquet, Arrow; gzip, bz2, xz, zstd), a URI (file, s3,

@@ -20,8 +20,8 @@ class ReadOptions(BaseModel):
         delimiter: Separator of the columns of CSV and similar files: one character, or `tab`.
         encoding: Encoding of text files, by a name that Python knows; by default UTF-8, or UTF-16 or UTF-32 if the
             file is marked so.
-        quoting: `double` (quotes enclose cells and are doubled inside), `backslash` (or escaped inside by a backslash),
-            or `none` (quotes are text).
+        quoting: `double` (quotes enclose cells, and quotes inside are doubled), `backslash` (quotes inside are
+            escaped by a backslash), or `none` (quotes are text).
         column_names: Column names of delimited files without a header.
     """
 
@@ -63,10 +63,10 @@ class DataPrepConfig(ComponentConfig):
     """Turn a task or a data set into Parquet splits with a manifest and a data card.
 
     Training rows whose text is also in validation are dropped. If there is no validation split, one is taken from the
-    training rows: copies of a text stay in one split, and each class with two texts is in both. That split and row
-    limits are stratified and seeded. Class names are in a stable order. Test rows whose label is withheld (-1 or empty)
-    are left out. Data may be larger than memory: texts stay on disk, which needs space for them uncompressed, and a row
-    takes about 50 bytes of memory, or 80 if a validation split is taken.
+    training rows: copies of a text stay in one split, and each class with at least two texts is in both. That split and
+    row limits are stratified and seeded. Class names are in a stable order. Test rows whose label is withheld (-1 or
+    empty) are left out. Data may be larger than memory: texts stay on disk, uncompressed, and a row takes about 50
+    bytes of memory, or 80 if a validation split is taken.
     """
 
     interface: ClassVar = Interface(
@@ -132,7 +132,7 @@ class DataPrepConfig(ComponentConfig):
         default=42, ge=0, lt=2**32, description="Seed of the samples and of the validation split."
     )
     inputs_fingerprint: Annotated[str, GIVEN] = Field(
-        default="", description="Fingerprint of data and models from change_check; a new one starts the work anew."
+        default="", description="Fingerprint of data and models from change_check; if it differs, the step runs again."
     )
 
     @model_validator(mode="after")

@@ -38,11 +38,11 @@ class Duplicates:
     def notes(self) -> list[str]:
         """Returns a sentence for each number that is not 0."""
         sentences = {
-            f"{self.found} training rows are also in validation; {self.dropped} of them were dropped.": self.found,
-            f"{self.within_training} training rows repeat an earlier one; they were kept.": self.within_training,
-            f"{self.conflicting} texts have different labels in different rows.": self.conflicting,
-            f"{self.in_test} training rows are also in the test split; they were kept.": self.in_test,
-            f"{self.validation_in_test} validation rows are also in the test split; they were kept.": (
+            f"Training rows that are also in validation: {self.found} (dropped: {self.dropped}).": self.found,
+            f"Training rows that repeat an earlier one: {self.within_training} (kept).": self.within_training,
+            f"Texts that have different labels in different rows: {self.conflicting}.": self.conflicting,
+            f"Training rows that are also in the test split: {self.in_test} (kept).": self.in_test,
+            f"Validation rows that are also in the test split: {self.validation_in_test} (kept).": (
                 self.validation_in_test
             ),
         }

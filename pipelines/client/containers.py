@@ -15,7 +15,7 @@ from requests.exceptions import RequestException
 from compaware.components import images
 from compaware.components.core.base.errors import UserError
 from compaware.components.launch.run import WORK_ROOT_VARIABLE
-from compaware.components.storage import is_uri, settings
+from compaware.components.storage import connection, is_uri
 from compaware.pipelines.client import catalog
 
 # Docker network of the containers. Set it to `host` if Docker has no bridge network.
@@ -23,8 +23,8 @@ NETWORK_VARIABLE = "COMPAWARE_DOCKER_NETWORK"
 # Variables that containers need to reach the hub, object stores and the registry like this process.
 PASSED_ON = (
     *("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "MODEL_REGISTRY_URL"),
-    *(*settings.ENDPOINT_VARIABLES, *settings.ACCESS_KEY_VARIABLES, *settings.SECRET_KEY_VARIABLES),
-    *(*settings.REGION_VARIABLES, "AWS_SESSION_TOKEN"),
+    *(*connection.ENDPOINT_VARIABLES, *connection.ACCESS_KEY_VARIABLES, *connection.SECRET_KEY_VARIABLES),
+    *(*connection.REGION_VARIABLES, "AWS_SESSION_TOKEN"),
 )
 _RUN_LABEL = "compaware.run"
 _HUB_CACHE = "/work/huggingface"

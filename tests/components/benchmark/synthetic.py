@@ -1,4 +1,4 @@
-"""Benchmarks made up from a few speeds, for the tests of sentences and report."""
+"""Synthetic benchmarks, computed from a few speeds, for the tests of sentences and report."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def measured(
     rounds: int = 10,
     calls: int = 20,
 ) -> Measured:
-    """One candidate whose calls take `milliseconds` at each batch size, give or take `noise`."""
+    """Returns a candidate whose calls take `milliseconds` at each batch size, with this relative noise."""
     generator = np.random.default_rng(sum(map(ord, name + runtime)))
     batches = {}
     for size, value in milliseconds.items():
@@ -82,7 +82,7 @@ def benchmark(
     criteria: dict[str, Criterion] | None = None,
     flags: tuple[str, ...] = ("avx2",),
 ) -> Benchmark:
-    """A complete benchmark of these candidates."""
+    """Returns a complete benchmark of these candidates."""
     made = Benchmark(
         machine={"cpu": "Example CPU", "flags": list(flags), "threads": 2, "versions": {"torch": "2.13.0"}},
         data={"task": "sst2", "split": "validation", "rows": 872, "median_length_tokens": 23.0, "cut_rows": 0},
@@ -97,12 +97,12 @@ def benchmark(
 
 
 def family(int8_speed: float = 2.0, int8_metric: float = 0.8956, sparse_speed: float = 1.0) -> Benchmark:
-    """Teacher, student, INT8 and sparse, each in its usual runtimes.
+    """Returns a benchmark of teacher, student, INT8 and sparse model, each in its usual runtimes.
 
     Args:
-        int8_speed: Of the faster INT8 runtime over the student's best FP32 runtime.
-        int8_metric: Of both INT8 files.
-        sparse_speed: Of the sparse model over the student in the same runtime.
+        int8_speed: Speedup of the faster INT8 runtime over the student's best FP32 runtime.
+        int8_metric: Accuracy of both INT8 files.
+        sparse_speed: Speedup of the sparse model over the student in the same runtime.
     """
     student = {1: 4.0, 8: 18.0, 32: 64.0}
 

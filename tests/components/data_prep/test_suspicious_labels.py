@@ -177,7 +177,7 @@ def test_splits_that_lack_a_class_are_noted(prepare: Prepare, tmp_path: Any) -> 
         "The validation split has only the class 'a', so always predicting it makes no error there.",
         "The test split has no rows of the class 'c'.",
     ]
-    assert "1 validation rows are also in the test split; they were kept." in dataset.manifest.notes
+    assert "Validation rows that are also in the test split: 1 (kept)." in dataset.manifest.notes
     write_csv(tmp_path / "own/dev.csv", [row for row in rows if row[1] == "a"])
     with pytest.raises(UserError, match="class 'a', which the training split lacks: set keep_duplicates=true"):
         prepare(data=str(tmp_path / "own"))

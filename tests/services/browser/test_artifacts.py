@@ -1,4 +1,4 @@
-"""The HTML artifacts as the KFP UI shows them: in a sandboxed frame, on a desk and a phone, by day and by night."""
+"""The HTML artifacts as the KFP UI shows them: in a sandboxed frame, wide and narrow, light and dark."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ from tests.services.browser.chromium import Page, Scheme
 
 DESK, PHONE = (1280, 900), (390, 844)
 LONG_WORD = "unbelievably" * 40
-# Names of texts that stand out too little from what is behind them (WCAG AA), or are too small to read.
+# Returns the texts with too little contrast to their background (WCAG AA), and those that are too small to read.
 ILLEGIBLE = """
 (() => {
   const parts = (colour) => colour.match(/[\\d.]+/g).map(Number);
@@ -45,7 +45,7 @@ ILLEGIBLE = """
 
 
 def complaints(page: Page, content: str, folder: Path, size: tuple[int, int], scheme: Scheme) -> list[str]:
-    """All that is wrong with an artifact at a window's size in a colour scheme."""
+    """Returns the problems of an artifact in a window of this size and in this colour scheme."""
     page.show(content, folder, *size, scheme)
     width = page.ask("document.documentElement.scrollWidth")
     found = [f"is {width} px wide"] if width > size[0] else []
@@ -63,7 +63,7 @@ def report() -> str:
 
 @pytest.fixture(scope="session")
 def card(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The data card of texts that break pages: a word without end, markup, other scripts, nothing at all."""
+    """The data card of texts that may break a page: a very long word, markup, other scripts, an empty text."""
     folder = tmp_path_factory.mktemp("card")
     texts = [
         LONG_WORD,
@@ -86,7 +86,7 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
 @pytest.mark.parametrize("name", ["report", "card"])
-def test_an_artifact_is_legible_and_asks_for_nothing(
+def test_an_artifact_is_legible_and_loads_nothing(
     name: str, size: tuple[int, int], scheme: Scheme, page: Page, tmp_path: Path, request: pytest.FixtureRequest
 ):
     assert complaints(page, request.getfixturevalue(name), tmp_path, size, scheme) == []
@@ -102,12 +102,12 @@ def test_an_artifact_is_legible_and_asks_for_nothing(
         ("<script>throw new Error('broken')</script>", "Uncaught"),
     ],
 )
-def test_what_is_wrong_would_be_found(content: str, complaint: str, page: Page, tmp_path: Path):
+def test_a_problem_is_found(content: str, complaint: str, page: Page, tmp_path: Path):
     found = complaints(page, content, tmp_path, PHONE, "light")
     assert any(entry.startswith(complaint) for entry in found), found
 
 
-def test_the_scheme_of_the_user_is_taken(page: Page, tmp_path: Path, report: str):
+def test_the_colour_scheme_follows_the_user(page: Page, tmp_path: Path, report: str):
     colours = []
     for scheme in ("light", "dark"):
         page.show(report, tmp_path, *DESK, scheme)
