@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -39,6 +40,29 @@ def test_another_number_of_processes_has_another_work_folder(tmp_path: Path, mon
         with pytest.raises(SystemExit):
             run_component("distillation", {"output": str(tmp_path / "out")}, {"processes_per_node": processes})
     assert works[0] != works[1] == works[2]
+
+
+@pytest.mark.parametrize("launcher", ["torchrun", "pytorchjob"])
+def test_a_component_that_starts_jobs_runs_here_and_names_what_its_jobs_can_see(
+    launcher: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Artifact(NamedTuple):
+        path: str
+        uri: str
+
+    started: dict[str, Any] = {}
+    monkeypatch.delenv("COMPAWARE_WORK_ROOT", raising=False)
+    monkeypatch.setattr(
+        run, "run_job", lambda name, config, wanted, part: started.update(config, where=wanted.launcher)
+    )
+    monkeypatch.setattr(run.Summary, "load", lambda output: output)
+    models, data = Artifact("/kfp/models", "s3://b/models"), Artifact("/kfp/data", "s3://b/data")
+    config = {"output": models, "dataset": data, "branches": [data], "job": {"launcher": launcher, "num_nodes": 2.0}}
+    assert run_component("sweep_branch", config) == "/kfp/models"
+    seen = "/kfp/data" if launcher == "torchrun" else "s3://b/data"
+    assert (started["where"], started["output"], started["dataset"]) == ("torchrun", "/kfp/models", seen)
+    assert started["branches"] == [seen] and started["job"]["num_nodes"] == 2
+    assert started.get("models_uri") == (None if launcher == "torchrun" else "s3://b/models")
 
 
 def test_the_reason_of_a_failed_component_is_reported(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
