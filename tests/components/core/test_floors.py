@@ -1,4 +1,4 @@
-"""A room of `components.core` imports only from floors below its own, wherever in a file the import stands."""
+"""A room of `components.core` imports only from floors below its own, even in functions."""
 
 import ast
 from collections import defaultdict
@@ -23,26 +23,26 @@ FLOORS = {
 
 
 def room(module: str) -> str:
-    """`core.base` of `core.base.files`, `data_prep` of `data_prep.tables.readers`."""
+    """Returns a module's room: `core.base` for `core.base.files`, `data_prep` for `data_prep.tables.readers`."""
     parts = module.split(".")
     return ".".join(parts[: 2 if parts[0] == "core" else 1])
 
 
 def imported(file: Path) -> set[str]:
-    """Modules of ours that a file imports, those in functions and in `if TYPE_CHECKING` as well."""
+    """Returns our modules that a file imports, including in functions and below `if TYPE_CHECKING`."""
     modules: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             modules.update(name.name for name in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{file} has a relative import"
-            # `from package import module` names a module, too.
+            # `from package import module` also imports a module.
             modules.update(f"{node.module}.{name.name}" for name in node.names)
     return {name.removeprefix(f"{PACKAGE}.") for name in modules if name.startswith(f"{PACKAGE}.")}
 
 
 def arrows() -> dict[str, set[str]]:
-    """Room to the rooms that it imports from."""
+    """Returns the rooms that each room imports from."""
     found: dict[str, set[str]] = defaultdict(set)
     for file in ROOT.rglob("*.py"):
         own = room(".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"))

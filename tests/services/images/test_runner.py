@@ -40,7 +40,7 @@ def images(engine: Engine) -> None:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Start:
-    """Begins a run of a pipeline into `output`, from a folder of the test's own."""
+    """Starts a run of a pipeline with its output in `output`, from a folder of this test."""
 
     def run(pipeline: str, network: str = "none", **parameters: Any) -> subprocess.Popen[str]:
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(parameters), encoding="utf-8")
@@ -64,12 +64,12 @@ def ended(running: "subprocess.Popen[str]") -> Ended:
 
 
 def containers(folder: Path) -> list[str]:
-    """Those that a run into `output` has started and that are still there."""
+    """Returns the containers of a run into `output` that still exist."""
     return docker("ps", "--quiet", "--filter", f"label=compaware.run={folder}/output/work").stdout.split()
 
 
 def until(lines: Iterator[str], text: str) -> None:
-    """Reads a run's lines up to the first with this text."""
+    """Reads the output of a run until a line contains this text."""
     assert any(text in line for line in lines), f"the run ended before it said: {text}"
 
 
@@ -82,7 +82,7 @@ def test_a_pipeline_runs_to_its_report_and_a_second_run_finds_it_done(start: Sta
     again = ended(start(PIPELINE, **SMALL, **TEACHER, **STUDENT, **INT8))
     assert again.returncode == 0, again.stderr
     assert again.stdout.count("finished earlier, reused") == 6
-    # The images' user is another one; what is written belongs to whoever runs this.
+    # The images have another user, but the files must belong to the user who runs the pipeline.
     owners = {path.stat().st_uid for path in tmp_path.rglob("*")}
     assert owners == {os.getuid()}
 

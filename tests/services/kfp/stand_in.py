@@ -48,7 +48,7 @@ class Description:
     def operation(self, method: str, path: str) -> tuple[dict[str, Any], dict[str, str]]:
         """The operation, and the path's parameters."""
         for template, operations in self._content["paths"].items():
-            # `.` in a parameter's name (`pipeline.pipeline_id`) is no part of a group's.
+            # The name of a regular expression's group cannot contain the `.` of `pipeline.pipeline_id`.
             pattern = re.sub(r"\{([\w.]+)\}", lambda match: f"(?P<{match[1].replace('.', '_')}>[^/:]+)", template)
             match = re.fullmatch(pattern, path)
             if match and method.lower() in operations:
@@ -70,7 +70,7 @@ class Description:
         # The JSON form of protobuf takes 64-bit integers as numbers or as text.
         is_long = schema.get("format") == "int64" and isinstance(value, int)
         if kind and not isinstance(value, _TYPES[kind]) and not is_long:
-            raise RefusedError(400, f"{where} is {value!r}, which is no {kind}")
+            raise RefusedError(400, f"{where} is {value!r}, which is not a {kind}")
         if kind == "array":
             for item in value:
                 self.check(item, schema["items"], f"{where}[]")
@@ -91,15 +91,15 @@ class Description:
 
 
 class StandIn:
-    """The server's memory and answers.
+    """The server's state and its responses.
 
     Attributes:
         address: Where it listens.
-        namespaces: Those of a server for several users; None for one user.
+        namespaces: Namespaces of a multi-user server; None for a single-user server.
         needs_token: Whether requests without `TOKEN` are refused.
         outcome: The state that the last task of every run ends in.
         items: What was created: `pipelines`, `versions`, `experiments`, `runs` and `recurring_runs`.
-        logs: What each pod has written.
+        logs: Log of each pod.
     """
 
     def __init__(self, description: Path):
@@ -122,7 +122,7 @@ class StandIn:
         self._server.server_close()
 
     def log(self, url: str, token: str | None) -> str | None:
-        """The log that a request asks for; None where it asks for something else."""
+        """Returns the log that a request asks for; None for any other request."""
         match = _LOG_ADDRESS.fullmatch(urlsplit(url).path)
         if not match:
             return None
@@ -249,7 +249,7 @@ class StandIn:
     def _checked(self, package: str) -> dict[str, Any]:
         spec = next(iter(yaml.safe_load_all(package)))
         if "pipelineInfo" not in spec or "root" not in spec:
-            raise RefusedError(400, "Failed to upload: the package is no pipeline")
+            raise RefusedError(400, "Failed to upload: the package is not a pipeline")
         return spec["pipelineInfo"]
 
     def _check_references(self, given: dict[str, Any]) -> None:
@@ -277,7 +277,7 @@ class StandIn:
         else:
             name = "benchmark" if tasks else "data-prep"
             number, time = next(self._ids), f"2026-01-01T00:00:0{len(tasks)}Z"
-            # A node of Argo's for KFP's driver, one for the task, and below it one for the container.
+            # Argo has a node for KFP's driver, one for the task, and a child of that for the container.
             tasks.append({"display_name": f"{name}-driver", "state": "SUCCEEDED", "start_time": time})
             child = {"pod_name": f"compaware-abcde-{number}"}
             tasks.append({"display_name": name, "state": "RUNNING", "start_time": time, "child_tasks": [child]})
@@ -315,14 +315,14 @@ class StandIn:
         found = [item for item in self.items[kind] if all(item.get(key) == value for key, value in wanted.items())]
         if query.get("sort_by", "").endswith(" desc"):
             found = found[::-1]
-        # Small pages, so that a client which reads only the first one is found out.
+        # Small pages, so that a client that reads only the first page fails.
         start = int(query.get("page_token") or 0)
         page: dict[str, Any] = {field: found[start : start + 2], "total_size": len(found)}
         return page | ({"next_page_token": str(start + 2)} if start + 2 < len(found) else {})
 
 
 def _pod(task: dict[str, Any]) -> str:
-    """The name of a task's pod, as Argo makes it of the node's id and the template's name."""
+    """Returns the name of a task's pod, which Argo builds from the node's id and the template's name."""
     workflow, _, number = task["child_tasks"][0]["pod_name"].rpartition("-")
     return f"{workflow}-system-container-impl-{number}"
 
@@ -364,7 +364,7 @@ def _handler(server: StandIn) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(data)
 
         def log_message(self, format: str, *args: Any) -> None:
-            """Says nothing."""
+            """Logs nothing."""
 
     for method in ("GET", "POST", "DELETE", "HEAD"):
         setattr(Handler, f"do_{method}", Handler.respond)
@@ -372,7 +372,7 @@ def _handler(server: StandIn) -> type[BaseHTTPRequestHandler]:
 
 
 def opened(description: Path) -> Iterator[StandIn]:
-    """A stand-in that is closed in the end."""
+    """Yields a stand-in and closes it afterwards."""
     server = StandIn(description)
     yield server
     server.close()
