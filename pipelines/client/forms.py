@@ -144,6 +144,8 @@ class Form:
             places = {(name, key): (mapping, key) for key in keys}
         else:
             return
+        if written.get(name) in ("", "null", "~"):
+            del written[name]
         for wanted, (parameter, key) in places.items():
             others: list[tuple[str, ...]] = [(flat,) for flat, place in self.flat.items() if place == (parameter, key)]
             others += [(parameter, key), *([(_JOB_OPTIONS, key)] if parameter == JOB else [])]

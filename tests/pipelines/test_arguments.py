@@ -102,6 +102,12 @@ def test_a_word_overrides_the_files_other_name_for_the_same_key(
     assert load_arguments(SPEC, config, [*DATA, word])[mapping] == options
 
 
+def test_a_word_overrides_a_file_with_an_empty_mapping(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("student_epochs: 2\nstudent_options:\n", encoding="utf-8")
+    assert load_arguments(SPEC, config, [*DATA, "student_options.epochs=3"])["student_options"] == {"epochs": 3}
+
+
 def test_a_file_that_gives_a_key_twice_is_refused(tmp_path: Path) -> None:
     config = tmp_path / "config.yaml"
     config.write_text("student_epochs: 2\nstudent_options: {epochs: 7}", encoding="utf-8")
