@@ -52,7 +52,7 @@ def readmes() -> dict[Path, str]:
     }
     blocks = {
         PROJECT / "README.md": ("diagram", _diagram(DIAGRAM_OF)),
-        PROJECT / "docs" / "models.md": ("families", families.markdown()),
+        PROJECT / "docs" / "models.md": ("families", families.support_table()),
     }
     by_hand = {file: with_block(file.read_text(encoding="utf-8"), *block) for file, block in blocks.items()}
     return components | pipelines | catalogues | by_hand

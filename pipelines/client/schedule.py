@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from compaware.components.core.base.errors import UserError
 from compaware.pipelines.client.server import list_items, name_filter, translate_errors
-from compaware.pipelines.client.submit import Request, Uploaded, experiment_id, upload
+from compaware.pipelines.client.submit import Request, Uploaded, experiment_id, upload_pipeline
 
 if TYPE_CHECKING:
     from kfp import Client
@@ -76,7 +76,7 @@ def set_schedule(client: "Client", request: Request, timing: Timing) -> str:
     Raises:
         UserError: The server refuses.
     """
-    uploaded = upload(client, request)
+    uploaded = upload_pipeline(client, request)
     experiment = experiment_id(client, request)
     requested = _describe_request(request, timing, uploaded, experiment)
     existing = find_schedules(client, request.name, request.namespace)

@@ -83,7 +83,7 @@ def version_name(content: str) -> str:
     return f"{VERSION}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
-def upload(client: "Client", request: Request) -> Uploaded:
+def upload_pipeline(client: "Client", request: Request) -> Uploaded:
     """Makes sure that the server has the request's version of the pipeline.
 
     Raises:
@@ -131,7 +131,7 @@ def submit(client: "Client", request: Request) -> str:
     Raises:
         UserError: The server refuses.
     """
-    uploaded = upload(client, request)
+    uploaded = upload_pipeline(client, request)
     experiment = experiment_id(client, request)
     with translate_errors():
         run = client.run_pipeline(

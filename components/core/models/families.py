@@ -43,7 +43,7 @@ def limitation(family: str, stage: str) -> str | None:
     return LIMITS.get(family, {}).get(stage)
 
 
-def markdown() -> str:
+def support_table() -> str:
     """Returns Markdown with the stages that work for each family, and the families that are rejected."""
     notes = list(dict.fromkeys(reason for stages in LIMITS.values() for reason in stages.values()))
     lines = [["family", *STAGES.values()], ["---"] * (1 + len(STAGES))]
