@@ -2,7 +2,7 @@
 
     python tools/install.py requirements.lock [--python PYTHON] [--cpu-only]
 
-On pypi.org, torch for Linux is a CUDA build that needs gigabytes of NVIDIA's packages. So torch is installed from the
+On PyPI, torch for Linux is a CUDA build that needs gigabytes of NVIDIA's packages. So torch is installed from the
 first of these:
 
 1. the index in the environment variable TORCH_INDEX_URL, also if it offers a CUDA build;

@@ -117,7 +117,7 @@ def install(python: Path, own: Index, pytorch: Index, tmp_path: Path) -> Iterato
 
 @pytest.fixture
 def cuda(own: Index) -> str:
-    """pip's own index offers what pypi.org does: a torch that asks for CUDA packages. Returns its hash."""
+    """pip's own index offers what PyPI does: a torch that asks for CUDA packages. Returns its hash."""
     own.add("triton", "3.7.1")
     own.add("nvidia-cudnn-cu13", "9.20")
     return own.add("torch", "2.13.0", needs=CUDA)
