@@ -1,7 +1,7 @@
-"""How a pipeline gets its parameters: out of the interfaces of the components that it is made of.
+"""Builds a pipeline's parameters from the interfaces of its components.
 
-A pipeline's parameter has the type, default and description of the component's parameter that it feeds, so that nothing
-is written twice. `@compression_pipeline(*steps)` gives KFP a function with just these typed parameters.
+A parameter of a pipeline has the type, default and description of the component's parameter that it sets, so that
+nothing is written twice. `@compression_pipeline(*steps)` gives KFP a function with these typed parameters.
 """
 
 import functools
@@ -23,19 +23,19 @@ Arguments = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Step:
-    """A component in a pipeline, and the pipeline's parameters that feed it.
+    """A component in a pipeline, and the pipeline's parameters that set its own.
 
     Attributes:
         component: The KFP component.
-        prefix: What its `options` are the options of: `student` makes them `student_options` in a pipeline.
-        names: Component parameter to pipeline parameter, where they differ otherwise. One pipeline parameter may feed
-            several steps; its type and default are those of the first.
+        prefix: Prefix of the component's `options` in a pipeline: with `student`, they are called `student_options`.
+        names: Component parameter to pipeline parameter, for other names that differ. A pipeline parameter may set
+            parameters of several steps; its type and default are those of the first.
         given: Parameters of the component that the pipeline's function sets.
-        descriptions: Texts for the parameters that mean more in a pipeline than in this component.
-        cpu: Most CPUs of the task's pod, as Kubernetes writes them; without, those of a pod that only waits for a job.
-        memory: Most memory of it.
-        cached: Whether KFP may take the result of an earlier run with the same inputs; not where the world outside of
-            KFP is read or written.
+        descriptions: Descriptions of parameters that mean more in a pipeline than in this component.
+        cpu: CPU limit of the task's pod, in Kubernetes notation. The default is enough for a pod that waits for a job.
+        memory: Memory limit of the task's pod.
+        cached: Whether KFP may reuse the result of an earlier run with the same inputs. False for a component that
+            reads or writes data outside of KFP.
     """
 
     component: Any
@@ -49,27 +49,27 @@ class Step:
 
     @property
     def parameters(self) -> dict[str, str]:
-        """Pipeline parameter to component parameter."""
+        """Returns pipeline parameter to component parameter."""
         names = {OPTIONS: f"{self.prefix}_{OPTIONS}", **self.names}
         inputs = self.component.component_spec.inputs or {}
-        theirs = [key for key, spec in inputs.items() if "@" not in str(spec.type) and key not in self.given]
-        return {names.get(key, key): key for key in theirs}
+        keys = [key for key, spec in inputs.items() if "@" not in str(spec.type) and key not in self.given]
+        return {names.get(key, key): key for key in keys}
 
     def __call__(self, arguments: Arguments, **inputs: Any) -> Any:
         """Adds the step to the pipeline that is being defined.
 
         Args:
             arguments: Values of all the pipeline's parameters.
-            inputs: What the component takes from other steps.
+            inputs: Artifacts and parameters from other steps.
 
         Returns:
             The KFP task.
         """
-        task = self.component(**inputs, **{theirs: arguments[ours] for ours, theirs in self.parameters.items()})
+        task = self.component(**inputs, **{key: arguments[name] for name, key in self.parameters.items()})
         if not self.cached:
             task.set_caching_options(False)
         task.set_cpu_limit(self.cpu).set_memory_limit(self.memory)
-        # Optional, all of them: sites that need none, or use another way, do without.
+        # All are optional, for sites that do not need them or use another way.
         kubernetes.use_secret_as_env(task, OBJECT_STORE_SECRET, OBJECT_STORE_KEYS, optional=True)
         kubernetes.use_secret_as_env(task, site.HUB_SECRET, site.HUB_KEYS, optional=True)
         return _with_site(task, *site.VARIABLES)
@@ -82,7 +82,7 @@ def _with_site(task: Any, *variables: str) -> Any:
 
 
 def compression_pipeline(*steps: Step) -> Callable[[Callable[[Arguments], None]], Any]:
-    """Makes a KFP pipeline of a function that wires steps.
+    """Turns a function that connects steps into a KFP pipeline.
 
     Args:
         steps: The steps whose parameters the pipeline has, in order.
@@ -110,13 +110,13 @@ def compression_pipeline(*steps: Step) -> Callable[[Callable[[Arguments], None]]
 
 
 def notifying(pipeline: Any) -> Any:
-    """The same pipeline with an exit task that tells a webhook how the run ended.
+    """Returns a pipeline with an exit task that reports to a webhook how the run ended.
 
-    It is another version of the pipeline, not a parameter: an exit task puts all stages into a group of their own, and
-    costs each run two pods more, which those who want no notification should neither see nor pay for.
+    This is another version of the pipeline, not a parameter, because an exit task puts all stages into a group and adds
+    two pods to each run. Users without a webhook should not see or pay for them.
 
     Args:
-        pipeline: A pipeline of this module's.
+        pipeline: A pipeline made by `compression_pipeline`.
     """
     stages = pipeline.pipeline_func
 
@@ -137,12 +137,12 @@ def _parameters(steps: tuple[Step, ...]) -> tuple[dict[str, inspect.Parameter], 
     descriptions: dict[str, str] = {}
     for step in steps:
         signature = inspect.signature(step.component.python_func)
-        for ours, theirs in step.parameters.items():
-            if ours in parameters:
+        for name, key in step.parameters.items():
+            if name in parameters:
                 continue
-            description = step.component.component_spec.inputs[theirs].description
+            description = step.component.component_spec.inputs[key].description
             component = step.component.python_func.__name__
-            own = f"{component}: {description}" if theirs == OPTIONS else description
-            descriptions[ours] = step.descriptions.get(ours) or own
-            parameters[ours] = signature.parameters[theirs].replace(name=ours)
+            own = f"{component}: {description}" if key == OPTIONS else description
+            descriptions[name] = step.descriptions.get(name) or own
+            parameters[name] = signature.parameters[key].replace(name=name)
     return parameters, descriptions

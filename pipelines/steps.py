@@ -1,4 +1,4 @@
-"""The steps that pipelines are made of: each component with the names that its parameters have in a pipeline.
+"""The steps of all pipelines: each component with the names of its parameters in a pipeline.
 
 A stage's main parameters keep their names, so that stages with the same one share it. What else it takes is one mapping
 with the stage's prefix, such as `student_options`.

@@ -1,4 +1,4 @@
-"""The pipelines that there are, and what their compiled specs say of their parameters; needs no KFP."""
+"""Lists the pipelines and reads the parameters and tasks of their compiled specs; does not import KFP."""
 
 import difflib
 import importlib
@@ -66,12 +66,12 @@ def spec(name: str) -> dict[str, Any]:
 
 
 def summary(name: str) -> str:
-    """What a pipeline does, in one sentence."""
+    """Returns a sentence that says what a pipeline does."""
     return spec(name)["pipelineInfo"]["description"]
 
 
 def parameters(pipeline_spec: dict[str, Any]) -> dict[str, Parameter]:
-    """The parameters of a compiled pipeline, in the order of the alphabet."""
+    """Returns the parameters of a compiled pipeline in alphabetical order."""
     found = pipeline_spec["root"]["inputDefinitions"]["parameters"]
     return {
         name: Parameter(name, entry["parameterType"], _default(entry), entry.get("description", ""))
@@ -85,7 +85,7 @@ def _default(entry: dict[str, Any]) -> Any:
 
 
 def tasks(pipeline_spec: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The tasks of a compiled pipeline by name, in an order in which they can run; those of a loop in its place."""
+    """Returns the tasks of a compiled pipeline by name, in an order in which they can run, with those of loops."""
     return _tasks_of(pipeline_spec, pipeline_spec["root"])
 
 
@@ -104,9 +104,9 @@ def _tasks_of(pipeline_spec: dict[str, Any], component: dict[str, Any]) -> dict[
 
 
 def fed_by(pipeline_spec: dict[str, Any], task: dict[str, Any]) -> dict[str, str]:
-    """Which parameters of a task's component come from the pipeline's: theirs to ours."""
+    """Returns the component's parameters that the pipeline's parameters set: component name to pipeline name."""
     bindings = task.get("inputs", {}).get("parameters", {})
-    # Within a loop, KFP gives the pipeline's parameters this prefix.
+    # In a loop, KFP adds this prefix to the pipeline's parameters.
     sources = {
         theirs: binding.get("componentInputParameter", "").removeprefix("pipelinechannel--")
         for theirs, binding in bindings.items()
@@ -116,12 +116,12 @@ def fed_by(pipeline_spec: dict[str, Any], task: dict[str, Any]) -> dict[str, str
 
 
 def component_of(task: dict[str, Any]) -> str:
-    """Name of the component that a task runs, such as `data_prep`."""
+    """Returns the name of the component that a task runs, such as `data_prep`."""
     return task["componentRef"]["name"].removeprefix("comp-").replace("-", "_")
 
 
 def config_class(component: str) -> type[ComponentConfig] | None:
-    """The typed configuration of a component, if it has one."""
+    """Returns the configuration class of a component, if it has one."""
     module = f"compaware.components.{component}.config"
     if importlib.util.find_spec(module) is None:
         return None

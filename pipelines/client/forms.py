@@ -1,7 +1,7 @@
-"""A pipeline's form: its parameters with their types, and the flat names that their keys have in a configuration.
+"""The parameters of a pipeline with their types, and the flat names of the keys of their mappings.
 
-The key `epochs` of `student_options` may be written `student_epochs`, and a key that only one mapping takes by its own
-name: `max_train_rows`. Needs no KFP.
+The flat name of the key `epochs` of `student_options` is `student_epochs`. A key that only one mapping has is its own
+flat name, such as `max_train_rows`. This module does not import KFP.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ _KFP_TYPES: dict[str, Any] = {
     "LIST": list[Any],
     "STRUCT": dict[str, Any],
 }
-# Flat names that do not follow from a mapping's name and a key's.
+# Flat names that cannot be derived from the names of the mapping and the key.
 ALIASES = {
     "card_tokenizer": ("data_options", "tokenizer"),
     "min_teacher_score": ("teacher_options", "min_score"),
@@ -36,9 +36,9 @@ ALIASES = {
     "qat_learning_rate": ("quantization_options", "learning_rate"),
     "dense_modules": ("sparsity_options", "exclude"),
 }
-# Mappings whose keys say by themselves what they are about.
+# Mappings whose keys are clear without the mapping's name.
 _CLEAR_WITHOUT_PREFIX = ("data_options", "training_options", "publish_options", JOB)
-# The whole mapping `job` under an earlier name.
+# An earlier name of the mapping `job`.
 _JOB_OPTIONS = "job_options"
 
 
@@ -48,7 +48,7 @@ class Form:
 
     Attributes:
         kinds: Their types.
-        models: The configuration whose options a parameter takes, for those that are mappings of options.
+        models: For each parameter that is a mapping of options, the configuration that the options are for.
         flat: Flat name to parameter and key.
         written: A model of a configuration as it may be written, with flat names or mappings.
     """

@@ -22,16 +22,16 @@ ENDED = {SUCCEEDED, "FAILED", "CANCELED", "SKIPPED"}
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of the server.
+    """A run or schedule to create on the server.
 
     Attributes:
         pipeline: The pipeline's name here, such as `distillation`.
-        arguments: Its parameters that are given.
-        experiment: Name of the experiment; it is created where it is not there.
+        arguments: Its parameters that were set.
+        experiment: Name of the experiment; it is created if it does not exist.
         name: Name of the run or of the schedule.
-        namespace: The user's; None where there is one user only.
-        service_account: Of the run's pods; None for the server's default.
-        notify: Add the exit task that tells a webhook how the run ended.
+        namespace: The user's namespace; None on a server with a single user.
+        service_account: Service account of the run's pods; None for the server's default.
+        notify: Add the exit task that reports to a webhook how the run ended.
     """
 
     pipeline: str
@@ -43,7 +43,7 @@ class Request:
     notify: bool = False
 
     def shown(self) -> dict[str, Any]:
-        """The request as it would be sent, with names in the place of the server's ids."""
+        """Returns the request as it would be sent, with names instead of the server's ids."""
         return {
             "display_name": self.name,
             "experiment": self.experiment,
@@ -64,12 +64,12 @@ class Uploaded:
 
 
 def server_name(pipeline: str) -> str:
-    """What a pipeline is called on the server."""
+    """Returns a pipeline's name on the server."""
     return str(catalog.spec(pipeline)["pipelineInfo"]["name"])
 
 
 def package(request: Request) -> str:
-    """The compiled pipeline that a request runs: the one that is checked in, unless it is to notify."""
+    """Returns the compiled pipeline of a request: the checked-in one, unless the request asks for a notification."""
     if not request.notify:
         return (catalog.folder(request.pipeline) / catalog.SPEC_NAME).read_text(encoding="utf-8")
     # Needs KFP's compiler and the components' interfaces.
@@ -79,12 +79,12 @@ def package(request: Request) -> str:
 
 
 def version_name(content: str) -> str:
-    """Name of a pipeline's version: ours, and a hash of what is uploaded, so that changed pipelines never mix."""
+    """Returns the name of a pipeline's version: our version and a hash of the file, so that changes make a new one."""
     return f"{VERSION}-{hashlib.sha256(content.encode()).hexdigest()[:12]}"
 
 
 def upload_pipeline(client: "Client", request: Request) -> Uploaded:
-    """Makes sure that the server has the request's version of the pipeline.
+    """Uploads the request's version of the pipeline, unless the server has it.
 
     Raises:
         UserError: The server refuses.
@@ -113,10 +113,10 @@ def upload_pipeline(client: "Client", request: Request) -> Uploaded:
 
 
 def experiment_id(client: "Client", request: Request) -> str:
-    """The id of the request's experiment, which is created where it is not there.
+    """Returns the id of the request's experiment, which is created if it does not exist.
 
     Raises:
-        UserError: The server refuses, such as for a namespace that is not there.
+        UserError: The server refuses, for example because the namespace does not exist.
     """
     with translate_errors():
         return str(client.create_experiment(request.experiment, namespace=request.namespace).experiment_id)
@@ -146,21 +146,21 @@ def submit(client: "Client", request: Request) -> str:
 
 
 def wait(client: "Client", run_id: str, say: Callable[[str], None]) -> Any:
-    """Waits for a run to end, telling of each task that changes its state.
+    """Waits for a run to end and reports each change of a task's state.
 
     Returns:
-        The run as the server describes it at its end.
+        The server's description of the run at its end.
 
     Raises:
-        UserError: The server no longer answers, or no longer knows us.
+        UserError: The server no longer responds or no longer accepts our token.
     """
-    told: dict[str, str] = {}
+    reported: dict[str, str] = {}
     while True:
         with translate_errors():
             run = client.get_run(run_id)
         for name, state in task_states(run).items():
-            if told.get(name) != state:
-                told[name] = state
+            if reported.get(name) != state:
+                reported[name] = state
                 say(f"{name}: {state.lower()}")
         if run.state in ENDED:
             return run
@@ -168,14 +168,14 @@ def wait(client: "Client", run_id: str, say: Callable[[str], None]) -> Any:
 
 
 def task_states(run: Any) -> dict[str, str]:
-    """The state of each task of a run that has one, in the order of their starts."""
+    """Returns the state of each started task of a run, in the order of their starts."""
     return {task.display_name: task.state for task in begun_tasks(run)}
 
 
 def begun_tasks(run: Any) -> list[Any]:
-    """The server's details of each task of a run that has a state, in the order of their starts."""
+    """Returns the server's details of each started task of a run, in the order of their starts."""
     details = (run.run_details.task_details if run.run_details else None) or []
-    # Besides the components there are KFP's own: the driver and the executor of each, and the run itself.
+    # KFP adds tasks of its own: a driver and an executor for each component, and one for the run.
     kfps = ("-driver", "executor", "root")
     shown = [task for task in details if task.state and not (task.display_name or "").endswith(kfps)]
     return sorted(shown, key=lambda task: str(task.start_time or task.create_time))

@@ -1,7 +1,7 @@
-"""Checks a pipeline's configuration before anything runs, so that a mistake is answered in the first second.
+"""Checks a pipeline's configuration before anything runs, so that mistakes are reported at once.
 
-First what was written (unknown keys, types, ranges), then each component's typed configuration with the values that it
-would get (keys that go together), then the places that it names.
+The checks are: unknown keys, types and ranges; then each component's configuration with the values that it would get,
+which finds keys that exclude each other; then the paths in it.
 """
 
 import json
@@ -24,7 +24,7 @@ from compaware.pipelines.client import catalog
 from compaware.pipelines.client.forms import Form
 from compaware.pipelines.client.paths import check_cluster_paths, resolve_local_paths
 
-# As configurations of transformers name it.
+# Names of the number of layers in configurations of transformers.
 _LAYER_COUNTS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
 Names = dict[tuple[str, str], str]
 
@@ -38,7 +38,7 @@ def load_arguments(
         spec: The compiled pipeline.
         file: YAML or JSON file of parameters, or None.
         words: `key=value` words that replace the file's values.
-        local: Whether the pipeline runs here, so that local paths must be there; else none may be given.
+        local: Whether the pipeline runs on this machine. Local paths must exist then, and must not be given otherwise.
 
     Returns:
         The parameters that were given, by name.
@@ -100,12 +100,12 @@ def _check_component(
 
 
 def _comes_later(config: type[BaseModel], details: Any) -> bool:
-    """Whether what is missing is what another stage gives."""
+    """Returns whether a missing value is one that another stage provides."""
     return details["type"] == "missing" and marker(config.model_fields[details["loc"][0]]) is not MAIN
 
 
 def _shown_names(config: type[ComponentConfig], ours: dict[str, str], form: Form, names: Names) -> dict[str, str]:
-    """What each field of a component is called in a configuration of the pipeline: as written, or in short."""
+    """Returns each field's name in a configuration of the pipeline: as written by the user, else the flat name."""
     shown = {theirs: name for theirs, name in ours.items() if theirs in config.model_fields}
     for name in ours.values():
         for key in form.kinds[name].model_fields if name in form.models else ():
@@ -115,7 +115,7 @@ def _shown_names(config: type[ComponentConfig], ours: dict[str, str], form: Form
 
 
 def _check_layers(arguments: dict[str, Any], is_sample: bool) -> None:
-    """Compares the layers to keep with those of the teacher, where its configuration is known here."""
+    """Checks that the teacher has the layers to keep, if its configuration can be read here."""
     given = {**arguments.get("teacher_options", {}), "teacher": arguments.get("teacher")}
     given = add_defaults("teacher_check", given) if is_sample else given
     file = Path(str(given["teacher"])).expanduser() / "config.json"
