@@ -33,7 +33,7 @@ _WIDTH = 116
 
 
 def interface_files() -> dict[Path, str]:
-    """What each generated component.py should hold."""
+    """Returns the content of each generated component.py."""
     # Every component has metadata; notify has no configuration, and its interface is written by hand.
     names = sorted(file.parent.name for file in COMPONENTS.glob("*/metadata.yaml"))
     configs = {name: config for name in names if (config := config_class(name))}
@@ -63,12 +63,12 @@ def component_source(name: str, config: type[ComponentConfig]) -> str:
 
 
 def options_description(config: type[ComponentConfig]) -> str:
-    """What the parameter `options` of a component is."""
+    """Returns the description of a component's parameter `options`."""
     return f"Further configuration: {', '.join(option_names(config))}."
 
 
 def parameters(config: type[ComponentConfig]) -> dict[str, str]:
-    """The parameters that are no artifacts, with their descriptions, in the order of the signature."""
+    """Returns the parameters other than artifacts, with their descriptions, in the order of the signature."""
     fields = config.model_fields
     own = {OPTIONS: options_description(config)} if option_names(config) and not _only_shared(config) else {}
     replaced = f" `{OPTIONS}` replace them." if own else ""
@@ -83,13 +83,13 @@ def parameters(config: type[ComponentConfig]) -> dict[str, str]:
 
 
 def _only_shared(config: type[ComponentConfig]) -> bool:
-    """Whether the shared mappings have all keys that a component takes."""
+    """Returns whether the shared mappings have all keys that a component takes."""
     shared = {key for model in config.shared.values() for key in option_names(model)}
     return set(option_names(config)) <= shared
 
 
 def inputs(config: type[ComponentConfig]) -> dict[str, Input]:
-    """The input artifacts."""
+    """Returns the input artifacts."""
     marked = {key: marker(field) for key, field in config.model_fields.items()}
     return {key: found for key, found in marked.items() if isinstance(found, Input)}
 
@@ -192,7 +192,7 @@ def _helper(output: Output) -> str | None:
 
 
 def _values(config: type[ComponentConfig]) -> dict[str, str]:
-    """What the function hands on: key of the configuration to expression."""
+    """Returns the arguments of `run_component`: key of the configuration to Python expression."""
     outputs = {output.field: key for key, output in config.interface.outputs.items() if output.field}
     uris = {
         key: f"{outputs['output']}.uri" for key, field in config.model_fields.items() if marker(field) is OUTPUT_URI

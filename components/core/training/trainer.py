@@ -111,7 +111,7 @@ def train(
     first_batch = collator([rows[number] for number in range(min(options.batch_size, len(rows)))])
     choices = gather(choose_training_precision(options.precision, model, first_batch, objective))
     precision, reason = min(choices, key=lambda choice: choice[0] == "bf16")  # FP32 if any node needs it.
-    log.info("training on %d processes in %s: %s", world_size(), precision, reason)
+    log.info("training with world size %d in %s: %s", world_size(), precision, reason)
     arguments = build_arguments(options, checkpoints.folder, dataset.manifest.metric, precision)
     started = time.monotonic()
     with ExitStack() as stack:
