@@ -72,7 +72,9 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> str:
         " ",
         "plain",
     ]
-    rows = [{"text": f"{text} {number}", "label": f"{text[:60]}"} for number in range(30) for text in texts]
+    rows = [
+        {"text": f"{text} {number}", "label": text[:60].strip() or "blank"} for number in range(30) for text in texts
+    ]
     for split, part in {"train": rows[:120], "validation": rows[120:]}.items():
         (folder / "data").mkdir(exist_ok=True)
         file = folder / "data" / f"{split}.jsonl"
