@@ -14,7 +14,9 @@ def hash_settings(values: dict[str, Any]) -> str:
 
 
 def result_settings(values: dict[str, Any]) -> dict[str, Any]:
-    """Returns the settings without those that only say where a stage works and writes."""
+    """Returns the settings, also in mappings of options, without those that only say where a stage works and writes."""
     return {
-        key: value for key, value in values.items() if not key.startswith(_NO_EFFECT) and not key.endswith("output")
+        key: result_settings(value) if key.endswith("options") and isinstance(value, dict) else value
+        for key, value in values.items()
+        if not key.startswith(_NO_EFFECT) and not key.endswith("output")
     }
