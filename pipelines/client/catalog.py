@@ -1,6 +1,5 @@
 """Lists the pipelines and reads the parameters and tasks of their compiled specs; does not import KFP."""
 
-import difflib
 import importlib
 import importlib.util
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ import yaml
 
 import compaware.pipelines
 from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.validation import suggest
 from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.launch.run import whole_numbers
 
@@ -49,9 +49,7 @@ def folder(name: str) -> Path:
         UserError: There is no such pipeline.
     """
     if name not in names():
-        close = difflib.get_close_matches(name, names(), n=1)
-        hint = f"did you mean '{close[0]}'?" if close else "choose from " + ", ".join(names())
-        raise UserError(f"unknown pipeline '{name}': {hint}")
+        raise UserError(f"unknown pipeline '{name}': {suggest(name, names())}")
     return ROOT / name
 
 

@@ -153,10 +153,14 @@ def _hint_keys(config_class: type[BaseModel], key: str) -> str:
     holder = ".".join(part for part in parent.split(".") if not part.isdigit())  # Without the index of a list's item.
     siblings = [known.rpartition(".")[2] for known in keys if known.rpartition(".")[0] == holder]
     same = [known for known in keys if known.rpartition(".")[2] == name]
-    close = [parent + dot + sibling for sibling in difflib.get_close_matches(name, siblings, n=1)]
-    if meant := same[:3] or close:
-        return f"did you mean {' or '.join(map(repr, meant))}?"
-    return "choose from " + textwrap.shorten(", ".join(siblings), _HINT_CHARACTERS, placeholder=" …")
+    return f"did you mean {' or '.join(map(repr, same[:3]))}?" if same else suggest(name, siblings, parent + dot)
+
+
+def suggest(name: str, known: Sequence[str], prefix: str = "") -> str:
+    """Suggests the known name with the closest spelling, written with `prefix`, else lists the known names."""
+    if close := difflib.get_close_matches(name, known, n=1):
+        return f"did you mean '{prefix}{close[0]}'?"
+    return "choose from " + textwrap.shorten(", ".join(known), _HINT_CHARACTERS, placeholder=" …")
 
 
 def _keys(model: type[BaseModel]) -> list[str]:

@@ -4,7 +4,6 @@ A field is an input artifact (`Input`), a parameter (`MAIN` if users set it, `GI
 the parameter `options`. The class attribute `interface` has the image and the outputs.
 """
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, create_
 from pydantic_core import CoreSchema, core_schema
 
 from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.validation import suggest
 from compaware.components.core.base.values import kind_of
 
 # The parameter for all keys that are not parameters.
@@ -161,7 +161,5 @@ def _mapping(name: str, values: Mapping[str, Any], known: list[str]) -> dict[str
         raise UserError(f"'{name}' must be a mapping of keys to values")
     for key in options:
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean '{name}.{close[0]}'?" if close else f"choose from {', '.join(known)}"
-            raise UserError(f"unknown key '{name}.{key}': {hint}")
+            raise UserError(f"unknown key '{name}.{key}': {suggest(key, known, f'{name}.')}")
     return {key: value for key, value in options.items() if value is not None}

@@ -21,26 +21,12 @@ from compaware.components.core.training.trainer import train
 from compaware.components.quantization_aware_training import candidate
 from compaware.components.quantization_aware_training import quantize as stage
 from tests.components.quantization_aware_training.conftest import quantize
+from tests.kills import KillAt, KilledError
 from tests.tiny import make_dataset, make_model
 
 # 16 steps, 8 an epoch; ranges stand still from step 12 on. Checkpoints lie within epochs.
 EVERY_3 = {"save_strategy": "steps", "save_steps": 3, "eval_strategy": "steps", "eval_steps": 3}
 OPTIONS = {"epochs": 2, "batch_size": 8, "learning_rate": 1e-3, "max_length_tokens": 16}
-
-
-class KilledError(Exception):
-    """What ends a run in the middle."""
-
-
-class KillAt(TrainerCallback):
-    """Ends the run at the beginning of a step."""
-
-    def __init__(self, step: int):
-        self.step = step
-
-    def on_step_begin(self, args, state, control, **kwargs) -> None:
-        if state.global_step == self.step:
-            raise KilledError
 
 
 @pytest.fixture(scope="module")

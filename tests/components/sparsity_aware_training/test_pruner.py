@@ -19,25 +19,11 @@ from compaware.components.core.stage.options import TrainingOptions
 from compaware.components.core.stage.workspace import Workspace
 from compaware.components.core.training.trainer import train
 from compaware.components.sparsity_aware_training.pruner import GradualPruner
+from tests.kills import KillAt, KilledError
 from tests.tiny import make_dataset, make_model
 
 # 8 steps an epoch; pruning goes from step 2 to 14 of 24.
 OPTIONS = {"epochs": 3, "batch_size": 32, "learning_rate": 2e-3, "max_length_tokens": 16}
-
-
-class KilledError(Exception):
-    """What ends a run in the middle of a test."""
-
-
-class KillAt(TrainerCallback):
-    """Ends the run at the beginning of a step."""
-
-    def __init__(self, step: int):
-        self.step = step
-
-    def on_step_begin(self, args, state, control, **kwargs) -> None:
-        if state.global_step == self.step:
-            raise KilledError
 
 
 class KillAfterCheckpoint(TrainerCallback):

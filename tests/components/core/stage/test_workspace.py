@@ -158,10 +158,10 @@ def test_a_result_of_changed_inputs_is_not_reused(
 
 def test_a_moved_input_is_the_same_input(tmp_path: Path, inputs: dict[str, object]) -> None:
     stage = ReadingConfig.model_validate(inputs)
-    run_stage(stage, lambda workspace: Summary.create("stage", stage, {}))
+    summary = run_stage(stage, lambda workspace: Summary.create("stage", stage, {}))
     (tmp_path / "dataset").rename(tmp_path / "moved")
     moved = ReadingConfig.model_validate({**inputs, "dataset": tmp_path / "moved", "existing_output": "resume"})
-    run_stage(moved, lambda workspace: pytest.fail("ran again"))
+    assert run_stage(moved, lambda workspace: pytest.fail("ran again")) == summary
 
 
 def test_two_runs_of_the_same_stage_give_the_same_input(tmp_path: Path, inputs: dict[str, object]) -> None:
