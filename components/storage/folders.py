@@ -116,8 +116,7 @@ def exists(uri: str) -> bool:
             return location.is_file() or (not is_empty(uri) and load_manifest(location) is not None)
     from compaware.components.storage.store import Store
 
-    store = Store(location, "read")
-    return store.manifest() is not None or (not location.is_folder and store.stat(location.key) is not None)
+    return _exists_in(Store(location, "read"))
 
 
 def is_empty(uri: str) -> bool:
@@ -135,7 +134,12 @@ def is_empty(uri: str) -> bool:
     from compaware.components.storage.store import Store
 
     store = Store(location, "read")
-    return not exists(uri) and not store.list_below()
+    return not _exists_in(store) and not store.list_below()
+
+
+def _exists_in(store: "Store") -> bool:
+    location = store.location
+    return store.manifest() is not None or (not location.is_folder and store.stat(location.key) is not None)
 
 
 def has_unfinished_upload(uri: str) -> bool:
