@@ -17,6 +17,7 @@ from compaware.components.core.stage.interface import OPTIONS
 from compaware.components.launch import site
 from compaware.components.launch.options import OBJECT_STORE_KEYS, OBJECT_STORE_SECRET
 from compaware.components.notify.component import notify
+from compaware.pipelines.task_pods import protect
 
 Arguments = Mapping[str, Any]
 
@@ -68,7 +69,7 @@ class Step:
         task = self.component(**inputs, **{key: arguments[name] for name, key in self.parameters.items()})
         if not self.cached:
             task.set_caching_options(False)
-        task.set_cpu_limit(self.cpu).set_memory_limit(self.memory)
+        protect(task).set_cpu_limit(self.cpu).set_memory_limit(self.memory)
         # All are optional, for sites that do not need them or use another way.
         kubernetes.use_secret_as_env(task, OBJECT_STORE_SECRET, OBJECT_STORE_KEYS, optional=True)
         kubernetes.use_secret_as_env(task, site.HUB_SECRET, site.HUB_KEYS, optional=True)
@@ -123,7 +124,7 @@ def notifying(pipeline: Any) -> Any:
     @functools.wraps(stages)
     def with_exit_task(*values: Any) -> None:
         ended = notify(run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER, run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER)
-        ended.set_caching_options(False).set_cpu_limit("500m").set_memory_limit("512Mi")
+        protect(ended).set_caching_options(False).set_cpu_limit("500m").set_memory_limit("512Mi")
         kubernetes.use_secret_as_env(ended, site.WEBHOOK_SECRET, site.WEBHOOK_KEYS, optional=True)
         _with_site(ended, site.UI_VARIABLE, *site.VARIABLES)
         with dsl.ExitHandler(ended, name="stages"):

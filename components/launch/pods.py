@@ -13,6 +13,8 @@ WORK_FOLDER = "/work"
 APP_LABEL = {"app.kubernetes.io/part-of": "compaware"}
 # A proxy in the pod breaks gloo's connections between nodes and keeps the pod running after the training.
 NO_ISTIO = {"sidecar.istio.io/inject": "false"}
+# A moved pod repeats up to checkpoint_minutes of training on all nodes, or its whole task.
+NOT_EVICTED = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
 
 
 def command(job: Job) -> list[str]:
@@ -126,4 +128,4 @@ def metadata(job: Job) -> dict[str, Any]:
 def pod_metadata(job: Job) -> dict[str, Any]:
     """Returns the metadata of the pods."""
     labels = {**APP_LABEL, "app.kubernetes.io/component": job.component, **job.options.labels}
-    return {"labels": labels, "annotations": {**NO_ISTIO, **job.options.annotations}}
+    return {"labels": labels, "annotations": {**NO_ISTIO, **NOT_EVICTED, **job.options.annotations}}

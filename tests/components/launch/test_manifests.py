@@ -13,6 +13,7 @@ from compaware.components.launch.checks import check
 from compaware.components.launch.job import Job, job_name
 from compaware.components.launch.pytorchjob import PYTORCHJOB
 from compaware.components.launch.trainjob import TRAINJOB
+from tests.pod_security import violations
 
 OWNER = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "run", "uid": "1"}
 
@@ -76,8 +77,39 @@ def test_pods_have_no_privileges() -> None:
         assert security["capabilities"] == {"drop": ["ALL"]}
 
 
-def test_the_cluster_may_assign_the_user() -> None:
-    assert "runAsUser" not in pod(pytorchjob(run_as_user=None))["securityContext"]
+def pods_of(manifest: dict[str, Any]) -> list[dict[str, Any]]:
+    """Returns the pod templates in a job's manifest."""
+    spec = manifest["spec"]
+    if manifest["kind"] == "PyTorchJob":
+        return [replica["template"] for replica in spec["pytorchReplicaSpecs"].values()]
+    [patch] = spec["runtimePatches"]
+    [node] = patch["trainingRuntimeSpec"]["template"]["spec"]["replicatedJobs"]
+    return [node["template"]["spec"]["template"]]
+
+
+@pytest.mark.parametrize("kind", [PYTORCHJOB, TRAINJOB])
+@pytest.mark.parametrize("options", [{}, {"run_as_user": None}, {"volumes": {"cache": "/cache"}}])
+def test_pods_pass_the_restricted_policy(kind: Any, options: dict[str, Any]) -> None:
+    for template in pods_of(kind.manifest(make(**options))):
+        assert violations(template["spec"]) == []
+
+
+@pytest.mark.parametrize("kind", [PYTORCHJOB, TRAINJOB])
+def test_the_cluster_may_assign_the_user_and_the_group(kind: Any) -> None:
+    for template in pods_of(kind.manifest(make(run_as_user=None))):
+        assert template["spec"]["securityContext"] == {
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        assert not template["spec"]["containers"][0]["securityContext"].keys() & {"runAsUser", "runAsGroup"}
+
+
+@pytest.mark.parametrize("kind", [PYTORCHJOB, TRAINJOB])
+def test_the_autoscaler_does_not_move_pods_unless_asked_to(kind: Any) -> None:
+    key = "cluster-autoscaler.kubernetes.io/safe-to-evict"
+    for value, options in {"false": {}, "true": {"annotations": {key: "true"}}}.items():
+        for template in pods_of(kind.manifest(make(**options))):
+            assert template["metadata"]["annotations"][key] == value
 
 
 def test_cpus_and_memory_are_requests_and_limits() -> None:
