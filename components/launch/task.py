@@ -16,7 +16,9 @@ from compaware.components.launch.options import JobOptions
 POD_VARIABLE = "KFP_POD_NAME"
 _RUN_LABELS = ("pipeline/runid", "workflows.argoproj.io/workflow")
 _NODE_ANNOTATION = "workflows.argoproj.io/node-name"
-_RETRY = re.compile(r"\(\d+\)$")
+# Argo adds "(n)" to the name of every node that can be tried again, at each level: the number of the try. A loop's
+# iteration is "(n:item)", and an item has no parentheses (argo-workflows, operator.go: generateNodeName).
+_TRY = re.compile(r"\(\d+\)")
 
 
 def task_job(api: Api, component: str, config: dict[str, Any], options: JobOptions, part: str = "") -> Job:
@@ -39,9 +41,17 @@ def task_job(api: Api, component: str, config: dict[str, Any], options: JobOptio
         raise UserError(f"there is no pod {pod_name} in namespace {api.namespace}: {POD_VARIABLE} is wrong") from error
     labels = metadata.get("labels", {})
     run = next((labels[label] for label in _RUN_LABELS if label in labels), "")
-    # The node's name contains the task, the iteration of its loop and, at the end, the number of the retry.
-    node = _RETRY.sub("", metadata.get("annotations", {}).get(_NODE_ANNOTATION, ""))
-    return Job(job_name(component, run, f"{node or digest}{part}"), component, config, options, _owners(metadata))
+    task = task_of(metadata.get("annotations", {}).get(_NODE_ANNOTATION, ""))
+    return Job(job_name(component, run, f"{task or digest}{part}"), component, config, options, _owners(metadata))
+
+
+def task_of(node_name: str) -> str:
+    """Returns the part of a node's name that is the same for all tries of its task.
+
+    Args:
+        node_name: Name of the node in the Workflow, such as `run-x(0).root(0).loop-iterations(0:a)(0).executor(1)`.
+    """
+    return _TRY.sub("", node_name)
 
 
 def _owners(metadata: dict[str, Any]) -> tuple[dict[str, Any], ...]:
