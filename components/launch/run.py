@@ -9,6 +9,7 @@ from compaware.components.core.base.faults import report
 from compaware.components.core.base.settings import hash_settings
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.base.validation import validate
+from compaware.components.launch.earlier import Run, plan_attempt, reuse_earlier
 from compaware.components.launch.errors import JobError
 from compaware.components.launch.launcher import run_job
 from compaware.components.launch.options import JobOptions
@@ -23,7 +24,8 @@ def run_component(name: str, config: dict[str, Any], options: dict[str, Any] | N
     """Runs a component until it ends and shows its output.
 
     The component resumes the work of an earlier try. If `COMPAWARE_WORK_ROOT` is set, the work is kept there, because
-    every local pipeline run has new output paths. A job in a cluster keeps its checkpoints next to its output.
+    every local pipeline run has new output paths. A job in a cluster keeps its work below KFP's pipeline root, and
+    reuses that of an earlier run with the same settings and inputs.
 
     Args:
         name: The component's folder name.
@@ -75,7 +77,11 @@ def attempt_component(
         values["models_uri"] = config["output"].uri
     values.setdefault("existing_output", "resume")
     if not is_local:
-        values["work_uri"] = f"{values['output']}.work"
+        run = _current_run()
+        attempt = plan_attempt(name, values, run)
+        if run and reuse_earlier(name, values, job_options, attempt, run):
+            return load_uploaded_summary(values["output"])
+        values["work_uri"] = attempt.work_uri
     elif WORK_ROOT_VARIABLE in os.environ:
         # The checkpoints depend on the number of processes.
         settings = {**values, "processes": job_options.processes_per_node}
@@ -100,6 +106,14 @@ def shared_attempts(uri: str, run_id: str) -> str | None:
         return str(Path(os.environ[WORK_ROOT_VARIABLE]) / "sweep-attempts")
     root, separator, _ = uri.partition(f"/{run_id}/")
     return f"{root}/sweep-attempts" if separator and run_id else None
+
+
+def _current_run() -> Run | None:
+    # The Kubernetes client is not installed everywhere that a component runs.
+    from compaware.components.launch.api import Api
+    from compaware.components.launch.task import current_run
+
+    return current_run(Api())
 
 
 def _job_options(options: dict[str, Any] | None) -> JobOptions:

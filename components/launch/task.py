@@ -10,6 +10,7 @@ from kubernetes.client.exceptions import ApiException
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.launch.api import Api, retry
+from compaware.components.launch.earlier import Run
 from compaware.components.launch.job import Job, job_name
 from compaware.components.launch.options import JobOptions
 
@@ -34,15 +35,40 @@ def task_job(api: Api, component: str, config: dict[str, Any], options: JobOptio
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
     if not pod_name:
         return Job(job_name(component, "", digest), component, config, options)
+    metadata = _pod_metadata(api, pod_name)
+    task = task_of(metadata.get("annotations", {}).get(_NODE_ANNOTATION, ""))
+    name = job_name(component, _run_id(metadata), f"{task or digest}{part}")
+    return Job(name, component, config, options, _owners(metadata))
+
+
+def current_run(api: Api) -> Run | None:
+    """Returns the run of this pod; None outside a pod of a run.
+
+    Raises:
+        UserError: The pod of this task cannot be read or does not exist.
+    """
+    pod_name = os.environ.get(POD_VARIABLE)
+    run_id = _run_id(_pod_metadata(api, pod_name)) if pod_name else ""
+    pods = f"/api/v1/namespaces/{api.namespace}/pods"
+
+    def is_active(other_id: str) -> bool:
+        items = retry(lambda: api.get(pods, labelSelector=f"{_RUN_LABELS[0]}={other_id}"))["items"]
+        return any(pod["status"].get("phase") in ("Pending", "Running") for pod in items)
+
+    return Run(run_id, api.namespace, is_active) if run_id else None
+
+
+def _pod_metadata(api: Api, pod_name: str) -> dict[str, Any]:
     path = f"/api/v1/namespaces/{api.namespace}/pods/{pod_name}"
     try:
-        metadata = retry(lambda: api.get(path))["metadata"]
+        return retry(lambda: api.get(path))["metadata"]
     except ApiException as error:
         raise UserError(f"there is no pod {pod_name} in namespace {api.namespace}: {POD_VARIABLE} is wrong") from error
+
+
+def _run_id(metadata: dict[str, Any]) -> str:
     labels = metadata.get("labels", {})
-    run = next((labels[label] for label in _RUN_LABELS if label in labels), "")
-    task = task_of(metadata.get("annotations", {}).get(_NODE_ANNOTATION, ""))
-    return Job(job_name(component, run, f"{task or digest}{part}"), component, config, options, _owners(metadata))
+    return next((labels[label] for label in _RUN_LABELS if label in labels), "")
 
 
 def task_of(node_name: str) -> str:

@@ -1,5 +1,6 @@
-"""Downloads and uploads files and folders by URI (paths, file, s3, minio); incomplete uploads are never used."""
+"""Transfers files and folders by URI (paths, file, s3, minio); incomplete uploads are never used."""
 
+from compaware.components.storage.copies import copy
 from compaware.components.storage.folders import (
     delete,
     exists,
@@ -16,6 +17,7 @@ from compaware.components.storage.names import record_uri, show_uris
 from compaware.components.storage.uri import is_uri, join
 
 __all__ = [
+    "copy",
     "delete",
     "exists",
     "fetch",

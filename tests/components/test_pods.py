@@ -1,7 +1,7 @@
 """Trainings as their pods run them: a fresh interpreter under torchrun, all that is read and written behind URIs.
 
-All trainings are gone on with by the same code, so one is killed here; core/test_training.py kills a distillation. The
-other components run in interpreters of their own under tests/pipelines.
+All trainings are gone on with by the same code, so one is killed here, and another run with more memory resumes it;
+core/test_training.py kills a distillation. The other components run in interpreters of their own under tests/pipelines.
 """
 
 import json
@@ -9,7 +9,7 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,9 @@ import pytest
 from minio import Minio
 from pyarrow import csv
 
+from compaware.components.core.base.errors import UserError
+from compaware.components.launch import attempt_component, run
+from compaware.components.launch.earlier import Run
 from compaware.components.storage import fetch, find, upload
 from tests.components.storage.conftest import KEYS, s3_server
 from tests.tiny import SMALL_BERT, sentiment_rows
@@ -106,9 +109,9 @@ def pods(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pods]:
             yield Pods(tmp_path_factory.mktemp("pods"), "s3://bucket", variables)
 
 
-def test_trainings_work_in_their_pods_and_outlive_them(pods: Pods) -> None:
+def test_trainings_work_in_their_pods_and_outlive_them(pods: Pods, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket, disk = pods.bucket, pods.root / "claim"
-    data, teacher, soft = f"{bucket}/data", f"{bucket}/teacher", f"{bucket}/soft"
+    data = f"{bucket}/data"
     student, sparse, int8 = f"{bucket}/student", f"file://{disk}/sparse", f"file://{disk}/int8"
 
     for name, rows in (("train", 192), ("validation", 48)):
@@ -116,15 +119,29 @@ def test_trainings_work_in_their_pods_and_outlive_them(pods: Pods) -> None:
         upload(pods.root / f"{name}.csv", f"{bucket}/reviews/{name}.csv")
     pods.run("data_prep", {"output": data, "data": f"{bucket}/reviews"})
 
-    teaching = {"teacher_config": SMALL_BERT, "fine_tune_if_needed": True, "soft_labels_output": soft}
-    teaching |= {"output": teacher, "dataset": data, **TRAINED, "epochs": 3, "learning_rate": 0.01}
+    teaching = {"teacher_config": SMALL_BERT, "fine_tune_if_needed": True, "dataset": data}
+    teaching |= {**TRAINED, "epochs": 3, "learning_rate": 0.01}
+    logs: list[str] = []
+
+    def teach(run_id: str, job: Callable[..., Any], **options: str) -> dict[str, str]:
+        """Runs teacher_check in a run of a pipeline whose jobs are done by `job`."""
+        root = f"{bucket}/v2/artifacts/compaware-distillation/{run_id}/teacher-check/0a"
+        outputs = {"output": f"{root}/model", "soft_labels_output": f"{root}/soft_labels"}
+        monkeypatch.setattr(run, "_current_run", lambda: Run(run_id, "kubeflow", lambda _: False))
+        monkeypatch.setattr(run, "run_job", lambda name, config, *_: logs.append(job(name, config, 2) or ""))
+        two = {"launcher": "pytorchjob", "processes_per_node": 2, **options}
+        attempt_component("teacher_check", {**teaching, **outputs}, two)
+        return outputs
+
+    with pytest.raises(UserError, match="is not complete"):
+        teach("first", pods.kill)
+    teach("second", pods.run, memory_per_node="64Gi")
+    assert "resuming from checkpoint-" in logs.pop()
+    assert find(f"{bucket}/v2/artifacts/compaware-work", "checkpoints.json") == []
+    teacher, soft = teach("third", pytest.fail, queue_name="night").values()
     distilling = {"output": student, "dataset": data, "teacher": teacher, "soft_labels": soft, "student_layers": [0]}
-    teaching["work_uri"] = f"{teacher}.work"
-    pods.kill("teacher_check", teaching, 2)
-    assert "resuming from checkpoint-" in pods.run("teacher_check", teaching, 2)
     pods.run("distillation", {**distilling, **TRAINED, "work_uri": f"{student}.work"}, 1)
-    for output in (teacher, student):
-        assert find(f"{output}.work", "checkpoints.json") == []
+    assert find(f"{student}.work", "checkpoints.json") == []
     shared = {"dataset": data, "model": student, **TRAINED}
     pruning = {"output": sparse, "target_sparsity": 0.5, "soft_labels": soft, "work_uri": f"{sparse}.work"}
     pods.run("sparsity_aware_training", {**shared, **pruning}, 1)
