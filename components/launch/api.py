@@ -65,9 +65,9 @@ class Api:
         """Merges `body` into an object."""
         return self._json("PATCH", path, {}, body, _MERGE_PATCH)
 
-    def delete(self, path: str) -> None:
+    def delete(self, path: str, **query: str) -> None:
         """Deletes an object and, in the background, the objects that it owns."""
-        self._json("DELETE", path, {"propagationPolicy": "Background"})
+        self._json("DELETE", path, {"propagationPolicy": "Background", **query})
 
     def lines(self, path: str, **query: str) -> Iterator[str]:
         """Sends a request at once and yields the lines of the response as they arrive, without line ends.

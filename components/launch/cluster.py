@@ -15,6 +15,7 @@ import urllib3
 from kubernetes.client.exceptions import ApiException
 
 from compaware.components.core.base.errors import UserError
+from compaware.components.launch import workflow
 from compaware.components.launch.api import PATIENCE_S, Api, retry, summarize
 from compaware.components.launch.checks import check
 from compaware.components.launch.errors import JobError, UnansweredError
@@ -114,6 +115,21 @@ class ClusterLauncher:
             if error.status != 404:
                 raise
 
+    def stop(self, job: Job) -> None:
+        """Deletes the job if its run is over or it has none; else leaves it to the next try of the task.
+
+        Raises:
+            UnansweredError: As `cancel`.
+        """
+        if job.workflow:
+            reason = workflow.ask_why_over(self._api, job)
+            if not reason:
+                workflow.delete_own_pod(self._api)
+                log.info("this task is interrupted: its next try adopts %s", self._title(job))
+                return
+            log.info("%s: deleting %s", reason, self._title(job))
+        self.cancel(job)
+
     def _title(self, job: Job) -> str:
         return f"{self._kind.title} {self._api.namespace}/{job.name}"
 
@@ -178,17 +194,18 @@ class ClusterLauncher:
     def _watch(self, job: Job) -> Verdict:
         snapshots: queue.Queue[Snapshot] = queue.Queue()
         watches = [Watch(self._api, *watched, snapshots) for watched in self._watched(job)]
+        # The state of the run is not needed to know that of the job, so this watch may be refused.
+        run_watches = [Watch(self._api, *watched, snapshots) for watched in workflow.watched(self._api, job)]
         follower = LogFollower(self._api, self._api.namespace, self._kind.container, _show)
-        for thread in (*watches, follower):
+        for thread in (*watches, *run_watches, follower):
             thread.start()
-        patience_s = _RUNNING_LOG_PATIENCE_S
+        patience_s = 0.0  # At SIGTERM, there is no time for the log.
         try:
             verdict = self._decide(job, snapshots, watches, follower)
-            if not verdict.must_stop:
-                patience_s = _LOG_PATIENCE_S
+            patience_s = _RUNNING_LOG_PATIENCE_S if verdict.must_stop else _LOG_PATIENCE_S
             return verdict
         finally:
-            for watch in watches:
+            for watch in (*watches, *run_watches):
                 watch.stop()
             follower.finish(patience_s)
 
@@ -210,11 +227,24 @@ class ClusterLauncher:
                 continue
             if snapshot.source == "job":
                 tracker.update_job(snapshot.objects.get(job.name))
+            elif snapshot.source == "run":
+                self._require_run(job, snapshot)
             else:
                 self._update_pods(snapshot, tracker, follower)
             if tracker.situation() not in ("", situation):
                 situation = tracker.situation()
                 log.info("%s: %s", self._title(job), situation)
+
+    def _require_run(self, job: Job, snapshot: Snapshot) -> None:
+        """Deletes the job at once if its run is over, because SIGTERM and SIGKILL follow within seconds.
+
+        Raises:
+            JobError: The run is over.
+        """
+        reason = workflow.why_over(snapshot.objects.get(job.workflow))
+        if reason:
+            self.cancel(job)
+            raise JobError(f"{reason}: {self._title(job)} is deleted")
 
     def _update_pods(self, snapshot: Snapshot, tracker: Tracker, follower: LogFollower) -> None:
         for pod in snapshot.objects.values():

@@ -26,6 +26,11 @@ class Job:
     options: JobOptions
     owners: tuple[dict[str, Any], ...] = ()
 
+    @property
+    def workflow(self) -> str:
+        """Name of the Workflow of the job's run; empty outside a run."""
+        return next((owner["name"] for owner in self.owners if owner["kind"] == "Workflow"), "")
+
 
 @dataclass(frozen=True)
 class JobKind:

@@ -1,6 +1,7 @@
 """The interface of all launchers, and the function that runs a job with one of them."""
 
 import logging
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from compaware.components.core.base.logs import setup_logging
@@ -27,9 +28,12 @@ class Launcher(Protocol):
     def cancel(self, job: Job) -> None:
         """Ends the job; does nothing if there is none."""
 
+    def stop(self, job: Job) -> None:
+        """Prepares for the end of this process by SIGTERM: ends the job unless a next try of the task adopts it."""
+
 
 def launch(job: Job, launcher: Launcher) -> None:
-    """Runs a job until it ends; on SIGTERM, ends the job and exits with code 143.
+    """Runs a job until it ends; on SIGTERM, ends the job or leaves it to the next try, and exits with code 143.
 
     Raises:
         UserError: The job's options or the component's configuration or inputs are wrong.
@@ -39,12 +43,19 @@ def launch(job: Job, launcher: Launcher) -> None:
     try:
         launcher.create(job)
         launcher.wait(job)
-    except (SystemExit, KeyboardInterrupt):
-        try:
-            launcher.cancel(job)
-        except JobError as error:
-            log.error("cannot stop %s: %s", job.name, error)
+    except SystemExit:
+        _end(launcher.stop, job)
         raise
+    except KeyboardInterrupt:
+        _end(launcher.cancel, job)
+        raise
+
+
+def _end(end: Callable[[Job], None], job: Job) -> None:
+    try:
+        end(job)
+    except JobError as error:
+        log.error("cannot stop %s: %s", job.name, error)
 
 
 def run_job(component: str, config: dict[str, Any], options: JobOptions, part: str = "") -> None:

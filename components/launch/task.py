@@ -13,8 +13,8 @@ from compaware.components.launch.api import Api, retry
 from compaware.components.launch.earlier import Run
 from compaware.components.launch.job import Job, job_name
 from compaware.components.launch.options import JobOptions
+from compaware.components.launch.workflow import POD_VARIABLE
 
-POD_VARIABLE = "KFP_POD_NAME"
 _RUN_LABELS = ("pipeline/runid", "workflows.argoproj.io/workflow")
 _NODE_ANNOTATION = "workflows.argoproj.io/node-name"
 # Argo adds "(n)" to the name of every node that can be tried again, at each level: the number of the try. A loop's

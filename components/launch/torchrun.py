@@ -102,6 +102,10 @@ class TorchrunLauncher:
             self._child.wait()
         self._folder.cleanup()
 
+    def stop(self, job: Job) -> None:
+        """Terminates the processes, because they would end with this one."""
+        self.cancel(job)
+
 
 def start_child(command: list[str]) -> "subprocess.Popen[str]":
     """Starts a child that ends with this process's command; its output can be read line by line."""
@@ -144,7 +148,11 @@ def _describe(exit_code: int) -> str:
 
 
 def exit_on_signal(number: int, frame: FrameType | None) -> NoReturn:
-    """A signal handler that exits by SystemExit, so that `finally` and `except` end the child or job."""
+    """A signal handler that exits by SystemExit, so that `finally` and `except` end the child or job.
+
+    Argo repeats the signal, which must not interrupt them.
+    """
+    signal.signal(number, signal.SIG_IGN)
     sys.exit(128 + number)
 
 
