@@ -37,6 +37,7 @@ class Step:
         memory: Memory limit of the task's pod.
         cached: Whether KFP may reuse the result of an earlier run with the same inputs. False for a component that
             reads or writes data outside of KFP.
+        secrets: Further secrets of the site that the component reads: name to key and its environment variable.
     """
 
     component: Any
@@ -47,6 +48,7 @@ class Step:
     cpu: str = "500m"
     memory: str = "1Gi"
     cached: bool = True
+    secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -71,8 +73,9 @@ class Step:
             task.set_caching_options(False)
         protect(task).set_cpu_limit(self.cpu).set_memory_limit(self.memory)
         # All are optional, for sites that do not need them or use another way.
-        kubernetes.use_secret_as_env(task, OBJECT_STORE_SECRET, OBJECT_STORE_KEYS, optional=True)
-        kubernetes.use_secret_as_env(task, site.HUB_SECRET, site.HUB_KEYS, optional=True)
+        secrets = {OBJECT_STORE_SECRET: OBJECT_STORE_KEYS, site.HUB_SECRET: site.HUB_KEYS, **self.secrets}
+        for secret, keys in secrets.items():
+            kubernetes.use_secret_as_env(task, secret, dict(keys), optional=True)
         return _with_site(task, *site.VARIABLES)
 
 

@@ -11,6 +11,7 @@ from compaware.components.benchmark.component import benchmark
 from compaware.components.change_check.component import change_check
 from compaware.components.data_prep.component import data_prep
 from compaware.components.distillation.component import distillation
+from compaware.components.launch import site
 from compaware.components.publish.component import publish
 from compaware.components.quantization_aware_training.component import quantization_aware_training
 from compaware.components.sparsity_aware_training.component import sparsity_aware_training
@@ -51,7 +52,15 @@ GATE = Step(accuracy_gate, names={"on_failure": "on_accuracy_loss"})
 # given; most of ours are optional. If nothing is new, each stage's result comes from KFP's cache instead.
 CHECK_CHANGES = Step(change_check, given=("student",), memory="2Gi", cached=False)
 
-PUBLISH = Step(publish, "publish", given=("run_id",), cpu="4", memory="16Gi", cached=False)
+PUBLISH = Step(
+    publish,
+    "publish",
+    given=("run_id",),
+    cpu="4",
+    memory="16Gi",
+    cached=False,
+    secrets={site.REGISTRY_SECRET: site.REGISTRY_KEYS},
+)
 
 # Not cached: it reads which branches failed and are worth repeating.
 PLAN_SWEEP = Step(sweep_plan, given=("run_id",), cached=False)

@@ -9,7 +9,7 @@ from compaware.components.change_check.config import ChangeCheckConfig
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.data.tasks import TASKS
 from compaware.components.core.stage.workspace import Workspace
-from compaware.components.publish.history_files import Entry, read_latest
+from compaware.components.publish.history_files import Entry, Published
 from compaware.components.storage import fingerprint, is_uri
 
 log = logging.getLogger(__name__)
@@ -29,7 +29,7 @@ def run(config: ChangeCheckConfig, workspace: Workspace) -> Summary:
         "student": _source(config.student, "model", None) if config.student else "",
         "version": version("compaware"),
     }
-    latest = read_latest(config.publish_uri, workspace.work / "downloads") if config.publish_uri else None
+    latest = Published.read(config.publish_uri).latest if config.publish_uri else None
     changed = [name for name, value in fingerprints.items() if latest and latest.fingerprints.get(name, "") != value]
     log.info(_message(config, latest, changed))
     metrics = {f"{name}_changed": float(name in changed) for name in fingerprints}

@@ -16,6 +16,9 @@ VARIABLES = (
 # Secret with the hub token, and the variable of its key.
 HUB_SECRET = "compaware-hub"
 HUB_KEYS = {"token": "HF_TOKEN"}
+# Secret with the bearer token of the Model Registry, which only publish reads, and the variable of its key.
+REGISTRY_SECRET = "compaware-registry"
+REGISTRY_KEYS = {"token": "MODEL_REGISTRY_TOKEN"}
 # ConfigMap of certificates, and the folder where its keys are mounted as files; SSL_CERT_FILE names one of them.
 CA_CONFIG_MAP = "compaware-ca"
 CA_FOLDER = "/etc/compaware"

@@ -45,7 +45,7 @@ def publish(
         history_html: All versions at the prefix.
         history_markdown: All versions at the prefix, as Markdown.
         metrics: Whether it was published, its metric, and the metric of the version before.
-        run_id: Id of the pipeline's run for the provenance.
+        run_id: Id of the pipeline's run for the provenance and the Model Registry.
         publish_uri: Path or URI (file, s3, minio) to publish below, of this model only; empty: nowhere.
         max_length_tokens: Longer inputs are cut.
         options: Further configuration: max_loss_to_published_points, version.

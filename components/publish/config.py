@@ -59,4 +59,6 @@ class PublishConfig(ComponentConfig):
         pattern=r"^[A-Za-z0-9][\w.-]{0,99}$",
         description="Name of the version; by default the time in UTC and the start of the model's fingerprint.",
     )
-    run_id: Annotated[str, GIVEN] = Field(default="", description="Id of the pipeline's run for the provenance.")
+    run_id: Annotated[str, GIVEN] = Field(
+        default="", description="Id of the pipeline's run for the provenance and the Model Registry."
+    )

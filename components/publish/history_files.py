@@ -1,19 +1,17 @@
 """Reads and writes `latest.json` and `history.json` at a publishing prefix: the published version and all decisions.
 
 Each version is a folder below the prefix. `latest.json` points to one and is replaced last, so that it never points to
-an incomplete version.
+an incomplete version. A run replaces only what it has read, so that two runs at once do not undo each other's work.
 """
 
-import tempfile
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from compaware.components.core.base.errors import UserError
-from compaware.components.core.base.files import write_text
 from compaware.components.core.base.summary import Score
-from compaware.components.storage import exists, fetch, join, upload
+from compaware.components.storage import Document, join, read_document, replace_document
 
 LATEST = "latest.json"
 HISTORY = "history.json"
@@ -40,6 +38,7 @@ class Entry(BaseModel):
         p50_ms: Median latency at the smallest measured batch size, in milliseconds.
         model_fingerprint: SHA-256 of its files.
         fingerprints: Fingerprints of data, teacher and parameters, and compaware's version.
+        run_id: Id of the pipeline's run that decided; empty outside a cluster.
     """
 
     version: str
@@ -58,64 +57,71 @@ class Entry(BaseModel):
     p50_ms: float
     model_fingerprint: str
     fingerprints: dict[str, str]
+    run_id: str = ""
 
 
-def read_latest(prefix: str, cache: Path) -> Entry | None:
-    """Returns the entry of the published version at a prefix; None if there is none.
+@dataclass(frozen=True)
+class Published:
+    """What a publishing prefix says at one time.
 
-    Args:
-        prefix: A path or URI.
-        cache: Folder for downloads.
-
-    Raises:
-        UserError: The file is damaged or cannot be read.
-        UnavailableError: The store does not respond.
+    Attributes:
+        latest: Entry of the published version; None if there is none.
+        history: All entries, the oldest first.
     """
-    return _read(prefix, LATEST, TypeAdapter(Entry), cache)
+
+    prefix: str
+    latest: Entry | None
+    history: list[Entry]
+    _latest_file: Document
+    _history_file: Document
+
+    @classmethod
+    def read(cls, prefix: str) -> "Published":
+        """Reads latest.json and history.json.
+
+        Args:
+            prefix: A path or URI.
+
+        Raises:
+            UserError: A file is damaged or cannot be read.
+            UnavailableError: The store does not respond.
+        """
+        latest_file = read_document(join(prefix, LATEST))
+        history_file = read_document(join(prefix, HISTORY))
+        latest = _parse(TypeAdapter(Entry), latest_file, LATEST, prefix)
+        history = _parse(TypeAdapter(list[Entry]), history_file, HISTORY, prefix) or []
+        return cls(prefix, latest, history, latest_file, history_file)
+
+    def write(self, history: list[Entry], latest: Entry | None) -> bool:
+        """Replaces the history, then points latest.json to a version whose folder is complete.
+
+        Args:
+            history: All entries, the oldest first.
+            latest: The version to publish; None leaves latest.json as it is.
+
+        Returns:
+            False if another run has written one of the files since they were read; latest.json is then unchanged.
+
+        Raises:
+            UserError: The prefix cannot be written.
+            UnavailableError: The store does not respond.
+        """
+        entries = TypeAdapter(list[Entry]).dump_json(history, indent=2)
+        if not _replace(self.prefix, HISTORY, entries, self._history_file):
+            return False
+        if latest is None:
+            return True
+        return _replace(self.prefix, LATEST, TypeAdapter(Entry).dump_json(latest, indent=2), self._latest_file)
 
 
-def read_history(prefix: str, cache: Path) -> list[Entry]:
-    """Returns all entries at a prefix, the oldest first.
-
-    Raises:
-        UserError: As `read_latest`.
-        UnavailableError: As `read_latest`.
-    """
-    return _read(prefix, HISTORY, TypeAdapter(list[Entry]), cache) or []
-
-
-def write_history(prefix: str, entries: list[Entry]) -> None:
-    """Replaces the history.
-
-    Raises:
-        UserError: The prefix cannot be written.
-        UnavailableError: The store does not respond.
-    """
-    _write(prefix, HISTORY, TypeAdapter(list[Entry]).dump_json(entries, indent=2))
-
-
-def write_latest(prefix: str, entry: Entry) -> None:
-    """Points `latest.json` to a version whose folder is complete.
-
-    Raises:
-        UserError: As `write_history`.
-        UnavailableError: As `write_history`.
-    """
-    _write(prefix, LATEST, TypeAdapter(Entry).dump_json(entry, indent=2))
-
-
-def _read(prefix: str, name: str, content: TypeAdapter[Content], cache: Path) -> Content | None:
-    uri = join(prefix, name)
-    if not exists(uri):
+def _parse(content: TypeAdapter[Content], file: Document, name: str, prefix: str) -> Content | None:
+    if file.content is None:
         return None
     try:
-        return content.validate_json(fetch(uri, cache, require_manifest=True).read_bytes())
+        return content.validate_json(file.content)
     except ValidationError as error:
         raise UserError(f"{name} at {prefix} is damaged: restore it, or choose another prefix") from error
 
 
-def _write(prefix: str, name: str, content: bytes) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / name
-        write_text(file, content.decode("utf-8") + "\n")
-        upload(file, join(prefix, name))
+def _replace(prefix: str, name: str, content: bytes, seen: Document) -> bool:
+    return replace_document(join(prefix, name), content.decode("utf-8") + "\n", seen)

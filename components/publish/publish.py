@@ -7,7 +7,7 @@ from pathlib import Path
 
 from transformers import AutoConfig
 
-from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.errors import UnavailableError, UserError
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.evaluation.criterion import Criterion
 from compaware.components.core.evaluation.evaluate import evaluate_folder
@@ -15,13 +15,15 @@ from compaware.components.core.evaluation.metrics import metric_label
 from compaware.components.core.stage.workspace import Workspace
 from compaware.components.publish.bundle import write_version
 from compaware.components.publish.config import PublishConfig
-from compaware.components.publish.history_files import Entry, read_history, read_latest, write_history, write_latest
+from compaware.components.publish.history_files import Entry, Published
 from compaware.components.publish.history_page import write_history_pages
 from compaware.components.publish.registry import register
 from compaware.components.publish.release import Release, serving_runtime
 from compaware.components.storage import exists, fetch, join, upload
 
 log = logging.getLogger(__name__)
+# Each further decision means that another run has published since the one before.
+_MAX_DECISIONS = 5
 
 
 def run(config: PublishConfig, workspace: Workspace) -> Summary:
@@ -37,21 +39,9 @@ def run(config: PublishConfig, workspace: Workspace) -> Summary:
         write_history_pages(workspace.output, message, [])
         return Summary.create("publish", config, {"published": 0.0}, {"words": message})
     release = Release.read(config)
-    cache = workspace.work / "downloads"
-    latest, history = read_latest(config.publish_uri, cache), read_history(config.publish_uri, cache)
-    entry = _earlier_decision(release, latest, history)
-    if entry is None:
-        entry = _decide(release, latest, history, cache)
-        history = [*(item for item in history if not item.published or item.version != entry.version), entry]
-        if entry.published:
-            write_version(release, entry, workspace.work / entry.version)
-            upload(workspace.work / entry.version, join(config.publish_uri, entry.version))
-        write_history(config.publish_uri, history)
-        if entry.published:
-            write_latest(config.publish_uri, entry)
-        message, published = _describe(release, entry), entry.published
-    else:
-        message, published = f"nothing changed since {_describe_earlier(release, entry)}", False
+    entry, history, is_new = _decide_and_write(release, workspace)
+    published = is_new and entry.published
+    message = _describe(release, entry) if is_new else f"nothing changed since {_describe_earlier(release, entry)}"
     log.info(message)
     if entry.published:
         register(release, entry)
@@ -60,6 +50,31 @@ def run(config: PublishConfig, workspace: Workspace) -> Summary:
     if entry.earlier_metric is not None:
         metrics[f"earlier_{entry.metric_name}"] = entry.earlier_metric
     return Summary.create("publish", config, metrics, {"words": message, "entry": entry.model_dump()})
+
+
+def _decide_and_write(release: Release, workspace: Workspace) -> tuple[Entry, list[Entry], bool]:
+    """Decides whether to publish, and decides again if another run has published in the meantime.
+
+    Returns:
+        The decision, the history with it, and whether it is new.
+    """
+    prefix, version = release.config.publish_uri, ""
+    for _ in range(_MAX_DECISIONS):
+        seen = Published.read(prefix)
+        # Entries of the version that this run uploaded for an earlier decision are replaced.
+        history = [item for item in seen.history if not version or item.version != version]
+        if earlier := _earlier_decision(release, seen.latest, history):
+            return earlier, history, False
+        entry = _decide(release, seen.latest, history, workspace.work / "downloads", version)
+        history = [*(item for item in history if not item.published or item.version != entry.version), entry]
+        if entry.published:
+            version = entry.version
+            write_version(release, entry, workspace.work / version)
+            upload(workspace.work / version, join(prefix, version))
+        if seen.write(history, entry if entry.published else None):
+            return entry, history, True
+        log.info("another run has written at %s: comparing again", prefix)
+    raise UnavailableError(f"other runs keep writing at {prefix}: run this task again")
 
 
 def _earlier_decision(release: Release, latest: Entry | None, history: list[Entry]) -> Entry | None:
@@ -74,8 +89,11 @@ def _earlier_decision(release: Release, latest: Entry | None, history: list[Entr
     return None
 
 
-def _decide(release: Release, latest: Entry | None, history: list[Entry], cache: Path) -> Entry:
-    """Evaluates the model and the published one, and decides whether to publish."""
+def _decide(release: Release, latest: Entry | None, history: list[Entry], cache: Path, uploaded: str) -> Entry:
+    """Evaluates the model and the published one, and decides whether to publish.
+
+    `uploaded` is the version that this run has uploaded already; empty if none.
+    """
     config = release.config
     metric = _score(release, config.model)
     if math.isnan(metric):
@@ -97,7 +115,7 @@ def _decide(release: Release, latest: Entry | None, history: list[Entry], cache:
             earlier, published, reason = None, True, f"{latest.version} gives NaN or infinite logits for these rows"
     now = datetime.now(UTC)
     return Entry(
-        version=_version(release, history, now) if published else "",
+        version=(uploaded or _version(release, history, now)) if published else "",
         time=now.isoformat(timespec="seconds"),
         published=published,
         reason=reason,
@@ -113,6 +131,7 @@ def _decide(release: Release, latest: Entry | None, history: list[Entry], cache:
         p50_ms=release.measured.batches[release.benchmark.batch_sizes[0]].p50_ms,
         model_fingerprint=release.model_fingerprint,
         fingerprints=release.fingerprints,
+        run_id=config.run_id,
     )
 
 

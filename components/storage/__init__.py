@@ -1,6 +1,7 @@
 """Transfers files and folders by URI (paths, file, s3, minio); incomplete uploads are never used."""
 
 from compaware.components.storage.copies import copy
+from compaware.components.storage.documents import Document, read_document, replace_document
 from compaware.components.storage.folders import (
     delete,
     exists,
@@ -17,6 +18,7 @@ from compaware.components.storage.names import record_uri, show_uris
 from compaware.components.storage.uri import is_uri, join
 
 __all__ = [
+    "Document",
     "copy",
     "delete",
     "exists",
@@ -28,8 +30,10 @@ __all__ = [
     "is_uri",
     "join",
     "local_source",
+    "read_document",
     "read_text",
     "record_uri",
+    "replace_document",
     "show_uris",
     "upload",
 ]

@@ -64,12 +64,12 @@ def fetch(uri: str, cache_dir: Path, require_manifest: bool = False) -> Path:
     """
     location = parse(uri)
     if isinstance(location, Path):
-        with _disk_errors(location):
+        with disk_errors(location):
             return _fetch_path(location, uri, require_manifest)
     from compaware.components.storage.cache import Cache
     from compaware.components.storage.store import Store
 
-    with _disk_errors(cache_dir):
+    with disk_errors(cache_dir):
         path = Cache(cache_dir).get(_find_download(Store(location, "read"), require_manifest))
     record_uri(path, location.shown)
     return path
@@ -91,14 +91,14 @@ def upload(folder: Path, uri: str) -> None:
     location = parse(uri)
     started = time.monotonic()
     if isinstance(location, Path):
-        with _disk_errors(location):
+        with disk_errors(location):
             _copy(folder, location)
     else:
         from compaware.components.storage.store import Store
         from compaware.components.storage.uploads import upload_file, upload_folder
 
         store = Store(location, "write")
-        with _disk_errors(folder):
+        with disk_errors(folder):
             (upload_folder if folder.is_dir() else upload_file)(store, folder)
     log.info("uploaded %s, %d bytes, in %.1f s", _shown(location), size_bytes(folder), time.monotonic() - started)
 
@@ -112,7 +112,7 @@ def exists(uri: str) -> bool:
     """
     location = parse(uri)
     if isinstance(location, Path):
-        with _disk_errors(location):
+        with disk_errors(location):
             return location.is_file() or (not is_empty(uri) and load_manifest(location) is not None)
     from compaware.components.storage.store import Store
 
@@ -128,7 +128,7 @@ def is_empty(uri: str) -> bool:
     """
     location = parse(uri)
     if isinstance(location, Path):
-        with _disk_errors(location):
+        with disk_errors(location):
             names = (entry.name for entry in location.iterdir()) if location.is_dir() else [location.name]
             return not location.exists() or not any(name != MANIFEST_NAME for name in names)
     from compaware.components.storage.store import Store
@@ -172,7 +172,7 @@ def read_text(uri: str, name: str, *, address_works: bool = False) -> str:
     """
     location = parse(uri)
     if isinstance(location, Path):
-        with _disk_errors(location):
+        with disk_errors(location):
             entry = _entry(load_manifest(location), name, uri)
             content = (location / name).read_bytes()
     else:
@@ -195,7 +195,7 @@ def fingerprint(uri: str) -> str:
     """
     location = parse(uri)
     if isinstance(location, Path):
-        with _disk_errors(location):
+        with disk_errors(location):
             source = _fetch_path(location, uri, require_manifest=False)
             content = sha256_of(source) if source.is_file() else build_manifest(source).to_json()
     else:
@@ -223,7 +223,7 @@ def find(uri: str, name: str) -> list[str]:
     base, mark, parameters = uri.partition("?")
     base = base.rstrip("/")
     if isinstance(location, Path):
-        with _disk_errors(location):
+        with disk_errors(location):
             files = [file for file in location.rglob(name) if file.is_file()]
             return [str(file) for file in sorted(files, key=lambda file: file.stat().st_mtime)]
     from compaware.components.storage.store import Store
@@ -242,7 +242,7 @@ def delete(uri: str) -> None:
     """
     location = parse(uri)
     if isinstance(location, Path):
-        with _disk_errors(location):
+        with disk_errors(location):
             if location.is_dir():
                 remove(location / MANIFEST_NAME)
             remove(location)
@@ -345,7 +345,7 @@ def _shown(location: Path | Location) -> str:
 
 
 @contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
+def disk_errors(path: Path) -> Iterator[None]:
     """Turns an OSError of the local disk into a UserError."""
     try:
         yield

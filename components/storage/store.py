@@ -41,7 +41,6 @@ _REFUSALS = {
     "InvalidClientTokenId": "the session token or the access key is not valid: get new credentials",
     "InvalidToken": "the session token is not valid: get new credentials",
     "NoSuchBucket": "there is no such bucket: check the URI",
-    "PreconditionFailed": "the object was replaced during the download: run again",
     "QuotaExceeded": "the quota is exceeded: delete something there, or have it raised",
     "RequestTimeTooSkewed": "this machine's clock differs from the store's: correct it",
     "SignatureDoesNotMatch": "the secret key does not match the access key: check AWS_SECRET_ACCESS_KEY",
@@ -59,6 +58,14 @@ _answered: set[str] = set()
 
 class NotThereError(UserError):
     """The object or upload does not exist."""
+
+
+class ChangedError(UserError):
+    """The object is no longer as the request's condition says."""
+
+
+class NoConditionsError(UserError):
+    """The store does not implement the request's condition."""
 
 
 class Store:
@@ -194,6 +201,10 @@ class Store:
     def _refusal(self, error: Exception) -> UserError:
         if isinstance(error, S3Error) and error.code in ("NoSuchKey", "NoSuchUpload"):
             return NotThereError(str(self.error("there is no object with that key: check the URI")))
+        if isinstance(error, S3Error) and error.code in ("PreconditionFailed", "ConditionalRequestConflict"):
+            return ChangedError(str(self.error("the object was replaced at the same time: run again")))
+        if isinstance(error, S3Error) and error.code == "NotImplemented":
+            return NoConditionsError(str(self.error(f"the store does not implement this: {error.message}")))
         if isinstance(error, S3Error):
             return self.error(_REFUSALS.get(error.code or "", f"{error.code} {error.message or ''}".strip()))
         if isinstance(error, urllib3.exceptions.SSLError):

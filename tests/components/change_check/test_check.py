@@ -11,7 +11,7 @@ from compaware.components.change_check import check
 from compaware.components.change_check.config import ChangeCheckConfig
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.stage.workspace import run_stage
-from compaware.components.publish.history_files import Entry, write_latest
+from compaware.components.publish.history_files import Entry, Published
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def publish(prefix: str, fingerprints: dict[str, str]) -> None:
         "model_fingerprint": "a",
         "fingerprints": fingerprints,
     }
-    write_latest(prefix, Entry.model_validate(entry))
+    assert Published.read(prefix).write([], Entry.model_validate(entry))
 
 
 def test_new_contents_under_the_same_names_are_detected(

@@ -5,14 +5,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import urllib3
 import yaml
 from huggingface_hub import ModelCard
 from transformers import AutoModelForSequenceClassification
 
 from compaware.components.core.base.errors import UnavailableError, UserError
-from compaware.components.publish.history_files import read_history, read_latest
+from compaware.components.publish import publish
+from compaware.components.publish.history_files import Entry, Published
 from compaware.components.storage import exists
 from tests.components.publish.conftest import Folders, Publish
 from tests.components.publish.registry_server import running_registry
@@ -31,7 +34,7 @@ def answers(version: Path, *texts: str) -> list[str]:
 def test_a_published_student_is_complete_and_documented(folders: Folders, publish_model: Publish, tmp_path: Path):
     prefix = tmp_path / "Reviews EN"
     summary = publish_model(folders.good, prefix, run_id="run-7")
-    latest = read_latest(str(prefix), tmp_path)
+    latest = Published.read(str(prefix)).latest
     assert latest is not None and summary.metrics == {"published": 1.0, "accuracy": latest.metric}
     version = prefix / latest.version
     assert exists(str(version))
@@ -74,21 +77,21 @@ def test_a_worse_model_is_refused_in_one_line_and_an_equal_one_is_published(
     caplog.set_level("INFO")
     prefix = str(tmp_path / "reviews")
     publish_model(folders.good, prefix)
-    first = read_latest(prefix, tmp_path)
+    first = Published.read(prefix).latest
     refused = publish_model(folders.bad, prefix)
     assert refused.metrics["published"] == 0.0 and refused.metrics["earlier_accuracy"] > refused.metrics["accuracy"]
-    assert read_latest(prefix, tmp_path) == first
+    assert Published.read(prefix).latest == first
     (line,) = [text for text in caplog.messages if text.startswith("not published")]
     assert first is not None and first.version in line and "where 0.0050 is allowed" in line
     # A second attempt evaluates nothing and adds no entry.
     assert "nothing changed since" in publish_model(folders.bad, prefix).facts["words"]
-    assert len(read_history(prefix, tmp_path)) == 2
+    assert len(Published.read(prefix).history) == 2
     assert publish_model(folders.as_good, prefix).metrics["published"] == 1.0
     again = publish_model(folders.as_good, prefix)
-    latest = read_latest(prefix, tmp_path)
+    latest = Published.read(prefix).latest
     assert latest is not None and again.metrics["published"] == 0.0
     assert f"nothing changed since {latest.version}" in again.facts["words"]
-    history = read_history(prefix, tmp_path)
+    history = Published.read(prefix).history
     assert [item.published for item in history] == [True, False, True]
     assert latest == history[-1] and latest.earlier_version == first.version and latest.changed == []
     page = (tmp_path / "record-4" / "history.html").read_text(encoding="utf-8")
@@ -102,9 +105,29 @@ def test_after_a_run_that_was_killed_before_it_wrote_latest_json_there_is_one_ve
     publish_model(folders.good, prefix)
     (prefix / "latest.json").unlink()
     publish_model(folders.good, prefix)
-    (only,) = read_history(str(prefix), tmp_path)
-    assert read_latest(str(prefix), tmp_path) == only
+    (only,) = Published.read(str(prefix)).history
+    assert Published.read(str(prefix)).latest == only
     assert {path.name for path in prefix.iterdir() if path.is_dir()} == {only.version}
+
+
+def test_a_run_compares_again_if_another_run_has_published_since_it_began(
+    folders: Folders, publish_model: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    prefix = str(tmp_path / "reviews")
+    decide, others = publish._decide, [folders.good]
+
+    def decide_while_another_run_publishes(*arguments: Any) -> Entry:
+        entry = decide(*arguments)
+        if others:
+            publish_model(others.pop(), prefix)
+        return entry
+
+    monkeypatch.setattr(publish, "_decide", decide_while_another_run_publishes)
+    summary = publish_model(folders.bad, prefix)
+    published = Published.read(prefix)
+    assert summary.metrics["published"] == 0.0 and published.latest is not None
+    assert published.latest.metric == summary.metrics["earlier_accuracy"] > summary.metrics["accuracy"]
+    assert [item.published for item in published.history] == [True, False]
 
 
 def test_a_model_for_other_labels_is_not_compared(folders: Folders, publish_model: Publish, tmp_path: Path):
@@ -119,22 +142,50 @@ def test_without_a_prefix_nothing_is_published(folders: Folders, publish_model: 
     assert "nothing is published" in (tmp_path / "record-0" / "history.md").read_text(encoding="utf-8")
 
 
-def test_a_version_is_registered_once(
+def test_a_version_is_registered_once_and_its_artifact_updated(
+    folders: Folders, publish_model: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("MODEL_REGISTRY_TOKEN", "of-the-test")
+    with running_registry(token="of-the-test") as registry:
+        monkeypatch.setenv("MODEL_REGISTRY_URL", registry.address)
+        publish_model(folders.good, tmp_path / "reviews", run_id="run-7")
+        publish_model(folders.good, tmp_path / "reviews", run_id="run-8")
+        latest = Published.read(str(tmp_path / "reviews")).latest
+        assert latest is not None
+        assert [model["name"] for model in registry.models] == ["reviews"]
+        (version,) = registry.versions
+        assert version["name"] == latest.version
+        assert version["customProperties"]["accuracy"]["double_value"] == latest.metric
+        (artifact,) = registry.artifacts
+        assert artifact["uri"] == (tmp_path / "reviews" / latest.version).as_uri()
+        # The second run found the version published; it keeps the run that made it.
+        assert (artifact["modelSourceKind"], artifact["modelSourceId"]) == ("kfp", "run-7")
+        assert registry.updates == 1
+        monkeypatch.setenv("MODEL_REGISTRY_TOKEN", "expired")
+        with pytest.raises(UserError, match="401"):
+            publish_model(folders.good, tmp_path / "reviews")
+    with pytest.raises(UnavailableError, match="does not respond"):
+        publish_model(folders.good, tmp_path / "reviews")
+
+
+def test_two_runs_that_register_at_once_do_not_fail(
     folders: Folders, publish_model: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     with running_registry() as registry:
         monkeypatch.setenv("MODEL_REGISTRY_URL", registry.address)
-        for _ in range(2):
-            publish_model(folders.good, tmp_path / "reviews")
-        latest = read_latest(str(tmp_path / "reviews"), tmp_path)
-        assert latest is not None
-        paths = [path for path, _ in registry.created]
-        artifact = "model_versions/1/artifacts"
-        assert paths == ["registered_models", "registered_models/1/versions", artifact, artifact]
-        assert registry.models[0]["name"] == "reviews"
-        (version,) = registry.versions
-        assert version["name"] == latest.version
-        assert version["customProperties"]["accuracy"]["double_value"] == latest.metric
-        assert registry.created[-1][1]["uri"] == (tmp_path / "reviews" / latest.version).as_uri()
-    with pytest.raises(UnavailableError, match="does not respond"):
         publish_model(folders.good, tmp_path / "reviews")
+        registry.unseen = {"model", "model version", "model artifact"}
+        publish_model(folders.good, tmp_path / "reviews")
+        assert (len(registry.models), len(registry.versions), len(registry.artifacts)) == (1, 1, 1)
+
+
+def test_the_stand_in_answers_as_the_real_registry_did():
+    """recorded_registry.json has answers of Model Registry 0.3.8, without the times."""
+    recorded = json.loads((Path(__file__).parent / "recorded_registry.json").read_text(encoding="utf-8"))
+    with running_registry() as registry:
+        api = f"{registry.address}/api/model_registry/v1alpha3"
+        for path, body in recorded["created"]:
+            assert urllib3.request("POST", f"{api}/{path}", json=body).status == 201
+        for step in recorded["answers"]:
+            response = urllib3.request(step["method"], f"{registry.address}{step['path']}", json=step.get("body"))
+            assert (response.status, response.json()) == (step["status"], step["answer"])
