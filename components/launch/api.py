@@ -21,7 +21,8 @@ REQUEST_TIMEOUT_S = (5.0, 30.0)
 # Watches are requested to end earlier, so a connection that is silent for longer is dead.
 STREAM_TIMEOUT_S = (5.0, 75.0)
 _LONGEST_PAUSE_S = 10.0
-_TRANSIENT_STATUS = (0, 408, 429, 500, 502, 503, 504)
+# Besides 5xx, of which load balancers have their own; 0 is a failed TLS connection.
+_TRANSIENT_STATUS = (0, 408, 425, 429)
 # Not found, already exists, gone: the caller knows what these mean.
 _FOR_THE_CALLER = (404, 409, 410)
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -123,7 +124,7 @@ class Api:
 def is_transient(error: Exception) -> bool:
     """Whether an error is one of the server or the network, so that a retry may help."""
     if isinstance(error, ApiException):
-        return error.status in _TRANSIENT_STATUS
+        return error.status in _TRANSIENT_STATUS or error.status >= 500
     return isinstance(error, urllib3.exceptions.HTTPError)
 
 

@@ -16,7 +16,8 @@ LAST_LINES = 20
 PROGRESS = "progress: "
 SECONDS_BETWEEN_PROGRESS = 10.0
 _PAUSE_S = 1.0
-_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+# The kubelet writes the time zone of its node (kubernetes, pkg/kubelet/kuberuntime/logs/logs.go: timeFormatOut).
+_STAMP = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)")
 log = logging.getLogger(__name__)
 
 
@@ -41,24 +42,43 @@ class Container(NamedTuple):
         return cls(metadata["name"], metadata["uid"], status.get("restartCount", 0), started, ended)
 
 
+class Stamp(NamedTuple):
+    """The time of a line in a log; time stamps are compared by it, whatever their time zone.
+
+    Attributes:
+        second: The whole second, in UTC.
+        nanoseconds: The rest of the time.
+    """
+
+    second: datetime.datetime
+    nanoseconds: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> "Stamp | None":
+        """Returns the time of a kubelet's time stamp; None for another text."""
+        match = _STAMP.fullmatch(text)
+        if not match:
+            return None
+        second = datetime.datetime.fromisoformat(f"{match[1]}{match[3]}").astimezone(datetime.UTC)
+        return cls(second, int((match[2] or "").ljust(9, "0")))
+
+
 class Position:
     """The position in a log: the time of the last line read, and the number of lines with that time."""
 
     def __init__(self) -> None:
-        self._time = ("", 0)
+        self._time: Stamp | None = None
         self._count = 0
         self._skip = 0
 
     def resume(self) -> str | None:
         """Prepares to read again; returns the second to start from, or None for the whole log."""
         self._skip = self._count
-        return f"{self._time[0]}Z" if self._time[0] else None
+        return self._time.second.strftime("%Y-%m-%dT%H:%M:%SZ") if self._time else None
 
-    def is_new(self, stamp: str) -> bool:
+    def is_new(self, time: Stamp) -> bool:
         """Whether a line with this time stamp is new; counts it as read."""
-        seconds, _, fraction = stamp.removesuffix("Z").partition(".")
-        time = (seconds, int(fraction.ljust(9, "0")) if fraction else 0)
-        if time < self._time:
+        if self._time and time < self._time:
             return False
         if time == self._time:
             if self._skip:
@@ -76,14 +96,13 @@ class ProgressFilter:
     def __init__(self) -> None:
         self._last: datetime.datetime | None = None
 
-    def passes(self, stamp: str, line: str) -> bool:
+    def passes(self, time: Stamp, line: str) -> bool:
         """Whether to show a line with this time stamp."""
         if PROGRESS not in line:
             return True
-        now = datetime.datetime.fromisoformat(stamp[:19])
-        if self._last and (now - self._last).total_seconds() < SECONDS_BETWEEN_PROGRESS:
+        if self._last and (time.second - self._last).total_seconds() < SECONDS_BETWEEN_PROGRESS:
             return False
-        self._last = now
+        self._last = time.second
         return True
 
 
@@ -138,7 +157,8 @@ class LogFollower(threading.Thread):
             # tells which, because more lines may be written while reading.
             will_grow = not target.ended and not self._finishing.is_set()
             outcome = self._read(target, follow="true")
-            if outcome == "gone" or (outcome == "end" and not will_grow):
+            is_last_try = outcome == "unavailable" and self._finishing.is_set()
+            if outcome == "gone" or (outcome == "end" and not will_grow) or is_last_try:
                 self._read_to_end = (target.uid, target.restarts)
             else:
                 self._pause()
@@ -147,8 +167,9 @@ class LogFollower(threading.Thread):
         self._wake.wait(_PAUSE_S)
         self._wake.clear()
 
-    def _read(self, container: Container, **query: str) -> Literal["end", "broken", "gone"]:
-        """Shows the new lines; returns how the stream ended."""
+    def _read(self, container: Container, **query: str) -> Literal["end", "broken", "unavailable", "gone"]:
+        """Shows the new lines; returns how the stream ended, or that the kubelet has no log at the moment."""
+        outcome: Literal["end", "unavailable"] = "end"
         since = self._position.resume()
         if since:
             query["sinceTime"] = since
@@ -156,10 +177,13 @@ class LogFollower(threading.Thread):
         try:
             for line in self._api.lines(path, container=self._container, timestamps="true", **query):
                 stamp, _, text = line.partition(" ")
-                # A line without a time stamp is a message of the kubelet, which has no log during a restart.
-                if not _STAMP.fullmatch(stamp):
+                time = Stamp.parse(stamp)
+                # A line without a time stamp is a message of the kubelet, such as `unable to retrieve container logs
+                # for containerd://…` while a container is replaced. It is not the end of the log.
+                if time is None:
                     log.debug("the log of %s: %s", container.pod, line)
-                elif self._position.is_new(stamp) and self._progress.passes(stamp, text):
+                    outcome = "unavailable"
+                elif self._position.is_new(time) and self._progress.passes(time, text):
                     self._show(text)
         except ApiException as error:
             if error.status == 404:
@@ -170,7 +194,7 @@ class LogFollower(threading.Thread):
             return "broken"
         except urllib3.exceptions.HTTPError:
             return "broken"
-        return "end"
+        return outcome
 
 
 def last_lines(api: Api, namespace: str, pod: str, container: str, previous: bool) -> list[str]:

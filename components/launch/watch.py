@@ -14,6 +14,8 @@ from kubernetes.client.exceptions import ApiException
 from compaware.components.launch.api import Api, is_transient, pause_s, summarize
 
 _SERVER_TIMEOUT_S = 60
+# Errors from reading an answer that is not one of the API server, such as a page of a proxy.
+_NONSENSE = (ValueError, KeyError, TypeError)
 log = logging.getLogger(__name__)
 
 
@@ -66,7 +68,7 @@ class Watch(threading.Thread):
             except _BrokenOffError as error:
                 version = error.version
                 reason = str(error)
-            except (ApiException, urllib3.exceptions.HTTPError, ValueError) as error:
+            except (ApiException, urllib3.exceptions.HTTPError, *_NONSENSE) as error:
                 if isinstance(error, ApiException) and not is_transient(error):
                     version = ""
                 reason = summarize(error)
@@ -104,7 +106,7 @@ class Watch(threading.Thread):
                 version = self._apply(json.loads(line), version)
                 if self._stopped.is_set():
                     break
-        except (urllib3.exceptions.HTTPError, ValueError) as error:
+        except (urllib3.exceptions.HTTPError, *_NONSENSE) as error:
             raise _BrokenOffError(version, summarize(error)) from error
         self.last_contact_s = time.monotonic()
         return version

@@ -24,6 +24,7 @@ class ApiServer(ThreadingHTTPServer):
         creates: Condition of a new job.
         refusals: Status codes of the next answers, in order.
         always: Status code of all answers; None to answer requests.
+        nonsense: Answer reads with JSON that is not from an API server, as a proxy may.
         posts: How many jobs were created.
         deleted: Whether a job was deleted.
     """
@@ -36,6 +37,7 @@ class ApiServer(ThreadingHTTPServer):
         self.creates = "Running"
         self.refusals: list[int] = []
         self.always: int | None = None
+        self.nonsense = False
         self.posts = 0
         self.deleted = False
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
@@ -51,6 +53,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self._is_refused():
+            return
+        if self.server.nonsense:
+            self._answer(200, {"title": "one moment, please"})
             return
         parts = urlsplit(self.path)
         is_job = "pytorchjobs" in parts.path

@@ -32,13 +32,22 @@ def after(seconds: float, action: Callable[[], None]) -> None:
     threading.Timer(seconds, action).start()
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 410, 422, 429, 500, 503])
+@pytest.mark.parametrize("status", [401, 403, 404, 410, 422, 429, 500, 503, 520])
 def test_a_job_survives_any_answer_of_a_restarting_server(api_server: ApiServer, status: int) -> None:
     """The job succeeds while every request is refused; it is not deleted, and its success is seen later."""
     launcher().create(JOB)
     api_server.always = status
     after(0.2, lambda: api_server.set_condition("Succeeded"))
     after(0.8, lambda: setattr(api_server, "always", None))
+    launcher().wait(JOB)
+    assert not api_server.deleted
+
+
+def test_a_job_survives_answers_that_are_not_from_the_server(api_server: ApiServer) -> None:
+    launcher().create(JOB)
+    api_server.nonsense = True
+    after(0.2, lambda: api_server.set_condition("Succeeded"))
+    after(0.8, lambda: setattr(api_server, "nonsense", False))
     launcher().wait(JOB)
     assert not api_server.deleted
 
