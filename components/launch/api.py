@@ -58,9 +58,9 @@ class Api:
         """Returns an object or a list."""
         return self._json("GET", path, query)
 
-    def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Creates an object in the collection at `path`."""
-        return self._json("POST", path, {}, body)
+    def create(self, path: str, body: dict[str, Any], **query: str) -> dict[str, Any]:
+        """Creates an object in the collection at `path`; returns what the server stored."""
+        return self._json("POST", path, query, body)
 
     def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Merges `body` into an object."""
@@ -128,6 +128,17 @@ def is_transient(error: Exception) -> bool:
     return isinstance(error, urllib3.exceptions.HTTPError)
 
 
+def is_access_denied(error: ApiException) -> bool:
+    """Whether a permission is missing; an admission check (webhook, policy, quota) refuses the object with 403 as well.
+
+    A missing permission reads `pods is forbidden: User "x" cannot list resource "pods" …`, an admission check
+    `pods "x" is forbidden: exceeded quota …` or `admission webhook "…" denied the request: …`.
+    """
+    message = message_of(error)
+    is_admission = "admission webhook" in message or (" is forbidden: " in message and 'User "' not in message)
+    return error.status == 401 or (error.status == 403 and not is_admission)
+
+
 def message_of(error: ApiException) -> str:
     """Returns the API server's message in one line."""
     try:
@@ -149,7 +160,7 @@ def retry(call: Callable[[], Result], patience_s: float = PATIENCE_S, *, retry_r
         call: The request.
         patience_s: How long to retry.
         retry_refusals: Retry refused requests as well, because a refusal must not end a running job. By default, only
-            401 and 403 are retried, for as long as a restarting server needs to load its permissions.
+            denied access is retried, for as long as a restarting server needs to load its permissions.
 
     Raises:
         UnansweredError: The server did not answer, or refused, for longer than `patience_s`.
@@ -167,7 +178,7 @@ def retry(call: Callable[[], Result], patience_s: float = PATIENCE_S, *, retry_r
                 refused_since_s = now_s
             elif not isinstance(error, ApiException) or error.status in _FOR_THE_CALLER:
                 raise
-            elif not retry_refusals and (error.status not in (401, 403) or now_s - refused_since_s > RBAC_WARM_UP_S):
+            elif not retry_refusals and (not is_access_denied(error) or now_s - refused_since_s > RBAC_WARM_UP_S):
                 raise refusal(error) from error
             if now_s - started_s > patience_s:
                 raise UnansweredError(
@@ -183,7 +194,7 @@ def refusal(error: ApiException) -> Exception:
     """Returns the UserError for a refused request; returns 404, 409 and 410 unchanged."""
     if error.status in _FOR_THE_CALLER:
         return error
-    if error.status in (401, 403):
+    if is_access_denied(error):
         return UserError(f"the cluster denies access: {message_of(error)} (see components/launch/README.md)")
     return UserError(f"the cluster refuses the job: {message_of(error)}")
 

@@ -14,13 +14,17 @@ _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def check(manifest: dict[str, Any]) -> None:
-    """Checks a PyTorchJob or TrainJob.
+    """Checks a PyTorchJob, TrainJob or batch Job.
 
     Raises:
         UserError: The operator would reject the job, or its pods would not start.
     """
     if manifest["kind"] == "PyTorchJob":
         _check_pytorchjob(manifest)
+    elif manifest["kind"] == "Job":
+        # Names of its pods: <name>-<five letters>.
+        check_name(manifest["metadata"]["name"], "-xxxxx")
+        _check_containers(manifest["spec"]["template"])
     else:
         trainer = manifest["spec"]["trainer"]
         # Names of JobSet's pods: <name>-node-0-<node>-<five letters>.
@@ -43,9 +47,7 @@ def _check_pytorchjob(manifest: dict[str, Any]) -> None:
         names = [container["name"] for container in containers]
         if "pytorch" not in names:
             raise UserError(f"a PyTorchJob's container must be named 'pytorch', not {names}")
-        for container in containers:
-            check_environment(container.get("env", []))
-            _check_resources(container["resources"])
+        _check_containers(replica["template"])
     if "Master" not in replica_specs and "elasticPolicy" not in spec:
         raise UserError("a PyTorchJob without a Master is not elastic: add a Master or an elasticPolicy")
     if not isinstance(spec.get("nprocPerNode"), str):
@@ -81,6 +83,12 @@ def check_environment(variables: list[dict[str, Any]]) -> None:
         size = len(f"{name}={variable.get('value', '')}".encode())
         if size > MAX_VARIABLE_BYTES:
             raise UserError(f"{name} is {size} bytes, more than {MAX_VARIABLE_BYTES}: make the configuration smaller")
+
+
+def _check_containers(template: dict[str, Any]) -> None:
+    for container in template["spec"]["containers"]:
+        check_environment(container.get("env", []))
+        _check_resources(container["resources"])
 
 
 def _check_resources(resources: dict[str, Any]) -> None:

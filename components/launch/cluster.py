@@ -16,9 +16,10 @@ from kubernetes.client.exceptions import ApiException
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.launch import workflow
-from compaware.components.launch.api import PATIENCE_S, Api, retry, summarize
+from compaware.components.launch.api import PATIENCE_S, Api, message_of, retry, summarize
 from compaware.components.launch.checks import check
-from compaware.components.launch.errors import JobError, UnansweredError
+from compaware.components.launch.discovery import serves
+from compaware.components.launch.errors import JobError, OldKindError, UnansweredError
 from compaware.components.launch.failure import NO_POD, Tracker, Verdict
 from compaware.components.launch.job import Job, JobKind
 from compaware.components.launch.logs import LogFollower, last_lines
@@ -59,10 +60,11 @@ class ClusterLauncher:
         """
         manifest = self._kind.manifest(job)
         check(manifest)
+        self._require_kind()
         self._require_permissions(job)
         spec_hash = _hash_spec(manifest)
         manifest["metadata"]["annotations"][SPEC_HASH] = spec_hash
-        while not self._post(manifest):
+        while not self._post(job, manifest):
             existing = self._read(job)
             if existing is None:
                 continue
@@ -108,12 +110,18 @@ class ClusterLauncher:
         Raises:
             UnansweredError: The API server does not answer, or refuses, for all of `patience_s`.
         """
-        try:
-            retry(lambda: self._api.delete(f"{self._collection}/{job.name}"), patience_s, retry_refusals=True)
+        if self._delete(f"{self._collection}/{job.name}", patience_s):
             log.info("deleted %s", self._title(job))
+
+    def _delete(self, path: str, patience_s: float = CANCEL_PATIENCE_S) -> bool:
+        """Deletes an object; returns False if there is none."""
+        try:
+            retry(lambda: self._api.delete(path), patience_s, retry_refusals=True)
         except ApiException as error:
             if error.status != 404:
                 raise
+            return False
+        return True
 
     def stop(self, job: Job) -> None:
         """Deletes the job if its run is over or it has none; else leaves it to the next try of the task.
@@ -133,6 +141,17 @@ class ClusterLauncher:
     def _title(self, job: Job) -> str:
         return f"{self._kind.title} {self._api.namespace}/{job.name}"
 
+    def _require_kind(self) -> None:
+        """Asks what the server serves, because it refuses an unknown kind with 403 if an account has no rights on it.
+
+        Raises:
+            UserError: The cluster does not serve this kind of job.
+        """
+        if not serves(self._api, self._kind):
+            raise UserError(
+                f"this cluster has no {self._kind.title} ({self._kind.group_version}): choose another launcher"
+            )
+
     def _require_permissions(self, job: Job) -> None:
         """Reads the lists that will be watched, because refusals are retried once the job exists.
 
@@ -144,7 +163,7 @@ class ClusterLauncher:
                 retry(partial(self._api.get, path, limit="1", **selector))
             except ApiException as error:
                 if error.status != 404:
-                    raise  # `_post` reports a kind that does not exist.
+                    raise  # `_post` reports a namespace that does not exist.
 
     def _watched(self, job: Job) -> list[tuple[str, str, dict[str, str]]]:
         """Returns name, path and selector of the lists that show the state of a job."""
@@ -154,26 +173,46 @@ class ClusterLauncher:
             ("pods", pods, {"labelSelector": f"{self._kind.name_label}={job.name}"}),
         ]
 
-    def _post(self, manifest: dict[str, Any]) -> bool:
+    def _post(self, job: Job, manifest: dict[str, Any]) -> bool:
         """Creates the object; returns False if one with its name exists."""
-
-        def create() -> None:
-            # A signal after the server has created the job and before we know it would leave the job behind.
-            with _deferred_signals():
-                self._api.create(self._collection, manifest)
-
         try:
-            retry(create)
+            retry(lambda: self._create(job, manifest))
         except ApiException as error:
             if error.status == 404:
-                missing = f"{self._kind.title} ({self._kind.group_version})"
                 raise UserError(
-                    f"this cluster has no {missing}, or no namespace {self._api.namespace}: choose another launcher"
+                    f"there is no namespace {self._api.namespace}: create it, or correct the kubeconfig"
                 ) from error
             if error.status != 409:
                 raise
             return False
         return True
+
+    def _create(self, job: Job, manifest: dict[str, Any]) -> None:
+        """Creates the object, unless the server does not know all required fields.
+
+        A server of Kubernetes 1.25 or newer refuses unknown fields under strict validation, an older one drops them.
+
+        Raises:
+            OldKindError: The server does not know a required field.
+        """
+        required = self._kind.required_fields
+        query = {"fieldValidation": "Strict"} if required else {}
+        try:
+            # A signal after the server has created the job and before we know it would leave the job behind.
+            with _deferred_signals():
+                created = self._api.create(self._collection, manifest, **query)
+            unknown = [field for field in required if field not in created["spec"]]
+            if unknown:
+                self.cancel(job)
+        except ApiException as error:
+            unknown = [field for field in required if f'unknown field "spec.{field}"' in message_of(error)]
+            if not unknown:
+                raise
+        if unknown:
+            raise OldKindError(
+                f"this cluster's {self._kind.title} has no {' and no '.join(unknown)}: install "
+                f"{self._kind.requirement}, or choose another launcher"
+            )
 
     def _read(self, job: Job) -> dict[str, Any] | None:
         try:
@@ -269,17 +308,21 @@ class ClusterLauncher:
         if verdict.outcome != "failed" or NO_POD not in verdict.reason:
             return verdict
         try:
-            warnings = list(self._warnings(job))
+            warnings = sorted(self._warnings(job))
         except (ApiException, urllib3.exceptions.HTTPError) as error:  # Not every account may list events.
             log.warning("cannot list the events of %s: %s", self._title(job), summarize(error))
-            return verdict
-        return verdict._replace(reason=f"{verdict.reason} {warnings[-1]}") if warnings else verdict
+            warnings = []
+        hint = f"({warnings[-1][1]})" if warnings else "(no event says why: is its operator running?)"
+        return verdict._replace(reason=f"{verdict.reason} {hint}")
 
-    def _warnings(self, job: Job) -> Iterator[str]:
+    def _warnings(self, job: Job) -> Iterator[tuple[str, str]]:
+        """Yields time and text of the warnings about the objects between the job and its pods."""
         path = f"/api/v1/namespaces/{self._api.namespace}/events"
-        selector = f"involvedObject.name={job.name},type=Warning"
-        for event in self._api.get(path, fieldSelector=selector)["items"]:
-            yield f"({event['reason']}: {' '.join(event['message'].split())})"
+        for suffix in self._kind.event_suffixes:
+            selector = f"involvedObject.name={job.name}{suffix},type=Warning"
+            for event in self._api.get(path, fieldSelector=selector)["items"]:
+                time_stamp = event.get("lastTimestamp") or event.get("eventTime") or ""
+                yield time_stamp, f"{event['reason']}: {' '.join(event['message'].split())}"
 
 
 def _hash_spec(manifest: dict[str, Any]) -> str:

@@ -193,7 +193,7 @@ class Tracker:
         return Verdict("failed", f"{self._title} failed {limit}: {worst.describe(self._options)}", must_stop=True)
 
     def _pending_too_long(self, now_s: float) -> Verdict | None:
-        waits = self._waiting_pods() or ([f"{NO_POD}: is the operator running?"] if not self._pods else [])
+        waits = self._waiting_pods() or ([NO_POD] if not self._pods else [])
         if not waits or self._job is None or _is_suspended(self._job):
             self._pending_since_s = None
             return None

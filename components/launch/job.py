@@ -7,6 +7,9 @@ from typing import Any
 
 from compaware.components.launch.options import JobOptions
 
+_SHORTEST_TTL_S = 60
+_DRAINS = 10
+
 
 @dataclass(frozen=True)
 class Job:
@@ -31,6 +34,25 @@ class Job:
         """Name of the Workflow of the job's run; empty outside a run."""
         return next((owner["name"] for owner in self.owners if owner["kind"] == "Workflow"), "")
 
+    @property
+    def deadline_s(self) -> int:
+        """Seconds after which the job fails."""
+        return max(1, round(self.options.timeout_hours * 3600))
+
+    @property
+    def ttl_s(self) -> int:
+        """Seconds that the finished job is kept, at least as long as operator and launcher need to see its end."""
+        return max(_SHORTEST_TTL_S, round(self.options.keep_finished_hours * 3600))
+
+    @property
+    def backoff_limit(self) -> int:
+        """`backoffLimit` of a batch Job, which limits restarts when no launcher is running; the launcher counts better.
+
+        The Job controller counts the restarts of all pods, of which a lost node causes one in each, and ends the job
+        at the limit, not above it. It also counts drained and preempted pods, which are no failures.
+        """
+        return (self.options.max_restarts + _DRAINS) * self.options.num_nodes + 1
+
 
 @dataclass(frozen=True)
 class JobKind:
@@ -46,6 +68,9 @@ class JobKind:
         main_labels: Labels of the pod that runs rank 0.
         replica_labels: Labels that together identify a pod within its job.
         manifest: Creates the object of a job.
+        event_suffixes: Added to the job's name, they give the names of the objects whose events explain missing pods.
+        required_fields: Fields of the spec that older versions of the kind drop without an error.
+        requirement: What a cluster needs that drops them.
     """
 
     title: str
@@ -57,6 +82,14 @@ class JobKind:
     main_labels: dict[str, str]
     replica_labels: tuple[str, ...]
     manifest: Callable[[Job], dict[str, Any]]
+    event_suffixes: tuple[str, ...] = ("",)
+    required_fields: tuple[str, ...] = ()
+    requirement: str = ""
+
+    @property
+    def group(self) -> str:
+        """The API group."""
+        return self.group_version.partition("/")[0]
 
     def path(self, namespace: str) -> str:
         """Returns the API path of the jobs in a namespace."""

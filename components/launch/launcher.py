@@ -71,18 +71,14 @@ def run_job(component: str, config: dict[str, Any], options: JobOptions, part: s
         UserError: As `launch`.
         JobError: As `launch`.
     """
-    launcher = options.resolved_launcher()
-    if launcher == "torchrun":
+    if options.resolved_launcher() == "torchrun":
         launch(Job(component, component, config, options), TorchrunLauncher())
         return
     # The Kubernetes client is not installed everywhere that a component runs.
     from compaware.components.launch.api import Api
-    from compaware.components.launch.cluster import ClusterLauncher
-    from compaware.components.launch.pytorchjob import PYTORCHJOB
+    from compaware.components.launch.kinds import launch_in_cluster
     from compaware.components.launch.task import task_job
-    from compaware.components.launch.trainjob import TRAINJOB
 
     setup_logging()
     api = Api()
-    kind = PYTORCHJOB if launcher == "pytorchjob" else TRAINJOB
-    launch(task_job(api, component, config, options, part), ClusterLauncher(kind, api))
+    launch_in_cluster(api, task_job(api, component, config, options, part))

@@ -13,6 +13,9 @@ from compaware.components.launch.site import CA_FOLDER
 # KFP's secret for its object store, and the variables that its keys are mapped to.
 OBJECT_STORE_SECRET = "mlpipeline-minio-artifact"
 OBJECT_STORE_KEYS = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
+# Prefix of `runtime` for a TrainingRuntime of the namespace, as kubectl writes it.
+NAMESPACED_RUNTIME = "trainingruntime/"
+Launcher = Literal["auto", "torchrun", "trainjob", "pytorchjob", "job"]
 _QUANTITY = re.compile(r"(\d+(?:\.\d+)?)(m|k|M|G|T|Ki|Mi|Gi|Ti)?")
 _FACTORS: dict[str, int | str] = {"": 1, "m": "0.001", "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _FACTORS |= {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
@@ -33,10 +36,11 @@ class JobOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    launcher: Literal["auto", "torchrun", "pytorchjob", "trainjob"] = Field(
+    launcher: Launcher = Field(
         default="auto",
-        description="torchrun: processes on this machine; pytorchjob: training-operator v1; trainjob: Kubeflow Trainer "
-        "v2; auto: pytorchjob in a KFP pod, torchrun elsewhere.",
+        description="trainjob: Kubeflow Trainer 2.2 or newer; pytorchjob: training-operator v1; job: a batch Job, one "
+        "node without an operator; torchrun: processes on this machine; auto: in a KFP pod the first of trainjob, "
+        "pytorchjob and job that the cluster serves and the options allow, torchrun elsewhere.",
     )
     num_nodes: int = Field(default=1, ge=1, description="Nodes (pods) that train together.")
     processes_per_node: int = Field(default=1, ge=1, description="Training processes on each node.")
@@ -77,9 +81,14 @@ class JobOptions(BaseModel):
     )
     node_selector: dict[str, str] = Field(default_factory=dict, description="Required labels of the nodes.")
     tolerations: list[dict[str, Any]] = Field(default_factory=list, description="Tolerations of the pods.")
-    priority_class: str | None = Field(default=None, description="Priority class of the pods (pytorchjob only).")
+    priority_class: str | None = Field(default=None, description="Priority class of the pods.")
     queue_name: str | None = Field(default=None, description="Kueue LocalQueue that admits the job.")
-    runtime: str = Field(default="torch-distributed", description="ClusterTrainingRuntime of a trainjob.")
+    runtime: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Runtime of a trainjob: the name of a ClusterTrainingRuntime, or trainingruntime/NAME for a "
+        "TrainingRuntime; by default the launcher creates one for the job.",
+    )
     labels: dict[str, str] = Field(default_factory=dict, description="Additional labels of the job and its pods.")
     annotations: dict[str, str] = Field(default_factory=dict, description="Additional annotations of the pods.")
     env: dict[str, str] = Field(default_factory=dict, description="Additional environment variables; no secrets.")
@@ -132,15 +141,27 @@ class JobOptions(BaseModel):
             raise ValueError("max_nodes needs min_nodes: both make the job elastic")
         if self.min_nodes is not None and not self.min_nodes <= self.num_nodes <= (self.max_nodes or self.num_nodes):
             raise ValueError(f"num_nodes ({self.num_nodes}) must be between min_nodes and max_nodes")
-        if self.launcher == "trainjob" and (self.min_nodes is not None or self.priority_class is not None):
-            raise ValueError("launcher trainjob does not support min_nodes and priority_class: set them in its runtime")
+        if reason := self.unsupported_by(self.launcher):
+            raise ValueError(reason)
         return self
 
-    def resolved_launcher(self) -> Literal["torchrun", "pytorchjob", "trainjob"]:
-        """Returns the launcher; `auto` is pytorchjob in a KFP pod and torchrun elsewhere."""
-        if self.launcher == "auto":
-            return "pytorchjob" if "KFP_POD_NAME" in os.environ else "torchrun"
+    def resolved_launcher(self) -> Launcher:
+        """Returns the launcher; `auto` is torchrun outside a KFP pod."""
+        if self.launcher == "auto" and "KFP_POD_NAME" not in os.environ:
+            return "torchrun"
         return self.launcher
+
+    def unsupported_by(self, launcher: Launcher) -> str:
+        """Returns why a launcher cannot run a job with these options; empty if it can."""
+        if launcher in ("trainjob", "job") and self.min_nodes is not None:
+            return f"launcher {launcher} does not support min_nodes: only a pytorchjob is elastic"
+        if launcher == "job" and self.num_nodes > 1:
+            return f"num_nodes is {self.num_nodes}, but launcher job has one node: choose trainjob or pytorchjob"
+        if launcher == "trainjob" and self.runtime is not None:
+            for name in ("image_pull_policy", "keep_finished_hours", "priority_class"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    return f"{name} has no effect with runtime {self.runtime}: set it there, or leave out `runtime`"
+        return ""
 
     @property
     def threads(self) -> int:

@@ -129,3 +129,41 @@ def pod_metadata(job: Job) -> dict[str, Any]:
     """Returns the metadata of the pods."""
     labels = {**APP_LABEL, "app.kubernetes.io/component": job.component, **job.options.labels}
     return {"labels": labels, "annotations": {**NO_ISTIO, **NOT_EVICTED, **job.options.annotations}}
+
+
+def template(
+    job: Job, container: str, env: list[dict[str, Any]], ports: list[dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Returns the whole template of the pods.
+
+    Args:
+        job: The job.
+        container: Name of the training container.
+        env: Its environment variables.
+        ports: Its ports, which the operator needs.
+    """
+    options = job.options
+    training = {
+        "name": container,
+        "image": options.image,
+        "imagePullPolicy": options.image_pull_policy,
+        "command": command(job),
+        "workingDir": WORK_FOLDER,
+        "env": env,
+        **({"ports": ports} if ports else {}),
+        "resources": resources(job),
+        "securityContext": container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": volume_mounts(job),
+    }
+    spec = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": pod_security(job),
+        "containers": [training],
+        "volumes": volumes(job),
+        **scheduling(job),
+    }
+    if options.priority_class:
+        spec["priorityClassName"] = options.priority_class
+    return {"metadata": pod_metadata(job), "spec": spec}

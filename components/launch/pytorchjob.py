@@ -44,8 +44,8 @@ def _run_policy(job: Job) -> dict[str, Any]:
     policy: dict[str, Any] = {
         # Keeps failed pods for their logs and deletes running pods, which would wait for the failed ones.
         "cleanPodPolicy": "Running",
-        "activeDeadlineSeconds": max(1, round(options.timeout_hours * 3600)),
-        "ttlSecondsAfterFinished": round(options.keep_finished_hours * 3600),
+        "activeDeadlineSeconds": job.deadline_s,
+        "ttlSecondsAfterFinished": job.ttl_s,
         # The operator counts the restarts of all pods, and a lost node makes all other pods restart.
         "backoffLimit": options.max_restarts * (options.max_nodes or options.num_nodes),
     }
@@ -60,30 +60,8 @@ def _template(job: Job) -> dict[str, Any]:
     if options.min_nodes is not None:
         # The operator does not set this variable in a job without a Master.
         env.append({"name": "PET_NPROC_PER_NODE", "value": str(options.processes_per_node)})
-    container = {
-        "name": PYTORCHJOB.container,
-        "image": options.image,
-        "imagePullPolicy": options.image_pull_policy,
-        "command": pods.command(job),
-        "workingDir": pods.WORK_FOLDER,
-        "env": env,
-        "ports": [{"name": "pytorchjob-port", "containerPort": _PORT}],
-        "resources": pods.resources(job),
-        "securityContext": pods.container_security(),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": pods.volume_mounts(job),
-    }
-    spec = {
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "securityContext": pods.pod_security(job),
-        "containers": [container],
-        "volumes": pods.volumes(job),
-        **pods.scheduling(job),
-    }
-    if options.priority_class:
-        spec["priorityClassName"] = options.priority_class
-    return {"metadata": pods.pod_metadata(job), "spec": spec}
+    ports = [{"name": "pytorchjob-port", "containerPort": _PORT}]
+    return pods.template(job, PYTORCHJOB.container, env, ports)
 
 
 PYTORCHJOB = JobKind(

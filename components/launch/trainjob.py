@@ -1,20 +1,48 @@
-"""TrainJob of Kubeflow Trainer v2, trainer.kubeflow.org/v1alpha1.
+"""TrainJob of Kubeflow Trainer 2.2 or newer, trainer.kubeflow.org/v1alpha1.
 
-The site's runtime determines the pods; a TrainJob can patch only a part of it. Restarts, time to live, pull policy,
-priority and the service account's token are set in the runtime: see README.md.
+A TrainJob can patch only a part of its runtime. Unless the options name a runtime of the site, the launcher therefore
+creates a TrainingRuntime with the other settings: restarts, time to live, pull policy, priority, no token.
 """
 
+import hashlib
+import json
+import logging
+import time
+from dataclasses import replace
 from typing import Any
 
-from compaware.components.launch import pods
-from compaware.components.launch.job import Job, JobKind
+from kubernetes.client.exceptions import ApiException
 
+from compaware.components.core.base.errors import UserError
+from compaware.components.launch import pods
+from compaware.components.launch.api import Api, message_of
+from compaware.components.launch.cluster import ClusterLauncher
+from compaware.components.launch.discovery import may_create
+from compaware.components.launch.errors import OldKindError
+from compaware.components.launch.job import Job, JobKind
+from compaware.components.launch.options import NAMESPACED_RUNTIME
+
+RUNTIMES = "trainingruntimes"
+# The ClusterTrainingRuntime of Kubeflow Trainer's installation. It has the default backoffLimit of a Job, 6.
+STOCK_RUNTIME = "torch-distributed"
 _REPLICATED_JOB = "node"
+# The operator's webhook reads runtimes from a cache, which may not contain a new one yet.
+_RUNTIME_PATIENCE_S = 20.0
+_PAUSE_S = 0.5
+log = logging.getLogger(__name__)
+# Of the webhook (pkg/runtime/core/trainingruntime.go and clustertrainingruntime.go), after the name of the kind.
+_UNKNOWN_RUNTIME = "must be created before the TrainJob is created"
 
 
 def manifest(job: Job) -> dict[str, Any]:
-    """Returns the TrainJob of a job."""
+    """Returns the TrainJob of a job.
+
+    Raises:
+        UserError: An option needs a setting of the named runtime.
+    """
     options = job.options
+    if reason := options.unsupported_by("trainjob"):
+        raise UserError(reason)
     pod_spec = {
         "securityContext": pods.pod_security(job),
         "volumes": pods.volumes(job),
@@ -31,8 +59,8 @@ def manifest(job: Job) -> dict[str, Any]:
     # The patch of a Job's template contains the patch of its pods' template.
     job_patch = {"name": _REPLICATED_JOB, "template": {"spec": {"template": pod_patch}}}
     spec: dict[str, Any] = {
-        "runtimeRef": {"apiGroup": "trainer.kubeflow.org", "kind": "ClusterTrainingRuntime", "name": options.runtime},
-        "activeDeadlineSeconds": max(1, round(options.timeout_hours * 3600)),
+        "runtimeRef": {"apiGroup": TRAINJOB.group, **_runtime_ref(job)},
+        "activeDeadlineSeconds": job.deadline_s,
         "trainer": {
             "image": options.image,
             "command": pods.command(job),
@@ -58,6 +86,53 @@ def manifest(job: Job) -> dict[str, Any]:
     }
 
 
+def runtime_manifest(job: Job) -> dict[str, Any]:
+    """Returns the TrainingRuntime that the launcher creates for a job; another runtime has another name."""
+    options = job.options
+    container = {
+        "name": TRAINJOB.container,
+        "image": options.image,
+        "imagePullPolicy": options.image_pull_policy,
+        "workingDir": pods.WORK_FOLDER,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+    pod_spec: dict[str, Any] = {
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "restartPolicy": "OnFailure",
+        "containers": [container],
+    }
+    if options.priority_class:
+        pod_spec["priorityClassName"] = options.priority_class
+    replicated_job = {
+        "name": _REPLICATED_JOB,
+        "template": {
+            "metadata": {"labels": {"trainer.kubeflow.org/trainjob-ancestor-step": "trainer"}},
+            "spec": {"backoffLimit": job.backoff_limit, "template": {"spec": pod_spec}},
+        },
+    }
+    spec = {
+        "mlPolicy": {"numNodes": 1, "torch": {}},
+        "template": {"spec": {"ttlSecondsAfterFinished": job.ttl_s, "replicatedJobs": [replicated_job]}},
+    }
+    digest = hashlib.sha256(json.dumps(spec, sort_keys=True).encode()).hexdigest()[:8]
+    metadata = {
+        "name": f"{job.name}-{digest}",
+        "labels": pods.APP_LABEL,
+        "ownerReferences": list(job.owners),
+    }
+    return {"apiVersion": TRAINJOB.group_version, "kind": "TrainingRuntime", "metadata": metadata, "spec": spec}
+
+
+def _runtime_ref(job: Job) -> dict[str, str]:
+    name = job.options.runtime
+    if name is None:
+        return {"kind": "TrainingRuntime", "name": runtime_manifest(job)["metadata"]["name"]}
+    if name.startswith(NAMESPACED_RUNTIME):
+        return {"kind": "TrainingRuntime", "name": name.removeprefix(NAMESPACED_RUNTIME)}
+    return {"kind": "ClusterTrainingRuntime", "name": name}
+
+
 TRAINJOB = JobKind(
     title="TrainJob",
     group_version="trainer.kubeflow.org/v1alpha1",
@@ -71,4 +146,59 @@ TRAINJOB = JobKind(
     },
     replica_labels=("batch.kubernetes.io/job-completion-index",),
     manifest=manifest,
+    # The TrainJob and its JobSet have one name; the JobSet's Job creates the pods.
+    event_suffixes=("", f"-{_REPLICATED_JOB}-0"),
+    required_fields=("activeDeadlineSeconds", "runtimePatches"),
+    requirement="Kubeflow Trainer 2.2 or newer",
 )
+
+
+class TrainJobLauncher(ClusterLauncher):
+    """Launcher for TrainJobs; creates a runtime for each, unless the options name one."""
+
+    def __init__(self, api: Api):
+        super().__init__(TRAINJOB, api)
+
+    def create(self, job: Job) -> None:
+        """As `ClusterLauncher.create`; an account that may not create runtimes uses the one that Trainer installs."""
+        if job.options.runtime is None and not may_create(self._api, TRAINJOB.group, RUNTIMES):
+            log.warning(
+                "this account may not create TrainingRuntimes: using %s, which allows 6 restarts of all nodes together",
+                STOCK_RUNTIME,
+            )
+            job = replace(job, options=job.options.model_copy(update={"runtime": STOCK_RUNTIME}))
+        super().create(job)
+
+    def _create(self, job: Job, manifest: dict[str, Any]) -> None:
+        if job.options.runtime is not None:
+            self._create_with_runtime(job, manifest)
+            return
+        runtimes = f"/apis/{TRAINJOB.group_version}/namespaces/{self._api.namespace}/{RUNTIMES}"
+        runtime = runtime_manifest(job)
+        try:
+            self._api.create(runtimes, runtime, fieldValidation="Strict")
+        except ApiException as error:
+            if error.status != 409:  # Its name contains a hash of its settings.
+                raise
+        try:
+            self._create_with_runtime(job, manifest)
+        except OldKindError:
+            self._delete(f"{runtimes}/{runtime['metadata']['name']}")
+            raise
+
+    def _create_with_runtime(self, job: Job, manifest: dict[str, Any]) -> None:
+        patience_s = _RUNTIME_PATIENCE_S if job.options.runtime is None else 0.0
+        started_s = time.monotonic()
+        while True:
+            try:
+                super()._create(job, manifest)
+                return
+            except ApiException as error:
+                if _UNKNOWN_RUNTIME not in message_of(error):
+                    raise
+                if time.monotonic() - started_s > patience_s:
+                    runtime = manifest["spec"]["runtimeRef"]
+                    raise UserError(
+                        f"there is no {runtime['kind']} {runtime['name']}: correct `runtime`, or leave it out"
+                    ) from error
+            time.sleep(_PAUSE_S)

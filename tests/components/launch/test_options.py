@@ -21,7 +21,20 @@ from compaware.components.launch.options import quantity
         ({"env": {"HF_TOKEN": "hf_abc"}}, "HF_TOKEN looks like a secret: move it from env to secret_env"),
         ({"num_nodes": 2, "min_nodes": 3}, r"num_nodes \(2\) must be between min_nodes and max_nodes"),
         ({"max_nodes": 4}, "max_nodes needs min_nodes"),
-        ({"launcher": "trainjob", "min_nodes": 1}, "launcher trainjob does not support min_nodes and priority_class"),
+        (
+            {"launcher": "trainjob", "min_nodes": 1},
+            "launcher trainjob does not support min_nodes: only a pytorchjob is",
+        ),
+        ({"launcher": "job", "min_nodes": 1}, "launcher job does not support min_nodes: only a pytorchjob is elastic"),
+        ({"launcher": "job", "num_nodes": 2}, "num_nodes is 2, but launcher job has one node: choose trainjob or"),
+        (
+            {"launcher": "trainjob", "runtime": "site", "image_pull_policy": "Always"},
+            "image_pull_policy has no effect with runtime site: set it there, or leave out `runtime`",
+        ),
+        (
+            {"launcher": "trainjob", "runtime": "site", "keep_finished_hours": 2},
+            "keep_finished_hours has no effect with runtime site",
+        ),
         ({"volumes": {"cache": "/work"}}, "cache is mounted at '/work': choose an absolute folder"),
         ({"launcher": "mpi"}, "'launcher' is \"mpi\""),
     ],
