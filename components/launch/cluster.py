@@ -11,15 +11,15 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-import urllib3
 from kubernetes.client.exceptions import ApiException
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.launch import workflow
-from compaware.components.launch.api import PATIENCE_S, Api, message_of, retry, summarize
+from compaware.components.launch.api import PATIENCE_S, Api, message_of, retry
 from compaware.components.launch.checks import check
 from compaware.components.launch.discovery import serves
 from compaware.components.launch.errors import JobError, OldKindError, UnansweredError
+from compaware.components.launch.events import last_warning
 from compaware.components.launch.failure import NO_POD, Tracker, Verdict
 from compaware.components.launch.job import Job, JobKind
 from compaware.components.launch.logs import LogFollower, last_lines
@@ -307,22 +307,8 @@ class ClusterLauncher:
         """Adds the cluster's last warning about the job to a verdict that no pod was created."""
         if verdict.outcome != "failed" or NO_POD not in verdict.reason:
             return verdict
-        try:
-            warnings = sorted(self._warnings(job))
-        except (ApiException, urllib3.exceptions.HTTPError) as error:  # Not every account may list events.
-            log.warning("cannot list the events of %s: %s", self._title(job), summarize(error))
-            warnings = []
-        hint = f"({warnings[-1][1]})" if warnings else "(no event says why: is its operator running?)"
-        return verdict._replace(reason=f"{verdict.reason} {hint}")
-
-    def _warnings(self, job: Job) -> Iterator[tuple[str, str]]:
-        """Yields time and text of the warnings about the objects between the job and its pods."""
-        path = f"/api/v1/namespaces/{self._api.namespace}/events"
-        for suffix in self._kind.event_suffixes:
-            selector = f"involvedObject.name={job.name}{suffix},type=Warning"
-            for event in self._api.get(path, fieldSelector=selector)["items"]:
-                time_stamp = event.get("lastTimestamp") or event.get("eventTime") or ""
-                yield time_stamp, f"{event['reason']}: {' '.join(event['message'].split())}"
+        hint = last_warning(self._api, [f"{job.name}{suffix}" for suffix in self._kind.event_suffixes])
+        return verdict._replace(reason=f"{verdict.reason} ({hint or 'no event says why: is its operator running?'})")
 
 
 def _hash_spec(manifest: dict[str, Any]) -> str:

@@ -11,9 +11,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = ROOT / "manifests"
-_PERMISSION = re.compile(
-    r"\| (?:`(?P<group>[\w.]+)`|core)(?P<note> \(.+\))? \| `(?P<resource>[\w/]+)` \| (?P<verbs>[\w, ]+) \|"
-)
+_PERMISSION = re.compile(r"\| (?:`(?P<group>[\w.]+)`|core) \| `(?P<resource>[\w/]+)` \| (?P<verbs>[\w, ]+) \|")
 
 
 @cache
@@ -36,21 +34,12 @@ def values(node: Any, key: str) -> Iterator[Any]:
         yield from values(child, key)
 
 
-def documented_permissions(trainjob: bool = False) -> set[tuple[str, str, str]]:
-    """Returns the permissions of the launcher in components/launch/README.md: group, resource, verb.
-
-    Args:
-        trainjob: Whether to include permissions that only TrainJobs need.
-    """
+def documented_permissions() -> set[tuple[str, str, str]]:
+    """Returns the permissions of the launcher in components/launch/README.md: group, resource, verb."""
     text = (ROOT / "components" / "launch" / "README.md").read_text(encoding="utf-8")
     rows = list(_PERMISSION.finditer(text))
-    assert len(rows) == 6, "the table of permissions has changed"
-    return {
-        (row["group"] or "", row["resource"], verb)
-        for row in rows
-        if trainjob or not row["note"]
-        for verb in row["verbs"].split(", ")
-    }
+    assert len(rows) == 8, "the table of permissions has changed"
+    return {(row["group"] or "", row["resource"], verb) for row in rows for verb in row["verbs"].split(", ")}
 
 
 def granted(rules: list[dict[str, list[str]]]) -> set[tuple[str, str, str]]:

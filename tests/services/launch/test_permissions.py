@@ -7,12 +7,9 @@ from compaware.components.launch.errors import JobError
 from tests.services.launch.conftest import Site, Waiting
 from tests.services.launch.operator import terminated
 
+ALL_OF_A_JOB = ["get", "list", "watch", "create", "delete", "patch"]
 RULES = [
-    {
-        "apiGroups": ["kubeflow.org"],
-        "resources": ["pytorchjobs"],
-        "verbs": ["get", "list", "watch", "create", "delete", "patch"],
-    },
+    {"apiGroups": ["kubeflow.org"], "resources": ["pytorchjobs"], "verbs": ALL_OF_A_JOB},
     {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "delete"]},
     {"apiGroups": ["argoproj.io"], "resources": ["workflows"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},

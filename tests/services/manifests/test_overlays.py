@@ -51,7 +51,7 @@ def test_components_add_what_they_say(kubectl: Command, tree: Path) -> None:
     added = "components:\n  - ../../components/trainjob\n  - ../../components/model-cache\n"
     file.write_text(file.read_text(encoding="utf-8") + added, encoding="utf-8")
     objects = {one["kind"]: one for one in rendered(kubectl, file.parent)}
-    assert granted(objects["Role"]["rules"]) == documented_permissions(trainjob=True)
+    assert granted(objects["Role"]["rules"]) == documented_permissions()
     assert objects["PersistentVolumeClaim"]["metadata"]["namespace"] == "kubeflow"
 
 
