@@ -182,12 +182,19 @@ def _data_facts(dataset: PreparedDataset, config: BenchmarkConfig, inputs: Token
 
 
 def _facts(benchmark: Benchmark, config: BenchmarkConfig, work: Path) -> dict[str, Any]:
-    """Returns the headline, and the confusion matrix and ROC curve of the model to serve."""
+    """Returns the headline, and the figures, confusion matrix and ROC curve of the model to serve."""
     assert benchmark.recommended is not None
     dataset = load_dataset_folder(config.dataset)
     logits = np.load(logits_file(work, benchmark.recommended.id))
     classified = classification_facts(dataset.manifest, logits, dataset.labels(config.split))
-    return {"headline": sentences.headline(benchmark), **classified}
+    served = benchmark.by_id(benchmark.recommended.id)
+    lineage = {
+        "model_to_serve": served.id,
+        served.metric_name: served.metric,
+        "size_bytes": served.size_bytes,
+        **{f"batch{size}_p50_ms": batch.p50_ms for size, batch in served.batches.items()},
+    }
+    return {"headline": sentences.headline(benchmark), "lineage": lineage, **classified}
 
 
 def flat_metrics(benchmark: Benchmark) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Logs the metrics of a finished stage to KFP artifacts."""
+"""Logs the metrics of a finished stage to KFP artifacts, and describes its outputs for KFP's lineage pages."""
 
 import json
 import math
@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from compaware.components.core.base.summary import Summary
+
+# Keys of configurations that name what a stage reads.
+_SOURCES = ("task", "data", "dataset", "teacher", "student", "model")
 
 
 def log_metrics(summary: Summary, artifact: Any) -> None:
@@ -42,3 +45,23 @@ def copy_file(artifact: Any, name: str, destination: Any) -> None:
 def save_text(text: str, artifact: Any) -> None:
     """Writes a text as an artifact."""
     Path(artifact.path).write_text(text, encoding="utf-8")
+
+
+def describe_outputs(summary: Summary, config: dict[str, Any]) -> None:
+    """Adds the stage, its figures and what it read to the metadata of its KFP output artifacts.
+
+    Args:
+        summary: The finished stage. The fact `lineage`, if there is one, stands for its metrics.
+        config: Its configuration; values with `uri` are KFP artifacts.
+    """
+    figures = summary.facts.get("lineage") or summary.metrics
+    described = {
+        "component": summary.component,
+        "compaware_version": summary.version,
+        "fingerprint": summary.identity,
+        **{name: getattr(config.get(name), "uri", config.get(name)) for name in _SOURCES if config.get(name)},
+        **{key: value for key, value in figures.items() if isinstance(value, str) or math.isfinite(value)},
+    }
+    for key, artifact in config.items():
+        if key.endswith("output") and hasattr(artifact, "metadata"):
+            artifact.metadata.update(described)

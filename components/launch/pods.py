@@ -1,6 +1,7 @@
 """Parts of the training pods that all kinds of jobs share: variables, volumes and security settings."""
 
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,15 @@ APP_LABEL = {"app.kubernetes.io/part-of": "compaware"}
 NO_ISTIO = {"sidecar.istio.io/inject": "false"}
 # A moved pod repeats up to checkpoint_minutes of training on all nodes, or its whole task.
 NOT_EVICTED = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
+
+# KFP's MLflow plugin sets these in the task's container; none is a secret.
+_MLFLOW_VARIABLES = (
+    "MLFLOW_EXPERIMENT_ID",
+    "MLFLOW_RUN_ID",
+    "MLFLOW_TRACKING_AUTH",
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_WORKSPACE",
+)
 
 
 def command(job: Job) -> list[str]:
@@ -35,6 +45,7 @@ def environment(job: Job) -> list[dict[str, Any]]:
         "HOME": WORK_FOLDER,
         "HF_HOME": f"{WORK_FOLDER}/huggingface",
         "XDG_CACHE_HOME": f"{WORK_FOLDER}/cache",
+        **{name: os.environ[name] for name in _MLFLOW_VARIABLES if name in os.environ},
         **job.options.env,
     }
     listed: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in values.items()]

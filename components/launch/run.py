@@ -13,6 +13,7 @@ from compaware.components.launch.earlier import Run, plan_attempt, reuse_earlier
 from compaware.components.launch.errors import JobError
 from compaware.components.launch.launcher import run_job
 from compaware.components.launch.options import JobOptions
+from compaware.components.launch.outputs import describe_outputs
 from compaware.components.storage.summaries import load_uploaded_summary
 
 WORK_ROOT_VARIABLE = "COMPAWARE_WORK_ROOT"
@@ -40,11 +41,13 @@ def run_component(name: str, config: dict[str, Any], options: dict[str, Any] | N
         SystemExit: The component failed; the message is its reason in one line.
     """
     try:
-        return attempt_component(name, config, options)
+        summary = attempt_component(name, config, options)
     except (UserError, UnavailableError, JobError) as error:
         raise SystemExit(f"{ERROR_PREFIX}{error}") from error
     except Exception as error:
         raise SystemExit(report(error)) from error
+    describe_outputs(summary, config)
+    return summary
 
 
 def attempt_component(

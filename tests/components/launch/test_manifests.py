@@ -118,6 +118,14 @@ def test_cpus_and_memory_are_requests_and_limits() -> None:
     assert variables(container)["OMP_NUM_THREADS"] == "4"
 
 
+def test_the_pods_of_a_job_log_to_the_mlflow_run_of_their_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_RUN_ID", "run-7")
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "secret-of-the-test")
+    [container] = pod(pytorchjob())["containers"]
+    assert variables(container)["MLFLOW_RUN_ID"] == "run-7"
+    assert "secret-of-the-test" not in str(container)
+
+
 def test_all_writable_folders_are_volumes() -> None:
     spec = pod(pytorchjob(shm_size="2Gi", volumes={"hub-cache": "/cache"}))
     folders = {mount["name"]: mount["mountPath"] for mount in spec["containers"][0]["volumeMounts"]}
