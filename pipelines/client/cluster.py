@@ -1,9 +1,11 @@
 """Commands of `compaware` that use a Kubeflow Pipelines server: submit, status, logs, report and schedule."""
 
+import contextlib
 import json
+import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,24 @@ from typing import Any
 import click
 
 from compaware.pipelines.client import catalog, runs, schedule, validation
-from compaware.pipelines.client.options import pipeline_arguments, request_options, run_argument, server_options
-from compaware.pipelines.client.server import TOKEN_VARIABLE, connect, translate_errors
-from compaware.pipelines.client.submit import SUCCEEDED, Request, submit, task_states, wait
+from compaware.pipelines.client.logs import Logs, print_logs
+from compaware.pipelines.client.options import (
+    Server,
+    format_option,
+    pipeline_arguments,
+    request_options,
+    root_option,
+    run_argument,
+    server_options,
+)
+from compaware.pipelines.client.server import TOKEN_VARIABLE, translate_errors
+from compaware.pipelines.client.stages import FAILED, SUCCEEDED, find_pipeline
+from compaware.pipelines.client.status import failure_line, find_status, paint, show
+from compaware.pipelines.client.submit import Request, submit
+from compaware.pipelines.client.waiting import wait
 
 _RUN_FAILED = 1
+_INTERRUPTED = 130
 _EPILOG = f"If the server needs a token, set {TOKEN_VARIABLE}."
 
 
@@ -30,63 +45,86 @@ def _request(pipeline: str, overrides: Sequence[str], config: Path | None, name:
 @request_options
 @click.option("--name", help="name of the run (default: pipeline and time)")
 @click.option("--wait", "waits", is_flag=True, help="wait for the run to end; exit with code 1 if it fails")
-def _submit(
-    pipeline: str, name: str | None, host: str | None, namespace: str | None, dry_run: bool, waits: bool, **options: Any
-) -> int:
+def _submit(pipeline: str, name: str | None, server: Server, dry_run: bool, waits: bool, **options: Any) -> int:
     name = name or f"{pipeline} {time.strftime('%Y-%m-%d %H:%M:%S')}"
-    request = _request(pipeline, name=name, namespace=namespace, **options)
+    request = _request(pipeline, name=name, namespace=server.namespace, **options)
     if dry_run:
         print(json.dumps(request.shown(), indent=2))
         return 0
-    client = connect(host, namespace)
+    client = server.connect()
     run_id = submit(client, request)
-    print(f"run: {run_id} ({request.name})", flush=True)
+    show(f"run: {run_id} ({request.name})")
     if not waits:
         return 0
-    run = wait(client, run_id, lambda line: print(line, flush=True))
-    print(f"the run has ended: {run.state.lower()}")
-    if run.state == SUCCEEDED:
+    with _run_goes_on(run_id, server):
+        status = wait(client, run_id, show)
+    show(f"the run has ended: {paint(status.state)}")
+    if status.state == SUCCEEDED:
         return 0
-    print(f"error: {runs.describe_failure(run)}", file=sys.stderr)
+    if status.state == FAILED:
+        print(f"error: {failure_line(status, *server.options)}", file=sys.stderr)
+    else:
+        print(f"error: the run was {status.state}", file=sys.stderr)
     return _RUN_FAILED
 
 
-@click.command(help="show a run and its tasks", epilog=_EPILOG)
+@click.command(help="show a run and its stages", epilog=_EPILOG)
 @run_argument
-def _status(run: str, host: str | None, namespace: str | None) -> None:
-    client = connect(host, namespace)
-    details = runs.find_run(client, run, namespace)
-    print(f"{details.display_name} ({details.run_id}): {details.state.lower()}, created {details.created_at}")
-    for name, state in task_states(details).items():
-        print(f"  {name}: {state.lower()}")
-    if details.state == "FAILED":
-        print(f"  {runs.describe_failure(details)}")
+@root_option
+@format_option
+def _status(run: str, server: Server, pipeline_root: str, output_format: str) -> None:
+    client = server.connect()
+    details = runs.find_run(client, run, server.namespace)
+    status = find_status(client, details, find_pipeline(client, details), pipeline_root)
+    if output_format == "json":
+        print(json.dumps(status.as_json(), indent=2))
+        return
+    for line in status.as_lines():
+        show(line)
+    if status.failure:
+        show(f"  {failure_line(status, *server.options)}")
 
 
 @click.command(help="show the logs of a run's stages", epilog=_EPILOG)
 @run_argument
 @click.option("--stage", help="stage to show, such as benchmark (default: all that have started)")
 @click.option("--follow", is_flag=True, help="follow the logs until the stage or the run ends")
-def _logs(run: str, host: str | None, namespace: str | None, stage: str | None, follow: bool) -> None:
-    client = connect(host, namespace)
-    runs.print_logs(
-        client, runs.find_run(client, run, namespace), stage, follow, lambda text: print(text, end="", flush=True)
-    )
+@root_option
+def _logs(run: str, server: Server, stage: str | None, follow: bool, pipeline_root: str) -> None:
+    client = server.connect()
+    details = runs.find_run(client, run, server.namespace)
+    logs = Logs(client, details, find_pipeline(client, details), pipeline_root)
+    with _run_goes_on(details.run_id, server):
+        remarks = print_logs(logs, stage, follow, lambda text: print(text, end="", flush=True))
+    for remark in remarks:
+        print(remark, file=sys.stderr)
 
 
 @click.command(help="download a run's report from the object store", epilog=_EPILOG)
 @run_argument
 @click.option("--output", type=click.Path(path_type=Path), help="file to write (default: report-RUN_ID.html)")
-@click.option(
-    "--pipeline-root",
-    default=runs.PIPELINE_ROOT,
-    help=f"where KFP stores artifacts (default: {runs.PIPELINE_ROOT})",
-)
-def _report(run: str, host: str | None, namespace: str | None, output: Path | None, pipeline_root: str) -> None:
-    details = runs.find_run(connect(host, namespace), run, namespace)
+@root_option
+def _report(run: str, server: Server, output: Path | None, pipeline_root: str) -> None:
+    client = server.connect()
+    details = runs.find_run(client, run, server.namespace)
+    logs = Logs(client, details, find_pipeline(client, details), pipeline_root)
     output = output or Path(f"report-{details.run_id}.html")
-    runs.download_report(details, pipeline_root, output)
+    runs.download_report(logs, output, *server.options)
     print(f"report: {output}")
+
+
+@contextlib.contextmanager
+def _run_goes_on(run_id: str, server: Server) -> Iterator[None]:
+    """Says on Ctrl-C that the run goes on, and how to stop it."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        options = shlex.join([run_id, *server.options])
+        print(
+            f"interrupted: the run goes on; see compaware status {options}, or stop it: compaware stop {options}",
+            file=sys.stderr,
+        )
+        raise click.exceptions.Exit(_INTERRUPTED) from interrupt
 
 
 @click.group(help="recurring runs: set, list, enable, disable, delete", no_args_is_help=False)
@@ -110,8 +148,7 @@ def _set_schedule(
     max_concurrency: int,
     catch_up: bool,
     disabled: bool,
-    host: str | None,
-    namespace: str | None,
+    server: Server,
     dry_run: bool,
     **options: Any,
 ) -> None:
@@ -124,31 +161,35 @@ def _set_schedule(
         catch_up=catch_up,
         enabled=not disabled,
     )
-    request = _request(namespace=namespace, **options)
+    request = _request(namespace=server.namespace, **options)
     if dry_run:
         print(json.dumps(request.shown() | {"timing": vars(timing)}, indent=2))
         return
-    outcome = schedule.set_schedule(connect(host, namespace), request, timing)
+    outcome = schedule.set_schedule(server.connect(), request, timing)
     print(f"schedule {request.name}: {outcome} ({schedule.TIME_ZONE_NOTE})")
 
 
 @_schedule.command("list", help="list the schedules", epilog=_EPILOG)
 @server_options
-def _list_schedules(host: str | None, namespace: str | None) -> None:
-    runs = schedule.find_schedules(connect(host, namespace), None, namespace)
-    for run in runs:
-        print(f"{run.display_name}: {schedule.format_times(run)}, {run.status.lower()}")
-    print(schedule.TIME_ZONE_NOTE if runs else "there are no schedules")
+@format_option
+def _list_schedules(server: Server, output_format: str) -> None:
+    schedules = schedule.find_schedules(server.connect(), None, server.namespace)
+    if output_format == "json":
+        print(json.dumps([schedule.as_json(run) for run in schedules], indent=2))
+        return
+    for run in schedules:
+        show(f"{run.display_name}: {schedule.format_times(run)}, {run.status.lower()}")
+    show(schedule.TIME_ZONE_NOTE if schedules else "there are no schedules")
 
 
-def _change_schedule(verb: str, name: str, host: str | None, namespace: str | None) -> None:
-    client = connect(host, namespace)
+def _change_schedule(verb: str, name: str, server: Server) -> None:
+    client = server.connect()
     changes: dict[str, Callable[[str], Any]] = {
         "enable": client.enable_recurring_run,
         "disable": client.disable_recurring_run,
         "delete": client.delete_recurring_run,
     }
-    for run in schedule.require_schedules(client, name, namespace):
+    for run in schedule.require_schedules(client, name, server.namespace):
         with translate_errors():
             changes[verb](run.recurring_run_id)
     print(f"schedule {name}: {verb}d")

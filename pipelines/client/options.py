@@ -1,13 +1,19 @@
 """Arguments and options that several commands of `compaware` share."""
 
+import functools
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from compaware.components.launch.site import WEBHOOK_SECRET
-from compaware.pipelines.client.server import HOST_VARIABLE
+from compaware.pipelines.client.server import CA_VARIABLE, HOST_VARIABLE, PIPELINE_ROOT, connect
+
+if TYPE_CHECKING:
+    from kfp import Client
 
 Command = Callable[..., Any]
 
@@ -26,11 +32,65 @@ pipeline_arguments = _all_of(
     click.argument("overrides", nargs=-1, metavar="[key=value]..."),
     click.option("--config", type=click.Path(path_type=Path), help="YAML or JSON file of the pipeline's parameters"),
 )
-server_options = _all_of(
+_server_settings = _all_of(
     click.option("--host", help=f"address of Kubeflow Pipelines (default: {HOST_VARIABLE}, else the kubeconfig)"),
     click.option("--namespace", help="your namespace, if the server has several users"),
+    click.option(
+        "--ca",
+        type=click.Path(path_type=Path),
+        envvar=CA_VARIABLE,
+        help=f"file of certificates to trust for the address (default: {CA_VARIABLE})",
+    ),
 )
+
+
+@dataclass(frozen=True)
+class Server:
+    """The Kubeflow Pipelines server of a command.
+
+    Attributes:
+        host: Its address; None for the default.
+        namespace: The user's namespace; None on a server with a single user.
+        ca: File of certificates to trust; None for the default ones.
+    """
+
+    host: str | None
+    namespace: str | None
+    ca: Path | None
+
+    def connect(self) -> "Client":
+        """Connects to the server.
+
+        Raises:
+            UserError: No server answers.
+        """
+        return connect(self.host, self.namespace, self.ca)
+
+    @property
+    def options(self) -> list[str]:
+        """The options that another command needs to reach the same server."""
+        ca = str(self.ca) if self.ca and str(self.ca) != os.environ.get(CA_VARIABLE) else None
+        given = {"--host": self.host, "--namespace": self.namespace, "--ca": ca}
+        return [word for name, value in given.items() if value for word in (name, value)]
+
+
+def server_options(command: Command) -> Command:
+    """Adds the options that name the server; the command receives them as the argument `server`."""
+
+    @functools.wraps(command)
+    def with_server(*, host: str | None, namespace: str | None, ca: Path | None, **others: Any) -> Any:
+        return command(server=Server(host, namespace, ca), **others)
+
+    return _server_settings(with_server)
+
+
 run_argument = _all_of(click.argument("run"), server_options)
+root_option = click.option(
+    "--pipeline-root", default=PIPELINE_ROOT, help=f"where KFP stores artifacts (default: {PIPELINE_ROOT})"
+)
+format_option = click.option(
+    "--output", "output_format", type=click.Choice(["text", "json"]), default="text", help="form of the output"
+)
 request_options = _all_of(
     click.option("--experiment", default="compaware", help="name of the experiment (default compaware)"),
     click.option("--service-account", help="service account of the run's pods (default: the server's)"),

@@ -132,6 +132,18 @@ def format_times(run: Any) -> str:
     return f"cron {cron.cron}" if cron else f"every {int(periodic.interval_second)} s"
 
 
+def as_json(run: Any) -> dict[str, Any]:
+    """Returns a schedule for programs."""
+    cron, periodic = run.trigger.cron_schedule, run.trigger.periodic_schedule
+    return {
+        "recurring_run_id": run.recurring_run_id,
+        "name": run.display_name,
+        "cron": cron.cron if cron else None,
+        "every_s": int(periodic.interval_second) if periodic else None,
+        "enabled": run.status == "ENABLED",
+    }
+
+
 def _describe_request(request: Request, timing: Timing, uploaded: Uploaded, experiment: str) -> dict[str, Any]:
     return {
         "experiment": experiment,

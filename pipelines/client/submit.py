@@ -1,9 +1,7 @@
-"""Runs a pipeline on a Kubeflow Pipelines server: uploads its version once, creates experiment and run, and waits."""
+"""Runs a pipeline on a Kubeflow Pipelines server: uploads its version once, creates experiment and run."""
 
 import hashlib
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +12,6 @@ from compaware.pipelines.client.server import list_items, name_filter, translate
 
 if TYPE_CHECKING:
     from kfp import Client
-
-POLL_S = 5.0
-SUCCEEDED = "SUCCEEDED"
-ENDED = {SUCCEEDED, "FAILED", "CANCELED", "SKIPPED"}
 
 
 @dataclass(frozen=True)
@@ -143,39 +137,3 @@ def submit(client: "Client", request: Request) -> str:
             service_account=request.service_account,
         )
     return str(run.run_id)
-
-
-def wait(client: "Client", run_id: str, say: Callable[[str], None]) -> Any:
-    """Waits for a run to end and reports each change of a task's state.
-
-    Returns:
-        The server's description of the run at its end.
-
-    Raises:
-        UserError: The server no longer responds or no longer accepts our token.
-    """
-    reported: dict[str, str] = {}
-    while True:
-        with translate_errors():
-            run = client.get_run(run_id)
-        for name, state in task_states(run).items():
-            if reported.get(name) != state:
-                reported[name] = state
-                say(f"{name}: {state.lower()}")
-        if run.state in ENDED:
-            return run
-        time.sleep(POLL_S)
-
-
-def task_states(run: Any) -> dict[str, str]:
-    """Returns the state of each started task of a run, in the order of their starts."""
-    return {task.display_name: task.state for task in begun_tasks(run)}
-
-
-def begun_tasks(run: Any) -> list[Any]:
-    """Returns the server's details of each started task of a run, in the order of their starts."""
-    details = (run.run_details.task_details if run.run_details else None) or []
-    # KFP adds tasks of its own: a driver and an executor for each component, and one for the run.
-    kfps = ("-driver", "executor", "root")
-    shown = [task for task in details if task.state and not (task.display_name or "").endswith(kfps)]
-    return sorted(shown, key=lambda task: str(task.start_time or task.create_time))

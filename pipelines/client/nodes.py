@@ -1,0 +1,65 @@
+"""Finds the Argo nodes of a run, which KFP's API returns without their ids and names.
+
+The API returns each node of the run's Workflow as a task: its display name, such as `executor(0)`, which is not unique,
+and the ids of its children. An id is `WORKFLOW-NUMBER`, where the number is the FNV-1a hash of the node's full name
+(`NodeID` in Argo's workflow_types.go). A full name is the parent's full name and the display name, so that the full
+names follow from the display names.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+_FNV_OFFSET = 0x811C9DC5
+_FNV_PRIME = 0x01000193
+
+
+class Nodes:
+    """Full names of the nodes of a run.
+
+    Attributes:
+        workflow: Name of the run's Workflow; empty if no node has started.
+        names: Full name of each node by its id.
+    """
+
+    def __init__(self, tasks: Iterable[Any]):
+        tasks = list(tasks)
+        ids = {child.pod_name for task in tasks for child in task.child_tasks or [] if child.pod_name}
+        self.workflow = next(iter(ids)).rpartition("-")[0] if ids else ""
+        self.names: dict[str, str] = {}
+        if ids:
+            self._find(ids, {task.display_name for task in tasks if task.display_name})
+        self._ids = {name: node_id for node_id, name in self.names.items()}
+
+    def ending(self, ending: str) -> list[str]:
+        """Returns the full names that end so."""
+        return [name for name in self._ids if name.endswith(ending)]
+
+    def attempts(self, name: str) -> list[str]:
+        """Returns the ids of a node's attempts: `NAME(0)`, `NAME(1)` and so on, or NAME on servers without retries."""
+        if f"{self.workflow}(0)" not in self._ids:
+            return [self._ids[name]] if name in self._ids else []
+        attempts = []
+        while (attempt := f"{name}({len(attempts)})") in self._ids:
+            attempts.append(self._ids[attempt])
+        return attempts
+
+    def _find(self, ids: set[str], displays: set[str]) -> None:
+        queue = [(self.workflow, self.workflow, _fnv1a(self.workflow))]
+        while queue:
+            name, display, state = queue.pop()
+            for child in displays:
+                # `executor(0)` is an attempt of `executor`; `loop.onExit` is what runs at the end of `loop`.
+                own = child.removeprefix(display)
+                endings = [f".{child}", own] if own != child and own.startswith(("(", ".")) else [f".{child}"]
+                for ending in endings:
+                    number = _fnv1a(ending, state)
+                    node_id = f"{self.workflow}-{number}"
+                    if node_id in ids and node_id not in self.names:
+                        self.names[node_id] = name + ending
+                        queue.append((name + ending, child, number))
+
+
+def _fnv1a(text: str, state: int = _FNV_OFFSET) -> int:
+    for byte in text.encode():
+        state = ((state ^ byte) * _FNV_PRIME) & 0xFFFFFFFF
+    return state
