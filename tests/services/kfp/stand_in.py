@@ -1,10 +1,10 @@
 """A stand-in for the Kubeflow Pipelines API server, which cannot be run here: it checks requests by KFP's own OpenAPI
 description, and keeps what is created in memory.
 
-Besides the description it does what the real server's source does: names that are taken are refused, a recurring run
-without `mode: ENABLE` is created disabled, cron expressions have six fields. A task's details hold the id of the Argo
-node that runs it, not its pod's name, and no artifacts; a pod's log has an address of its own, which takes the pod's
-name and answers 500 where there is none. Runs move on a task at every look at them.
+Besides the description it does what the source of KFP 2.17 does: names that are taken are refused, a recurring run
+without `mode: ENABLE` is created disabled, cron expressions have six fields, the service account is filled in, an
+error of the log endpoint has the status 200, and a run that was terminated ends as FAILED. Runs move on at every look
+at them; see workflow.py. `test_stand_in.py` holds the answers against recorded ones.
 """
 
 import itertools
@@ -19,75 +19,20 @@ from urllib.parse import parse_qs, urlsplit
 
 import yaml
 
+from tests.services.kfp.clock import Clock
+from tests.services.kfp.description import Description, RefusedError
+from tests.services.kfp.workflow import Workflow
+
 TOKEN = "a-token-that-is-valid"
-_LOG_ADDRESS = re.compile(r"/apis/v1alpha1/runs/(?P<run>[^/]+)/nodes/(?P<pod>[^/]+)/log")
-_TYPES: dict[str, Any] = {
-    "string": str,
-    "integer": int,
-    "boolean": bool,
-    "object": dict,
-    "array": list,
-    "number": float,
-}
-
-
-class RefusedError(Exception):
-    """The server's answer is an error."""
-
-    def __init__(self, status: int, message: str):
-        super().__init__(message)
-        self.status = status
-
-
-class Description:
-    """KFP's OpenAPI description: finds the operation of a request, and checks bodies and queries by it."""
-
-    def __init__(self, file: Path):
-        self._content = json.loads(file.read_text(encoding="utf-8"))
-
-    def operation(self, method: str, path: str) -> tuple[dict[str, Any], dict[str, str]]:
-        """The operation, and the path's parameters."""
-        for template, operations in self._content["paths"].items():
-            # The name of a regular expression's group cannot contain the `.` of `pipeline.pipeline_id`.
-            pattern = re.sub(r"\{([\w.]+)\}", lambda match: f"(?P<{match[1].replace('.', '_')}>[^/:]+)", template)
-            match = re.fullmatch(pattern, path)
-            if match and method.lower() in operations:
-                return operations[method.lower()], match.groupdict()
-        raise RefusedError(404, f"Not Found: {method} {path}")
-
-    def check_query(self, operation: dict[str, Any], query: dict[str, str]) -> None:
-        """Refuses query parameters that the operation does not have."""
-        known = {parameter["name"] for parameter in operation.get("parameters", []) if parameter["in"] == "query"}
-        for name in query.keys() - known:
-            raise RefusedError(400, f"unknown query parameter '{name}'")
-
-    def check(self, value: Any, schema: dict[str, Any], where: str) -> None:
-        """Refuses a value of the wrong type, with an unknown field or with an unknown name in an enumeration."""
-        schema = self._resolve(schema)
-        if "enum" in schema and value not in schema["enum"]:
-            raise RefusedError(400, f"{where} is {value!r}, not one of {schema['enum']}")
-        kind = schema.get("type")
-        # The JSON form of protobuf takes 64-bit integers as numbers or as text.
-        is_long = schema.get("format") == "int64" and isinstance(value, int)
-        if kind and not isinstance(value, _TYPES[kind]) and not is_long:
-            raise RefusedError(400, f"{where} is {value!r}, which is not a {kind}")
-        if kind == "array":
-            for item in value:
-                self.check(item, schema["items"], f"{where}[]")
-        if kind == "object" and "properties" in schema:
-            for name, item in value.items():
-                if name not in schema["properties"]:
-                    raise RefusedError(400, f"{where} has the unknown field '{name}'")
-                self.check(item, schema["properties"][name], f"{where}.{name}")
-
-    def check_named(self, value: Any, definition: str) -> None:
-        """As `check`, by the name of a definition."""
-        self.check(value, {"$ref": f"#/definitions/{definition}"}, definition)
-
-    def _resolve(self, schema: dict[str, Any]) -> dict[str, Any]:
-        while "$ref" in schema:
-            schema = self._content["definitions"][schema["$ref"].rpartition("/")[2]]
-        return schema
+# What a failing stage says.
+REASON = "the accuracy gate stopped it"
+_LOG_ADDRESS = re.compile(r"/apis/v1alpha1/runs/(?P<run>[^/]+)/nodes/(?P<node>[^/]+)/log")
+_OLD_RUN_ADDRESS = re.compile(r"/apis/v1beta1/runs/(?P<run>[^/]+)")
+_SERVICE_ACCOUNT = "pipeline-runner"
+NOT_YET = "1970-01-01T00:00:00Z"
+_ENDED = ("SUCCEEDED", "FAILED")
+# The codes of gRPC, which errors have beside their HTTP status.
+_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 6, 500: 13}
 
 
 class StandIn:
@@ -97,17 +42,18 @@ class StandIn:
         address: Where it listens.
         namespaces: Namespaces of a multi-user server; None for a single-user server.
         needs_token: Whether requests without `TOKEN` are refused.
-        outcome: The state that the last task of every run ends in.
+        fails_at: The stage at which every run fails; None for none.
         items: What was created: `pipelines`, `versions`, `experiments`, `runs` and `recurring_runs`.
-        logs: Log of each pod.
+        workflows: The Workflow of each run.
     """
 
     def __init__(self, description: Path):
         self.description = Description(description)
         self.namespaces: set[str] | None = None
         self.needs_token = False
-        self.outcome = "SUCCEEDED"
-        self.logs: dict[str, str] = {}
+        self.fails_at: str | None = None
+        self.workflows: dict[str, Workflow] = {}
+        self.clock = Clock()
         self.items: dict[str, list[dict[str, Any]]] = {
             name: [] for name in ("pipelines", "versions", "experiments", "runs", "recurring_runs")
         }
@@ -122,19 +68,39 @@ class StandIn:
         self._server.server_close()
 
     def log(self, url: str, token: str | None) -> str | None:
-        """Returns the log that a request asks for; None for any other request."""
+        """Returns the log that a request asks for, or the error instead; None for any other request."""
         match = _LOG_ADDRESS.fullmatch(urlsplit(url).path)
         if not match:
             return None
         self._refuse_strangers(token)
-        self._get("runs", "run_id", match["run"])
-        if match["pod"] not in self.logs:
-            raise RefusedError(500, f'Failed to read logs for run {match["run"]}: pods "{match["pod"]}" not found')
-        return self.logs[match["pod"]]
+        workflow = self.workflows.get(match["run"])
+        log = workflow.log(match["node"]) if workflow else None
+        if log is not None:
+            return log
+        reason = (
+            f"BadRequestError: Failed to read logs for run {match['run']}: InternalServerError: Failed to read logs "
+            f"from archive {match['node']} due to error fetching the log file: NoSuchKey: "
+        )
+        return json.dumps({"error_message": reason, "error_details": reason}, separators=(",", ":"))
+
+    def fire(self, name: str) -> dict[str, Any]:
+        """Starts a run of a schedule, as the controller of ScheduledWorkflows does at its time."""
+        schedule = next(item for item in self.items["recurring_runs"] if item["display_name"] == name)
+        index = 1 + sum(run.get("recurring_run_id") == schedule["recurring_run_id"] for run in self.items["runs"])
+        workflow = f"{re.sub('[^a-z0-9]', '', name.lower())}{next(self._ids):05}-{index}-{800397532 + index}"
+        shared = ("experiment_id", "pipeline_version_reference", "pipeline_spec", "runtime_config")
+        given = {key: schedule[key] for key in shared if key in schedule}
+        return self._start(given | {"display_name": workflow}, workflow, recurring_run_id=schedule["recurring_run_id"])
 
     def answer(self, method: str, url: str, token: str | None, content_type: str, body: bytes) -> dict[str, Any]:
         """Answers a request, or raises `RefusedError`."""
         parts = urlsplit(url)
+        old = _OLD_RUN_ADDRESS.fullmatch(parts.path)
+        if old and method == "GET":
+            self._refuse_strangers(token)
+            self._get("runs", "run_id", old["run"])
+            manifest = json.dumps(self.workflows[old["run"]].manifest())
+            return {"run": {"id": old["run"]}, "pipeline_runtime": {"workflow_manifest": manifest}}
         query = {name: values[0] for name, values in parse_qs(parts.query).items()}
         operation, place = self.description.operation(method, parts.path)
         self.description.check_query(operation, query)
@@ -153,20 +119,39 @@ class StandIn:
 
     def upload_pipeline(self, query: dict[str, str], package: str) -> dict[str, Any]:
         self._refuse_taken("pipelines", query["name"])
-        info = self._checked(package)
-        pipeline = self._add("pipelines", "pipeline_id", display_name=query["name"], name=info["name"])
+        self._checked(package)
+        pipeline = self._add("pipelines", "pipeline_id", display_name=query["name"], name=query["name"])
         # The first version has the pipeline's name.
-        self._add("versions", "pipeline_version_id", pipeline_id=pipeline["pipeline_id"], display_name=query["name"])
+        self._add_version(pipeline["pipeline_id"], query["name"], package)
         return pipeline
 
     def upload_pipeline_version(self, query: dict[str, str], package: str) -> dict[str, Any]:
         self._refuse_taken("versions", query["name"])
         self._checked(package)
         self._get("pipelines", "pipeline_id", query["pipelineid"])
-        return self._add("versions", "pipeline_version_id", pipeline_id=query["pipelineid"], display_name=query["name"])
+        return self._add_version(query["pipelineid"], query["name"], package)
+
+    def _add_version(self, pipeline_id: str, name: str, package: str) -> dict[str, Any]:
+        documents = [document for document in yaml.safe_load_all(package) if document]
+        spec, platform = documents[0], documents[1] if len(documents) > 1 else None
+        given = {"pipeline_spec": spec, "platform_spec": platform} if platform else spec
+        return self._add(
+            "versions",
+            "pipeline_version_id",
+            pipeline_id=pipeline_id,
+            display_name=name,
+            name=name,
+            pipeline_spec=given,
+        )
+
+    def get_pipeline_version(
+        self, query: dict[str, str], place: dict[str, str], given: dict[str, Any]
+    ) -> dict[str, Any]:
+        return self._get("versions", "pipeline_version_id", place["pipeline_version_id"])
 
     def get_healthz(self, query: dict[str, str], place: dict[str, str], given: dict[str, Any]) -> dict[str, Any]:
-        return {"multi_user": self.namespaces is not None}
+        state = {"commit_sha": "unknown", "tag_name": "unknown", "pipeline_store": "database"}
+        return state | {"multi_user": self.namespaces is not None}
 
     def list_pipelines(self, query: dict[str, str], place: dict[str, str], given: dict[str, Any]) -> dict[str, Any]:
         return self._page("pipelines", "pipelines", query)
@@ -191,9 +176,17 @@ class StandIn:
 
     def create_run(self, query: dict[str, str], place: dict[str, str], given: dict[str, Any]) -> dict[str, Any]:
         self._check_references(given)
-        return self._add(
-            "runs", "run_id", **given, state="PENDING", created_at=f"2026-01-01T00:00:0{len(self.items['runs'])}Z"
-        )
+        self.clock.tick()
+        workflow = f"{self._spec(given)['pipelineInfo']['name']}-{next(self._ids):05}"
+        return self._start({"service_account": _SERVICE_ACCOUNT} | given, workflow)
+
+    def terminate_run(self, query: dict[str, str], place: dict[str, str], given: dict[str, Any]) -> dict[str, Any]:
+        run = self._get("runs", "run_id", place["run_id"])
+        if run["state"] in _ENDED:
+            raise RefusedError(400, f"Failed to terminate a run {place['run_id']}. Row not found")
+        self.workflows[run["run_id"]].terminated = True
+        run["state"] = "CANCELING"
+        return {}
 
     def get_run(self, query: dict[str, str], place: dict[str, str], given: dict[str, Any]) -> dict[str, Any]:
         run = self._get("runs", "run_id", place["run_id"])
@@ -215,8 +208,17 @@ class StandIn:
             raise RefusedError(400, "Found invalid period schedule interval")
         if not 1 <= int(given.get("max_concurrency", 0)) <= 10:
             raise RefusedError(400, "The max concurrency of the recurring run is out of range. Support 1-10.")
-        status = "ENABLED" if given.get("mode") == "ENABLE" else "DISABLED"
-        return self._add("recurring_runs", "recurring_run_id", **given, status=status)
+        periodic = trigger.get("periodic_schedule", {})
+        if periodic:
+            periodic["interval_second"] = str(periodic["interval_second"])
+        filled = {"service_account": _SERVICE_ACCOUNT} | given
+        filled |= {
+            "max_concurrency": str(given["max_concurrency"]),
+            "status": "ENABLED" if given.get("mode") == "ENABLE" else "DISABLED",
+            "updated_at": self.clock.now(),
+            "namespace": given.get("namespace") or "kubeflow",
+        }
+        return self._add("recurring_runs", "recurring_run_id", **filled)
 
     def list_recurring_runs(
         self, query: dict[str, str], place: dict[str, str], given: dict[str, Any]
@@ -262,32 +264,39 @@ class StandIn:
         if given.get("experiment_id"):
             self._get("experiments", "experiment_id", given["experiment_id"])
 
+    def _spec(self, given: dict[str, Any]) -> dict[str, Any]:
+        reference = given.get("pipeline_version_reference")
+        spec = given.get("pipeline_spec")
+        if reference:
+            spec = self._get("versions", "pipeline_version_id", reference["pipeline_version_id"])["pipeline_spec"]
+        return spec.get("pipeline_spec", spec)
+
+    def _start(self, given: dict[str, Any], workflow: str, **fields: Any) -> dict[str, Any]:
+        now = self.clock.now()
+        run = self._add("runs", "run_id", **given, **fields, state="PENDING", storage_state="AVAILABLE")
+        run |= {"scheduled_at": now, "finished_at": NOT_YET, "state_history": [_status(now, "PENDING")]}
+        self.workflows[run["run_id"]] = Workflow(workflow, self._spec(given), self.clock)
+        return run
+
     def _move_on(self, run: dict[str, Any]) -> None:
-        if run["state"] not in ("PENDING", "RUNNING"):
-            return
-        tasks = run.setdefault("run_details", {"task_details": []})["task_details"]
-        running = next((task for task in tasks if task["state"] == "RUNNING"), None)
-        if running:
-            is_last = running["display_name"] == "benchmark"
-            running["state"] = self.outcome if is_last else "SUCCEEDED"
-            self.logs[_pod(running)] += f"{running['display_name']} ends\n"
-            if running["state"] == "FAILED":
-                running["error"] = {"code": 2, "message": "the accuracy gate stopped it"}
-            run["state"] = running["state"] if is_last else "RUNNING"
-        else:
-            name = "benchmark" if tasks else "data-prep"
-            number, time = next(self._ids), f"2026-01-01T00:00:0{len(tasks)}Z"
-            # Argo has a node for KFP's driver, one for the task, and a child of that for the container.
-            tasks.append({"display_name": f"{name}-driver", "state": "SUCCEEDED", "start_time": time})
-            child = {"pod_name": f"compaware-abcde-{number}"}
-            tasks.append({"display_name": name, "state": "RUNNING", "start_time": time, "child_tasks": [child]})
-            self.logs[_pod(tasks[-1])] = f"{name} begins\n"
-            tasks.append({"display_name": "executor", "state": "SUCCEEDED", "start_time": time})
-            run["state"] = "RUNNING"
+        workflow = self.workflows[run["run_id"]]
+        if run["state"] not in _ENDED:
+            history = run["state_history"]
+            if run["state"] == "CANCELING" and history[-1]["state"] != "CANCELING":
+                # The Workflow is reported once more before it ends.
+                history.append(_status(self.clock.now(), "CANCELING"))
+            else:
+                workflow.move_on(self.fails_at, REASON)
+                run["state"] = workflow.phase.upper()
+                if history[-1]["state"] != run["state"]:
+                    history.append(_status(self.clock.now(), run["state"]))
+            if run["state"] in _ENDED:
+                run["finished_at"] = self.clock.now()
+        run["run_details"] = {"task_details": workflow.details(run["run_id"])}
 
     def _add(self, kind: str, id_name: str, **fields: Any) -> dict[str, Any]:
         number = next(self._ids)
-        item = {id_name: f"{kind}-{number}", "created_at": f"2026-01-01T00:00:{number % 60:02}Z", **fields}
+        item = {id_name: f"{kind}-{number}", "created_at": self.clock.now(), **fields}
         self.items[kind].append(item)
         return item
 
@@ -321,10 +330,8 @@ class StandIn:
         return page | ({"next_page_token": str(start + 2)} if start + 2 < len(found) else {})
 
 
-def _pod(task: dict[str, Any]) -> str:
-    """Returns the name of a task's pod, which Argo builds from the node's id and the template's name."""
-    workflow, _, number = task["child_tasks"][0]["pod_name"].rpartition("-")
-    return f"{workflow}-system-container-impl-{number}"
+def _status(time: str, state: str) -> dict[str, str]:
+    return {"update_time": time, "state": state}
 
 
 def _snake(name: str) -> str:
@@ -354,7 +361,7 @@ def _handler(server: StandIn) -> type[BaseHTTPRequestHandler]:
                     text = json.dumps(server.answer(self.command, self.path, token, content_type, body))
             except RefusedError as refused:
                 status, kind = refused.status, "application/json"
-                text = json.dumps({"code": refused.status, "message": str(refused)})
+                text = json.dumps({"code": _CODES.get(refused.status, 2), "message": str(refused), "details": []})
             data = text.encode()
             self.send_response(status)
             self.send_header("Content-Type", kind)

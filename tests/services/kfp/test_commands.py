@@ -1,11 +1,12 @@
 """Commands that need a server, and KFP's own commands with compaware's files, work against a stand-in server."""
 
 import json
+import shlex
 from pathlib import Path
 
 from compaware.pipelines.client import catalog
 from tests.services.kfp.conftest import Command
-from tests.services.kfp.stand_in import TOKEN, StandIn
+from tests.services.kfp.stand_in import REASON, TOKEN, StandIn
 
 SAMPLE = ("distillation", "--config", str(catalog.folder("distillation") / "configs/sample.yaml"))
 PACKAGE = str(catalog.folder("distillation") / "pipeline.yaml")
@@ -40,40 +41,78 @@ def test_a_run_that_notifies_is_another_version_of_the_same_pipeline(server: Sta
     assert notifying[0]["pipeline_id"] == plain["pipeline_id"]
 
 
-def test_waiting_tells_of_the_tasks_and_ends_with_the_runs_exit_code(server: StandIn, command: Command):
+STAGES = ["change-check", "data-prep", "teacher-check", "distillation", "benchmark", "publish"]
+
+
+def test_waiting_tells_of_the_stages_and_ends_with_the_runs_exit_code(server: StandIn, command: Command):
     done = command("submit", *SAMPLE, "--wait")
     assert done.returncode == 0, done.stderr
-    states = ["data-prep: running", "data-prep: succeeded", "benchmark: running", "benchmark: succeeded"]
-    assert done.stdout.splitlines()[1:] == [*states, "the run has ended: succeeded"]
-    server.outcome = "FAILED"
+    changes = [line.partition(" ")[2] for line in done.stdout.splitlines()[1:-1] if line[:1].isdigit()]
+    begun = [f"{stage}: running" for stage in STAGES]
+    ended = [f"{stage}: succeeded after 10 s" for stage in STAGES]
+    assert changes == [line for pair in zip(begun, ended, strict=True) for line in pair]
+    assert done.stdout.splitlines()[-1] == "the run has ended: succeeded"
+    server.fails_at = "benchmark"
     failed = command("submit", *SAMPLE, "--wait", "--name", "bad")
     assert failed.returncode == 1
-    assert failed.stderr == "error: benchmark failed: the accuracy gate stopped it\n"
+    run_id = failed.stdout.split()[1]
+    reason = f"benchmark failed: {REASON}; see compaware logs {run_id} --stage benchmark"
+    assert failed.stderr == f"error: {reason}\n"
     status = command("status", "bad")
-    assert status.stdout.splitlines()[1:] == [
-        "  data-prep: succeeded",
-        "  benchmark: failed",
-        "  benchmark failed: the accuracy gate stopped it",
+    assert [line.split()[:2] for line in status.stdout.splitlines()[5:7]] == [
+        ["benchmark", "failed"],
+        ["publish", "not"],
     ]
+    assert status.stdout.splitlines()[7:] == [f"  {reason}"]
+    assert f"error: {REASON}" in command(*shlex.split(reason.partition("compaware ")[2])).stdout
 
 
-def test_logs_are_shown_and_followed_stage_by_stage(server: StandIn, command: Command):
-    command("submit", *SAMPLE, "--name", "first")
+def test_a_run_that_was_terminated_is_stopped(server: StandIn, command: Command):
+    run_id = command("submit", *SAMPLE, "--name", "first").stdout.split()[1]
+    command("status", "first")
+    server.terminate_run({}, {"run_id": run_id}, {})
+    for _ in range(2):
+        status = command("status", "first").stdout
+    assert server.items["runs"][0]["state"] == "FAILED"
+    assert ": stopped, " in status.splitlines()[0] and status.splitlines()[1].split()[:2] == ["change-check", "stopped"]
+
+
+def test_logs_are_shown_and_followed_stage_by_stage(server: StandIn, command: Command, tmp_path: Path):
+    run_id = command("submit", *SAMPLE, "--name", "first").stdout.split()[1]
     now = command("logs", "first")
-    assert now.stdout == "== data-prep ==\ndata-prep begins\n", now.stderr
+    assert now.stdout == "== change-check ==\nchange-check begins\n", now.stderr
     followed = command("logs", "first", "--follow")
-    assert followed.stdout.splitlines() == [
-        *("== data-prep ==", "data-prep begins", "data-prep ends"),
-        *("== benchmark ==", "benchmark begins", "benchmark ends"),
-    ]
-    assert command("logs", "first", "--stage", "data_prep").stdout.splitlines()[1:] == followed.stdout.splitlines()[1:3]
-    unknown = command("logs", "first", "--stage", "publish")
-    assert unknown.stderr == "error: the run has not started a stage 'publish'; started stages: data-prep, benchmark\n"
-    server.logs.clear()
-    gone = command("logs", "first", "--stage", "benchmark")
-    assert gone.returncode == 2 and "there is no log of benchmark (succeeded)" in gone.stderr
+    lines = [line for stage in STAGES for line in (f"== {stage} ==", f"{stage} begins", f"{stage} ends")]
+    assert followed.stdout.splitlines() == lines
+    # The pods are gone: Argo's archive has the logs, then only the object store.
+    workflow = server.workflows[run_id]
+    workflow.pods.clear()
+    assert command("logs", "first", "--stage", "data_prep").stdout.splitlines() == lines[3:6]
+    unknown = command("logs", "first", "--stage", "accuracy_gate")
+    assert unknown.stderr == (
+        f"error: the run has not started a stage 'accuracy_gate'; started stages: {', '.join(STAGES)}\n"
+    )
+    workflow.archive.clear()
+    root = ("--pipeline-root", (tmp_path / "store").as_uri())
+    gone = command("logs", "first", "--stage", "benchmark", *root)
+    assert gone.returncode == 2 and "error: there is no log of benchmark (succeeded): its pod is gone" in gone.stderr
+    stored = tmp_path / "store" / "compaware-distillation" / run_id / "benchmark" / "8a1c" / "executor-logs-0"
+    stored.parent.mkdir(parents=True)
+    stored.write_text("benchmark was here\n")
+    found = command("logs", "first", "--stage", "benchmark", *root)
+    assert found.stdout == "== benchmark ==\nbenchmark was here\n", found.stderr
     server.needs_token = True
     assert "set KF_PIPELINES_TOKEN" in command("logs", "first").stderr
+
+
+def test_a_schedules_name_stands_for_its_latest_run(server: StandIn, command: Command):
+    command("schedule", "set", *SAMPLE, "--name", "nightly", "--every", "24h")
+    assert command("status", "nightly").stderr == "error: schedule nightly has not started a run yet\n"
+    server.fire("nightly")
+    server.clock.tick()
+    latest = server.fire("nightly")
+    assert command("status", "nightly").stdout.startswith(f"{latest['display_name']} ({latest['run_id']}): running")
+    assert command("logs", "nightly", "--stage", "change-check").stdout.splitlines()[1] == "change-check begins"
 
 
 def test_the_report_of_a_run_is_fetched_from_where_kfp_keeps_artifacts(
@@ -83,7 +122,7 @@ def test_the_report_of_a_run_is_fetched_from_where_kfp_keeps_artifacts(
     run_id = command("submit", *SAMPLE, "--name", "first").stdout.split()[1]
     early = command("report", "first", *root)
     assert early.returncode == 2
-    assert early.stderr == "error: the run has no report yet: data-prep is running\n"
+    assert early.stderr == "error: the run has no report yet: change-check is running\n"
     command("submit", *SAMPLE, "--wait", "--name", "other")
     elsewhere = command("report", "other", *root)
     assert elsewhere.returncode == 2 and "set --pipeline-root" in elsewhere.stderr
