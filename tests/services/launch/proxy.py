@@ -38,6 +38,7 @@ class Proxy(ThreadingHTTPServer):
         expire_watches: Answer watches with 410 Gone.
         cut_log_after: Break the connection of a followed log after this many lines, once.
         impersonate: User to impersonate in requests.
+        met: How many requests met one of these faults.
         requests: Method and path of all requests.
     """
 
@@ -55,6 +56,7 @@ class Proxy(ThreadingHTTPServer):
         self.expire_watches = False
         self.cut_log_after: int | None = None
         self.impersonate = ""
+        self.met = 0
         self.requests: list[tuple[str, str]] = []
         self.logs: dict[str, list[ContainerRun]] = defaultdict(lambda: [ContainerRun()])
         self._watches: set[socket.socket] = set()
@@ -104,17 +106,21 @@ class _Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length", 0))
         body = self.rfile.read(length) if length else None
         if proxy.away:
+            proxy.met += 1
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
         if proxy.failures > 0:
             proxy.failures -= 1
+            proxy.met += 1
             self._answer(503, json.dumps({"message": "injected"}).encode())
             return
         if proxy.refuses:
+            proxy.met += 1
             self._answer(proxy.refuses, json.dumps({"message": 'forbidden: User "launcher" cannot do that'}).encode())
             return
         if proxy.hides and proxy.hides in self.path:
+            proxy.met += 1
             self._answer(503, json.dumps({"message": "injected"}).encode())
             return
         parts = urlsplit(self.path)
@@ -122,6 +128,7 @@ class _Handler(BaseHTTPRequestHandler):
         if parts.path.endswith("/log") and not proxy.impersonate:
             self._serve_log(parts.path.split("/")[-2], query)
         elif query.get("watch") == "true" and proxy.expire_watches:
+            proxy.met += 1
             gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}
             self._answer(200, json.dumps(gone).encode() + b"\n")
         else:
@@ -194,6 +201,7 @@ class _Handler(BaseHTTPRequestHandler):
             sent += len(fresh)
             if proxy.away or (proxy.cut_log_after is not None and sent >= proxy.cut_log_after):
                 proxy.cut_log_after = None
+                proxy.met += 1
                 self.wfile.write(b"40\r\n2030-01-01T")  # The beginning of a line, then nothing more.
                 self.close_connection = True
                 return

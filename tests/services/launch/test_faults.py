@@ -18,6 +18,10 @@ def _info(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="compaware")
 
 
+def watches(site: Site) -> int:
+    return sum("watch=true" in path for _, path in site.proxy.requests)
+
+
 def lists(site: Site) -> int:
     return sum("Selector=" in path and "watch=true" not in path for _, path in site.proxy.requests)
 
@@ -27,9 +31,11 @@ def test_errors_of_the_server_are_retried(site: Site) -> None:
     job = site.job()
     waiting, operator = Waiting(site, job), site.operator(job)
     operator.run_pods()
+    assert site.proxy.met == 3
     site.proxy.await_watches()
     site.proxy.failures = 3
     site.proxy.drop_watches()
+    eventually(lambda: site.proxy.met == 6)
     operator.set_condition("Succeeded")
     waiting.end()
 
@@ -39,7 +45,9 @@ def test_broken_watches_are_resumed(site: Site, caplog: pytest.LogCaptureFixture
     waiting, operator = Waiting(site, job), site.operator(job)
     operator.run_pods()
     for _ in range(3):
+        before = watches(site)
         site.proxy.drop_watches()
+        eventually(lambda before=before: watches(site) == before + 2)
     operator.set_condition("Succeeded")
     waiting.end()
     assert "lost the watch of the job" in caplog.text
@@ -54,6 +62,7 @@ def test_an_expired_version_is_listed_again(site: Site) -> None:
     site.proxy.expire_watches = True
     site.proxy.drop_watches()
     eventually(lambda: lists(site) >= before + 2)
+    assert site.proxy.met >= 2
     operator.set_condition("Succeeded")
     waiting.end()
 
@@ -68,7 +77,7 @@ def test_an_outage_of_the_server_is_waited_for(site: Site, caplog: pytest.LogCap
     site.proxy.drop_watches()
     operator.set_pod(second, "Running", RUNNING, terminated(137), 1)
     time.sleep(6)
-    assert waiting.is_alive()
+    assert waiting.is_alive() and site.proxy.met > 2
     site.proxy.away = False
     eventually(lambda: f"pod {second} failed (exit code 137" in caplog.text)
     operator.set_condition("Succeeded")
@@ -85,7 +94,7 @@ def test_a_job_survives_a_server_that_refuses_all_requests_for_a_while(site: Sit
     site.proxy.drop_watches()
     operator.set_condition("Succeeded")
     waiting.join(3)
-    assert waiting.is_alive()
+    assert waiting.is_alive() and site.proxy.met > 2
     site.proxy.refuses = None
     waiting.end()
     assert operator.job()
@@ -96,6 +105,7 @@ def test_a_job_is_created_once_after_an_outage(site: Site) -> None:
     job = site.job()
     waiting, operator = Waiting(site, job), site.operator(job)
     time.sleep(2)
+    assert site.proxy.met >= 2
     site.proxy.away = False
     operator.run_pods()
     operator.set_condition("Succeeded")
@@ -113,4 +123,4 @@ def test_a_long_outage_ends_the_task_but_not_the_job(site: Site, monkeypatch: py
     site.proxy.drop_watches()
     with pytest.raises(JobError, match="may still run: run this task again to resume it"):
         waiting.end()
-    assert operator.job()
+    assert site.proxy.met >= 2 and operator.job()

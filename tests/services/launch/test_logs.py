@@ -47,6 +47,7 @@ def test_a_broken_connection_neither_loses_nor_repeats_lines(site: Site, capsys:
         expected += lines
         connections = follows(site, master)
         eventually(lambda connections=connections: follows(site, master) > connections)
+    assert site.proxy.met == 3
     finish(site, waiting, operator, master)
     assert shown(capsys) == expected
 
@@ -60,6 +61,7 @@ def test_the_log_continues_after_a_restart_in_the_same_pod(site: Site, capsys: p
     site.proxy.end_run(master)
     operator.set_pod(master, "Running", RUNNING, terminated(137), 1)
     site.proxy.write(master, "second life")
+    eventually(lambda: any("previous=true" in path for _, path in site.proxy.requests))
     finish(site, waiting, operator, master)
     assert shown(capsys) == ["first life", "second life"]
 

@@ -80,27 +80,31 @@ def test_running_out_of_memory_names_the_pod_and_the_option_to_raise(site: Site)
     assert operator.job() is None
 
 
-def test_a_lost_node_is_restarted(site: Site) -> None:
+def test_a_lost_node_is_restarted(site: Site, caplog: pytest.LogCaptureFixture) -> None:
     job = site.job(max_restarts=1)
     waiting, operator = Waiting(site, job), site.operator(job)
     first, second = operator.run_pods()
     operator.set_pod(second, "Failed", terminated(137), reason="NodeLost", message="node-7 is gone")
+    eventually(lambda: f"pod {second} failed (exit code 137, NodeLost)" in caplog.text)
     operator.delete_pod(second)
     operator.set_pod(first, "Running", RUNNING, terminated(1), 1)
+    eventually(lambda: f"pod {first} failed (exit code 1" in caplog.text)
     operator.set_pod(operator.create_pod(1), "Running", RUNNING)
     operator.set_condition("Restarting")
     operator.set_condition("Succeeded")
     waiting.end()
 
 
-def test_a_node_that_fails_more_often_than_max_restarts_fails_the_job(site: Site) -> None:
+def test_a_node_that_fails_more_often_than_max_restarts_fails_the_job(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
     job = site.job(max_restarts=1)
     waiting, operator = Waiting(site, job), site.operator(job)
     first, second = operator.run_pods()
     for restarts in (1, 2):
         operator.set_pod(first, "Running", RUNNING, terminated(1), restarts)
         operator.set_pod(second, "Running", RUNNING, terminated(139), restarts)
-        eventually(lambda: waiting.is_alive())
+        eventually(lambda seen=restarts: caplog.text.count(f"pod {second} failed (exit code 139") == seen)
     with pytest.raises(JobError, match=rf"after 1 restarts: pod {second} was killed by signal 11 \(exit code 139\)"):
         waiting.end()
     assert operator.job() is None, "the operator would restart it"
