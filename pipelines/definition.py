@@ -13,9 +13,9 @@ from typing import Any
 
 from kfp import dsl, kubernetes
 
+from compaware.components.core.base import store_names
 from compaware.components.core.stage.interface import OPTIONS
 from compaware.components.launch import site
-from compaware.components.launch.options import OBJECT_STORE_KEYS, OBJECT_STORE_SECRET
 from compaware.components.notify.component import notify
 from compaware.pipelines.task_pods import protect
 
@@ -73,9 +73,12 @@ class Step:
             task.set_caching_options(False)
         protect(task).set_cpu_limit(self.cpu).set_memory_limit(self.memory)
         # All are optional, for sites that do not need them or use another way.
-        secrets = {OBJECT_STORE_SECRET: OBJECT_STORE_KEYS, site.HUB_SECRET: site.HUB_KEYS, **self.secrets}
+        secrets = {store_names.KFP_SECRET: store_names.KFP_SECRET_KEYS, site.HUB_SECRET: site.HUB_KEYS, **self.secrets}
         for secret, keys in secrets.items():
             kubernetes.use_secret_as_env(task, secret, dict(keys), optional=True)
+        kubernetes.use_config_map_as_env(
+            task, store_names.KFP_CONFIG_MAP, store_names.KFP_CONFIG_MAP_KEYS, optional=True
+        )
         return _with_site(task, *site.VARIABLES)
 
 

@@ -8,11 +8,9 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from compaware.components import images
+from compaware.components.core.base.store_names import KFP_SECRET
 from compaware.components.launch.site import CA_FOLDER
 
-# KFP's secret for its object store, and the variables that its keys are mapped to.
-OBJECT_STORE_SECRET = "mlpipeline-minio-artifact"
-OBJECT_STORE_KEYS = {"accesskey": "AWS_ACCESS_KEY_ID", "secretkey": "AWS_SECRET_ACCESS_KEY"}
 # Prefix of `runtime` for a TrainingRuntime of the namespace, as kubectl writes it.
 NAMESPACED_RUNTIME = "trainingruntime/"
 Launcher = Literal["auto", "torchrun", "trainjob", "pytorchjob", "job"]
@@ -96,8 +94,9 @@ class JobOptions(BaseModel):
         default_factory=dict, description="Environment variables from secrets: NAME -> {secret: …, key: …}."
     )
     storage_secret: str = Field(
-        default=OBJECT_STORE_SECRET,
-        description="Secret with the object store's keys `accesskey` and `secretkey`; empty for other credentials.",
+        default=KFP_SECRET,
+        description="Secret with the object store's keys `accesskey` and `secretkey`, for the job and the task that "
+        "starts it; empty for other credentials.",
     )
     volumes: dict[str, str] = Field(
         default_factory=dict,

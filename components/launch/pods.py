@@ -5,10 +5,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from compaware.components.core.base import store_names
 from compaware.components.core.base.validation import CONFIG_VARIABLE
-from compaware.components.launch import site
+from compaware.components.launch import site, stores
 from compaware.components.launch.job import Job
-from compaware.components.launch.options import OBJECT_STORE_KEYS
 
 WORK_FOLDER = "/work"
 APP_LABEL = {"app.kubernetes.io/part-of": "compaware"}
@@ -46,13 +46,15 @@ def environment(job: Job) -> list[dict[str, Any]]:
         "HF_HOME": f"{WORK_FOLDER}/huggingface",
         "XDG_CACHE_HOME": f"{WORK_FOLDER}/cache",
         **{name: os.environ[name] for name in _MLFLOW_VARIABLES if name in os.environ},
+        **stores.values(),
         **job.options.env,
     }
     listed: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in values.items()]
     sources = _optional("configMapKeyRef", site.CONFIG_MAP, {name: name for name in site.VARIABLES})
     sources |= _optional("secretKeyRef", site.HUB_SECRET, site.HUB_KEYS)
-    if job.options.storage_secret:
-        sources |= _optional("secretKeyRef", job.options.storage_secret, OBJECT_STORE_KEYS)
+    sources |= _optional("configMapKeyRef", store_names.KFP_CONFIG_MAP, store_names.KFP_CONFIG_MAP_KEYS)
+    for key, name in stores.key_variables(job.options):
+        sources |= _optional("secretKeyRef", job.options.storage_secret, {key: name})
     sources |= {
         name: {"secretKeyRef": {"name": item.secret, "key": item.key}} for name, item in job.options.secret_env.items()
     }
@@ -72,12 +74,13 @@ def resources(job: Job) -> dict[str, Any]:
 
 
 def volumes(job: Job) -> list[dict[str, Any]]:
-    """Returns the volumes: shared memory, scratch space, the site's certificates and the user's claims."""
+    """Returns the volumes: shared memory, scratch space, the site's certificates, secrets and the user's claims."""
     listed: list[dict[str, Any]] = [
         {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": job.options.shm_size}},
         {"name": "tmp", "emptyDir": {}},
         {"name": "work", "emptyDir": {"sizeLimit": job.options.scratch_size}},
         {"name": "certificates", "configMap": {"name": site.CA_CONFIG_MAP, "optional": True}},
+        *stores.volumes(job.options),
     ]
     for number, claim in enumerate(job.options.volumes):
         listed.append({"name": f"claim-{number}", "persistentVolumeClaim": {"claimName": claim}})
@@ -91,6 +94,7 @@ def volume_mounts(job: Job) -> list[dict[str, Any]]:
         {"name": "tmp", "mountPath": "/tmp"},
         {"name": "work", "mountPath": WORK_FOLDER},
         {"name": "certificates", "mountPath": site.CA_FOLDER, "readOnly": True},
+        *stores.volume_mounts(job.options),
     ]
     mounts += [{"name": f"claim-{n}", "mountPath": folder} for n, folder in enumerate(job.options.volumes.values())]
     return mounts

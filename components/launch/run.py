@@ -1,6 +1,7 @@
 """Runs a component for its KFP function, on this machine or in a cluster, and returns its summary."""
 
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from compaware.components.launch.errors import JobError
 from compaware.components.launch.launcher import run_job
 from compaware.components.launch.options import JobOptions
 from compaware.components.launch.outputs import describe_outputs
+from compaware.components.launch.stores import configure_task
 from compaware.components.storage.summaries import load_uploaded_summary
 
 WORK_ROOT_VARIABLE = "COMPAWARE_WORK_ROOT"
@@ -69,7 +71,9 @@ def attempt_component(
     job_options = _job_options(options)
     is_local = job_options.resolved_launcher() == "torchrun"
     # A component that starts trainings in a cluster runs here, but its trainings need the URIs of its inputs.
-    inputs_are_local = _job_options(config["job"]).resolved_launcher() == "torchrun" if "job" in config else is_local
+    started_options = _job_options(config["job"]) if "job" in config else job_options
+    inputs_are_local = started_options.resolved_launcher() == "torchrun"
+    configure_task(_artifacts(config.values()), started_options)
     values = _without_none(
         {
             key: _path_or_uri(value, is_local if key.endswith("output") else inputs_are_local)
@@ -135,6 +139,15 @@ def _path_or_uri(value: Any, is_local: bool) -> Any:
     if not hasattr(value, "uri"):
         return value
     return value.path if is_local else value.uri
+
+
+def _artifacts(values: Iterable[Any]) -> Iterator[Any]:
+    """Yields the KFP artifacts among values, also those in lists."""
+    for value in values:
+        if isinstance(value, list):
+            yield from _artifacts(value)
+        elif hasattr(value, "uri"):
+            yield value
 
 
 def whole_numbers(value: Any) -> Any:

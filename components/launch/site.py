@@ -1,13 +1,17 @@
 """Names of the site's settings in a namespace, for KFP tasks and the pods of their jobs; all of them are optional."""
 
+from compaware.components.core.base.store_names import SITE_STORES_VARIABLE
+
 # ConfigMap of environment variables: addresses of the hub, the proxies, the registry and the object store.
 CONFIG_MAP = "compaware-site"
 VARIABLES = (
     "AWS_REGION",
+    SITE_STORES_VARIABLE,
     "HF_ENDPOINT",
     "HF_HUB_OFFLINE",
     "HTTPS_PROXY",
     "HTTP_PROXY",
+    "MINIO_ENDPOINT",
     "MODEL_REGISTRY_URL",
     "NO_PROXY",
     "S3_ENDPOINT",

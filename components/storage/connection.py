@@ -1,22 +1,25 @@
-"""Settings of an object store: from the URI's parameters, else the environment, else a mounted secret."""
+"""Settings of an object store: from the URI, a mapping, the environment, or the services of Kubeflow."""
 
 import os
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from minio.credentials import Provider
+
 from compaware.components.core.base.errors import UserError
+from compaware.components.storage.credentials import find_credentials
+from compaware.components.storage.mappings import StoreSettings, default_for, override_for
 from compaware.components.storage.uri import Location
 
-ENDPOINT_VARIABLES = ("S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "MINIO_ENDPOINT")
-# The last names are keys of KFP's secret mlpipeline-minio-artifact, which `envFrom` turns into variables.
-ACCESS_KEY_VARIABLES = ("AWS_ACCESS_KEY_ID", "MINIO_ACCESS_KEY", "MINIO_ROOT_USER", "accesskey")
-SECRET_KEY_VARIABLES = ("AWS_SECRET_ACCESS_KEY", "MINIO_SECRET_KEY", "MINIO_ROOT_PASSWORD", "secretkey")
+ENDPOINT_VARIABLES = {"s3": ("S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"), "minio": ("MINIO_ENDPOINT",)}
 REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
 CA_FILE_VARIABLES = ("COMPAWARE_CA_FILE", "AWS_CA_BUNDLE", "SSL_CERT_FILE")
-SECRET_DIR_VARIABLE = "COMPAWARE_S3_SECRET_DIR"
 PATIENCE_VARIABLE = "COMPAWARE_STORAGE_PATIENCE_S"
-IN_CLUSTER_MINIO = "http://minio-service.kubeflow:9000"
+# Kubeflow's own store, of KFP 2.16 and newer and of older ones.
+KUBEFLOW_HOSTS = ("seaweedfs.kubeflow", "minio-service.kubeflow")
+_KUBEFLOW_PORT = 9000
 _DEFAULT_PATIENCE_S = 300.0
 
 
@@ -27,20 +30,18 @@ class Connection:
     Attributes:
         host: Host and port.
         secure: Whether to use TLS.
-        access_key: Access key; None for anonymous access.
-        secret_key: Secret key; None for anonymous access.
-        session_token: Session token of temporary credentials.
+        credentials: Provider of the credentials; None for anonymous access.
         region: Region; None to ask the store.
+        path_style: Whether the bucket is in the path or in the host name; None for the client's default.
         ca_file: Certificates to trust instead of the default ones.
         patience_s: Seconds without any progress before giving up.
     """
 
     host: str
     secure: bool
-    access_key: str | None
-    secret_key: str | None = field(repr=False)
-    session_token: str | None = field(repr=False)
+    credentials: Provider | None = field(repr=False)
     region: str | None
+    path_style: bool | None
     ca_file: Path | None
     patience_s: float
 
@@ -53,34 +54,38 @@ class Connection:
 def connection(location: Location) -> Connection:
     """Returns the settings for a location.
 
+    The address is the first of: the URI's, that of the bucket or prefix in a mapping, the environment's, that of the
+    artifact's store, a mapping's default, and the service of Kubeflow. Credentials are of the same source.
+
     Raises:
         UserError: The endpoint or one key of the pair is missing, or a variable is invalid.
+        UnavailableError: A secret must be read and the Kubernetes API does not answer.
     """
-    host, secure = _endpoint(location)
-    access_key, secret_key = _credentials(location)
+    settings = None if location.endpoint else override_for(location)
+    endpoint = location.endpoint or (settings and settings.endpoint) or _variable(ENDPOINT_VARIABLES[location.scheme])
+    if not endpoint:
+        default = default_for(location)
+        settings = settings.over(default) if settings else default
+        endpoint = (settings and settings.endpoint) or _kubeflow_store(location)
+    host, secure = _address(endpoint, location.disable_tls or bool(settings and settings.disable_ssl))
     ca_file = _variable(CA_FILE_VARIABLES)
     if ca_file and not Path(ca_file).is_file():
         raise UserError(f"there is no certificate file {ca_file}: correct {' or '.join(CA_FILE_VARIABLES)}")
+    own = settings or StoreSettings()
     return Connection(
         host=host,
         secure=secure,
-        access_key=access_key,
-        secret_key=secret_key,
-        session_token=os.environ.get("AWS_SESSION_TOKEN") or None,
-        region=location.region or _variable(REGION_VARIABLES),
+        credentials=find_credentials(location, host, settings),
+        region=location.region or own.region or _variable(REGION_VARIABLES),
+        path_style=own.force_path_style if location.path_style is None else location.path_style,
         ca_file=Path(ca_file) if ca_file else None,
         patience_s=_patience_s(),
     )
 
 
-def _endpoint(location: Location) -> tuple[str, bool]:
-    endpoint = location.endpoint or _variable(ENDPOINT_VARIABLES)
-    if endpoint is None and location.scheme == "minio":
-        endpoint = IN_CLUSTER_MINIO
-    if endpoint is None:
-        raise UserError(f"cannot reach {location.shown}: set S3_ENDPOINT, for example https://s3.amazonaws.com")
+def _address(endpoint: str, disable_tls: bool) -> tuple[str, bool]:
     if "://" not in endpoint:
-        endpoint = f"{'http' if location.disable_tls else 'https'}://{endpoint}"
+        endpoint = f"{'http' if disable_tls else 'https'}://{endpoint}"
     try:
         parts = urlsplit(endpoint)
         is_address = bool(parts.hostname) and (parts.port is None or parts.port > 0)
@@ -92,28 +97,25 @@ def _endpoint(location: Location) -> tuple[str, bool]:
     return parts.netloc, parts.scheme == "https"
 
 
-def _credentials(location: Location) -> tuple[str | None, str | None]:
-    access_key, secret_key = _variable(ACCESS_KEY_VARIABLES), _variable(SECRET_KEY_VARIABLES)
-    folder = os.environ.get(SECRET_DIR_VARIABLE)
-    if folder and not access_key and not secret_key:
-        return _secret_file(Path(folder) / "accesskey"), _secret_file(Path(folder) / "secretkey")
-    if bool(access_key) != bool(secret_key):
+def _kubeflow_store(location: Location) -> str:
+    if location.scheme != "minio":
+        raise UserError(f"cannot reach {location.shown}: set S3_ENDPOINT, for example https://s3.amazonaws.com")
+    host = next((name for name in KUBEFLOW_HOSTS if _may_exist(name)), None)
+    if host is None:
         raise UserError(
-            f"cannot reach {location.shown}: set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or neither"
+            f"cannot reach {location.shown}: set MINIO_ENDPOINT, because neither {' nor '.join(KUBEFLOW_HOSTS)} exists "
+            "here (S3_ENDPOINT is for s3:// only)"
         )
-    return access_key, secret_key
+    return f"http://{host}:{_KUBEFLOW_PORT}"
 
 
-def _secret_file(file: Path) -> str:
+def _may_exist(host: str) -> bool:
+    """Whether a name server knows a host; a name server that does not answer may know it."""
     try:
-        value = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"cannot read {file}: mount the secret mlpipeline-minio-artifact at {SECRET_DIR_VARIABLE}"
-        ) from error
-    if not value:
-        raise UserError(f"{file} is empty: correct the secret mounted at {SECRET_DIR_VARIABLE}")
-    return value
+        socket.getaddrinfo(host, _KUBEFLOW_PORT)
+    except socket.gaierror as error:
+        return error.errno not in (socket.EAI_NONAME, socket.EAI_NODATA)
+    return True
 
 
 def _patience_s() -> float:

@@ -20,6 +20,7 @@ from minio.helpers import check_bucket_name
 
 from compaware.components.core.base.errors import UnavailableError, UserError
 from compaware.components.storage.connection import PATIENCE_VARIABLE, Connection, connection
+from compaware.components.storage.pools import ProxyPool
 from compaware.components.storage.upload_manifest import MANIFEST_NAME, UPLOAD_MARK, UploadManifest
 from compaware.components.storage.uri import Location
 
@@ -87,7 +88,7 @@ class Store:
         self._connection = connection(location)
         try:
             check_bucket_name(location.bucket)
-            self.client = _client(self._connection, location.path_style)
+            self.client = _client(self._connection)
         except ValueError as error:
             raise self.error(str(error)) from error
         self._address_works = address_works
@@ -217,11 +218,11 @@ class Store:
 _TLS_HINT = "set COMPAWARE_CA_FILE to its certificate authority, or write http:// in the endpoint if it has no TLS"
 
 
-def _client(settings: Connection, path_style: bool | None) -> Minio:
+def _client(settings: Connection) -> Minio:
     timeout = urllib3.Timeout(
         connect=min(_CONNECT_TIMEOUT_S, settings.patience_s), read=min(_READ_TIMEOUT_S, settings.patience_s)
     )
-    pool = urllib3.PoolManager(
+    pool = ProxyPool(
         timeout=timeout,
         maxsize=PARALLEL_REQUESTS,
         retries=False,
@@ -230,16 +231,14 @@ def _client(settings: Connection, path_style: bool | None) -> Minio:
     )
     client = Minio(
         settings.host,
-        access_key=settings.access_key,
-        secret_key=settings.secret_key,
-        session_token=settings.session_token,
+        credentials=settings.credentials,
         secure=settings.secure,
         region=settings.region,
         http_client=pool,
     )
-    if path_style is True:
+    if settings.path_style is True:
         client.disable_virtual_style_endpoint()
-    elif path_style is False:
+    elif settings.path_style is False:
         client.enable_virtual_style_endpoint()
     return client
 
@@ -264,6 +263,8 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ServerError | InvalidResponseError):
         status = _status(error)
         return f"HTTP {status} {http.HTTPStatus(status).phrase}" if status in set(http.HTTPStatus) else f"HTTP {status}"
+    if isinstance(error, urllib3.exceptions.ProxyError):
+        return "the proxy does not answer or refuses the connection"
     if isinstance(error, urllib3.exceptions.NameResolutionError):
         return "no such host"
     if isinstance(error, urllib3.exceptions.NewConnectionError):

@@ -14,17 +14,21 @@ from requests.exceptions import RequestException
 
 from compaware.components import images
 from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.store_names import SITE_STORES_VARIABLE
 from compaware.components.launch.run import WORK_ROOT_VARIABLE
 from compaware.components.storage import connection, is_uri
+from compaware.components.storage.credentials import AWS_VARIABLES, MINIO_VARIABLES, SESSION_TOKEN_VARIABLE
 from compaware.pipelines.client import catalog
 
 # Docker network of the containers. Set it to `host` if Docker has no bridge network.
 NETWORK_VARIABLE = "COMPAWARE_DOCKER_NETWORK"
 # Variables that containers need to reach the hub, object stores and the registry like this process.
 PASSED_ON = (
-    *("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "MODEL_REGISTRY_URL"),
-    *(*connection.ENDPOINT_VARIABLES, *connection.ACCESS_KEY_VARIABLES, *connection.SECRET_KEY_VARIABLES),
-    *(*connection.REGION_VARIABLES, "AWS_SESSION_TOKEN"),
+    *("HF_ENDPOINT", "HF_TOKEN", "HF_HUB_OFFLINE", "MODEL_REGISTRY_URL"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+    *(name for names in connection.ENDPOINT_VARIABLES.values() for name in names),
+    *(name for pair in (AWS_VARIABLES, MINIO_VARIABLES) for names in pair for name in names),
+    *(*connection.REGION_VARIABLES, SESSION_TOKEN_VARIABLE, SITE_STORES_VARIABLE),
 )
 _RUN_LABEL = "compaware.run"
 _HUB_CACHE = "/work/huggingface"

@@ -1,5 +1,6 @@
 """A small S3 server in another process; tests with a real one are in tests/services/storage."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -41,17 +42,10 @@ def store() -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sets the credentials and clears all other variables of the store."""
-    for name in (
-        "S3_ENDPOINT",
-        "AWS_ENDPOINT_URL_S3",
-        "AWS_ENDPOINT_URL",
-        "MINIO_ENDPOINT",
-        "AWS_SESSION_TOKEN",
-        "AWS_CA_BUNDLE",
-        "SSL_CERT_FILE",
-        "COMPAWARE_CACHE_MAX_BYTES",
-    ):
-        monkeypatch.delenv(name, raising=False)
+    prefixes = ("S3_", "AWS_", "MINIO_", "COMPAWARE_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY")
+    for name in list(os.environ):
+        if name.upper().startswith(prefixes) or name == "SSL_CERT_FILE":
+            monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEYS[0])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEYS[1])
     monkeypatch.setenv("COMPAWARE_STORAGE_PATIENCE_S", "2")
@@ -59,8 +53,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def bucket(store: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A bucket with a folder of two objects and a folder with the same prefix; S3_ENDPOINT is set to its store."""
+    """A bucket with a folder of two objects and a folder with the same prefix; the endpoints are its store."""
     monkeypatch.setenv("S3_ENDPOINT", f"http://{store}")
+    monkeypatch.setenv("MINIO_ENDPOINT", f"http://{store}")
     client = Minio(store, *KEYS, secure=False)
     name = f"test-{uuid.uuid4().hex[:12]}"
     client.make_bucket(name)

@@ -1,5 +1,6 @@
-"""Settings of a store come from the URI, else the environment, else the mounted secret."""
+"""Settings of a store come from the URI, a mapping, the environment, or Kubeflow's own services."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,46 @@ def connect(uri: str) -> Connection:
     return connection(location)
 
 
-def test_the_default_endpoint_of_minio_uris_is_the_service_in_the_cluster() -> None:
-    assert connect("minio://bucket/key").address == "http://minio-service.kubeflow:9000"
+def keys(uri: str) -> tuple[str, str]:
+    """Access key and secret key for a URI."""
+    credentials = connect(uri).credentials
+    assert credentials
+    found = credentials.retrieve()
+    return found.access_key, found.secret_key
+
+
+def resolve(monkeypatch: pytest.MonkeyPatch, *hosts: str, error: int = socket.EAI_NONAME) -> None:
+    """Plays a name server that knows these hosts only; there is none here for names of a cluster."""
+
+    def look_up(host: str, *_: object) -> list[object]:
+        if host not in hosts:
+            raise socket.gaierror(error, "not known")
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "error", "expected"),
+    [
+        (["seaweedfs.kubeflow"], socket.EAI_NONAME, "seaweedfs.kubeflow"),
+        (["minio-service.kubeflow"], socket.EAI_NONAME, "minio-service.kubeflow"),
+        (["seaweedfs.kubeflow", "minio-service.kubeflow"], socket.EAI_NONAME, "seaweedfs.kubeflow"),
+        ([], socket.EAI_AGAIN, "seaweedfs.kubeflow"),
+    ],
+)
+def test_the_default_endpoint_of_minio_uris_is_the_service_in_the_cluster(
+    hosts: list[str], error: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resolve(monkeypatch, *hosts, error=error)
+    assert connect("minio://bucket/key").address == f"http://{expected}:9000"
+
+
+def test_minio_uris_need_an_endpoint_outside_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve(monkeypatch)
+    monkeypatch.setenv("S3_ENDPOINT", "http://other")
+    with pytest.raises(UserError, match="set MINIO_ENDPOINT, because neither seaweedfs"):
+        connect("minio://bucket/key")
 
 
 def test_s3_uris_need_an_endpoint() -> None:
@@ -27,10 +66,24 @@ def test_s3_uris_need_an_endpoint() -> None:
 def test_the_uri_takes_precedence_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("S3_ENDPOINT", "https://other")
     monkeypatch.setenv("AWS_REGION", "eu-1")
-    assert connect("minio://bucket/key").address == "https://other"
+    assert connect("s3://bucket/key").address == "https://other"
     settings = connect("s3://bucket/key?endpoint=host:9000&region=eu-2")
     assert (settings.address, settings.region) == ("https://host:9000", "eu-2")
     assert connect("s3://bucket/key?endpoint=host:9000&disable_https=1").address == "http://host:9000"
+
+
+def test_each_scheme_has_an_endpoint_and_keys_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_ENDPOINT", "https://s3.example.com")
+    monkeypatch.setenv("MINIO_ENDPOINT", "http://seaweedfs.example.com:9000")
+    assert connect("s3://bucket/key").address == "https://s3.example.com"
+    assert connect("minio://bucket/key").address == "http://seaweedfs.example.com:9000"
+    assert keys("minio://bucket/key")[0] == "tester", "one pair is enough for both"
+    monkeypatch.setenv("MINIO_ACCESS_KEY", "kubeflow")
+    monkeypatch.setenv("MINIO_SECRET_KEY", "its secret")
+    assert (keys("s3://bucket/key")[0], keys("minio://bucket/key")[0]) == ("tester", "kubeflow")
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    assert keys("s3://bucket/key")[0] == "kubeflow", "one pair is enough for both"
 
 
 @pytest.mark.parametrize("endpoint", ["http://", "ftp://host", "https://user:hidden@host", "https://host/path", "h:x"])
@@ -44,7 +97,7 @@ def test_an_invalid_endpoint_is_refused_without_showing_it(endpoint: str, monkey
 def test_an_access_key_without_a_secret_key_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     with pytest.raises(UserError, match="AWS_SECRET_ACCESS_KEY"):
-        connect("minio://bucket/key")
+        connect("s3://bucket/key?endpoint=host")
 
 
 def test_the_environment_takes_precedence_over_the_mounted_secret(
@@ -53,13 +106,13 @@ def test_the_environment_takes_precedence_over_the_mounted_secret(
     (tmp_path / "accesskey").write_text("mounted\n")
     (tmp_path / "secretkey").write_text("mounted secret\n")
     monkeypatch.setenv("COMPAWARE_S3_SECRET_DIR", str(tmp_path))
-    assert connect("minio://bucket/key").access_key == "tester"
+    monkeypatch.setenv("MINIO_ENDPOINT", "http://host")
+    assert keys("minio://bucket/key")[0] == "tester"
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
-    settings = connect("minio://bucket/key")
-    assert (settings.access_key, settings.secret_key) == ("mounted", "mounted secret")
+    assert keys("minio://bucket/key") == ("mounted", "mounted secret")
     (tmp_path / "secretkey").unlink()
-    with pytest.raises(UserError, match="mount the secret mlpipeline-minio-artifact"):
+    with pytest.raises(UserError, match="COMPAWARE_S3_SECRET_DIR needs a mount of mlpipeline-minio-artifact"):
         connect("minio://bucket/key")
 
 
@@ -68,9 +121,8 @@ def test_the_keys_of_the_secret_are_read_from_variables(monkeypatch: pytest.Monk
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.setenv("accesskey", "from the secret")
     monkeypatch.setenv("secretkey", "hidden")
-    settings = connect("minio://bucket/key")
-    assert (settings.access_key, settings.secret_key) == ("from the secret", "hidden")
-    assert "hidden" not in repr(settings)
+    assert keys("minio://bucket/key?endpoint=host") == ("from the secret", "hidden")
+    assert "hidden" not in repr(connect("minio://bucket/key?endpoint=host"))
 
 
 @pytest.mark.parametrize(
@@ -86,4 +138,4 @@ def test_an_invalid_variable_is_named(
 ) -> None:
     monkeypatch.setenv(variable, value)
     with pytest.raises(UserError, match=expected):
-        connect("minio://bucket/key")
+        connect("minio://bucket/key?endpoint=host")
