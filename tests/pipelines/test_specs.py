@@ -172,7 +172,11 @@ def test_every_task_reads_the_optional_settings_and_secrets_of_the_site(name):
         assert all(entry["optional"] for entry in taken)
         names = {entry.get("configMapName") or entry["secretName"] for entry in taken}
         of_publish = {"compaware-registry"} if label == "exec-publish" else set()
-        assert names == {"compaware-site", "compaware-ca", "compaware-hub", "mlpipeline-minio-artifact"} | of_publish
+        of_all = {"compaware-site", "compaware-ca", "compaware-hub", "mlpipeline-minio-artifact", "kfp-launcher"}
+        assert names == of_all | of_publish
+        keys = {key["envVar"] for entry in executor["secretAsEnv"] for key in entry["keyToEnv"]}
+        assert keys >= {"MINIO_ACCESS_KEY", "MINIO_SECRET_KEY", "HF_TOKEN"}
+        assert not any(key.startswith("AWS_") for key in keys), "KFP's launcher would use them in place of a role"
 
 
 @pytest.mark.parametrize("name", PIPELINES)

@@ -1,7 +1,9 @@
 """`run_component` returns the summary or the reason of a failure, and converts KFP's floats to integers."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import pytest
@@ -49,6 +51,7 @@ def test_a_component_that_starts_jobs_runs_here_and_names_what_its_jobs_can_see(
     class Artifact(NamedTuple):
         path: str
         uri: str
+        metadata: Mapping[str, str] = MappingProxyType({})
 
     started: dict[str, Any] = {}
     monkeypatch.delenv("COMPAWARE_WORK_ROOT", raising=False)
