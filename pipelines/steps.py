@@ -47,9 +47,8 @@ GATE = Step(accuracy_gate, names={"on_failure": "on_accuracy_loss"})
 
 # change_check reads from outside of KFP, and publish writes there, so a cached result of either would be wrong.
 #
-# The stages depend on change_check only through the fingerprint that data_prep gets from it. `dsl.If` around them would
-# be clearer, but all inputs of its sub-DAG are required, and KFP up to 2.15 cannot pass on a parameter that was not
-# given; most of ours are optional. If nothing is new, each stage's result comes from KFP's cache instead.
+# The stages depend on change_check only through the fingerprint that data_prep gets from it. If nothing is new, each
+# stage's result comes from KFP's cache, where `dsl.If` around the stages would leave the run without results.
 CHECK_CHANGES = Step(change_check, given=("student",), memory="2Gi", cached=False)
 
 PUBLISH = Step(

@@ -2,8 +2,6 @@
 
 # Generated from config.py by `make compile`: change that, not this file.
 
-from typing import Optional
-
 from kfp import dsl
 
 from compaware.components import images
@@ -13,10 +11,10 @@ from compaware.components import images
 def change_check(
     state: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
-    student: Optional[str] = None,
+    student: str = "",
     task: str = "sample",
-    data: Optional[str] = None,
-    teacher: Optional[str] = None,
+    data: str = "",
+    teacher: str = "",
     publish_uri: str = "",
     data_options: dict = {},
 ) -> str:

@@ -2,7 +2,7 @@
 
 # Generated from config.py by `make compile`: change that, not this file.
 
-from typing import List, Optional
+from typing import List
 
 from kfp import dsl
 
@@ -17,9 +17,9 @@ def data_prep(
     metrics: dsl.Output[dsl.Metrics],
     inputs_fingerprint: str = "",
     task: str = "sample",
-    data: Optional[str] = None,
+    data: str = "",
     text_columns: List[str] = [],
-    label_column: Optional[str] = None,
+    label_column: str = "",
     seed: int = 42,
     options: dict = {},
 ) -> None:

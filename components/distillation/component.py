@@ -2,7 +2,7 @@
 
 # Generated from config.py by `make compile`: change that, not this file.
 
-from typing import List, Optional
+from typing import List
 
 from kfp import dsl
 
@@ -18,8 +18,8 @@ def distillation(
     metrics: dsl.Output[dsl.Metrics],
     max_length_tokens: int = 128,
     seed: int = 42,
-    student: Optional[str] = None,
-    student_layers: Optional[List[int]] = None,
+    student: str = "",
+    student_layers: List[int] = [],
     training_options: dict = {},
     options: dict = {},
     job: dict = {},

@@ -2,8 +2,6 @@
 
 # Generated from config.py by `make compile`: change that, not this file.
 
-from typing import Optional
-
 from kfp import dsl
 
 from compaware.components import images
@@ -19,8 +17,8 @@ def sparsity_aware_training(
     soft_labels: dsl.Input[dsl.Artifact] = None,
     max_length_tokens: int = 128,
     seed: int = 42,
-    student: Optional[str] = None,
-    target_sparsity: Optional[float] = None,
+    student: str = "",
+    target_sparsity: float = 0.0,
     training_options: dict = {},
     options: dict = {},
     job: dict = {},
@@ -43,7 +41,7 @@ def sparsity_aware_training(
         student: In place of `model`: a classifier or encoder by hub id, folder or URI, such as one that was pruned
             elsewhere.
         target_sparsity: Fraction of zeros in the encoder's linear layers, such as 0.8. A model with as many zeros keeps
-            them. By default, a sparse model keeps its zeros, and an N:M pattern sets the fraction.
+            them. By default (0), a sparse model keeps its zeros, and an N:M pattern sets the fraction.
         training_options: Options that other stages share: temperature, alpha, backend, batch_size, precision,
             checkpoint_minutes, training_arguments. `options` replace them.
         options: Further configuration: temperature, alpha, batch_size, precision, checkpoint_minutes,

@@ -45,7 +45,7 @@ class SparsityAwareTrainingConfig(ComponentConfig, TrainingOptions, SoftLabelOpt
     target_sparsity: Annotated[float | None, MAIN] = Field(
         default=None,
         description="Fraction of zeros in the encoder's linear layers, such as 0.8. A model with as many zeros "
-        "keeps them. By default, a sparse model keeps its zeros, and an N:M pattern sets the fraction.",
+        "keeps them. By default (0), a sparse model keeps its zeros, and an N:M pattern sets the fraction.",
     )
     pattern: str = Field(default="unstructured", description=f"Allowed positions of zeros: {CHOICES}.")
     score: Literal["magnitude", "movement", "snip_momentum"] = Field(

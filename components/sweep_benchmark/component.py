@@ -2,7 +2,7 @@
 
 # Generated from config.py by `make compile`: change that, not this file.
 
-from typing import List, Optional
+from typing import List
 
 from kfp import dsl
 
@@ -19,9 +19,9 @@ def sweep_benchmark(
     report_markdown: dsl.Output[dsl.Markdown],
     metrics: dsl.Output[dsl.Metrics],
     max_length_tokens: int = 128,
-    max_latency_ms: Optional[float] = None,
-    max_size_mb: Optional[float] = None,
-    min_accuracy: Optional[float] = None,
+    max_latency_ms: float = 0.0,
+    max_size_mb: float = 0.0,
+    min_accuracy: float = 0.0,
     options: dict = {},
 ) -> None:
     """Measure all members of a sweep side by side and name the one to serve.
@@ -41,9 +41,9 @@ def sweep_benchmark(
         report_markdown: The report as Markdown.
         metrics: Figures of each member, and of the recommended one under names that are the same in every sweep.
         max_length_tokens: Longer sentences are cut.
-        max_latency_ms: Maximum median latency at the smallest batch size, in milliseconds.
-        max_size_mb: Maximum size of the served files, in MB (10^6).
-        min_accuracy: Minimum of the task's primary metric.
+        max_latency_ms: Maximum median latency at the smallest batch size, in ms; 0: no limit.
+        max_size_mb: Maximum size of the served files, in MB (10^6); 0: no limit.
+        min_accuracy: Minimum of the task's primary metric; 0: no limit.
         options: Further configuration: split, batch_sizes, rounds, time_budget_s, threads, padded, seed.
     """
     from compaware.components.launch import copy_file, log_metrics, run_component

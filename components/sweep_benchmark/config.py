@@ -43,11 +43,11 @@ class SweepBenchmarkConfig(ComponentConfig, MeasuringOptions):
         min_length=1, description="Folders that sweep_branch wrote."
     )
     max_latency_ms: Annotated[float | None, MAIN] = Field(
-        default=None, gt=0, description="Maximum median latency at the smallest batch size, in milliseconds."
+        default=None, gt=0, description="Maximum median latency at the smallest batch size, in ms; 0: no limit."
     )
     max_size_mb: Annotated[float | None, MAIN] = Field(
-        default=None, gt=0, description="Maximum size of the served files, in MB (10^6)."
+        default=None, gt=0, description="Maximum size of the served files, in MB (10^6); 0: no limit."
     )
     min_accuracy: Annotated[float | None, MAIN] = Field(
-        default=None, description="Minimum of the task's primary metric."
+        default=None, description="Minimum of the task's primary metric; 0: no limit."
     )

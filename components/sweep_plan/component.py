@@ -2,7 +2,7 @@
 
 # Generated from config.py by `make compile`: change that, not this file.
 
-from typing import List, Optional
+from typing import List
 
 from kfp import dsl
 
@@ -14,7 +14,7 @@ def sweep_plan(
     plan: dsl.Output[dsl.Artifact],
     dataset: dsl.Input[dsl.Dataset] = None,
     run_id: str = "",
-    students: Optional[List[dict]] = None,
+    students: List[dict] = [],
     temperatures: List[float] = [2.0],
 ) -> List[dict]:
     """List the branches of a sweep: each student at each temperature.

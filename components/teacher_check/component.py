@@ -2,8 +2,6 @@
 
 # Generated from config.py by `make compile`: change that, not this file.
 
-from typing import Optional
-
 from kfp import dsl
 
 from compaware.components import images
@@ -18,7 +16,7 @@ def teacher_check(
     confusion_matrix: dsl.Output[dsl.ClassificationMetrics],
     max_length_tokens: int = 128,
     seed: int = 42,
-    teacher: Optional[str] = None,
+    teacher: str = "",
     training_options: dict = {},
     options: dict = {},
     job: dict = {},

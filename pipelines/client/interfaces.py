@@ -19,6 +19,7 @@ from compaware.components.core.stage.interface import (
     OUTPUT_URI,
     Input,
     Output,
+    empty_value,
     marker,
     option_names,
 )
@@ -54,8 +55,7 @@ def component_source(name: str, config: type[ComponentConfig]) -> str:
         f"@dsl.component(base_image=images.{config.interface.image}, install_kfp_package=False)\n"
         f"def {name}(\n{signature}\n) -> {returns}:\n{textwrap.indent(body, '    ', lambda line: bool(line.strip()))}\n"
     )
-    imported = [word for word in ("List", "Optional") if f"{word}[" in function]
-    typing = f"from typing import {', '.join(imported)}\n\n" if imported else ""
+    typing = "from typing import List\n\n" if "List[" in function else ""
     return (
         f'"""KFP interface of {name}."""\n\n{_NOTE}\n\n{typing}from kfp import dsl\n\n'
         f"from compaware.components import images\n\n\n{function}"
@@ -116,12 +116,12 @@ def _parameters(config: type[ComponentConfig]) -> Iterator[str]:
 
 
 def _optional(field: Any) -> str:
-    """Annotation and default; without a default in the configuration, the component says what is missing."""
+    """Annotation and default; an empty default stands for None, which sub-DAGs of KFP do not accept."""
     default = None if field.is_required() else field.get_default(call_default_factory=True)
     default = default.model_dump(exclude_unset=True) if isinstance(default, BaseModel) else default
     annotation = _annotation(kind_of(field))
     if default is None:
-        return f"Optional[{annotation}] = None"
+        return f"{annotation} = {_literal(empty_value(kind_of(field)))}"
     value = list(default) if isinstance(default, tuple) else default
     return f"{annotation} = {_literal(value)}"
 

@@ -179,6 +179,21 @@ def test_every_task_reads_the_optional_settings_and_secrets_of_the_site(name):
         assert not any(key.startswith("AWS_") for key in keys), "KFP's launcher would use them in place of a role"
 
 
+@pytest.mark.parametrize("notify", [False, True])
+@pytest.mark.parametrize("name", PIPELINES)
+def test_no_group_of_tasks_gets_a_parameter_without_a_value(name, notify):
+    """KFP's driver fails a sub-DAG (a loop, the stages before an exit task) if an input is null; kfp.local does not."""
+    spec = next(yaml.safe_load_all(compile_pipeline(name, notify)))
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    taken = set()
+    for task in spec["root"]["dag"]["tasks"].values():
+        if "dag" in spec["components"][task["componentRef"]["name"]]:
+            inputs = task["inputs"]["parameters"].values()
+            taken |= {item["componentInputParameter"] for item in inputs if "componentInputParameter" in item}
+    assert taken or not notify
+    assert [key for key in taken if "defaultValue" not in parameters[key]] == []
+
+
 @pytest.mark.parametrize("name", PIPELINES)
 def test_every_parameter_is_documented(name):
     assert [item.name for item in catalog.parameters(catalog.spec(name)).values() if not item.description] == []

@@ -14,7 +14,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.validation import suggest
-from compaware.components.core.base.values import kind_of
+from compaware.components.core.base.values import kind_of, plain_kind
 
 # The parameter for all keys that are not parameters.
 OPTIONS = "options"
@@ -138,12 +138,13 @@ def merge_options(
         model: The component's configuration.
         shared: The shared mappings by name, with the model of their keys. Keys that this component does not have are
             ignored; `options` takes precedence.
-        values: The values from KFP or a file.
+        values: The values from KFP or a file. An empty parameter whose default is None is left out.
 
     Raises:
         UserError: A key is unknown, or is set twice with different values.
     """
-    merged = {name: value for name, value in values.items() if name not in (*shared, OPTIONS)}
+    own = {name: value for name, value in values.items() if name not in (*shared, OPTIONS)}
+    merged = {name: value for name, value in own.items() if not _stands_for_none(model, name, value)}
     common: dict[str, Any] = {}
     for name, shared_model in shared.items():
         options = _mapping(name, values, option_names(shared_model))
@@ -153,6 +154,23 @@ def merge_options(
             raise UserError(f"'{key}' and '{OPTIONS}.{key}' differ: leave one of them out")
         common[key] = value
     return common | merged
+
+
+def empty_value(kind: Any) -> Any:
+    """Returns the value that stands for None in KFP: an empty text or list, or zero.
+
+    KFP requires all inputs of a sub-DAG, such as the stages before an exit task, so every parameter has a value.
+    """
+    plain, *_ = plain_kind(kind)
+    return [] if plain in (list, tuple) else 0.0 if plain in (int, float) else ""
+
+
+def _stands_for_none(model: type[BaseModel], name: str, value: Any) -> bool:
+    field = model.model_fields.get(name)
+    if field is None or marker(field) not in (MAIN, GIVEN):
+        return False
+    has_default = not field.is_required() and field.get_default(call_default_factory=True) is not None
+    return not has_default and not isinstance(value, bool) and value == empty_value(kind_of(field))
 
 
 def _mapping(name: str, values: Mapping[str, Any], known: list[str]) -> dict[str, Any]:

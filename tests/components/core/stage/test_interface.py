@@ -11,6 +11,7 @@ from compaware.components.core.stage.interface import option_names
 from compaware.components.core.stage.sample_defaults import DEFAULTS, with_sample_defaults
 from compaware.components.distillation.config import DistillationConfig
 from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
+from compaware.components.sweep_benchmark.config import SweepBenchmarkConfig
 from compaware.pipelines.client.catalog import config_class
 
 
@@ -70,3 +71,11 @@ def test_the_samples_defaults_are_settings_that_exist() -> None:
         assert config is not None
         assert {*defaults.values, *defaults.unless} <= config.model_fields.keys()
         assert "output" not in option_names(config)
+
+
+def test_an_empty_parameter_stands_for_one_that_was_not_given():
+    """KFP requires a value for each parameter of a group of tasks."""
+    empty = {"student": "", "student_layers": [], "seed": 0, "max_length_tokens": 64}
+    assert DistillationConfig.merged(empty) == {"seed": 0, "max_length_tokens": 64}
+    limits = {"max_latency_ms": 0.0, "max_size_mb": 5.0, "min_accuracy": 0}
+    assert SweepBenchmarkConfig.merged(limits) == {"max_size_mb": 5.0}
