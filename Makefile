@@ -25,7 +25,8 @@ TYPES := build/types/compaware
 
 # Images: which, of what registry, and more options of `docker build`, such as --build-arg PIP_INDEX_URL=….
 IMAGES ?= launcher data trainer benchmark
-REGISTRY ?=
+# Where `push` pushes; `localhost` stands for this machine.
+REGISTRY ?= localhost
 NETWORK ?= default
 SOURCE ?= $(shell sed -n 's/^urls.Repository = "\(.*\)"/\1/p' pyproject.toml)
 LICENSES ?= $(shell sed -n 's/^license = "\(.*\)"/\1/p' pyproject.toml)
@@ -33,7 +34,8 @@ LICENSES ?= $(shell sed -n 's/^license = "\(.*\)"/\1/p' pyproject.toml)
 BASE_IMAGE ?=
 BUILD_ARGS ?=
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-TAG = $(REGISTRY:%=%/)compaware/$(1):$(VERSION)
+PREFIX = $(REGISTRY)/compaware
+TAG = $(PREFIX)/$(1):$(VERSION)
 LABEL := --label org.opencontainers.image
 REVISION = $(shell git describe --always --dirty --abbrev=40 --exclude='*')
 BUILD_OPTIONS = --file images/Containerfile --network $(NETWORK) $(LABEL).version=$(VERSION) \
@@ -44,8 +46,11 @@ BUILD_OPTIONS = --file images/Containerfile --network $(NETWORK) $(LABEL).versio
 LIST_PACKAGES = python -m venv /tmp/tools; /tmp/tools/bin/pip install --quiet --require-hashes --requirement /dev/stdin; \
 	/tmp/tools/bin/cyclonedx-py environment --output-reproducible /opt/venv/bin/python
 
+# The checked-in pipelines name no site's images.
+NO_SITE = env -u COMPAWARE_IMAGES -u COMPAWARE_IMAGE_PULL_SECRETS
+
 .DEFAULT_GOAL := help
-.PHONY: help run test test-families test-ipex test-services lint types compile docs manifests check-fresh release-check lock clean install images image-names push sbom
+.PHONY: help run test test-families test-ipex test-services lint types compile docs manifests check-fresh release-check lock clean install images image-names image-digests push sbom
 
 help:
 	@echo "make install                                                       install compaware and its packages into .venv"
@@ -55,6 +60,7 @@ help:
 	@echo "make compile | docs | manifests | lock                             update generated files and lock files"
 	@echo "make release-check                                                 check whether this tree can be released"
 	@echo "make images | push | sbom [REGISTRY=…] [IMAGES=…]                  build images, push them, list their packages"
+	@echo "make image-digests REGISTRY=…                                      the setting for pushed images, by digest"
 	@echo "make clean                                                         remove .venv, build and caches"
 
 install: $(INSTALLED)
@@ -104,19 +110,19 @@ types: $(INSTALLED)
 	$(BIN)/mypy -p compaware.components -p compaware.pipelines
 
 compile: $(INSTALLED)
-	$(BIN)/compaware compile
-	$(BIN)/python tools/pipeline_resources.py
+	$(NO_SITE) $(BIN)/compaware compile
+	$(NO_SITE) $(BIN)/python tools/pipeline_resources.py
 
 docs: $(INSTALLED)
 	$(BIN)/compaware docs
 
-# The pipelines as resources of KFP's Kubernetes API.
+# The pipelines as resources of KFP's Kubernetes API, with the images of COMPAWARE_IMAGES.
 manifests: $(INSTALLED)
 	$(BIN)/python tools/pipeline_resources.py
 
 check-fresh: $(INSTALLED)
-	$(BIN)/compaware compile --check
-	$(BIN)/python tools/pipeline_resources.py --check
+	$(NO_SITE) $(BIN)/compaware compile --check
+	$(NO_SITE) $(BIN)/python tools/pipeline_resources.py --check
 	$(BIN)/compaware docs --check
 
 release-check: $(INSTALLED)
@@ -136,7 +142,15 @@ image-names:
 	@echo $(foreach image,$(IMAGES),$(call TAG,$(image)))
 
 push:
+	@test $(REGISTRY) != localhost || { echo "error: name a registry: make push REGISTRY=registry.example.com/team"; exit 2; }
 	$(foreach image,$(IMAGES),docker push $(call TAG,$(image)) &&) true
+	@echo "export COMPAWARE_IMAGES=$(PREFIX):$(VERSION)"
+
+# With the digests that the registry gave the images when they were pushed.
+image-digests:
+	@printf 'export COMPAWARE_IMAGES='; for image in $(IMAGES); do \
+		docker image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' $(PREFIX)/$$image:$(VERSION) \
+			| sed -n "s#^$(PREFIX)/$$image@#$$image=&#p" | head -n 1; done | paste -sd ,
 
 # What is in each image, as CycloneDX JSON: read in the image itself, by a tool that is not left in it.
 sbom:

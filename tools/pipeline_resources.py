@@ -1,10 +1,12 @@
 """Writes manifests/pipelines: the compiled pipelines as resources of KFP's Kubernetes API.
 
-`python tools/pipeline_resources.py [--check]`; --check writes nothing and names stale files. Git keeps the list of the
+`python tools/pipeline_resources.py [--check]`, with the images and pull secrets of the variables `COMPAWARE_IMAGES` and
+`COMPAWARE_IMAGE_PULL_SECRETS`; --check writes nothing and names stale files. Git keeps the list of the
 resources and their images, but not the resources: they would be a second copy of each pipeline.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,9 @@ from typing import Any
 import yaml
 
 from compaware.components import images
-from compaware.pipelines.client import catalog
+from compaware.pipelines.client import catalog, packages
 from compaware.pipelines.client.generated import write_all
+from compaware.pipelines.client.options import PULL_SECRETS_VARIABLE, read_list
 
 FOLDER = Path(__file__).resolve().parent.parent / "manifests" / "pipelines"
 COMMAND = "python tools/pipeline_resources.py"
@@ -57,7 +60,11 @@ def resources(name: str, spec: dict[str, Any], platform: dict[str, Any] | None) 
 
 
 def _compiled(name: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    text = (catalog.folder(name) / catalog.SPEC_NAME).read_text(encoding="utf-8")
+    text = packages.for_site(
+        (catalog.folder(name) / catalog.SPEC_NAME).read_text(encoding="utf-8"),
+        images.current() if images.VARIABLE in os.environ else None,
+        read_list(os.environ.get(PULL_SECRETS_VARIABLE, "")),
+    )
     spec, *platform = yaml.safe_load_all(text)
     return spec, platform[0] if platform else None
 

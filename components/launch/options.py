@@ -64,11 +64,18 @@ class JobOptions(BaseModel):
     keep_finished_hours: float = Field(
         default=24.0, ge=0, description="A finished job and its pods are kept this long."
     )
-    image: str = Field(default=images.TRAINER, min_length=1, description="Image of the training pods.")
+    image: str = Field(
+        default=images.TRAINER,
+        min_length=1,
+        description="Image of the training pods; in a pipeline, by default the trainer beside the task's own image.",
+    )
     image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = Field(
         default="IfNotPresent", description="When nodes pull the image."
     )
-    image_pull_secrets: list[str] = Field(default_factory=list, description="Secrets for pulling the image.")
+    image_pull_secrets: list[str] = Field(
+        default_factory=list,
+        description="Secrets for pulling the image; in a pipeline, by default those of the task's pod.",
+    )
     service_account: str | None = Field(
         default=None, description="Service account of the training pods; they get no token."
     )

@@ -13,6 +13,7 @@ from compaware.components.launch.api import Api, retry
 from compaware.components.launch.earlier import Run
 from compaware.components.launch.job import Job, job_name
 from compaware.components.launch.options import JobOptions
+from compaware.components.launch.pulling import with_image
 from compaware.components.launch.workflow import POD_VARIABLE
 
 _RUN_LABELS = ("pipeline/runid", "workflows.argoproj.io/workflow")
@@ -29,16 +30,17 @@ def task_job(api: Api, component: str, config: dict[str, Any], options: JobOptio
     several jobs of one task.
 
     Raises:
-        UserError: The pod of this task cannot be read or does not exist.
+        UserError: The pod of this task cannot be read or does not exist, or does not tell the job's image.
     """
     pod_name = os.environ.get(POD_VARIABLE)
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
     if not pod_name:
-        return Job(job_name(component, "", digest), component, config, options)
-    metadata = _pod_metadata(api, pod_name)
+        return Job(job_name(component, "", digest), component, config, with_image(options, None))
+    pod = _pod(api, pod_name)
+    metadata = pod["metadata"]
     task = task_of(metadata.get("annotations", {}).get(_NODE_ANNOTATION, ""))
     name = job_name(component, _run_id(metadata), f"{task or digest}{part}")
-    return Job(name, component, config, options, _owners(metadata))
+    return Job(name, component, config, with_image(options, pod), _owners(metadata))
 
 
 def current_run(api: Api) -> Run | None:
@@ -48,7 +50,7 @@ def current_run(api: Api) -> Run | None:
         UserError: The pod of this task cannot be read or does not exist.
     """
     pod_name = os.environ.get(POD_VARIABLE)
-    run_id = _run_id(_pod_metadata(api, pod_name)) if pod_name else ""
+    run_id = _run_id(_pod(api, pod_name)["metadata"]) if pod_name else ""
     pods = f"/api/v1/namespaces/{api.namespace}/pods"
 
     def is_active(other_id: str) -> bool:
@@ -58,10 +60,10 @@ def current_run(api: Api) -> Run | None:
     return Run(run_id, api.namespace, is_active) if run_id else None
 
 
-def _pod_metadata(api: Api, pod_name: str) -> dict[str, Any]:
+def _pod(api: Api, pod_name: str) -> dict[str, Any]:
     path = f"/api/v1/namespaces/{api.namespace}/pods/{pod_name}"
     try:
-        return retry(lambda: api.get(path))["metadata"]
+        return retry(lambda: api.get(path))
     except ApiException as error:
         raise UserError(f"there is no pod {pod_name} in namespace {api.namespace}: {POD_VARIABLE} is wrong") from error
 

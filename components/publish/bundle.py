@@ -64,7 +64,7 @@ def provenance(release: Release, entry: Entry) -> dict[str, Any]:
             "name": "compaware",
             "version": images.VERSION,
             "git_revision": git_revision(),
-            "image": images.BENCHMARK if "KFP_POD_NAME" in os.environ else None,
+            "image": images.current()["benchmark"] if "KFP_POD_NAME" in os.environ else None,
         },
         "model_fingerprint": entry.model_fingerprint,
         "fingerprints": entry.fingerprints,

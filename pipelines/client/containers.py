@@ -19,6 +19,7 @@ from compaware.components.launch.run import WORK_ROOT_VARIABLE
 from compaware.components.storage import connection, is_uri
 from compaware.components.storage.credentials import AWS_VARIABLES, MINIO_VARIABLES, SESSION_TOKEN_VARIABLE
 from compaware.pipelines.client import catalog
+from compaware.pipelines.client.packages import set_images
 
 # Docker network of the containers. Set it to `host` if Docker has no bridge network.
 NETWORK_VARIABLE = "COMPAWARE_DOCKER_NETWORK"
@@ -93,10 +94,15 @@ def containers_of(work: Path) -> Iterator[None]:
 
 
 def train_in_place(spec: dict[str, Any]) -> dict[str, Any]:
-    """Gives the tasks that start a job in a cluster the training image, since they train themselves on this machine."""
+    """Gives tasks the images of this machine or of `COMPAWARE_IMAGES`.
+
+    The tasks that start a job in a cluster get the training image, since they train themselves here.
+    """
+    ours = images.current()
+    set_images(spec, ours)
     for executor in spec["deploymentSpec"]["executors"].values():
-        if executor["container"]["image"] == images.LAUNCHER:
-            executor["container"]["image"] = images.TRAINER
+        if executor["container"]["image"] == ours["launcher"]:
+            executor["container"]["image"] = ours["trainer"]
     return spec
 
 
@@ -115,9 +121,11 @@ def _is_path(text: str) -> bool:
 def _check_images() -> None:
     try:
         client = docker.from_env()
-        present = {tag for image in client.images.list() for tag in image.tags}
+        listed = client.images.list()
     except DockerException as error:
         raise UserError(f"Docker does not answer ({error}): start it, or set DOCKER_HOST") from error
-    missing = sorted({images.DATA, images.TRAINER, images.BENCHMARK} - present)
+    present = {name for image in listed for name in (*image.tags, *image.attrs.get("RepoDigests", ()))}
+    ours = images.current()
+    missing = sorted({ours[name] for name in ("data", "trainer", "benchmark")} - present)
     if missing:
-        raise UserError(f"Docker has no image {missing[0]}: run `make images`")
+        raise UserError(f"Docker has no image {missing[0]}: run `make images`, or `docker pull` it")

@@ -18,7 +18,7 @@ from compaware.components.core.stage.interface import option_names
 from compaware.components.storage.path_or_uri import parse_path_or_uri
 from compaware.pipelines.client import catalog, cluster, validation
 from compaware.pipelines.client.forms import Form
-from compaware.pipelines.client.options import pipeline_arguments
+from compaware.pipelines.client.options import image_options, pipeline_arguments
 
 STAGE_FAILED = 1
 USER_ERROR = 2
@@ -151,12 +151,13 @@ _check = click.option("--check", is_flag=True, help="write nothing; fail if a fi
 
 @compaware.command("compile", help="write the components' interfaces, and compile the pipelines to YAML")
 @_check
+@image_options
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     help="folder for the files PIPELINE.yaml (default: the pipelines' folders)",
 )
-def _compile(check: bool, output: Path | None) -> int:
+def _compile(check: bool, output: Path | None, images: dict[str, str] | None, pull_secrets: tuple[str, ...]) -> int:
     from compaware.pipelines.client.generated import write_all
     from compaware.pipelines.client.interfaces import interface_files
 
@@ -164,7 +165,7 @@ def _compile(check: bool, output: Path | None) -> int:
     # Imports the interfaces, which are fresh now.
     from compaware.pipelines.client.specs import compiled_specs
 
-    return code or write_all(compiled_specs(output), check, "compaware compile")
+    return code or write_all(compiled_specs(output, images, pull_secrets), check, "compaware compile")
 
 
 @compaware.command("docs", help="write the READMEs of components and pipelines")

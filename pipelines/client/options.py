@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from compaware.components import images
 from compaware.components.launch.site import WEBHOOK_SECRET
 from compaware.pipelines.client.server import CA_VARIABLE, HOST_VARIABLE, PIPELINE_ROOT, connect
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from kfp import Client
 
 Command = Callable[..., Any]
+PULL_SECRETS_VARIABLE = "COMPAWARE_IMAGE_PULL_SECRETS"
 
 
 def _all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -25,6 +27,15 @@ def _all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Comma
         return command
 
     return add
+
+
+def _read_images(context: click.Context, option: click.Parameter, value: str | None) -> dict[str, str] | None:
+    return images.read_setting(value) if value else None
+
+
+def read_list(text: str) -> tuple[str, ...]:
+    """Returns the parts of a text that commas separate."""
+    return tuple(filter(None, map(str.strip, text.split(","))))
 
 
 pipeline_arguments = _all_of(
@@ -40,6 +51,22 @@ _server_settings = _all_of(
         type=click.Path(path_type=Path),
         envvar=CA_VARIABLE,
         help=f"file of certificates to trust for the address (default: {CA_VARIABLE})",
+    ),
+)
+image_options = _all_of(
+    click.option(
+        "--images",
+        envvar=images.VARIABLE,
+        callback=_read_images,
+        help=f"where the images are, such as {images.EXAMPLE} (default: {images.VARIABLE})",
+    ),
+    click.option(
+        "--image-pull-secrets",
+        "pull_secrets",
+        envvar=PULL_SECRETS_VARIABLE,
+        default="",
+        callback=lambda context, option, value: read_list(value),
+        help=f"secrets for pulling the images, separated by commas (default: {PULL_SECRETS_VARIABLE})",
     ),
 )
 
@@ -92,6 +119,7 @@ format_option = click.option(
     "--output", "output_format", type=click.Choice(["text", "json"]), default="text", help="form of the output"
 )
 request_options = _all_of(
+    image_options,
     click.option("--experiment", default="compaware", help="name of the experiment (default compaware)"),
     click.option("--service-account", help="service account of the run's pods (default: the server's)"),
     click.option("--notify", is_flag=True, help=f"report the result to the webhook of the secret {WEBHOOK_SECRET}"),

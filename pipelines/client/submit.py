@@ -2,12 +2,13 @@
 
 import hashlib
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compaware.components.images import VERSION
-from compaware.pipelines.client import catalog
+from compaware.pipelines.client import catalog, packages
 from compaware.pipelines.client.server import list_items, name_filter, translate_errors
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ class Request:
         namespace: The user's namespace; None on a server with a single user.
         service_account: Service account of the run's pods; None for the server's default.
         notify: Add the exit task that reports to a webhook how the run ended.
+        images: Images of the site by component image; None for those that the compiled pipeline names.
+        pull_secrets: Secrets with which nodes pull the images.
     """
 
     pipeline: str
@@ -35,14 +38,18 @@ class Request:
     namespace: str | None
     service_account: str | None
     notify: bool = False
+    images: Mapping[str, str] | None = None
+    pull_secrets: tuple[str, ...] = ()
 
     def shown(self) -> dict[str, Any]:
         """Returns the request as it would be sent, with names instead of the server's ids."""
+        content = package(self)
         return {
             "display_name": self.name,
             "experiment": self.experiment,
             "pipeline": server_name(self.pipeline),
-            "pipeline_version": version_name(package(self)),
+            "pipeline_version": version_name(content),
+            "images": packages.images_of(content),
             "namespace": self.namespace,
             "service_account": self.service_account,
             "runtime_config": {"parameters": self.arguments},
@@ -63,7 +70,18 @@ def server_name(pipeline: str) -> str:
 
 
 def package(request: Request) -> str:
-    """Returns the compiled pipeline of a request: the checked-in one, unless the request asks for a notification."""
+    """Returns the compiled pipeline of a request, with the site's images and pull secrets.
+
+    Raises:
+        UserError: The cluster cannot pull an image of the pipeline.
+    """
+    content = packages.for_site(_compiled(request), request.images, request.pull_secrets)
+    packages.check_images(content, request.images)
+    return content
+
+
+def _compiled(request: Request) -> str:
+    """Returns the checked-in pipeline, unless the request asks for a notification."""
     if not request.notify:
         return (catalog.folder(request.pipeline) / catalog.SPEC_NAME).read_text(encoding="utf-8")
     # Needs KFP's compiler and the components' interfaces.

@@ -12,6 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from compaware.components import images
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.validation import ERROR_TYPE, read_values, validate
 from compaware.components.core.base.values import kind_of, plain_kind
@@ -60,6 +61,7 @@ def load_arguments(
     _check_layers(arguments, is_sample)
     if local:
         return form.fold(resolve_local_paths(form.written, written))[0]
+    images.check_image(options.image, "job.image")
     check_cluster_paths(form.written, written, options)
     return arguments
 

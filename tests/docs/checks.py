@@ -49,14 +49,13 @@ class Checks:
             "argo": self._argo,
             "compaware": self._compaware,
             "docker": self._docker,
-            "export": lambda _: None,
+            "export": self._export,
             "helm": self._helm,
             "ip": lambda _: None,
             "kfp": self._kfp,
             "kubectl": self._kubectl,
             "make": self._make,
             "python": self._python,
-            "sed": self._sed,
             "sudo": self._sudo,
             "torchrun": self._torchrun,
         }
@@ -66,6 +65,12 @@ class Checks:
         program = re.sub(r"^\.venv[\w-]*/bin/", "", command.words[0])
         assert program in self._programs, f"tests/docs does not know how to check {command.words}"
         self._programs[program](Command(command.variables, command.words[1:]))
+
+    def _export(self, command: Command) -> None:
+        for name, _, value in (word.partition("=") for word in command.words):
+            if name == images.VARIABLE and "…" not in value:
+                images.read_setting(value)
+                self.monkeypatch.setenv(name, value)
 
     def _make(self, command: Command) -> None:
         words = [word for word in command.words if not word.endswith("=…")]
@@ -157,7 +162,7 @@ class Checks:
             self._compose(command)
             return
         words = command.words
-        at = next(index for index, word in enumerate(words) if word.startswith("compaware/"))
+        at = next(index for index, word in enumerate(words) if word.startswith("localhost/compaware/"))
         assert words[at] in IMAGES
         name = COMPONENT.fullmatch(words[at + 3])
         assert words[at + 1 : at + 3] == ["python", "-m"] and name
@@ -198,16 +203,6 @@ class Checks:
         assert f"{workflow['kind'].lower()}/{workflow['metadata']['name']}" in command.words
         given = [word for before, word in itertools.pairwise(command.words) if before == "-p"]
         assert {word.partition("=")[0] for word in given} <= known
-
-    def _sed(self, command: Command) -> None:
-        """Checks that an in-place substitution would change every image in the files; writes nothing."""
-        option, script, pattern = command.words
-        _, old, new, end = script.split("#")
-        files = list(ROOT.glob(pattern))
-        assert (option, end) == ("-i", "") and files
-        for file in files:
-            named = [line for line in file.read_text(encoding="utf-8").splitlines() if "image: " in line]
-            assert named and all(re.subn(old, new, line)[1] for line in named), file
 
     def _sudo(self, command: Command) -> None:
         for line in command.words[command.words.index("-c") + 1].split(";"):

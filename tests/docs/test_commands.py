@@ -96,7 +96,7 @@ def test_make_targets_in_sentences_exist(checks: Checks) -> None:
         ["compaware", "submit", "distillation", "--confg", "my.yaml"],
         ["python", "-m", "compaware.components.distillation", "--config", "FILE", "epoch=3"],
         ["python", "benchmarks/scale_data.py", "--lines", "3"],
-        ["docker", "run", "compaware/data:0.0.1", "python", "-m", "compaware.components.data_prep"],
+        ["docker", "run", "localhost/compaware/data:0.0.1", "python", "-m", "compaware.components.data_prep"],
         ["kfp", "run", "create", "--file", "pipelines/distillation/pipeline.yaml"],
         ["kubectl", "apply", "-k", "manifests/overlays/moon"],
         ["sed", "-i", "s#image: moon/#image: sun/#", "pipelines/*/pipeline.yaml"],

@@ -63,7 +63,7 @@ def test_an_image_only_copies_files_and_so_has_no_pip_cache_and_no_build_tools(n
 
 @pytest.mark.parametrize("image", [images.DATA, images.TRAINER, images.BENCHMARK, images.LAUNCHER])
 def test_every_image_that_a_component_names_is_a_target_tagged_by_version(image: str):
-    target, tag = image.removeprefix("compaware/").split(":")
+    target, tag = image.removeprefix("localhost/compaware/").split(":")
     assert target in stages()
     assert tag == PROJECT["version"]
 

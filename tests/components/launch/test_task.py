@@ -7,7 +7,8 @@ import pytest
 from compaware.components.launch.options import JobOptions
 from compaware.components.launch.task import POD_VARIABLE, task_job, task_of
 
-# Pod of a task, as KFP 2.17 with Argo 4.0.5 creates it: the parts that the launcher reads.
+# Pod of a task, as KFP 2.17 with Argo 4.0.5 creates it: the parts that the launcher reads, with
+# the image of a registry.
 POD = {
     "metadata": {
         "annotations": {
@@ -28,7 +29,13 @@ POD = {
                 "uid": "10bdb0d9-601c-41a7-90ea-f3a7004f1ee5",
             }
         ],
-    }
+    },
+    "spec": {
+        "containers": [
+            {"name": "wait", "image": "docker.io/kubeflow/argoexec:v4.0.5"},
+            {"name": "main", "image": "registry.example.com/team/compaware/launcher:2.0"},
+        ]
+    },
 }
 
 
@@ -39,7 +46,7 @@ class Api:
 
     def __init__(self, node_name: str):
         annotations = {"workflows.argoproj.io/node-name": node_name}
-        self._pod = {"metadata": {**POD["metadata"], "annotations": annotations}}
+        self._pod = {**POD, "metadata": {**POD["metadata"], "annotations": annotations}}
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
         return self._pod
@@ -78,6 +85,12 @@ def test_iterations_and_tasks_have_different_jobs(monkeypatch: pytest.MonkeyPatc
 def test_the_iteration_stays_in_the_name_and_the_tries_do_not() -> None:
     node = "run(0).root(2).for-loop-2-iterations(1:1)(0).distillation(1).executor(0)"
     assert task_of(node) == "run.root.for-loop-2-iterations(1:1).distillation.executor"
+
+
+def test_the_job_has_the_registry_and_the_tag_of_its_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(POD_VARIABLE, "pod")
+    job = task_job(Api("node"), "distillation", {}, JobOptions())
+    assert job.options.image == "registry.example.com/team/compaware/trainer:2.0"
 
 
 def test_the_workflow_owns_the_job_without_blocking_its_deletion(monkeypatch: pytest.MonkeyPatch) -> None:

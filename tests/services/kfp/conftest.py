@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from compaware.components import images
 from tests.services.kfp.stand_in import StandIn, opened
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -25,7 +26,8 @@ def command(server: StandIn, tmp_path: Path) -> Command:
     """Runs `compaware WORDS`, or another program, as a person would who has set the server's address."""
 
     def run(*words: str, program: str = "compaware", **variables: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "KF_PIPELINES_ENDPOINT": server.address, "HOME": str(tmp_path), **variables}
+        site = {"KF_PIPELINES_ENDPOINT": server.address, images.VARIABLE: "registry.example.com/team/compaware:2.0"}
+        environment = {**os.environ, **site, "HOME": str(tmp_path), **variables}
         file = Path(sys.executable).with_name(program)
         return subprocess.run([file, *words], env=environment, capture_output=True, text=True, timeout=120, check=False)
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from compaware.components import images
 from tests.docs.reading import GUIDES, OTHERS, blocks, commands, example_folder
 from tests.services.kfp.stand_in import StandIn
 
@@ -13,7 +14,8 @@ CLIENTS = {"compaware": {"compile", "submit", "status", "schedule"}, "kfp": {"ru
 
 def test_documented_commands_do_what_they_say(server: StandIn, tmp_path: Path):
     folder = example_folder(tmp_path)
-    variables = {**os.environ, "KF_PIPELINES_ENDPOINT": server.address, "HOME": str(tmp_path)}
+    site = {"KF_PIPELINES_ENDPOINT": server.address, images.VARIABLE: "registry.example.com/team/compaware:2.0"}
+    variables = {**os.environ, **site, "HOME": str(tmp_path)}
     for file in [*GUIDES, *OTHERS]:
         for command in [found for block in blocks(file) if block.kind == "" for found in commands(block)]:
             program, *words = command.words

@@ -10,6 +10,7 @@ from typing import Any
 
 from kubernetes.client.exceptions import ApiException
 
+from compaware.components import images
 from compaware.components.launch.api import Api
 from tests.services.launch.waiting import eventually
 
@@ -85,7 +86,7 @@ class Run:
             },
             "ownerReferences": [owner],
         }
-        spec = {"containers": [{"name": "main", "image": "none"}], "automountServiceAccountToken": False}
+        spec = {"containers": [{"name": "main", "image": images.LAUNCHER}], "automountServiceAccountToken": False}
         self._api.create(self._pods, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
         return name
 
