@@ -102,11 +102,10 @@ class Logs:
         node = stage.nodes[attempt]
         workflow, _, number = node.rpartition("-")
         yield node
-        for template in _TEMPLATES:
-            yield f"{workflow}-{template}-{number}"
-        template = self.workflow_node(node).get("templateName")
-        if template and template not in _TEMPLATES:
-            yield f"{workflow}-{template}-{number}"
+        yield from (f"{workflow}-{template}-{number}" for template in _TEMPLATES)
+        # A pod with labels of its own has a template of its own.
+        if (named := self.workflow_node(node).get("templateName")) and named not in _TEMPLATES:
+            yield f"{workflow}-{named}-{number}"
 
     def _read_stored(self, stage: Stage, attempt: int) -> str:
         if not _store_is_known(self.root):

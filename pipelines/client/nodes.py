@@ -38,7 +38,7 @@ class Nodes:
         """Returns the ids of a node's attempts: `NAME(0)`, `NAME(1)` and so on, or NAME on servers without retries."""
         if f"{self.workflow}(0)" not in self._ids:
             return [self._ids[name]] if name in self._ids else []
-        attempts = []
+        attempts: list[str] = []
         while (attempt := f"{name}({len(attempts)})") in self._ids:
             attempts.append(self._ids[attempt])
         return attempts

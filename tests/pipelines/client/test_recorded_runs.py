@@ -146,6 +146,15 @@ def test_a_log_is_found_by_what_the_server_finds_it(how: str, server: Replay, as
     assert ask("logs", "tj", "--stage", stage) == (0, f"== {stage} ==\n{answer['body']}", "")
 
 
+def test_a_pod_with_a_template_of_its_own_is_named_after_that(server: Replay, ask: Ask):
+    pod = failing_node()
+    node = {"templateName": "metadata-0-2-system-container-impl"}
+    server.workflows[FAILED["run_id"]] = {"status": {"nodes": {pod: node}}}
+    workflow, _, number = pod.rpartition("-")
+    server.logs[FAILED["run_id"], f"{workflow}-{node['templateName']}-{number}"] = "found\n"
+    assert ask("logs", "bad", "--stage", "change-check")[1] == "== change-check ==\nfound\n"
+
+
 def test_an_answer_that_is_an_error_is_no_log(server: Replay, ask: Ask):
     code, out, err = ask("logs", "tj", "--stage", "data_prep")
     assert (code, out) == (2, "")

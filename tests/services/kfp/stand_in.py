@@ -10,9 +10,7 @@ at them; see workflow.py. `test_stand_in.py` holds the answers against recorded 
 import itertools
 import json
 import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -21,6 +19,7 @@ import yaml
 
 from tests.services.kfp.clock import Clock
 from tests.services.kfp.description import Description, RefusedError
+from tests.services.kfp.listener import Listener
 from tests.services.kfp.workflow import Workflow
 
 TOKEN = "a-token-that-is-valid"
@@ -58,14 +57,16 @@ class StandIn:
             name: [] for name in ("pipelines", "versions", "experiments", "runs", "recurring_runs")
         }
         self._ids = itertools.count(1)
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self.address = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._listener = Listener(self._respond)
+        self.address = f"http://127.0.0.1:{self._listener.port}"
 
-    def close(self) -> None:
-        """Stops listening."""
-        self._server.shutdown()
-        self._server.server_close()
+    def pause(self) -> None:
+        """Stops listening, as a server that is restarted or at the end."""
+        self._listener.pause()
+
+    def resume(self) -> None:
+        """Listens again."""
+        self._listener.resume()
 
     def log(self, url: str, token: str | None) -> str | None:
         """Returns the log that a request asks for, or the error instead; None for any other request."""
@@ -91,6 +92,18 @@ class StandIn:
         shared = ("experiment_id", "pipeline_version_reference", "pipeline_spec", "runtime_config")
         given = {key: schedule[key] for key in shared if key in schedule}
         return self._start(given | {"display_name": workflow}, workflow, recurring_run_id=schedule["recurring_run_id"])
+
+    def _respond(
+        self, method: str, url: str, token: str | None, content_type: str, body: bytes
+    ) -> tuple[int, str, str]:
+        try:
+            log = self.log(url, token)
+            if log is not None:
+                return 200, "text/plain; charset=utf-8", log
+            return 200, "application/json", json.dumps(self.answer(method, url, token, content_type, body))
+        except RefusedError as refused:
+            error = {"code": _CODES.get(refused.status, 2), "message": str(refused), "details": []}
+            return refused.status, "application/json", json.dumps(error)
 
     def answer(self, method: str, url: str, token: str | None, content_type: str, body: bytes) -> dict[str, Any]:
         """Answers a request, or raises `RefusedError`."""
@@ -347,39 +360,8 @@ def _uploaded(content_type: str, body: bytes) -> str:
     return parts[0].partition(b"\r\n\r\n")[2].decode()
 
 
-def _handler(server: StandIn) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def respond(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            status, kind = 200, "text/plain"
-            token = self.headers.get("authorization")
-            try:
-                text = server.log(self.path, token)
-                if text is None:
-                    content_type = self.headers.get("Content-Type") or ""
-                    kind = "application/json"
-                    text = json.dumps(server.answer(self.command, self.path, token, content_type, body))
-            except RefusedError as refused:
-                status, kind = refused.status, "application/json"
-                text = json.dumps({"code": _CODES.get(refused.status, 2), "message": str(refused), "details": []})
-            data = text.encode()
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(data)
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Logs nothing."""
-
-    for method in ("GET", "POST", "DELETE", "HEAD"):
-        setattr(Handler, f"do_{method}", Handler.respond)
-    return Handler
-
-
 def opened(description: Path) -> Iterator[StandIn]:
     """Yields a stand-in and closes it afterwards."""
     server = StandIn(description)
     yield server
-    server.close()
+    server.pause()

@@ -1,7 +1,11 @@
 """Commands that need a server, and KFP's own commands with compaware's files, work against a stand-in server."""
 
 import json
+import os
 import shlex
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 from compaware.pipelines.client import catalog
@@ -65,6 +69,22 @@ def test_waiting_tells_of_the_stages_and_ends_with_the_runs_exit_code(server: St
     ]
     assert status.stdout.splitlines()[7:] == [f"  {reason}"]
     assert f"error: {REASON}" in command(*shlex.split(reason.partition("compaware ")[2])).stdout
+
+
+def test_waiting_outlives_a_restart_of_the_server(server: StandIn, tmp_path: Path):
+    environment = {**os.environ, "KF_PIPELINES_ENDPOINT": server.address, "HOME": str(tmp_path)}
+    program = Path(sys.executable).with_name("compaware")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen([program, "submit", *SAMPLE, "--wait"], env=environment, text=True, **pipes)
+    assert process.stdout
+    started = [process.stdout.readline(), process.stdout.readline()]
+    assert "change-check: running" in started[1]
+    server.pause()
+    time.sleep(8)
+    server.resume()
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0 and out.splitlines()[-1] == "the run has ended: succeeded"
+    assert [line.partition(":")[0] for line in err.splitlines()] == ["trying again", "the server answers again"]
 
 
 def test_a_run_that_was_terminated_is_stopped(server: StandIn, command: Command):
