@@ -1,10 +1,12 @@
-"""Callbacks of every training: progress on the log, and checkpoints by time."""
+"""Callbacks of every training: progress on the log and in a TrainJob's status, and checkpoints by time."""
 
 import logging
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.integrations import KubeflowCallback
 
 from compaware.components.core.base.distributed import broadcast
 from compaware.components.core.base.progress import Progress
@@ -40,6 +42,25 @@ class ProgressLogger(TrainerCallback):
             timings = ("_per_second", "runtime")
             shown = (f"{name[5:]} {value:.4f}" for name, value in scores.items() if not name.endswith(timings))
             log.info("validation at step %d: %s", state.global_step, ", ".join(shown))
+
+
+class StatusReporter(KubeflowCallback):
+    """Reports progress to Kubeflow Trainer, which shows it in the TrainJob's `status.trainerStatus`.
+
+    transformers' own callback waits up to 5 s for the server at a step, which would stop the training while the server
+    does not answer. This one sends in a thread, and skips a report while the last one is under way.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._sender = ThreadPoolExecutor(1, "status")
+        self._sent: Future[Any] | None = None
+
+    def _update_status(self, *args: Any, force: bool = False, **status: Any) -> bool:
+        if self._sent and not self._sent.done() and not force:
+            return False
+        self._sent = self._sender.submit(super()._update_status, *args, force=force, **status)
+        return True
 
 
 class TimedCheckpoints(TrainerCallback):

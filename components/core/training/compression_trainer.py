@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import PrinterCallback, Trainer
+from transformers.integrations import KubeflowCallback
 
 from compaware.components.core.base.distributed import gather
 from compaware.components.core.data.tokens import token_lengths
+from compaware.components.core.training.callbacks import StatusReporter
 from compaware.components.core.training.checkpoints import CheckpointedCallback
 from compaware.components.core.training.ipex import Backend, optimize_training
 from compaware.components.core.training.length_buckets import LengthBucketSampler
@@ -28,6 +30,8 @@ class CompressionTrainer(Trainer):
     def __init__(self, *, objective: Objective, frozen: FrozenStates | None, backend: Backend, **options: Any):
         super().__init__(**options)
         self.remove_callback(PrinterCallback)
+        if self.pop_callback(KubeflowCallback):  # transformers adds it in a pod of a TrainJob that offers a status.
+            self.add_callback(StatusReporter())
         self._objective = objective
         self._frozen = frozen
         self._backend = backend
