@@ -13,12 +13,12 @@ import yaml
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.launch.api import Api
-from compaware.components.launch.cluster import ClusterLauncher
 from compaware.components.launch.errors import JobError
 from compaware.components.launch.job import Job, JobKind, job_name
+from compaware.components.launch.kinds import cluster_launcher
 from compaware.components.launch.options import JobOptions
 from compaware.components.launch.pytorchjob import PYTORCHJOB
-from tests.services.launch.operator import Operator
+from tests.services.launch.operator import OPERATORS, Operator
 from tests.services.launch.proxy import Proxy
 
 
@@ -38,7 +38,7 @@ class Site:
 
     def operator(self, job: Job, kind: JobKind = PYTORCHJOB) -> Operator:
         """The operator of a job."""
-        return Operator(self.direct, self.proxy, job, kind)
+        return OPERATORS[kind.title](self.direct, self.proxy, job)
 
 
 class Waiting(threading.Thread):
@@ -46,7 +46,7 @@ class Waiting(threading.Thread):
 
     def __init__(self, site: Site, job: Job, kind: JobKind = PYTORCHJOB):
         super().__init__(daemon=True)
-        self._launcher = ClusterLauncher(kind, site.api)
+        self._launcher = cluster_launcher(kind, site.api)
         self._job = job
         self._error: Exception | None = None
         self.start()

@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 
 from compaware.components.core.base.errors import UserError
+from compaware.components.launch.batchjob import BATCHJOB
 from compaware.components.launch.cluster import ClusterLauncher
 from compaware.components.launch.errors import JobError
+from compaware.components.launch.kinds import cluster_launcher
 from compaware.components.launch.pytorchjob import PYTORCHJOB
-from compaware.components.launch.trainjob import TRAINJOB
+from compaware.components.launch.trainjob import RUNTIMES, TRAINJOB, runtime_manifest
 from tests.services.launch.conftest import Site, Waiting
 from tests.services.launch.operator import terminated
 from tests.services.launch.waiting import eventually
@@ -99,9 +101,23 @@ def test_the_api_server_keeps_all_fields(site: Site) -> None:
     )
     elastic = site.job(component="elastic", min_nodes=1, max_nodes=4, priority_class="high")
     for kind, created in ((PYTORCHJOB, job), (PYTORCHJOB, elastic), (TRAINJOB, job)):
-        ClusterLauncher(kind, site.api).create(created)
+        cluster_launcher(kind, site.api).create(created)
         stored = site.operator(created, kind).job()
         assert lost_fields(kind.manifest(created)["spec"], stored["spec"]) == []
+    runtime = runtime_manifest(job)
+    path = f"/apis/{TRAINJOB.group_version}/namespaces/{site.api.namespace}/{RUNTIMES}"
+    stored = site.direct.get(f"{path}/{runtime['metadata']['name']}")
+    assert lost_fields(runtime["spec"], stored["spec"]) == []
+
+
+def test_a_batch_job_keeps_what_kubernetes_1_20_knows(site: Site) -> None:
+    job = site.job(num_nodes=1, queue_name="team-a", priority_class="high")
+    cluster_launcher(BATCHJOB, site.api).create(job)
+    stored = site.operator(job, BATCHJOB).job()
+    assert set(lost_fields(BATCHJOB.manifest(job)["spec"], stored["spec"])) <= {
+        "spec.suspend",
+        "spec.ttlSecondsAfterFinished",
+    }
 
 
 def test_a_missing_kind_is_named(site: Site) -> None:

@@ -1,9 +1,16 @@
 """The launcher's permissions in README.md suffice, and a missing one is named."""
 
+from dataclasses import replace
+
 import pytest
 
 from compaware.components.core.base.errors import UserError
+from compaware.components.launch.batchjob import BATCHJOB
 from compaware.components.launch.errors import JobError
+from compaware.components.launch.job import JobKind
+from compaware.components.launch.kinds import KINDS, choose
+from compaware.components.launch.options import JobOptions
+from compaware.components.launch.pytorchjob import PYTORCHJOB
 from tests.services.launch.conftest import Site, Waiting
 from tests.services.launch.operator import terminated
 
@@ -14,6 +21,9 @@ RULES = [
     {"apiGroups": ["argoproj.io"], "resources": ["workflows"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
     {"apiGroups": [""], "resources": ["events"], "verbs": ["list"]},
+    {"apiGroups": ["trainer.kubeflow.org"], "resources": ["trainjobs"], "verbs": ALL_OF_A_JOB},
+    {"apiGroups": ["trainer.kubeflow.org"], "resources": ["trainingruntimes"], "verbs": ["create", "delete"]},
+    {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ALL_OF_A_JOB},
 ]
 
 
@@ -27,13 +37,15 @@ def act_as_launcher(site: Site, rules: list[dict[str, list[str]]]) -> None:
     site.proxy.impersonate = f"system:serviceaccount:{site.api.namespace}:launcher"
 
 
-def test_the_documented_permissions_are_enough(site: Site) -> None:
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.title)
+def test_the_documented_permissions_are_enough(site: Site, kind: JobKind) -> None:
     act_as_launcher(site, RULES)
-    job = site.job(max_restarts=0)
-    waiting, operator = Waiting(site, job), site.operator(job)
-    names = operator.run_pods()
-    operator.set_pod(names[1], "Failed", terminated(1))
-    operator.set_condition("Failed", "1 Worker replica(s) failed")
+    job = site.job(num_nodes=1, max_restarts=0)
+    assert choose(site.api, replace(job, options=JobOptions())) == list(KINDS.values())
+    waiting, operator = Waiting(site, job, kind), site.operator(job, kind)
+    [name] = operator.run_pods()
+    operator.set_pod(name, "Failed", terminated(1))
+    operator.fail()
     with pytest.raises(JobError, match="exit code 1"):
         waiting.end()
 
@@ -47,3 +59,10 @@ def test_a_missing_permission_is_named(site: Site, missing: int, named: str, mon
     with pytest.raises(UserError, match=named):
         Waiting(site, site.job()).end()
     assert site.operator(site.job()).job() is None, "the launcher could not watch this job"
+
+
+def test_auto_chooses_by_the_permissions_of_kfps_own_role(site: Site) -> None:
+    """KFP's role for pipeline-runner grants kubeflow.org and batch Jobs, but nothing of trainer.kubeflow.org."""
+    stock = [rule for rule in RULES if rule["apiGroups"] != ["trainer.kubeflow.org"]]
+    act_as_launcher(site, stock)
+    assert choose(site.api, replace(site.job(num_nodes=1), options=JobOptions())) == [PYTORCHJOB, BATCHJOB]
