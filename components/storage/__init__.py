@@ -4,6 +4,7 @@ from compaware.components.storage.copies import copy
 from compaware.components.storage.documents import Document, read_document, replace_document
 from compaware.components.storage.folders import (
     delete,
+    discard,
     exists,
     fetch,
     find,
@@ -21,6 +22,7 @@ __all__ = [
     "Document",
     "copy",
     "delete",
+    "discard",
     "exists",
     "fetch",
     "find",

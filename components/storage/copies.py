@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.files import move_replacing, remove
-from compaware.components.storage.upload_manifest import MANIFEST_NAME, UPLOAD_MARK
+from compaware.components.storage.upload_manifest import MANIFEST_NAME
 from compaware.components.storage.uri import Location, parse
 
 if TYPE_CHECKING:
@@ -51,19 +51,18 @@ def _copy_objects(source: Location, target: Location) -> None:
     objects = store.list_below()
     if not objects:
         raise store.error("there are no files")
-    # As in an upload, the mark shows that the files belong to a component until the manifest is written.
-    target_store.remove([target.below(MANIFEST_NAME)])
-    mark = target.below(UPLOAD_MARK)
-    target_store.call(target_store.client._put_object, target_store.bucket, mark, b"", {})
+    has_manifest = store.manifest_bytes() is not None
+    if has_manifest:
+        # As in an upload, an empty manifest shows that the files belong to a component.
+        target_store.put(target.below(MANIFEST_NAME), b"")
     for _, names in groupby(sorted(objects, key=_order), key=_order):
         store.run_all([functools.partial(_copy_object, store, target, name) for name in names])
     present = target_store.list_below()
     for name, item in objects.items():
         if name not in present or present[name].size != item.size:
             raise target_store.error(f"the copy of {name} is incomplete")
-    if store.manifest_bytes() is not None:
+    if has_manifest:
         _copy_object(store, target, MANIFEST_NAME)
-    target_store.remove([mark])
 
 
 def _order(name: str) -> tuple[int, bool]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compaware.components.core.base.files import write_text
-from compaware.components.storage.folders import disk_errors
+from compaware.components.storage.disk import disk_errors
+from compaware.components.storage.upload_manifest import SHA256_METADATA
 from compaware.components.storage.uri import parse
 
 if TYPE_CHECKING:
@@ -92,18 +93,16 @@ def _replace_path(path: Path, text: str, seen: Document) -> bool:
 def _read(store: "Store") -> Document:
     from compaware.components.storage.store import NotThereError
 
-    def read() -> Document:
+    def _get_object() -> Document:
         with store.client.get_object(store.bucket, store.location.key) as response:
             return Document(response.read(), response.headers.get("etag", "").strip('"'))
 
     try:
-        return store.call(read)
+        return store.call(_get_object)
     except NotThereError:
         return Document()
 
 
 def _write(store: "Store", content: bytes, headers: dict[str, str]) -> None:
-    from compaware.components.storage.uploads import SHA256_METADATA
-
     headers = {**headers, SHA256_METADATA: hashlib.sha256(content).hexdigest(), "Content-Type": "application/json"}
-    store.call(store.client._put_object, store.bucket, store.location.key, content, headers)
+    store.put(store.location.key, content, headers)

@@ -1,17 +1,28 @@
 """Downloads objects in parallel ranges, resumes after a kill, and verifies the complete files."""
 
 import functools
+import json
 import logging
 import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from minio.error import S3Error
+from urllib3 import BaseHTTPResponse
 
 from compaware.components.core.base.files import remove
 from compaware.components.core.base.hashing import sha256_of, short_hash
-from compaware.components.storage.store import Store
-from compaware.components.storage.upload_manifest import UploadManifest, path_inside
+from compaware.components.storage.cache import Download
+from compaware.components.storage.store import NotAllowedError, Store
+from compaware.components.storage.upload_manifest import (
+    SHA256_METADATA,
+    UploadManifest,
+    incomplete_error,
+    path_inside,
+)
 
 log = logging.getLogger(__name__)
 
@@ -38,13 +49,55 @@ class RemoteFile:
     sha256: str | None
 
 
-def files_of(store: Store, manifest: UploadManifest) -> list[RemoteFile]:
-    """Returns the objects listed in a manifest.
+def find_download(store: Store, require_manifest: bool) -> Download:
+    """Returns what is at the location, with as few requests as it takes to look it up in the cache.
 
     Raises:
-        UserError: An object is missing or has another size.
+        UserError: There is nothing, or it is incomplete.
     """
-    objects = store.list_below()
+    location, item = store.location, None
+    name = location.key.rpartition("/")[2]
+    try:
+        content = store.manifest_bytes()
+    except NotAllowedError:
+        # Without the right to list, a manifest that does not exist is refused too. A single file may be readable.
+        content, item = None, _single_object(store)
+        if item is None:
+            raise
+    if content:
+        manifest = UploadManifest.read(content, location.shown)
+
+        def fill(target: Path, parts: Path) -> None:
+            download(store, _files_of(store, manifest), target, parts)
+
+        return Download(store.source, content.decode("utf-8"), name, manifest.size_bytes, fill)
+    item = item or _single_object(store)
+    if item is not None:
+        sha256 = item.metadata.get(SHA256_METADATA)
+        if require_manifest and sha256 is None:
+            raise store.error("the file has no checksum, so no component uploaded it: upload it again")
+        files = [RemoteFile(item.object_name, "", item.size, item.etag, sha256)]
+    else:
+        objects = store.list_below()
+        if require_manifest or content is not None:
+            raise incomplete_error(location.shown)
+        if not objects:
+            raise store.error("the bucket has no object with that key, nor below it: check the URI")
+        files = [RemoteFile(entry.object_name, key, entry.size, entry.etag, None) for key, entry in objects.items()]
+    listing = json.dumps([(file.name, file.etag, file.size) for file in files])
+    size = sum(file.size for file in files)
+    return Download(store.source, listing, name, size, functools.partial(download, store, files))
+
+
+def _single_object(store: Store) -> Any | None:
+    return None if store.location.is_folder else store.stat(store.location.key)
+
+
+def _files_of(store: Store, manifest: UploadManifest) -> list[RemoteFile]:
+    try:
+        objects = store.list_below()
+    except NotAllowedError:
+        objects = {entry.name: store.stat(store.location.below(entry.name)) for entry in manifest.files}
     files = []
     for entry in manifest.files:
         item = objects.get(entry.name)
@@ -112,23 +165,39 @@ class _Incoming:
         remove(self._journal)
 
     def _fetch_range(self, start: int) -> None:
-        self._store.call(self._read_range, start)
+        position, end = start, min(start + RANGE_BYTES, self._file.size)
+
+        def _get_object() -> None:
+            nonlocal position
+            with self._open(position, end) as response, self._data.open("r+b") as data:
+                data.seek(position)
+                for chunk in response.stream(_CHUNK_BYTES, decode_content=False):
+                    data.write(chunk)
+                    position += len(chunk)  # A retry goes on here, so each brings the range nearer to its end.
+                    self._store.progressed()
+
+        self._store.call(_get_object)
         with self._lock, self._journal.open("a", encoding="utf-8") as journal:
             journal.write(f"{start}\n")
 
-    def _read_range(self, start: int) -> None:
-        length = min(RANGE_BYTES, self._file.size - start)
-        response = self._store.client.get_object(
-            self._store.bucket,
-            self._file.key,
-            offset=start,
-            length=length,
-            request_headers={"If-Match": f'"{self._file.etag}"'},
+    def _open(self, start: int, end: int) -> BaseHTTPResponse:
+        """Requests a range of the object; checks before the first byte that it is this range of this object."""
+        if_match = {"If-Match": f'"{self._file.etag}"'}
+        request = functools.partial(
+            self._store.client.get_object, self._store.bucket, self._file.key, start, end - start
         )
-        with response, self._data.open("r+b") as data:
-            data.seek(start)
-            for chunk in response.stream(_CHUNK_BYTES):
-                data.write(chunk)
-                self._store.progressed()
-            if data.tell() != start + length:
-                raise self._store.error(f"the store sent too few or too many bytes of {self._file.key}: run again")
+        try:
+            response = request(request_headers=if_match)
+        except S3Error as error:
+            if error.code != "NotImplemented":
+                raise
+            response = request()
+        etag, size = response.headers.get("ETag", if_match["If-Match"]), response.headers.get("Content-Length")
+        if etag.removeprefix("W/").strip('"') != self._file.etag:
+            problem = "was replaced during the download: run again"
+        elif size is not None and int(size) != end - start:
+            problem = f"has {size} bytes in the store's answer, not {end - start}: the store must answer range requests"
+        else:
+            return response
+        response.close()
+        raise self._store.error(f"{self._file.key} {problem}")

@@ -1,36 +1,28 @@
 """Fetches, uploads, checks and deletes files and folders by URI."""
 
 import hashlib
-import json
 import logging
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compaware.components.core.base.errors import UserError
-from compaware.components.core.base.files import move_replacing, remove, size_bytes
+from compaware.components.core.base.files import remove, size_bytes
 from compaware.components.core.base.hashing import sha256_of
+from compaware.components.storage.disk import check_path, copy_verified, disk_errors
 from compaware.components.storage.names import record_uri
 from compaware.components.storage.upload_manifest import (
     MANIFEST_NAME,
-    UPLOAD_MARK,
     FileEntry,
     UploadManifest,
     build_manifest,
-    list_files,
+    incomplete_error,
     load_manifest,
-    verify_folder,
-    write_manifest,
 )
-from compaware.components.storage.uri import Location, is_uri, parse
+from compaware.components.storage.uri import Location, is_uri, join, parse
 
 # The object store client is imported only where it is used, because paths work without it.
 if TYPE_CHECKING:
-    from compaware.components.storage.cache import Download
     from compaware.components.storage.store import Store
 
 log = logging.getLogger(__name__)
@@ -65,12 +57,13 @@ def fetch(uri: str, cache_dir: Path, require_manifest: bool = False) -> Path:
     location = parse(uri)
     if isinstance(location, Path):
         with disk_errors(location):
-            return _fetch_path(location, uri, require_manifest)
+            return check_path(location, uri, require_manifest)
     from compaware.components.storage.cache import Cache
+    from compaware.components.storage.downloads import find_download
     from compaware.components.storage.store import Store
 
     with disk_errors(cache_dir):
-        path = Cache(cache_dir).get(_find_download(Store(location, "read"), require_manifest))
+        path = Cache(cache_dir).get(find_download(Store(location, "read"), require_manifest))
     record_uri(path, location.shown)
     return path
 
@@ -92,11 +85,13 @@ def upload(folder: Path, uri: str) -> None:
     started = time.monotonic()
     if isinstance(location, Path):
         with disk_errors(location):
-            _copy(folder, location)
+            copy_verified(folder, location)
     else:
         from compaware.components.storage.store import Store
         from compaware.components.storage.uploads import upload_file, upload_folder
 
+        if location.is_folder and folder.is_file():
+            raise UserError(f"{location.shown} is a folder, and {folder} is a file: add the file's name to the URI")
         store = Store(location, "write")
         with disk_errors(folder):
             (upload_folder if folder.is_dir() else upload_file)(store, folder)
@@ -138,8 +133,18 @@ def is_empty(uri: str) -> bool:
 
 
 def _exists_in(store: "Store") -> bool:
+    from compaware.components.storage.store import NotAllowedError
+
     location = store.location
-    return store.manifest() is not None or (not location.is_folder and store.stat(location.key) is not None)
+    try:
+        if store.manifest() is not None:
+            return True
+    except NotAllowedError:
+        # Without the right to list, a manifest that does not exist is refused too. A single file may be readable.
+        if location.is_folder or store.stat(location.key) is None:
+            raise
+        return True
+    return not location.is_folder and store.stat(location.key) is not None
 
 
 def has_unfinished_upload(uri: str) -> bool:
@@ -154,7 +159,7 @@ def has_unfinished_upload(uri: str) -> bool:
         return False
     from compaware.components.storage.store import Store
 
-    return Store(location, "read").stat(location.below(UPLOAD_MARK)) is not None
+    return Store(location, "read").manifest_bytes() == b""
 
 
 def read_text(uri: str, name: str, *, address_works: bool = False) -> str:
@@ -196,12 +201,13 @@ def fingerprint(uri: str) -> str:
     location = parse(uri)
     if isinstance(location, Path):
         with disk_errors(location):
-            source = _fetch_path(location, uri, require_manifest=False)
+            source = check_path(location, uri, require_manifest=False)
             content = sha256_of(source) if source.is_file() else build_manifest(source).to_json()
     else:
+        from compaware.components.storage.downloads import find_download
         from compaware.components.storage.store import Store
 
-        content = _find_download(Store(location, "read"), require_manifest=False).content
+        content = find_download(Store(location, "read"), require_manifest=False).content
     return hashlib.sha256(content.encode("utf-8")).hexdigest()
 
 
@@ -220,8 +226,6 @@ def find(uri: str, name: str) -> list[str]:
         UnavailableError: The store does not answer.
     """
     location = parse(uri)
-    base, mark, parameters = uri.partition("?")
-    base = base.rstrip("/")
     if isinstance(location, Path):
         with disk_errors(location):
             files = [file for file in location.rglob(name) if file.is_file()]
@@ -229,8 +233,17 @@ def find(uri: str, name: str) -> list[str]:
     from compaware.components.storage.store import Store
 
     objects = Store(location, "read").list_below()
-    dated_keys = [(item.last_modified, key) for key, item in objects.items() if key.rpartition("/")[2] == name]
-    return [f"{base}/{key}{mark}{parameters}" for _, key in sorted(dated_keys)]
+    dated = sorted((item.last_modified, key) for key, item in objects.items() if key.rpartition("/")[2] == name)
+    return [join(uri, key) for _, key in dated if _means(join(uri, key), location.below(key))]
+
+
+def _means(uri: str, key: str) -> bool:
+    """Whether a URI is that of a key, whose end may look like a URI's parameters."""
+    try:
+        location = parse(uri)
+    except UserError:
+        return False
+    return isinstance(location, Location) and location.key == key
 
 
 def delete(uri: str) -> None:
@@ -252,103 +265,38 @@ def delete(uri: str) -> None:
 
     store = Store(location, "delete")
     store.remove([location.below(MANIFEST_NAME)])
-    store.remove([item.object_name for item in store.list_below().values()])
+    store.remove(store.keys_below())
     abort_unfinished(store, location.below(""))
     if not location.is_folder:
         store.remove([location.key])
 
 
-def _fetch_path(path: Path, uri: str, require_manifest: bool) -> Path:
-    if not path.exists():
-        raise UserError(f"there is no file or folder {uri}: check the path")
-    if require_manifest and path.is_dir():
-        manifest = load_manifest(path)
-        if manifest is None:
-            raise _incomplete(uri)
-        verify_folder(path, manifest)
-    return path
+def discard(uri: str) -> None:
+    """Deletes a file or folder that is not needed any more; logs a warning if the credentials have no right to it.
 
+    Raises:
+        UserError: The URI is invalid.
+        UnavailableError: The store does not answer.
+    """
+    if isinstance(parse(uri), Path):
+        delete(uri)
+        return
+    from compaware.components.storage.store import NotAllowedError
 
-def _find_download(store: "Store", require_manifest: bool) -> "Download":
-    """Returns what is at the location, with as few requests as it takes to look it up in the cache."""
-    from compaware.components.storage.cache import Download
-    from compaware.components.storage.downloads import RemoteFile, download, files_of
-    from compaware.components.storage.uploads import SHA256_METADATA
-
-    location = store.location
-    name = location.key.rpartition("/")[2]
-    content = store.manifest_bytes()
-    if content is not None:
-        manifest = UploadManifest.read(content, location.shown)
-
-        def fill(target: Path, parts: Path) -> None:
-            download(store, files_of(store, manifest), target, parts)
-
-        return Download(store.source, content.decode("utf-8"), name, manifest.size_bytes, fill)
-    item = None if location.is_folder else store.stat(location.key)
-    if item is not None:
-        sha256 = item.metadata.get(SHA256_METADATA)
-        if require_manifest and sha256 is None:
-            raise store.error("the file has no checksum, so no component uploaded it: upload it again")
-        files = [RemoteFile(item.object_name, "", item.size, item.etag, sha256)]
-    else:
-        objects = store.list_below()
-        if require_manifest:
-            raise _incomplete(location.shown)
-        if not objects:
-            raise store.error("the bucket has no object with that key, nor below it: check the URI")
-        files = [RemoteFile(entry.object_name, key, entry.size, entry.etag, None) for key, entry in objects.items()]
-    listing = json.dumps([(file.name, file.etag, file.size) for file in files])
-    size = sum(file.size for file in files)
-    return Download(store.source, listing, name, size, partial(download, store, files))
-
-
-def _copy(source: Path, destination: Path) -> None:
-    """Copies next to the destination, verifies the copy, and renames it."""
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    staged = destination.with_name(f".{destination.name}.copy")
-    remove(staged)
-    if source.is_file():
-        shutil.copyfile(source, staged)
-        if sha256_of(staged) != sha256_of(source):
-            raise UserError(f"cannot write {destination}: the copy differs from {source}; upload it again")
-    else:
-        if not list_files(source):
-            raise UserError(f"cannot write {destination}: {source} has no files")
-        manifest = build_manifest(source)
-        shutil.copytree(source, staged, ignore=shutil.ignore_patterns(MANIFEST_NAME))
-        verify_folder(staged, manifest)
-        write_manifest(staged, manifest)
-    # A folder that is being replaced must not look complete.
-    if destination.is_dir():
-        remove(destination / MANIFEST_NAME)
-    move_replacing(staged, destination)
+    try:
+        delete(uri)
+    except NotAllowedError as error:
+        log.warning("%s stays: %s", uri.partition("?")[0], error)
 
 
 def _entry(manifest: UploadManifest | None, name: str, shown: str) -> FileEntry:
     if manifest is None:
-        raise _incomplete(shown)
+        raise incomplete_error(shown)
     entry = manifest.entry(name)
     if entry is None:
         raise UserError(f"{shown} has no file {name}: check that it is the output of a component")
     return entry
 
 
-def _incomplete(shown: str) -> UserError:
-    return UserError(
-        f"{shown} is not complete: it has no {MANIFEST_NAME}, which is written last; wait for the upload or repeat it"
-    )
-
-
 def _shown(location: Path | Location) -> str:
     return str(location) if isinstance(location, Path) else location.shown
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turns an OSError of the local disk into a UserError."""
-    try:
-        yield
-    except OSError as error:
-        file = error.filename or path
-        raise UserError(f"cannot use {file}: {error.strerror or error}; fix that or choose another path") from error

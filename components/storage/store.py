@@ -1,11 +1,9 @@
 """A bucket of an S3-compatible object store: retries requests and reports errors in one line."""
 
-import http
 import logging
-import ssl
 import threading
 import time
-import xml.etree.ElementTree
+import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -15,13 +13,25 @@ import certifi
 import urllib3
 from minio import Minio
 from minio.deleteobjects import DeleteObject
-from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
-from minio.helpers import check_bucket_name
+from minio.error import S3Error
+from minio.helpers import BaseURL, check_bucket_name
 
 from compaware.components.core.base.errors import UnavailableError, UserError
 from compaware.components.storage.connection import PATIENCE_VARIABLE, Connection, connection
 from compaware.components.storage.pools import ProxyPool
-from compaware.components.storage.upload_manifest import MANIFEST_NAME, UPLOAD_MARK, UploadManifest
+from compaware.components.storage.refusals import (
+    CHANGED,
+    ERRORS,
+    NOT_ALLOWED,
+    NOT_THERE,
+    NotDeletedError,
+    code_of,
+    describe,
+    is_transient,
+    reason_of,
+    region_of,
+)
+from compaware.components.storage.upload_manifest import MANIFEST_NAME, UploadManifest
 from compaware.components.storage.uri import Location
 
 log = logging.getLogger(__name__)
@@ -32,28 +42,9 @@ _CONNECT_TIMEOUT_S = 10.0
 _READ_TIMEOUT_S = 60.0
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 15.0
+_MAX_REDIRECTS = 2
 # An endpoint that has never answered this process is probably wrong, so it gets less time.
 _FIRST_ANSWER_S = 20.0
-_REFUSALS = {
-    "AccessDenied": "access is denied: check the access key and its permissions",
-    "BucketAlreadyExists": "the bucket belongs to someone else: choose another bucket",
-    "ExpiredToken": "the session token has expired: get new credentials",
-    "InvalidAccessKeyId": "the access key is unknown: check AWS_ACCESS_KEY_ID",
-    "InvalidClientTokenId": "the session token or the access key is not valid: get new credentials",
-    "InvalidToken": "the session token is not valid: get new credentials",
-    "NoSuchBucket": "there is no such bucket: check the URI",
-    "QuotaExceeded": "the quota is exceeded: delete something there, or have it raised",
-    "RequestTimeTooSkewed": "this machine's clock differs from the store's: correct it",
-    "SignatureDoesNotMatch": "the secret key does not match the access key: check AWS_SECRET_ACCESS_KEY",
-    "TokenRefreshRequired": "the session token has expired: get new credentials",
-    "UserSuspended": "the account is suspended: ask the store's administrator",
-    "XMinioAdminBucketQuotaExceeded": "the quota is exceeded: delete something there, or have it raised",
-    "XMinioStorageFull": "the object store is full: delete files there",
-}
-# Damaged or slow requests and errors of the server are worth a retry.
-_TRANSIENT_CODES = ("BadDigest", "IncompleteBody", "RequestTimeout", "SlowDown", "XAmzContentSHA256Mismatch")
-_TRANSIENT_STATUS = (429, 500, 502, 503, 504)
-_ERRORS = (MinioException, urllib3.exceptions.HTTPError, xml.etree.ElementTree.ParseError)
 _answered: set[str] = set()
 
 
@@ -61,12 +52,16 @@ class NotThereError(UserError):
     """The object or upload does not exist."""
 
 
+class NotAllowedError(UserError):
+    """The credentials have no right to the operation, or the store does not offer it."""
+
+
+class NoConditionsError(NotAllowedError):
+    """The store does not implement the operation, or the request's condition."""
+
+
 class ChangedError(UserError):
     """The object is no longer as the request's condition says."""
-
-
-class NoConditionsError(UserError):
-    """The store does not implement the request's condition."""
 
 
 class Store:
@@ -86,6 +81,9 @@ class Store:
         self.bucket = location.bucket
         self._purpose = purpose
         self._connection = connection(location)
+        self._region = self._connection.region
+        if not location.key.strip():
+            raise self.error("the key is blank: write the name of a file or folder")
         try:
             check_bucket_name(location.bucket)
             self.client = _client(self._connection)
@@ -111,17 +109,26 @@ class Store:
 
         Raises:
             NotThereError: The object does not exist.
+            NotAllowedError: Access is denied, or the store does not offer the operation.
             UserError: The store rejects the request.
             UnavailableError: There was no progress for too long.
         """
-        started, wait_s = time.monotonic(), _FIRST_WAIT_S
+        started, wait_s, redirects = time.monotonic(), _FIRST_WAIT_S, 0
         while True:
+            region, asked_at = self._region, time.monotonic()
             try:
                 result = operation(*args, **kwargs)
-            except _ERRORS as error:
-                if not _is_transient(error):
-                    raise self._refusal(error) from error
-                reason = _reason(error)
+            except ERRORS as error:
+                named = region_of(error)
+                if named and named != region and redirects < _MAX_REDIRECTS:
+                    self._use_region(named)
+                    redirects += 1
+                    continue
+                if not is_transient(error):
+                    raise self._refusal(error, getattr(operation, "__name__", "")) from error
+                reason = reason_of(error)
+                if self._last_progress > asked_at:
+                    wait_s = _FIRST_WAIT_S
                 if time.monotonic() + wait_s > max(started, self._last_progress) + self._patience_s():
                     problem = f"{self._connection.address} does not answer ({reason}); no progress for "
                     hint = f"{self._patience_s():g} s: check the address, or raise {PATIENCE_VARIABLE}"
@@ -153,19 +160,23 @@ class Store:
 
     def read(self, key: str) -> bytes:
         """Returns the content of a small object."""
-        return self.call(self._read, key)
+        return self.call(self._get_object, key)
+
+    def put(self, key: str, content: bytes, headers: dict[str, str] | None = None) -> None:
+        """Writes a small object."""
+        self.call(self.client._put_object, self.bucket, key, content, dict(headers or {}))
 
     def manifest_bytes(self) -> bytes | None:
-        """Returns the manifest of the folder at the location as stored; None if there is none."""
+        """Returns the manifest of the folder at the location: empty during an upload, None if there is none."""
         try:
             return self.read(self.location.below(MANIFEST_NAME))
         except NotThereError:
             return None
 
     def manifest(self) -> UploadManifest | None:
-        """Returns the manifest of the folder at the location; None if there is none."""
+        """Returns the manifest of the folder at the location; None if there is none, or an upload has not finished."""
         content = self.manifest_bytes()
-        return None if content is None else UploadManifest.read(content, self.location.shown)
+        return UploadManifest.read(content, self.location.shown) if content else None
 
     def stat(self, key: str) -> Any | None:
         """Returns minio's `Object` of a key; None if there is none."""
@@ -175,47 +186,72 @@ class Store:
             return None
 
     def list_below(self) -> dict[str, Any]:
-        """Returns minio's `Object`s below the location by name, without the manifest and the upload mark."""
+        """Returns minio's `Object`s below the location by name, without the manifest and markers of folders."""
         prefix = self.location.below("")
-        objects = self.call(lambda: list(self.client.list_objects(self.bucket, prefix=prefix, recursive=True)))
-        names = {item.object_name.removeprefix(prefix): item for item in objects if not item.object_name.endswith("/")}
-        return {name: item for name, item in names.items() if name not in (MANIFEST_NAME, UPLOAD_MARK)}
+        files = [item for item in self.call(self._list_objects, prefix) if not item.object_name.endswith("/")]
+        names = {item.object_name.removeprefix(prefix): item for item in files}
+        names.pop(MANIFEST_NAME, None)
+        return names
+
+    def keys_below(self) -> list[str]:
+        """Returns the keys of all objects below the location."""
+        return [item.object_name for item in self.call(self._list_objects, self.location.below(""))]
 
     def remove(self, keys: list[str]) -> None:
         """Deletes objects; ignores those that do not exist."""
-        failed = self.call(lambda: list(self.client.remove_objects(self.bucket, [DeleteObject(key) for key in keys])))
-        if failed:
-            raise self.error(f"deleting {failed[0].name} failed: {_REFUSALS.get(failed[0].code, failed[0].code)}")
+        if keys:
+            self.call(self._delete_objects, keys)
 
     def _message(self, reason: str) -> str:
         return f"cannot {self._purpose} {self.location.shown}: {' '.join(reason.split())}"
 
-    def _read(self, key: str) -> bytes:
+    # The names of these functions say what the store has to allow.
+    def _get_object(self, key: str) -> bytes:
         with self.client.get_object(self.bucket, key) as response:
             return response.read()
+
+    def _list_objects(self, prefix: str) -> list[Any]:
+        return list(self.client.list_objects(self.bucket, prefix=prefix, recursive=True))
+
+    def _delete_objects(self, keys: list[str]) -> None:
+        failed = list(self.client.remove_objects(self.bucket, [DeleteObject(key) for key in keys]))
+        errors = [NotDeletedError(item.name or "an object", item.code) for item in failed]
+        if errors:
+            raise min(errors, key=is_transient)  # A retry does not help if one of them is refused.
+
+    def _use_region(self, region: str) -> None:
+        """Sends the next requests to another region, as the store asks."""
+        log.info("%s: the bucket is in region %s", self.location.shown, region)
+        base = BaseURL(self._connection.address, region)
+        base.virtual_style_flag = self.client._base_url.virtual_style_flag
+        self.client._base_url, self._region = base, region
 
     def _patience_s(self) -> float:
         patience_s = self._connection.patience_s
         has_answered = self._address_works or self._connection.address in _answered
         return patience_s if has_answered else min(patience_s, _FIRST_ANSWER_S)
 
-    def _refusal(self, error: Exception) -> UserError:
-        if isinstance(error, S3Error) and error.code in ("NoSuchKey", "NoSuchUpload"):
-            return NotThereError(str(self.error("there is no object with that key: check the URI")))
-        if isinstance(error, S3Error) and error.code in ("PreconditionFailed", "ConditionalRequestConflict"):
-            return ChangedError(str(self.error("the object was replaced at the same time: run again")))
-        if isinstance(error, S3Error) and error.code == "NotImplemented":
-            return NoConditionsError(str(self.error(f"the store does not implement this: {error.message}")))
-        if isinstance(error, S3Error):
-            return self.error(_REFUSALS.get(error.code or "", f"{error.code} {error.message or ''}".strip()))
-        if isinstance(error, urllib3.exceptions.SSLError):
-            return self.error(
-                f"cannot verify the TLS certificate of {self._connection.address} ({_reason(error)}): {_TLS_HINT}"
-            )
-        return self.error(f"{self._connection.address} does not answer as an object store ({_reason(error)})")
+    def _refusal(self, error: Exception, operation: str) -> UserError:
+        code = code_of(error)
+        if code in NOT_THERE:
+            return NotThereError(self._message("there is no object with that key: check the URI"))
+        message = self._message(describe(error, operation, self._connection.address))
+        if code in CHANGED:
+            return ChangedError(message)
+        if code == "NotImplemented":
+            return NoConditionsError(message)
+        return NotAllowedError(message) if code in NOT_ALLOWED else UserError(message)
 
 
-_TLS_HINT = "set COMPAWARE_CA_FILE to its certificate authority, or write http:// in the endpoint if it has no TLS"
+class _Client(Minio):
+    """A client that notices errors after status 200, which precedes the store's work when it joins parts or copies."""
+
+    def _url_open(self, *args: Any, **kwargs: Any) -> Any:
+        response = super()._url_open(*args, **kwargs)
+        may_be_error = kwargs.get("preload_content", True) and b"<Error" in response.data[:200]
+        if may_be_error and ET.fromstring(response.data).tag.rpartition("}")[2] == "Error":
+            raise S3Error.fromxml(response)
+        return response
 
 
 def _client(settings: Connection) -> Minio:
@@ -229,7 +265,7 @@ def _client(settings: Connection) -> Minio:
         cert_reqs="CERT_REQUIRED",
         ca_certs=str(settings.ca_file or Path(certifi.where())),
     )
-    client = Minio(
+    client = _Client(
         settings.host,
         credentials=settings.credentials,
         secure=settings.secure,
@@ -241,39 +277,3 @@ def _client(settings: Connection) -> Minio:
     elif settings.path_style is False:
         client.enable_virtual_style_endpoint()
     return client
-
-
-def _is_transient(error: Exception) -> bool:
-    if isinstance(error, S3Error):
-        return error.code in _TRANSIENT_CODES or error.response.status in _TRANSIENT_STATUS
-    if isinstance(error, ServerError | InvalidResponseError):
-        return _status(error) in _TRANSIENT_STATUS
-    return isinstance(error, urllib3.exceptions.HTTPError) and not isinstance(error, urllib3.exceptions.SSLError)
-
-
-def _status(error: ServerError | InvalidResponseError) -> int:
-    # minio keeps it in a private attribute of one of the two.
-    return int(error.status_code if isinstance(error, ServerError) else error._code)
-
-
-def _reason(error: Exception) -> str:
-    """Describes an error briefly; the libraries' messages contain memory addresses and whole pages."""
-    if isinstance(error, S3Error):
-        return f"{error.code}"
-    if isinstance(error, ServerError | InvalidResponseError):
-        status = _status(error)
-        return f"HTTP {status} {http.HTTPStatus(status).phrase}" if status in set(http.HTTPStatus) else f"HTTP {status}"
-    if isinstance(error, urllib3.exceptions.ProxyError):
-        return "the proxy does not answer or refuses the connection"
-    if isinstance(error, urllib3.exceptions.NameResolutionError):
-        return "no such host"
-    if isinstance(error, urllib3.exceptions.NewConnectionError):
-        return "no connection"
-    if isinstance(error, urllib3.exceptions.TimeoutError):
-        return "no answer in time"
-    if isinstance(error, urllib3.exceptions.SSLError):
-        cause = error.args[0] if error.args else error
-        return cause.verify_message if isinstance(cause, ssl.SSLCertVerificationError) else "it is not a TLS server"
-    if isinstance(error, urllib3.exceptions.ProtocolError):
-        return "the connection broke"
-    return type(error).__name__

@@ -1,4 +1,7 @@
-"""The manifest of an uploaded folder lists its files; it is written last, so a folder with it is complete."""
+"""The manifest of an uploaded folder lists its files.
+
+It is empty during the upload and is written last, so a folder with a full manifest is complete.
+"""
 
 from pathlib import Path
 from typing import Literal
@@ -10,8 +13,8 @@ from compaware.components.core.base.files import write_text
 from compaware.components.core.base.hashing import sha256_of
 
 MANIFEST_NAME = ".compaware-manifest.json"
-# Marks an unfinished upload.
-UPLOAD_MARK = ".compaware-upload"
+# An object that is not in a folder with a manifest has its SHA-256 here.
+SHA256_METADATA = "x-amz-meta-sha256"
 
 
 class FileEntry(BaseModel):
@@ -121,3 +124,10 @@ def path_inside(folder: Path, name: str, shown: str) -> Path:
     if set(name.split("/")) & {"", ".", ".."} or "\0" in name:
         raise UserError(f"{shown} contains the name {name!r}, which is not a file below it: rename that object")
     return folder / name
+
+
+def incomplete_error(shown: str) -> UserError:
+    """Returns the error for a folder without a full manifest."""
+    return UserError(
+        f"{shown} is not complete: it has no {MANIFEST_NAME}, which is written last; wait for the upload or repeat it"
+    )

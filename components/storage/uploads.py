@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,10 +11,10 @@ from typing import Any
 
 from minio.datatypes import Part
 
-from compaware.components.storage.store import NotThereError, Store
+from compaware.components.storage.store import NotAllowedError, NotThereError, Store
 from compaware.components.storage.upload_manifest import (
     MANIFEST_NAME,
-    UPLOAD_MARK,
+    SHA256_METADATA,
     FileEntry,
     UploadManifest,
     list_files,
@@ -21,7 +22,6 @@ from compaware.components.storage.upload_manifest import (
 
 log = logging.getLogger(__name__)
 
-SHA256_METADATA = "x-amz-meta-sha256"
 _PART_BYTES = 8 * 2**20
 _MAX_PARTS = 10_000
 
@@ -44,18 +44,15 @@ class _LocalFile:
 
     @property
     def etag(self) -> str:
-        """The object's ETag in a store without encryption."""
-        if len(self.part_md5s) == 1:
-            return self.part_md5s[0]
-        joined = b"".join(bytes.fromhex(md5) for md5 in self.part_md5s)
-        return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(self.part_md5s)}"
+        """The object's ETag, unless the store encrypts with keys of its own."""
+        return self.part_md5s[0] if len(self.part_md5s) == 1 else _joined_etag(self.part_md5s)
 
 
 def upload_folder(store: Store, folder: Path) -> UploadManifest:
     """Uploads all files of a folder, the manifest last.
 
-    An existing folder is replaced: its manifest is deleted first, and files that the new folder lacks are deleted after
-    the upload.
+    An existing folder is replaced: its manifest is emptied first, and files that the new folder lacks are deleted after
+    the upload. Nothing has to be deleted before that, so the right to write is enough.
 
     Raises:
         UserError: As `Store.call`, or the folder is empty or changes during the upload.
@@ -64,20 +61,17 @@ def upload_folder(store: Store, folder: Path) -> UploadManifest:
     if not paths:
         raise store.error(f"{folder} has no files")
     manifest_key = store.location.below(MANIFEST_NAME)
-    store.remove([manifest_key])
-    mark = store.location.below(UPLOAD_MARK)
-    store.call(store.client._put_object, store.bucket, mark, b"", {})
-    files = [_hash_file(path, name) for name, path in paths.items()]
     present = store.list_below()
+    store.put(manifest_key, b"")
+    files = [_hash_file(path, name) for name, path in paths.items()]
     uploads = [_Upload(store, file, store.location.below(file.entry.name)) for file in files]
     changed = [upload for upload in uploads if not _is_same(upload.file, present.get(upload.file.entry.name))]
-    _upload_all(store, changed)
-    store.remove([present[name].object_name for name in present if name not in paths])
+    unfinished = _unfinished(store, store.location.below(""))
+    _upload_all(store, changed, unfinished)
+    _discard(store, [item.object_name for name, item in present.items() if name not in paths])
     manifest = UploadManifest(files=[file.entry for file in files])
     _check(store, manifest)
-    content = manifest.to_json().encode()
-    store.call(store.client._put_object, store.bucket, manifest_key, content, {"Content-Type": "application/json"})
-    store.remove([mark])
+    store.put(manifest_key, manifest.to_json().encode(), {"Content-Type": "application/json"})
     return manifest
 
 
@@ -87,10 +81,17 @@ def upload_file(store: Store, path: Path) -> FileEntry:
     Raises:
         UserError: As `Store.call`, or the file changes during the upload.
     """
+    if store.manifest_bytes() is not None:
+        raise store.error(
+            "a component uploaded a folder there, which would still be used: delete it, or choose another name"
+        )
     file = _hash_file(path, path.name)
     # Not resumed: metadata is set when an upload begins, and the store does not return that of an unfinished upload.
     headers = {SHA256_METADATA: file.entry.sha256}
-    _upload_all(store, [_Upload(store, file, store.location.key, headers, may_resume=False)])
+    key = store.location.key
+    upload = _Upload(store, file, key, headers, may_resume=False)
+    unfinished = [] if upload.has_one_part else _unfinished(store, key)
+    _upload_all(store, [upload], [item for item in unfinished if item.object_name == key])
     return file.entry
 
 
@@ -100,10 +101,24 @@ def abort_unfinished(store: Store, keys_begin_with: str) -> None:
         _abort(store, upload)
 
 
-def _upload_all(store: Store, uploads: list["_Upload"]) -> None:
-    store.run_all(upload.begin for upload in uploads)
+def _upload_all(store: Store, uploads: list["_Upload"], unfinished: list[Any]) -> None:
+    """Uploads files; resumes their unfinished uploads, and deletes the parts of all others."""
+    keys = {upload.key for upload in uploads if not upload.has_one_part}
+    for item in unfinished:
+        if item.object_name not in keys:
+            _abort(store, item)
+    by_key = {key: [item for item in unfinished if item.object_name == key] for key in keys}
+    store.run_all(functools.partial(upload.begin, by_key.get(upload.key, [])) for upload in uploads)
     store.run_all(task for upload in uploads for task in upload.missing_parts())
     store.run_all(upload.complete for upload in uploads)
+
+
+def _discard(store: Store, keys: list[str]) -> None:
+    """Deletes files of an earlier folder; they are not in the new manifest, so they may stay if that is not allowed."""
+    try:
+        store.remove(keys)
+    except NotAllowedError as error:
+        log.warning("%d files of an earlier upload stay: %s", len(keys), error)
 
 
 def _check(store: Store, manifest: UploadManifest) -> None:
@@ -118,6 +133,14 @@ def _check(store: Store, manifest: UploadManifest) -> None:
 
 def _is_same(file: _LocalFile, item: Any | None) -> bool:
     return item is not None and item.size == file.entry.size and item.etag == file.etag
+
+
+def _joined_etag(part_etags: list[str]) -> str:
+    """Returns the ETag of an object that is joined from parts; empty if theirs are of another kind."""
+    if not all(re.fullmatch("[0-9a-f]{32}", etag) for etag in part_etags):
+        return ""
+    joined = b"".join(bytes.fromhex(etag) for etag in part_etags)
+    return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(part_etags)}"
 
 
 def _hash_file(path: Path, name: str) -> _LocalFile:
@@ -151,15 +174,15 @@ class _Upload:
     _etags: dict[int, str] = field(default_factory=dict)
 
     @property
-    def _has_one_part(self) -> bool:
+    def has_one_part(self) -> bool:
+        """Whether one request uploads the file."""
         return len(self.file.part_md5s) == 1
 
-    def begin(self) -> None:
-        """Resumes the unfinished upload of this key, or begins a new one."""
-        if self._has_one_part:
+    def begin(self, unfinished: list[Any]) -> None:
+        """Resumes the latest unfinished upload of this key, or begins a new one."""
+        if self.has_one_part:
             return
-        unfinished = [item for item in _unfinished(self.store, self.key) if item.object_name == self.key]
-        unfinished.sort(key=lambda item: item.initiated_time)
+        unfinished = sorted(unfinished, key=lambda item: item.initiated_time)
         resumed = unfinished.pop() if unfinished and self.may_resume else None
         for item in unfinished:
             _abort(self.store, item)
@@ -181,7 +204,7 @@ class _Upload:
 
     def complete(self) -> None:
         """Joins the parts to one object."""
-        if self._has_one_part:
+        if self.has_one_part:
             return
         parts = [Part(number, etag) for number, etag in sorted(self._etags.items())]
         try:
@@ -190,7 +213,9 @@ class _Upload:
             )
         except NotThereError:
             # If the answer to the first request was lost, a retry finds the object instead of the upload.
-            if not _is_same(self.file, self.store.stat(self.key)):
+            found = self.store.stat(self.key)
+            etag = _joined_etag([part.etag for part in parts])
+            if found is None or (found.size, found.etag) != (self.file.entry.size, etag):
                 raise
 
     def _upload_part(self, number: int) -> None:
@@ -202,8 +227,8 @@ class _Upload:
                 f"{self.file.path} was changed during the upload: upload it again when it is complete"
             )
         client, bucket = self.store.client, self.store.bucket
-        if self._has_one_part:
-            self.store.call(client._put_object, bucket, self.key, data, dict(self.headers))
+        if self.has_one_part:
+            self.store.put(self.key, data, self.headers)
         else:
             self._etags[number] = self.store.call(
                 client._upload_part, bucket, self.key, data, None, self._upload_id, number
@@ -215,13 +240,17 @@ class _Upload:
         marker: str | None = None
         expected = dict(enumerate(self.file.part_md5s, start=1))
         while True:
-            page = self.store.call(
-                self.store.client._list_parts,
-                self.store.bucket,
-                self.key,
-                self._upload_id,
-                part_number_marker=marker,
-            )
+            try:
+                page = self.store.call(
+                    self.store.client._list_parts,
+                    self.store.bucket,
+                    self.key,
+                    self._upload_id,
+                    part_number_marker=marker,
+                )
+            except NotAllowedError as error:
+                log.warning("all parts are sent again: %s", error)
+                return {}
             etags |= {part.part_number: part.etag for part in page.parts if expected.get(part.part_number) == part.etag}
             if not page.is_truncated:
                 return etags
@@ -229,21 +258,19 @@ class _Upload:
 
 
 def _unfinished(store: Store, prefix: str) -> list[Any]:
-    """Returns minio's `Upload`s of all keys with a prefix."""
+    """Returns minio's `Upload`s of all keys with a prefix; none if the store does not list them."""
     uploads: list[Any] = []
-    key_marker = upload_id_marker = None
+    key_marker = None
     while True:
-        page = store.call(
-            store.client._list_multipart_uploads,
-            store.bucket,
-            prefix=prefix,
-            key_marker=key_marker,
-            upload_id_marker=upload_id_marker,
-        )
+        try:
+            page = store.call(store.client._list_multipart_uploads, store.bucket, prefix=prefix, key_marker=key_marker)
+        except NotAllowedError as error:
+            log.warning("parts of a killed upload may stay until the bucket's lifecycle rule: %s", error)
+            return []
         uploads += page.uploads
         if not page.is_truncated:
             return uploads
-        key_marker, upload_id_marker = page.next_key_marker, page.next_upload_id_marker
+        key_marker = page.next_key_marker
 
 
 def _abort(store: Store, upload: Any) -> None:
@@ -251,3 +278,5 @@ def _abort(store: Store, upload: Any) -> None:
         store.call(store.client._abort_multipart_upload, store.bucket, upload.object_name, upload.upload_id)
     except NotThereError:
         log.info("the unfinished upload of %s was deleted already", upload.object_name)
+    except NotAllowedError as error:
+        log.warning("parts of a killed upload stay until the bucket's lifecycle rule: %s", error)

@@ -13,6 +13,8 @@ from io import BytesIO
 import pytest
 from minio import Minio
 
+from tests.components.storage.relay import Relay, relay_to
+
 KEYS = ("tester", "not-checked")
 
 
@@ -71,3 +73,11 @@ def _wait_for(port: int) -> None:
                 return
         time.sleep(0.1)
     raise TimeoutError("the S3 server did not start within 30 s")
+
+
+@pytest.fixture
+def relay(bucket: str, store: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Relay]:
+    """A relay in front of the store; `S3_ENDPOINT` is its address."""
+    with relay_to(store) as server:
+        monkeypatch.setenv("S3_ENDPOINT", server.address)
+        yield server
