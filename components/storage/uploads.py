@@ -265,7 +265,7 @@ def _unfinished(store: Store, prefix: str) -> list[Any]:
         try:
             page = store.call(store.client._list_multipart_uploads, store.bucket, prefix=prefix, key_marker=key_marker)
         except NotAllowedError as error:
-            log.warning("parts of a killed upload may stay until the bucket's lifecycle rule: %s", error)
+            log.info("parts of a killed upload may stay until the bucket's lifecycle rule: %s", error)
             return []
         uploads += page.uploads
         if not page.is_truncated:

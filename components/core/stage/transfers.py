@@ -21,7 +21,7 @@ from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.core.stage.identity import identity_of
 from compaware.components.core.stage.workspace import foreign_files_error, not_empty_error, reuse_result
 from compaware.components.storage import (
-    delete,
+    discard,
     exists,
     fetch,
     has_unfinished_upload,
@@ -99,7 +99,7 @@ class Transfers:
             for key in self.outputs:
                 remove(getattr(config, key))
             if config.work_uri:
-                delete(config.work_uri)
+                discard(config.work_uri)
 
 
 def _check_outputs(outputs: dict[str, str], config: ComponentConfig) -> Summary | None:

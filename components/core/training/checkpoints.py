@@ -11,7 +11,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from compaware.components.core.base.distributed import barrier, broadcast, is_local_main, is_main, world_size
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.files import move_replacing, remove, write_text
-from compaware.components.storage import delete, exists, fetch, upload
+from compaware.components.storage import discard, exists, fetch, upload
 
 # The last file of a checkpoint that Trainer writes.
 _LAST_FILE = "trainer_state.json"
@@ -92,7 +92,7 @@ class Checkpoints(TrainerCallback):
         write_text(index, json.dumps({"identity": self._identity, "checkpoints": present}))
         upload(index, f"{self._uri}/{_INDEX}")
         for name in deleted:
-            delete(f"{self._uri}/{name}")
+            discard(f"{self._uri}/{name}")
 
     def _read_index(self) -> list[str]:
         uri = f"{self._uri}/{_INDEX}"

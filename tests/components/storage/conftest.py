@@ -54,11 +54,16 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def bucket(store: str, monkeypatch: pytest.MonkeyPatch) -> str:
+def client(store: str) -> Minio:
+    """A client of the store, to prepare and inspect it."""
+    return Minio(store, *KEYS, secure=False)
+
+
+@pytest.fixture
+def bucket(store: str, client: Minio, monkeypatch: pytest.MonkeyPatch) -> str:
     """A bucket with a folder of two objects and a folder with the same prefix; the endpoints are its store."""
     monkeypatch.setenv("S3_ENDPOINT", f"http://{store}")
     monkeypatch.setenv("MINIO_ENDPOINT", f"http://{store}")
-    client = Minio(store, *KEYS, secure=False)
     name = f"test-{uuid.uuid4().hex[:12]}"
     client.make_bucket(name)
     for key in ("reviews/train.csv", "reviews/shards/validation.csv", "reviews-old/train.csv", "odd ü #1?.csv"):

@@ -18,16 +18,9 @@ from compaware.components.core.base.errors import UnavailableError, UserError
 from compaware.components.storage import delete, exists, fetch, upload
 from compaware.components.storage.store import Store
 from compaware.components.storage.uri import Location, parse
-from tests.components.storage.conftest import KEYS
 from tests.components.storage.relay import Answer, Forward, Relay, Request, always, once, without_header
 
 MIB = 2**20
-
-
-@pytest.fixture
-def client(store: str) -> Minio:
-    """A client of the store behind the relay."""
-    return Minio(store, *KEYS, secure=False)
 
 
 @pytest.fixture
