@@ -44,6 +44,12 @@ def new_bucket(client: Minio) -> Iterator[str]:
         client.remove_object(name, item.object_name)
 
 
+@pytest.fixture(autouse=True)
+def store_of_minio_uris(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes the store that of `minio://`, too."""
+    monkeypatch.setenv("MINIO_ENDPOINT", needed("S3_ENDPOINT"))
+
+
 @pytest.fixture(scope="session")
 def client() -> Minio:
     """A client of the store, to prepare and inspect it."""
