@@ -102,19 +102,17 @@ def _kubeflow_store(location: Location) -> str:
         raise UserError(f"cannot reach {location.shown}: set S3_ENDPOINT, for example https://s3.amazonaws.com")
     host = next((name for name in KUBEFLOW_HOSTS if _may_exist(name)), None)
     if host is None:
-        raise UserError(
-            f"cannot reach {location.shown}: set MINIO_ENDPOINT, because neither {' nor '.join(KUBEFLOW_HOSTS)} exists "
-            "here (S3_ENDPOINT is for s3:// only)"
-        )
+        hosts = " nor ".join(KUBEFLOW_HOSTS)
+        raise UserError(f"cannot reach {location.shown}: set MINIO_ENDPOINT, because neither {hosts} exists here")
     return f"http://{host}:{_KUBEFLOW_PORT}"
 
 
 def _may_exist(host: str) -> bool:
-    """Whether a name server knows a host; a name server that does not answer may know it."""
+    """Whether a name server knows a host; in a pod, a name server that does not answer may know it."""
     try:
         socket.getaddrinfo(host, _KUBEFLOW_PORT)
     except socket.gaierror as error:
-        return error.errno not in (socket.EAI_NONAME, socket.EAI_NODATA)
+        return error.errno == socket.EAI_AGAIN and "KUBERNETES_SERVICE_HOST" in os.environ
     return True
 
 

@@ -4,7 +4,6 @@ The server has the log of a pod, and after the pod is gone the one that Argo arc
 attempt beside the task's artifacts.
 """
 
-import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compaware.components.core.base.errors import UnavailableError, UserError
-from compaware.components.storage import fetch, find, is_uri
-from compaware.components.storage.connection import ENDPOINT_VARIABLES
+from compaware.components.storage import fetch, find
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.polling import poll
 from compaware.pipelines.client.server import PIPELINE_ROOT, LogMissingError, read_log, read_workflow
@@ -108,10 +106,6 @@ class Logs:
             yield f"{workflow}-{named}-{number}"
 
     def _read_stored(self, stage: Stage, attempt: int) -> str:
-        if not _store_is_known(self.root):
-            raise LogMissingError(
-                f"its pod is gone, so that its log is only in the object store: set {ENDPOINT_VARIABLES[0]} and keys"
-            )
         name = f"{_STORED_LOG}-{attempt}"
         try:
             for folder in self.folders():
@@ -202,9 +196,3 @@ class _Printer:
 def _download(uri: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         return fetch(uri, Path(folder)).read_text(encoding="utf-8", errors="replace")
-
-
-def _store_is_known(root: str) -> bool:
-    """Returns whether the store can be reached: without a setting, its address is only known inside the cluster."""
-    variables = (*ENDPOINT_VARIABLES, "KUBERNETES_SERVICE_HOST")
-    return not is_uri(root) or root.startswith("file:") or any(os.environ.get(name) for name in variables)

@@ -47,12 +47,15 @@ def resolve(monkeypatch: pytest.MonkeyPatch, *hosts: str, error: int = socket.EA
 def test_the_default_endpoint_of_minio_uris_is_the_service_in_the_cluster(
     hosts: list[str], error: int, expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     resolve(monkeypatch, *hosts, error=error)
     assert connect("minio://bucket/key").address == f"http://{expected}:9000"
 
 
-def test_minio_uris_need_an_endpoint_outside_a_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
-    resolve(monkeypatch)
+@pytest.mark.parametrize("error", [socket.EAI_NONAME, socket.EAI_AGAIN])
+def test_minio_uris_need_an_endpoint_outside_a_cluster(error: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    resolve(monkeypatch, error=error)
     monkeypatch.setenv("S3_ENDPOINT", "http://other")
     with pytest.raises(UserError, match="set MINIO_ENDPOINT, because neither seaweedfs"):
         connect("minio://bucket/key")

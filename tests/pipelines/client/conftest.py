@@ -19,7 +19,7 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Replay]:
         monkeypatch.setenv("KF_PIPELINES_ENDPOINT", replay.address)
         monkeypatch.setenv("HOME", str(tmp_path))
         monkeypatch.setenv("TZ", "UTC")
-        for name in (*ENDPOINT_VARIABLES, "KUBERNETES_SERVICE_HOST", "NO_COLOR"):
+        for name in (*ENDPOINT_VARIABLES["s3"], *ENDPOINT_VARIABLES["minio"], "KUBERNETES_SERVICE_HOST", "NO_COLOR"):
             monkeypatch.delenv(name, raising=False)
         replay.schedules = recorded("schedules")["body"]["recurringRuns"]
         yield replay

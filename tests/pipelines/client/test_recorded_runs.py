@@ -158,7 +158,10 @@ def test_a_pod_with_a_template_of_its_own_is_named_after_that(server: Replay, as
 def test_an_answer_that_is_an_error_is_no_log(server: Replay, ask: Ask):
     code, out, err = ask("logs", "tj", "--stage", "data_prep")
     assert (code, out) == (2, "")
-    assert err.startswith("error: there is no log of data-prep (succeeded): its pod is gone") and "S3_ENDPOINT" in err
+    assert (
+        err.startswith("error: there is no log of data-prep (succeeded): its pod is gone")
+        and "set MINIO_ENDPOINT" in err
+    )
     assert err.count("\n") == 1 and len(err) < 300
     # A connection that is lost in the middle ends a log with the error.
     node = "compaware-distillation-bvs97-3622122022"

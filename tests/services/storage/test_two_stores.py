@@ -59,7 +59,7 @@ def test_each_prefix_is_used_with_its_own_keys(
         f"s3://{buckets['reviews']}/2025/data",
         output.replace("kubeflow", "reviews", 1).replace("minio", "s3", 1),
     ):
-        with pytest.raises(UserError, match="access is denied|no such bucket"):
+        with pytest.raises(UserError, match=r"access is denied|no such bucket"):
             fetch(uri, tmp_path / "cache")
     with pytest.raises(UserError, match="access is denied"):
         exists(f"minio://{buckets['reviews']}/2026/data")
