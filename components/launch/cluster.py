@@ -7,7 +7,7 @@ import queue
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from compaware.components.launch.errors import JobError, OldKindError, Unanswere
 from compaware.components.launch.events import last_warning
 from compaware.components.launch.failure import NO_POD, Tracker, Verdict
 from compaware.components.launch.job import Job, JobKind
+from compaware.components.launch.kueue import Queue
 from compaware.components.launch.logs import LogFollower, last_lines
 from compaware.components.launch.watch import Snapshot, Watch
 
@@ -62,6 +63,7 @@ class ClusterLauncher:
         check(manifest)
         self._require_kind()
         self._require_permissions(job)
+        Queue(self._api, job.options.queue_name, self._kind).require()
         spec_hash = _hash_spec(manifest)
         manifest["metadata"]["annotations"][SPEC_HASH] = spec_hash
         while not self._post(job, manifest):
@@ -252,6 +254,7 @@ class ClusterLauncher:
         self, job: Job, snapshots: "queue.Queue[Snapshot]", watches: list[Watch], follower: LogFollower
     ) -> Verdict:
         tracker = Tracker(self._kind, job.name, job.options)
+        queue_of_job = Queue(self._api, job.options.queue_name, self._kind)
         situation = ""
         while True:
             # While a watch is broken, the job's time stands still: its pods may have started in the meantime.
@@ -260,19 +263,20 @@ class ClusterLauncher:
             if verdict:
                 return self._explained(job, verdict)
             self._check_contact(job, watches)
-            try:
-                snapshot = snapshots.get(timeout=_TICK_S)
-            except queue.Empty:
-                continue
-            if snapshot.source == "job":
-                tracker.update_job(snapshot.objects.get(job.name))
-            elif snapshot.source == "run":
-                self._require_run(job, snapshot)
-            else:
-                self._update_pods(snapshot, tracker, follower)
+            tracker.update_queue(queue_of_job.look(tracker.suspended_job()))
+            with suppress(queue.Empty):
+                self._apply(snapshots.get(timeout=_TICK_S), job, tracker, follower)
             if tracker.situation() not in ("", situation):
                 situation = tracker.situation()
                 log.info("%s: %s", self._title(job), situation)
+
+    def _apply(self, snapshot: Snapshot, job: Job, tracker: Tracker, follower: LogFollower) -> None:
+        if snapshot.source == "job":
+            tracker.update_job(snapshot.objects.get(job.name))
+        elif snapshot.source == "run":
+            self._require_run(job, snapshot)
+        else:
+            self._update_pods(snapshot, tracker, follower)
 
     def _require_run(self, job: Job, snapshot: Snapshot) -> None:
         """Deletes the job at once if its run is over, because SIGTERM and SIGKILL follow within seconds.

@@ -15,6 +15,7 @@ from compaware.components.core.base.errors import (
     USER_ERROR_EXIT_CODE,
 )
 from compaware.components.launch.job import JobKind
+from compaware.components.launch.kueue import QueueState
 from compaware.components.launch.options import JobOptions
 from compaware.components.launch.torchrun import EXCEPTION
 
@@ -111,6 +112,7 @@ class Tracker:
         self._pods: Mapping[str, dict[str, Any]] = {}
         self._job_is_known = False
         self._failures: dict[tuple[str, str, int], PodFailure] = {}
+        self._queue_state: QueueState | None = None
         self._pending_since_s: float | None = None
         self._ending_since_s: float | None = None
 
@@ -118,6 +120,14 @@ class Tracker:
         """Updates the job's object; None if it does not exist."""
         self._job = job
         self._job_is_known = True
+
+    def suspended_job(self) -> dict[str, Any] | None:
+        """Returns the job's object if it is suspended."""
+        return self._job if self._job is not None and _is_suspended(self._job) else None
+
+    def update_queue(self, state: QueueState | None) -> None:
+        """Updates why the suspended job waits; None if that is not news."""
+        self._queue_state = state or self._queue_state
 
     def update_pods(self, pods: Mapping[str, dict[str, Any]]) -> list[PodFailure]:
         """Updates the job's pods; returns the new failures."""
@@ -136,7 +146,8 @@ class Tracker:
             return ""
         if _is_suspended(self._job):
             queue = self._options.queue_name
-            return f"suspended, waiting in queue {queue}" if queue else "suspended"
+            waiting = f"suspended, waiting in queue {queue}" if queue else "suspended"
+            return f"{waiting}: {self._queue_state.reason}" if self._queue_state else waiting
         waiting = self._waiting_pods()
         if not self._pods:
             return "waiting for its pods"
@@ -193,8 +204,8 @@ class Tracker:
         return Verdict("failed", f"{self._title} failed {limit}: {worst.describe(self._options)}", must_stop=True)
 
     def _pending_too_long(self, now_s: float) -> Verdict | None:
-        waits = self._waiting_pods() or ([NO_POD] if not self._pods else [])
-        if not waits or self._job is None or _is_suspended(self._job):
+        waits = self._waits()
+        if not waits:
             self._pending_since_s = None
             return None
         if self._pending_since_s is None:
@@ -204,6 +215,16 @@ class Tracker:
             return None
         reason = f"{self._title} did not start within pending_limit_minutes ({limit:g}): {max(waits, key=len)}"
         return Verdict("failed", reason, must_stop=True)
+
+    def _waits(self) -> list[str]:
+        """Returns what keeps the job from running; waiting for quota in a queue does not count."""
+        if self._job is None:
+            return []
+        if _is_suspended(self._job):
+            blocked = self._queue_state if self._queue_state and self._queue_state.is_blocked else None
+            return [f"queue {self._options.queue_name}: {blocked.reason}"] if blocked else []
+        self._queue_state = None
+        return self._waiting_pods() or ([NO_POD] if not self._pods else [])
 
     def _waiting_pods(self) -> list[str]:
         return [_why_waiting(pod) for pod in self._pods.values() if pod["status"].get("phase", "Pending") == "Pending"]

@@ -11,7 +11,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 MANIFESTS = ROOT / "manifests"
-_PERMISSION = re.compile(r"\| (?:`(?P<group>[\w.]+)`|core) \| `(?P<resource>[\w/]+)` \| (?P<verbs>[\w, ]+) \|")
+_PERMISSION = re.compile(r"\| (?:`(?P<group>[\w.-]+)`|core) \| `(?P<resource>[\w/]+)` \| (?P<verbs>[\w, ]+) \|")
 
 
 @cache
@@ -38,7 +38,7 @@ def documented_permissions() -> set[tuple[str, str, str]]:
     """Returns the permissions of the launcher in components/launch/README.md: group, resource, verb."""
     text = (ROOT / "components" / "launch" / "README.md").read_text(encoding="utf-8")
     rows = list(_PERMISSION.finditer(text))
-    assert len(rows) == 8, "the table of permissions has changed"
+    assert len(rows) == 10, "the table of permissions has changed"
     return {(row["group"] or "", row["resource"], verb) for row in rows for verb in row["verbs"].split(", ")}
 
 

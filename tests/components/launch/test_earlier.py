@@ -93,7 +93,7 @@ def store() -> Iterator[str]:
 
 @pytest.fixture
 def stage(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
-    monkeypatch.setenv("S3_ENDPOINT", f"http://{store}")
+    monkeypatch.setenv("MINIO_ENDPOINT", f"http://{store}")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", KEYS[0])
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", KEYS[1])
     bucket = f"earlier-{uuid.uuid4().hex}"

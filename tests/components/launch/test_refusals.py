@@ -19,7 +19,7 @@ from compaware.components.launch.options import JobOptions
 from compaware.components.launch.pytorchjob import PYTORCHJOB
 from compaware.components.storage import upload
 from tests.components.launch.conftest import ApiServer
-from tests.components.storage.conftest import bucket, environment, store  # noqa: F401
+from tests.components.storage.conftest import bucket, client, environment, store  # noqa: F401
 
 JOB = Job("job", "distillation", {"output": "s3://bucket/out"}, JobOptions(launcher="pytorchjob"))
 

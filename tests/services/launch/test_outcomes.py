@@ -13,6 +13,7 @@ from compaware.components.launch.pytorchjob import PYTORCHJOB
 from compaware.components.launch.trainjob import TRAINJOB
 from tests.services.launch.conftest import Site, Waiting
 from tests.services.launch.operator import RUNNING, terminated
+from tests.services.launch.queues import LocalQueue
 from tests.services.launch.waiting import eventually
 
 TWO_NODES = [PYTORCHJOB, TRAINJOB]
@@ -184,16 +185,21 @@ def test_denied_pods_are_reported_with_the_event(site: Site, kind: JobKind) -> N
 
 @pytest.mark.parametrize("kind", ALL, ids=title)
 def test_waiting_in_a_queue_is_reported_and_has_no_limit(
-    site: Site, kind: JobKind, caplog: pytest.LogCaptureFixture
+    site: Site, kind: JobKind, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = of_any_kind(site, kind, queue_name="team-a", pending_limit_minutes=0.01)
+    monkeypatch.setattr("compaware.components.launch.kueue._SECONDS_BETWEEN_LOOKS", 1.0)
+    queue = LocalQueue(site, "team-a")
+    job = of_any_kind(site, kind, queue_name="team-a", pending_limit_minutes=0.05)
     waiting, operator = Waiting(site, job, kind), site.operator(job, kind)
     created = eventually(operator.job)
+    queue.add_workload(
+        created, reason="Pending", message="insufficient unused quota for cpu in flavor all, 6 more needed"
+    )
     assert created["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team-a"
     operator.set_suspend(True)
-    waiting.join(4)
+    waiting.join(6)
     assert waiting.is_alive()
-    assert "suspended, waiting in queue team-a" in caplog.text
+    assert "suspended, waiting in queue team-a: insufficient unused quota for cpu" in caplog.text
     operator.set_suspend(False)
     operator.run_pods()
     operator.succeed()
@@ -202,6 +208,7 @@ def test_waiting_in_a_queue_is_reported_and_has_no_limit(
 
 @pytest.mark.parametrize("kind", ALL, ids=title)
 def test_preempted_pods_are_not_a_failure(site: Site, kind: JobKind) -> None:
+    LocalQueue(site, "team-a")
     job = of_any_kind(site, kind, queue_name="team-a", max_restarts=0)
     waiting, operator = Waiting(site, job, kind), site.operator(job, kind)
     eventually(operator.job)
