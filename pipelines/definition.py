@@ -17,7 +17,7 @@ from compaware.components.core.base import store_names
 from compaware.components.core.stage.interface import OPTIONS
 from compaware.components.launch import site
 from compaware.components.notify.component import notify
-from compaware.pipelines.task_pods import protect
+from compaware.pipelines.task_pods import configure, name_node
 
 Arguments = Mapping[str, Any]
 
@@ -38,6 +38,7 @@ class Step:
         cached: Whether KFP may reuse the result of an earlier run with the same inputs. False for a component that
             reads or writes data outside of KFP.
         secrets: Further secrets of the site that the component reads: name to key and its environment variable.
+        measures: Whether the component measures its machine, so that its report names the node.
     """
 
     component: Any
@@ -49,6 +50,7 @@ class Step:
     memory: str = "1Gi"
     cached: bool = True
     secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    measures: bool = False
 
     @property
     def parameters(self) -> dict[str, str]:
@@ -71,7 +73,9 @@ class Step:
         task = self.component(**inputs, **{key: arguments[name] for name, key in self.parameters.items()})
         if not self.cached:
             task.set_caching_options(False)
-        protect(task).set_cpu_limit(self.cpu).set_memory_limit(self.memory)
+        given = configure(task, self.component.python_func.__name__, self.cpu, self.memory)
+        if self.measures:
+            name_node(task)
         # All are optional, for sites that do not need them or use another way.
         secrets = {store_names.KFP_SECRET: store_names.KFP_SECRET_KEYS, site.HUB_SECRET: site.HUB_KEYS, **self.secrets}
         for secret, keys in secrets.items():
@@ -79,11 +83,12 @@ class Step:
         kubernetes.use_config_map_as_env(
             task, store_names.KFP_CONFIG_MAP, store_names.KFP_CONFIG_MAP_KEYS, optional=True
         )
-        return _with_site(task, *site.VARIABLES)
+        return _with_site(task, given, *site.VARIABLES)
 
 
-def _with_site(task: Any, *variables: str) -> Any:
-    names = {variable: variable for variable in variables}
+def _with_site(task: Any, given: set[str], *variables: str) -> Any:
+    """Adds the site's ConfigMaps to a task; variables that are given take precedence over them."""
+    names = {variable: variable for variable in variables if variable not in given}
     kubernetes.use_config_map_as_env(task, site.CONFIG_MAP, names, optional=True)
     return kubernetes.use_config_map_as_volume(task, site.CA_CONFIG_MAP, site.CA_FOLDER, optional=True)
 
@@ -116,6 +121,15 @@ def compression_pipeline(*steps: Step) -> Callable[[Callable[[Arguments], None]]
     return decorate
 
 
+def redefined(pipeline: Any) -> Any:
+    """Returns a pipeline with the settings of pods that hold now (`task_pods.compiled_with`).
+
+    Args:
+        pipeline: A pipeline made by `compression_pipeline`.
+    """
+    return dsl.pipeline(name=pipeline.pipeline_spec.pipeline_info.name)(pipeline.pipeline_func)
+
+
 def notifying(pipeline: Any) -> Any:
     """Returns a pipeline with an exit task that reports to a webhook how the run ended.
 
@@ -130,9 +144,9 @@ def notifying(pipeline: Any) -> Any:
     @functools.wraps(stages)
     def with_exit_task(*values: Any) -> None:
         ended = notify(run_id=dsl.PIPELINE_JOB_ID_PLACEHOLDER, run_name=dsl.PIPELINE_JOB_NAME_PLACEHOLDER)
-        protect(ended).set_caching_options(False).set_cpu_limit("500m").set_memory_limit("512Mi")
+        given = configure(ended.set_caching_options(False), notify.python_func.__name__, "500m", "512Mi")
         kubernetes.use_secret_as_env(ended, site.WEBHOOK_SECRET, site.WEBHOOK_KEYS, optional=True)
-        _with_site(ended, site.UI_VARIABLE, *site.VARIABLES)
+        _with_site(ended, given, site.UI_VARIABLE, *site.VARIABLES)
         with dsl.ExitHandler(ended, name="stages"):
             stages(*values)
 

@@ -41,7 +41,7 @@ QUANTIZE = Step(quantization_aware_training, "quantization")
 
 SPARSIFY = Step(sparsity_aware_training, "sparsity")
 
-BENCHMARK = Step(benchmark, "benchmark", cpu="4", memory="16Gi")
+BENCHMARK = Step(benchmark, "benchmark", cpu="4", memory="16Gi", measures=True)
 
 GATE = Step(accuracy_gate, names={"on_failure": "on_accuracy_loss"})
 
@@ -66,4 +66,4 @@ PLAN_SWEEP = Step(sweep_plan, given=("run_id",), cached=False)
 
 SWEEP_BRANCH = Step(sweep_branch, given=("branch",))
 
-SWEEP_BENCHMARK = Step(sweep_benchmark, "benchmark", cpu="4", memory="24Gi")
+SWEEP_BENCHMARK = Step(sweep_benchmark, "benchmark", cpu="4", memory="24Gi", measures=True)

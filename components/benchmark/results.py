@@ -144,7 +144,7 @@ class Benchmark(BaseModel):
     """All of `benchmark.json`.
 
     Attributes:
-        machine: cpu, flags, threads, versions.
+        machine: cpu, flags, threads, versions; in a cluster also node and, if pods have that label, node_type.
         data: task, split, rows, fingerprint, metric, lengths in tokens, number of cut rows.
         settings: How it was measured.
         criteria: By name of a candidate, how much its primary metric may lose against the dense FP32 model; see

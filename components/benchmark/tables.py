@@ -153,9 +153,11 @@ def _fact_table(heading: str, rows: list[dict[str, Any]], metric_name: str) -> T
 
 
 def machine_table(benchmark: Benchmark) -> Table:
-    """Returns the CPU, the threads and the versions of the libraries."""
+    """Returns the node, if it is known, the CPU, the threads and the versions of the libraries."""
     machine = benchmark.machine
+    node = {"node": machine.get("node"), "instance type": machine.get("node_type")}
     rows = [
+        *([title, str(name)] for title, name in node.items() if name),
         ["CPU", str(machine["cpu"])],
         ["relevant CPU flags", ", ".join(machine["flags"]) or "none"],
         ["threads", str(machine["threads"])],

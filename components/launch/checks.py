@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from compaware.components.core.base.errors import UserError
-from compaware.components.launch.options import quantity
+from compaware.components.launch.quantities import quantity
 
 MAX_NAME_LENGTH = 63
 # Linux does not start a process with a longer variable.

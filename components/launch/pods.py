@@ -11,6 +11,9 @@ from compaware.components.launch import site, stores
 from compaware.components.launch.job import Job
 
 WORK_FOLDER = "/work"
+GPU = "nvidia.com/gpu"
+# Number of GPUs that the pod was given, which PyTorch must find.
+GPUS_VARIABLE = "COMPAWARE_GPUS"
 APP_LABEL = {"app.kubernetes.io/part-of": "compaware"}
 # A proxy in the pod breaks gloo's connections between nodes and keeps the pod running after the training.
 NO_ISTIO = {"sidecar.istio.io/inject": "false"}
@@ -38,6 +41,7 @@ def environment(job: Job) -> list[dict[str, Any]]:
         # Kubernetes expands $(NAME) and $$ in a value, so a dollar sign is doubled.
         CONFIG_VARIABLE: json.dumps(job.config, sort_keys=True).replace("$", "$$"),
         "OMP_NUM_THREADS": str(job.options.threads),
+        **({GPUS_VARIABLE: str(job.options.gpus_per_node)} if job.options.gpus_per_node else {}),
         # Without it, a restarted node cannot join the rendezvous again.
         "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
         # The numeric user may have no name and no home in the image.
@@ -69,7 +73,12 @@ def _optional(kind: str, source: str, keys: Mapping[str, str]) -> dict[str, dict
 
 def resources(job: Job) -> dict[str, Any]:
     """Returns requests equal to limits, so that nodes are not overcommitted."""
-    amounts = {"cpu": job.options.cpu_per_node, "memory": job.options.memory_per_node}
+    options = job.options
+    amounts = {"cpu": options.cpu_per_node, "memory": options.memory_per_node}
+    if options.ephemeral_storage:
+        amounts["ephemeral-storage"] = options.ephemeral_storage
+    if options.gpus_per_node:
+        amounts[GPU] = str(options.gpus_per_node)
     return {"requests": amounts, "limits": dict(amounts)}
 
 
@@ -122,10 +131,11 @@ def container_security() -> dict[str, Any]:
 
 
 def scheduling(job: Job) -> dict[str, Any]:
-    """Returns the parts of the pod's spec for scheduling, service account and pull secrets that are set."""
+    """Returns the parts of the pod's spec for nodes, service account and pull secrets that are set."""
     options = job.options
     parts = {
         "nodeSelector": options.node_selector,
+        "affinity": options.affinity,
         "tolerations": options.tolerations,
         "serviceAccountName": options.service_account,
         "imagePullSecrets": [{"name": name} for name in options.image_pull_secrets],
@@ -133,16 +143,31 @@ def scheduling(job: Job) -> dict[str, Any]:
     return {key: value for key, value in parts.items() if value}
 
 
+def ranking(job: Job) -> dict[str, Any]:
+    """Returns the priority and the topology spread of the pod, if they are set; a TrainJob cannot patch these."""
+    # A constraint without a selector counts no pods at all.
+    own = {"labelSelector": {"matchLabels": _component_labels(job)}}
+    parts = {
+        "priorityClassName": job.options.priority_class,
+        "topologySpreadConstraints": [own | constraint for constraint in job.options.topology_spread],
+    }
+    return {key: value for key, value in parts.items() if value}
+
+
+def _component_labels(job: Job) -> dict[str, str]:
+    return {**APP_LABEL, "app.kubernetes.io/component": job.component}
+
+
 def metadata(job: Job) -> dict[str, Any]:
     """Returns the metadata of the job's object, with the label of its Kueue queue."""
     queue = {"kueue.x-k8s.io/queue-name": job.options.queue_name} if job.options.queue_name else {}
-    labels = {**APP_LABEL, "app.kubernetes.io/component": job.component, **queue, **job.options.labels}
+    labels = {**_component_labels(job), **queue, **job.options.labels}
     return {"name": job.name, "labels": labels, "annotations": {}, "ownerReferences": list(job.owners)}
 
 
 def pod_metadata(job: Job) -> dict[str, Any]:
     """Returns the metadata of the pods."""
-    labels = {**APP_LABEL, "app.kubernetes.io/component": job.component, **job.options.labels}
+    labels = {**_component_labels(job), **job.options.labels}
     return {"labels": labels, "annotations": {**NO_ISTIO, **NOT_EVICTED, **job.options.annotations}}
 
 
@@ -178,7 +203,6 @@ def template(
         "containers": [training],
         "volumes": volumes(job),
         **scheduling(job),
+        **ranking(job),
     }
-    if options.priority_class:
-        spec["priorityClassName"] = options.priority_class
     return {"metadata": pod_metadata(job), "spec": spec}

@@ -4,16 +4,24 @@ torchrun exits with 1 for any failure, after a summary of about twenty lines wit
 """
 
 import logging
+import os
 import signal
 import sys
 
+import torch
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import parse_args, run
 
-from compaware.components.core.base.errors import FAULT_EXIT_CODE, KILLED_PREFIX, USER_ERROR_EXIT_CODE
+from compaware.components.core.base.errors import (
+    ERROR_PREFIX,
+    FAULT_EXIT_CODE,
+    KILLED_PREFIX,
+    USER_ERROR_EXIT_CODE,
+)
 from compaware.components.core.base.faults import report
 from compaware.components.core.base.lifetime import end_with_command
+from compaware.components.launch.pods import GPUS_VARIABLE
 
 
 def main() -> None:
@@ -21,6 +29,7 @@ def main() -> None:
     # torchrun logs exit codes and the peers that it ends, after the reason that the failed process printed.
     logging.disable(logging.ERROR)
     end_with_command()
+    _require_gpus()
     try:
         run(parse_args(sys.argv[1:]))
     except ChildFailedError as error:
@@ -29,6 +38,16 @@ def main() -> None:
         sys.exit(128 + error.sigval)
     except Exception as error:
         sys.exit(report(error))
+
+
+def _require_gpus() -> None:
+    """Ends the process if PyTorch finds fewer GPUs than the pod was given, because it would train on the CPU."""
+    expected, found = int(os.environ.get(GPUS_VARIABLE, "0")), torch.cuda.device_count()
+    if found < expected:
+        advice = "set job.image to an image with a CUDA build of PyTorch, and check the node's driver"
+        line = f"gpus_per_node is {expected}, but PyTorch {torch.__version__} finds {found} GPUs: {advice}"
+        print(f"{ERROR_PREFIX}{line}", file=sys.stderr, flush=True)
+        sys.exit(USER_ERROR_EXIT_CODE)
 
 
 def _exit_code(codes: dict[int, int]) -> int:

@@ -1,5 +1,6 @@
 """Runs a component for its KFP function, on this machine or in a cluster, and returns its summary."""
 
+import json
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,12 +16,12 @@ from compaware.components.launch.errors import JobError
 from compaware.components.launch.launcher import run_job
 from compaware.components.launch.options import JobOptions
 from compaware.components.launch.outputs import describe_outputs
+from compaware.components.launch.pod_settings import NULLABLE, Pods, SiteSettings
+from compaware.components.launch.site import SETTINGS_VARIABLE
 from compaware.components.launch.stores import configure_task
 from compaware.components.storage.summaries import load_uploaded_summary
 
 WORK_ROOT_VARIABLE = "COMPAWARE_WORK_ROOT"
-# Options whose null differs from the default: the cluster assigns the user.
-_NULLABLE = ("run_as_user",)
 
 
 def run_component(name: str, config: dict[str, Any], options: dict[str, Any] | None = None) -> Summary:
@@ -68,7 +69,7 @@ def attempt_component(
         UnavailableError: The store of the output does not answer.
         JobError: The component failed for another reason.
     """
-    job_options = _job_options(options)
+    job_options = _job_options(options).for_component(name, _site_pods())
     is_local = job_options.resolved_launcher() == "torchrun"
     # A component that starts trainings in a cluster runs here, but its trainings need the URIs of its inputs.
     started_options = _job_options(config["job"]) if "job" in config else job_options
@@ -127,9 +128,14 @@ def _job_options(options: dict[str, Any] | None) -> JobOptions:
     return validate(JobOptions, _without_none({"launcher": "torchrun"} if options is None else options))
 
 
+def _site_pods() -> Pods:
+    """Returns what the site sets for pods, as it was compiled into the pipeline."""
+    return validate(SiteSettings, json.loads(os.environ.get(SETTINGS_VARIABLE) or "{}")).pods
+
+
 def _without_none(values: dict[str, Any]) -> dict[str, Any]:
     """Returns values without None, and with whole floats as ints."""
-    return {key: whole_numbers(value) for key, value in values.items() if value is not None or key in _NULLABLE}
+    return {key: whole_numbers(value) for key, value in values.items() if value is not None or key in NULLABLE}
 
 
 def _path_or_uri(value: Any, is_local: bool) -> Any:

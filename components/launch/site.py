@@ -32,3 +32,5 @@ WEBHOOK_VARIABLE = "COMPAWARE_WEBHOOK_URL"
 WEBHOOK_KEYS = {"url": WEBHOOK_VARIABLE}
 # Public address of the KFP UI (KFP's name for it); another key of the ConfigMap, used only by the notify task.
 UI_VARIABLE = "KF_PIPELINES_UI_ENDPOINT"
+# What the site sets for pods, as JSON of `SiteSettings`; compiled into the tasks that start jobs.
+SETTINGS_VARIABLE = "COMPAWARE_SITE_SETTINGS"

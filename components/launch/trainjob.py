@@ -101,9 +101,8 @@ def runtime_manifest(job: Job) -> dict[str, Any]:
         "enableServiceLinks": False,
         "restartPolicy": "OnFailure",
         "containers": [container],
+        **pods.ranking(job),
     }
-    if options.priority_class:
-        pod_spec["priorityClassName"] = options.priority_class
     replicated_job = {
         "name": _REPLICATED_JOB,
         "template": {

@@ -12,6 +12,8 @@ from typing import Any
 
 import click
 
+from compaware.components.core.stage.interface import JOB
+from compaware.components.launch.pod_settings import SiteSettings
 from compaware.pipelines.client import catalog, runs, schedule, validation
 from compaware.pipelines.client.logs import Logs, print_logs
 from compaware.pipelines.client.options import (
@@ -24,19 +26,25 @@ from compaware.pipelines.client.options import (
     server_options,
 )
 from compaware.pipelines.client.server import TOKEN_VARIABLE, translate_errors
+from compaware.pipelines.client.site import read_site, run_pods
 from compaware.pipelines.client.stages import FAILED, SUCCEEDED, find_pipeline
 from compaware.pipelines.client.status import failure_line, find_status, paint, show
 from compaware.pipelines.client.submit import Request, submit
 from compaware.pipelines.client.waiting import wait
+from compaware.pipelines.task_settings import Layers
 
 _RUN_FAILED = 1
 _INTERRUPTED = 130
 _EPILOG = f"If the server needs a token, set {TOKEN_VARIABLE}."
 
 
-def _request(pipeline: str, overrides: Sequence[str], config: Path | None, name: str, **options: Any) -> Request:
+def _request(
+    pipeline: str, overrides: Sequence[str], config: Path | None, name: str, site: Path | None, **options: Any
+) -> Request:
+    settings = read_site(site) if site else SiteSettings()
     arguments = validation.load_arguments(catalog.spec(pipeline), config, overrides, local=False)
-    return Request(pipeline, arguments, name=name, **options)
+    layers = Layers(settings.pods, run_pods(arguments.get(JOB, {}), settings.pods))
+    return Request(pipeline, arguments, name=name, layers=layers, **options)
 
 
 @click.command(help="run a pipeline on Kubeflow Pipelines", epilog=_EPILOG)

@@ -15,10 +15,12 @@ from compaware.components.core.base.closed_pipes import SIGPIPE_EXIT_CODE, ignor
 from compaware.components.core.base.errors import UNAVAILABLE_EXIT_CODE, UnavailableError, UserError
 from compaware.components.core.base.faults import report
 from compaware.components.core.stage.interface import option_names
+from compaware.components.launch.pod_settings import SiteSettings
 from compaware.components.storage.path_or_uri import parse_path_or_uri
 from compaware.pipelines.client import catalog, cluster, validation
 from compaware.pipelines.client.forms import Form
-from compaware.pipelines.client.options import image_options, pipeline_arguments
+from compaware.pipelines.client.options import image_options, pipeline_arguments, site_option
+from compaware.pipelines.client.site import read_site
 
 STAGE_FAILED = 1
 USER_ERROR = 2
@@ -152,12 +154,18 @@ _check = click.option("--check", is_flag=True, help="write nothing; fail if a fi
 @compaware.command("compile", help="write the components' interfaces, and compile the pipelines to YAML")
 @_check
 @image_options
+@site_option
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
     help="folder for the files PIPELINE.yaml (default: the pipelines' folders)",
 )
-def _compile(check: bool, output: Path | None, images: dict[str, str] | None, pull_secrets: tuple[str, ...]) -> int:
+def _compile(
+    check: bool, output: Path | None, site: Path | None, images: dict[str, str] | None, pull_secrets: tuple[str, ...]
+) -> int:
+    if site and not output:
+        raise click.UsageError("--site needs --output: the pipelines' own folders hold files without a site's settings")
+    settings = read_site(site) if site else SiteSettings()
     from compaware.pipelines.client.generated import write_all
     from compaware.pipelines.client.interfaces import interface_files
 
@@ -165,7 +173,7 @@ def _compile(check: bool, output: Path | None, images: dict[str, str] | None, pu
     # Imports the interfaces, which are fresh now.
     from compaware.pipelines.client.specs import compiled_specs
 
-    return code or write_all(compiled_specs(output, images, pull_secrets), check, "compaware compile")
+    return code or write_all(compiled_specs(output, settings.pods, images, pull_secrets), check, "compaware compile")
 
 
 @compaware.command("docs", help="write the READMEs of components and pipelines")

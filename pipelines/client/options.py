@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Command = Callable[..., Any]
 PULL_SECRETS_VARIABLE = "COMPAWARE_IMAGE_PULL_SECRETS"
+SITE_VARIABLE = "COMPAWARE_SITE"
 
 
 def _all_of(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
@@ -118,8 +119,15 @@ root_option = click.option(
 format_option = click.option(
     "--output", "output_format", type=click.Choice(["text", "json"]), default="text", help="form of the output"
 )
+site_option = click.option(
+    "--site",
+    envvar=SITE_VARIABLE,
+    type=click.Path(path_type=Path),
+    help=f"YAML or JSON file of the site's settings of pods (default: {SITE_VARIABLE})",
+)
 request_options = _all_of(
     image_options,
+    site_option,
     click.option("--experiment", default="compaware", help="name of the experiment (default compaware)"),
     click.option("--service-account", help="service account of the run's pods (default: the server's)"),
     click.option("--notify", is_flag=True, help=f"report the result to the webhook of the secret {WEBHOOK_SECRET}"),

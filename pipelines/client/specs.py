@@ -7,18 +7,26 @@ from pathlib import Path
 
 from kfp import compiler
 
+from compaware.components.core.base.errors import UserError, first_line
+from compaware.components.launch.pod_settings import Pods
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.packages import for_site
-from compaware.pipelines.definition import notifying
+from compaware.pipelines.definition import notifying, redefined
+from compaware.pipelines.task_pods import compiled_with
+from compaware.pipelines.task_settings import PLAIN, Layers
 
 
 def compiled_specs(
-    output: Path | None = None, images: Mapping[str, str] | None = None, pull_secrets: Sequence[str] = ()
+    output: Path | None = None,
+    site: Pods | None = None,
+    images: Mapping[str, str] | None = None,
+    pull_secrets: Sequence[str] = (),
 ) -> dict[Path, str]:
     """Returns the content of each pipeline's YAML file.
 
     Args:
         output: Folder for files named after the pipelines; by default, each file is in its pipeline's folder.
+        site: The site's settings of pods.
         images: Images of a site by component image; None for those built on this machine.
         pull_secrets: Secrets with which the site's nodes pull them.
     """
@@ -26,18 +34,28 @@ def compiled_specs(
         name: output / f"{name}.yaml" if output else catalog.folder(name) / catalog.SPEC_NAME
         for name in catalog.names()
     }
-    return {file: for_site(compile_pipeline(name), images, pull_secrets) for name, file in files.items()}
+    compiled = {file: compile_pipeline(name, layers=Layers(site or {})) for name, file in files.items()}
+    return {file: for_site(text, images, pull_secrets) for file, text in compiled.items()}
 
 
-def compile_pipeline(name: str, notify: bool = False) -> str:
+def compile_pipeline(name: str, notify: bool = False, layers: Layers = PLAIN) -> str:
     """Compiles one pipeline to KFP's intermediate YAML.
 
     Args:
         name: Name of the pipeline.
         notify: Whether to add the exit task that reports the run's result to a webhook.
+        layers: What the site and the run set for pods.
+
+    Raises:
+        UserError: KFP refuses a setting of a pod.
     """
     pipeline = getattr(importlib.import_module(f"compaware.pipelines.{name}.pipeline"), name)
-    pipeline = notifying(pipeline) if notify else pipeline
+    if notify or layers != PLAIN:
+        with compiled_with(layers):
+            try:
+                pipeline = notifying(pipeline) if notify else redefined(pipeline)
+            except ValueError as error:
+                raise UserError(f"KFP refuses the settings of pods: {first_line(error)}") from error
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / catalog.SPEC_NAME
         compiler.Compiler().compile(pipeline, str(file))

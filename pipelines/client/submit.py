@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from compaware.components.images import VERSION
 from compaware.pipelines.client import catalog, packages
 from compaware.pipelines.client.server import list_items, name_filter, translate_errors
+from compaware.pipelines.task_settings import PLAIN, Layers
 
 if TYPE_CHECKING:
     from kfp import Client
@@ -29,6 +30,7 @@ class Request:
         notify: Add the exit task that reports to a webhook how the run ended.
         images: Images of the site by component image; None for those that the compiled pipeline names.
         pull_secrets: Secrets with which nodes pull the images.
+        layers: What the site and the run set for pods.
     """
 
     pipeline: str
@@ -40,6 +42,7 @@ class Request:
     notify: bool = False
     images: Mapping[str, str] | None = None
     pull_secrets: tuple[str, ...] = ()
+    layers: Layers = PLAIN
 
     def shown(self) -> dict[str, Any]:
         """Returns the request as it would be sent, with names instead of the server's ids."""
@@ -81,13 +84,13 @@ def package(request: Request) -> str:
 
 
 def _compiled(request: Request) -> str:
-    """Returns the checked-in pipeline, unless the request asks for a notification."""
-    if not request.notify:
+    """Returns the checked-in pipeline, unless the request asks for another."""
+    if not request.notify and request.layers == PLAIN:
         return (catalog.folder(request.pipeline) / catalog.SPEC_NAME).read_text(encoding="utf-8")
     # Needs KFP's compiler and the components' interfaces.
     from compaware.pipelines.client.specs import compile_pipeline
 
-    return compile_pipeline(request.pipeline, notify=True)
+    return compile_pipeline(request.pipeline, request.notify, request.layers)
 
 
 def version_name(content: str) -> str:

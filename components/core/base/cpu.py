@@ -10,6 +10,8 @@ from typing import Any
 
 # The flags that decide precision and INT8 kernels, as /proc/cpuinfo spells them.
 DECISIVE_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+# Name and instance type of the node, which Kubernetes sets in the pods of tasks that measure.
+NODE_VARIABLES = {"node": "COMPAWARE_NODE", "node_type": "COMPAWARE_NODE_TYPE"}
 _LIBRARIES = (
     "compaware",
     "torch",
@@ -82,7 +84,7 @@ def choose_precision(precision: str) -> tuple[str, str]:
 
 
 def machine_facts() -> dict[str, Any]:
-    """Returns CPU, threads and library versions, which are recorded with every measurement."""
+    """Returns CPU, threads, library versions and, if known, the node, which are recorded with every measurement."""
     return {
         "cpu": model_name(),
         "flags": list(flags()),
@@ -91,6 +93,7 @@ def machine_facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": sys.platform,
         "versions": {name: installed for name in _LIBRARIES if (installed := _version(name))},
+        **{name: os.environ[variable] for name, variable in NODE_VARIABLES.items() if os.environ.get(variable)},
     }
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import textwrap
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -151,7 +152,7 @@ def _hint_keys(config_class: type[BaseModel], key: str) -> str:
     keys = _keys(config_class)
     parent, dot, name = key.rpartition(".")
     holder = ".".join(part for part in parent.split(".") if not part.isdigit())  # Without the index of a list's item.
-    siblings = [known.rpartition(".")[2] for known in keys if known.rpartition(".")[0] == holder]
+    siblings = [known.rpartition(".")[2] for known in keys if fnmatchcase(holder, known.rpartition(".")[0])]
     same = [known for known in keys if known.rpartition(".")[2] == name]
     return f"did you mean {' or '.join(map(repr, same[:3]))}?" if same else suggest(name, siblings, parent + dot)
 
@@ -164,12 +165,14 @@ def suggest(name: str, known: Sequence[str], prefix: str = "") -> str:
 
 
 def _keys(model: type[BaseModel]) -> list[str]:
-    """Returns all keys of a model, with dotted keys for nested models."""
+    """Returns all keys of a model, with dotted keys for nested models; `*` is any key of a mapping."""
     keys = sorted(model.model_fields)
     for name, field in model.model_fields.items():
-        _, *parts = plain_kind(field.annotation)
-        if parts and isinstance(parts[0], type) and issubclass(parts[0], BaseModel):
-            keys += [f"{name}.{inner}" for inner in _keys(parts[0])]
+        plain, *parts = plain_kind(field.annotation)
+        is_mapping = plain is dict and len(parts) > 1
+        item = parts[1] if is_mapping else next(iter(parts), None)
+        if isinstance(item, type) and issubclass(item, BaseModel):
+            keys += [f"{name}.*.{inner}" if is_mapping else f"{name}.{inner}" for inner in _keys(item)]
     return keys
 
 

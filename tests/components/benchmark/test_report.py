@@ -103,6 +103,14 @@ def test_hostile_names_do_not_break_out_of_the_page():
     assert "a \\| b" in render_markdown(found, {})
 
 
+def test_the_report_names_the_node_that_it_was_measured_on():
+    found = family()
+    assert "instance type" not in render_markdown(found, {})
+    found.machine |= {"node": "ip-10-0-3-7", "node_type": "c7i.2xlarge"}
+    text = render_markdown(found, {})
+    assert "| node | ip-10-0-3-7 |" in text and "| instance type | c7i.2xlarge |" in text
+
+
 @pytest.mark.parametrize("metric", [0.0, 0.5, 1.0])
 def test_one_candidate_makes_a_report_too(metric: float):
     alone: Benchmark = benchmark([measured("teacher", "torch", role="teacher", metric=metric, milliseconds={1: 5.0})])

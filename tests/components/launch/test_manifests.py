@@ -9,10 +9,11 @@ import pytest
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.launch import JobOptions
+from compaware.components.launch.batchjob import BATCHJOB
 from compaware.components.launch.checks import check
 from compaware.components.launch.job import Job, job_name
 from compaware.components.launch.pytorchjob import PYTORCHJOB
-from compaware.components.launch.trainjob import TRAINJOB
+from compaware.components.launch.trainjob import TRAINJOB, runtime_manifest
 from tests.pod_security import violations
 
 OWNER = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "run", "uid": "1"}
@@ -80,6 +81,8 @@ def test_pods_have_no_privileges() -> None:
 def pods_of(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     """Returns the pod templates in a job's manifest."""
     spec = manifest["spec"]
+    if manifest["kind"] == "Job":
+        return [spec["template"]]
     if manifest["kind"] == "PyTorchJob":
         return [replica["template"] for replica in spec["pytorchReplicaSpecs"].values()]
     [patch] = spec["runtimePatches"]
@@ -87,16 +90,24 @@ def pods_of(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     return [node["template"]["spec"]["template"]]
 
 
-@pytest.mark.parametrize("kind", [PYTORCHJOB, TRAINJOB])
+KINDS = [PYTORCHJOB, TRAINJOB, BATCHJOB]
+
+
+def made(kind: Any, **options: Any) -> dict[str, Any]:
+    """Returns a job's manifest; a batch Job has one node."""
+    return kind.manifest(make(**{"num_nodes": 1, **options} if kind is BATCHJOB else options))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("options", [{}, {"run_as_user": None}, {"volumes": {"cache": "/cache"}}])
 def test_pods_pass_the_restricted_policy(kind: Any, options: dict[str, Any]) -> None:
-    for template in pods_of(kind.manifest(make(**options))):
+    for template in pods_of(made(kind, **options)):
         assert violations(template["spec"]) == []
 
 
-@pytest.mark.parametrize("kind", [PYTORCHJOB, TRAINJOB])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_cluster_may_assign_the_user_and_the_group(kind: Any) -> None:
-    for template in pods_of(kind.manifest(make(run_as_user=None))):
+    for template in pods_of(made(kind, run_as_user=None)):
         assert template["spec"]["securityContext"] == {
             "runAsNonRoot": True,
             "seccompProfile": {"type": "RuntimeDefault"},
@@ -104,11 +115,11 @@ def test_the_cluster_may_assign_the_user_and_the_group(kind: Any) -> None:
         assert not template["spec"]["containers"][0]["securityContext"].keys() & {"runAsUser", "runAsGroup"}
 
 
-@pytest.mark.parametrize("kind", [PYTORCHJOB, TRAINJOB])
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_autoscaler_does_not_move_pods_unless_asked_to(kind: Any) -> None:
     key = "cluster-autoscaler.kubernetes.io/safe-to-evict"
     for value, options in {"false": {}, "true": {"annotations": {key: "true"}}}.items():
-        for template in pods_of(kind.manifest(make(**options))):
+        for template in pods_of(made(kind, **options)):
             assert template["metadata"]["annotations"][key] == value
 
 
@@ -124,6 +135,55 @@ def test_the_pods_of_a_job_log_to_the_mlflow_run_of_their_task(monkeypatch: pyte
     [container] = pod(pytorchjob())["containers"]
     assert variables(container)["MLFLOW_RUN_ID"] == "run-7"
     assert "secret-of-the-test" not in str(container)
+
+
+def scheduled(kind: Any, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Returns a job's pod and the resources of its training container."""
+    manifest = made(kind, **options)
+    spec = pods_of(manifest)[0]["spec"]
+    trainer = manifest["spec"].get("trainer")
+    return spec, trainer["resourcesPerNode"] if trainer else spec["containers"][0]["resources"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_pods_are_where_the_options_put_them(kind: Any) -> None:
+    term = {
+        "matchExpressions": [{"key": "node.kubernetes.io/instance-type", "operator": "In", "values": ["c7i.8xlarge"]}]
+    }
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}
+    spread = {"maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule"}
+    selector = {"labelSelector": {"matchLabels": {"app": "mine"}}}
+    options = {"affinity": affinity, "topology_spread": [spread, spread | selector], "priority_class": "batch"}
+    spec, _ = scheduled(kind, **options)
+    assert spec["affinity"] == affinity
+    # A TrainJob's patch has no field for these (its CRD of 2.3): they are in the runtime that the launcher creates.
+    ranked = runtime_pod(make(**options)) if kind is TRAINJOB else spec
+    first, second = ranked["topologySpreadConstraints"]
+    assert second == spread | selector and ranked["priorityClassName"] == "batch"
+    assert kind is not TRAINJOB or not spec.keys() & {"topologySpreadConstraints", "priorityClassName"}
+    labels = pods_of(made(kind))[0]["metadata"]["labels"]
+    assert first["labelSelector"]["matchLabels"].items() <= labels.items()
+    plain, _ = scheduled(kind)
+    assert not plain.keys() & {"affinity", "topologySpreadConstraints", "priorityClassName"}
+
+
+def runtime_pod(job: Job) -> dict[str, Any]:
+    [node] = runtime_manifest(job)["spec"]["template"]["spec"]["replicatedJobs"]
+    return node["template"]["spec"]["template"]["spec"]
+
+
+def test_a_named_runtime_does_not_take_a_topology_spread() -> None:
+    spread = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
+    with pytest.raises(UserError, match="topology_spread has no effect with runtime mine"):
+        TRAINJOB.manifest(make(runtime="mine", topology_spread=[spread]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_disk_and_gpus_are_requests_and_limits(kind: Any) -> None:
+    _, resources = scheduled(kind, ephemeral_storage="50Gi", gpus_per_node=2)
+    assert resources["limits"] == resources["requests"]
+    assert resources["limits"] == {"cpu": "8", "memory": "16Gi", "ephemeral-storage": "50Gi", "nvidia.com/gpu": "2"}
+    check(made(kind, gpus_per_node=2))
 
 
 def test_all_writable_folders_are_volumes() -> None:

@@ -7,7 +7,8 @@ import pytest
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.validation import validate
 from compaware.components.launch import JobOptions
-from compaware.components.launch.options import quantity
+from compaware.components.launch.pod_settings import SiteSettings
+from compaware.components.launch.quantities import quantity
 
 
 @pytest.mark.parametrize(
@@ -16,7 +17,15 @@ from compaware.components.launch.options import quantity
         ({"cpu_per_nod": "4"}, "unknown key 'cpu_per_nod': did you mean 'cpu_per_node'?"),
         ({"num_nodes": 0}, "'num_nodes' is 0: input should be greater than or equal to 1"),
         ({"memory_per_node": "16GB"}, "'memory_per_node' is \"16GB\": expected a quantity"),
-        ({"memory_per_node": "16"}, "memory_per_node is 16, which means bytes: add a unit"),
+        ({"memory_per_node": "16"}, "'memory_per_node' is \"16\": this means bytes: add a unit"),
+        ({"pods": {"distillation": {"memory": 8}}}, "'pods.distillation.memory' is 8: this means bytes"),
+        ({"pods": {"benchmark": {"node_selectr": {}}}}, "unknown key 'pods.benchmark.node_selectr': did you mean"),
+        ({"affinity": {"nodeAffinty": {}}}, "unknown key 'nodeAffinty': choose from nodeAffinity, podAffinity"),
+        ({"topology_spread": [{"maxSkew": 1}]}, "a constraint lacks topologyKey: it needs maxSkew, topologyKey"),
+        (
+            {"gpus_per_node": 2, "processes_per_node": 4},
+            r"processes_per_node \(4\) must not exceed gpus_per_node \(2\)",
+        ),
         ({"memory_per_node": "1Gi", "shm_size": "2Gi"}, r"shm_size \(2Gi\) must be below memory_per_node \(1Gi\)"),
         ({"env": {"HF_TOKEN": "hf_abc"}}, "HF_TOKEN looks like a secret: move it from env to secret_env"),
         ({"num_nodes": 2, "min_nodes": 3}, r"num_nodes \(2\) must be between min_nodes and max_nodes"),
@@ -64,3 +73,51 @@ def test_threads_share_the_cpus_of_a_node(cpus: str, processes: int, threads: in
 def test_quantities_have_the_values_of_kubernetes() -> None:
     assert [quantity(text) for text in ("4", "250m", "1k", "1Ki", "1.5Gi")] == [4, 0.25, 1000, 1024, 1.5 * 2**30]
     assert quantity("many") == 0
+
+
+SITE = validate(
+    SiteSettings,
+    {
+        "pods": {
+            "default": {"node_selector": {"pool": "cpu"}, "labels": {"team": "nlp"}, "memory": "8Gi"},
+            "distillation": {"cpu": "2", "tolerations": [{"key": "spot", "operator": "Exists"}]},
+            "benchmark": {"cpu": "32"},
+        }
+    },
+).pods
+
+
+def test_the_sites_settings_are_those_of_a_job_that_sets_none() -> None:
+    job = JobOptions().for_component("distillation", SITE)
+    assert (job.cpu_per_node, job.memory_per_node, job.node_selector) == ("2", "8Gi", {"pool": "cpu"})
+    assert job.tolerations == [{"key": "spot", "operator": "Exists"}] and job.labels == {"team": "nlp"}
+    other = JobOptions().for_component("teacher_check", SITE)
+    assert (other.cpu_per_node, other.memory_per_node, other.tolerations) == ("4", "8Gi", [])
+
+
+def test_a_run_takes_precedence_over_the_site_and_a_component_over_all_components() -> None:
+    run = {
+        "cpu_per_node": "6",
+        "labels": {"cost": "1"},
+        "pods": {
+            "default": {"cpu": "5", "memory": "10Gi", "run_as_user": None},
+            "teacher_check": {"cpu": "7", "node_selector": {"zone": "a"}},
+        },
+    }
+    options = validate(JobOptions, run)
+    distillation, teacher = (options.for_component(name, SITE) for name in ("distillation", "teacher_check"))
+    assert (distillation.cpu_per_node, distillation.memory_per_node) == ("6", "10Gi")
+    assert teacher.cpu_per_node == "7" and teacher.node_selector == {"pool": "cpu", "zone": "a"}
+    assert teacher.labels == {"team": "nlp", "cost": "1"}
+    assert teacher.run_as_user is None and JobOptions().for_component("teacher_check", SITE).run_as_user == 1000
+
+
+def test_settings_that_do_not_fit_together_are_refused() -> None:
+    with pytest.raises(UserError, match="shm_size"):
+        JobOptions(shm_size="9Gi").for_component("distillation", SITE)
+
+
+def test_a_job_with_gpus_has_a_process_for_each() -> None:
+    assert JobOptions(gpus_per_node=4).processes_per_node == 4
+    assert JobOptions(gpus_per_node=4, processes_per_node=1).processes_per_node == 1
+    assert JobOptions().processes_per_node == 1

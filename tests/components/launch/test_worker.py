@@ -41,3 +41,14 @@ def test_an_error_of_the_user_under_torchrun_exits_with_2_and_is_not_retried(
 )
 def test_exit_code_and_reason_of_a_child(program: str, exit_code: int, reason: str) -> None:
     assert follow_child(start_child([sys.executable, "-c", program])) == (exit_code, reason)
+
+
+def test_a_pod_whose_gpus_pytorch_does_not_find_ends_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("COMPAWARE_GPUS", "2")
+    command = [sys.executable, "-m", "compaware.components.launch.ranks", "-m", "compaware.components.distillation"]
+    result = follow_child(start_child(command))
+    assert result.exit_code == 2
+    assert "gpus_per_node is 2, but PyTorch" in result.reason and "finds 0 GPUs: set job.image" in result.reason
