@@ -197,8 +197,9 @@ class Tracker:
             return Verdict("user error", worst.describe(self._options), must_stop=True)
         if worst.is_permanent:
             return Verdict("failed", f"{self._title} failed: {worst.describe(self._options)}", must_stop=True)
-        failures = max(Counter(failure.replica for failure in self._failures.values()).values())
-        if failures <= self._options.max_restarts:
+        failures = Counter(failure.replica for failure in self._failures.values())
+        given_up = {replica for replica, count in failures.items() if count > self._options.max_restarts}
+        if self._can_do_without(given_up):
             return None
         limit = f"after {self._options.max_restarts} restarts" if self._options.max_restarts else "(max_restarts is 0)"
         return Verdict("failed", f"{self._title} failed {limit}: {worst.describe(self._options)}", must_stop=True)
@@ -224,10 +225,19 @@ class Tracker:
             blocked = self._queue_state if self._queue_state and self._queue_state.is_blocked else None
             return [f"queue {self._options.queue_name}: {blocked.reason}"] if blocked else []
         self._queue_state = None
-        return self._waiting_pods() or ([NO_POD] if not self._pods else [])
+        pending = {self._kind.replica(pod) for pod in self._pods.values() if _is_pending(pod)}
+        if self._pods and self._can_do_without(pending):
+            return []
+        return self._waiting_pods() or [NO_POD]
+
+    def _can_do_without(self, replicas: set[str]) -> bool:
+        """Whether the job runs without these pods; an elastic job needs `min_nodes`, and rank 0 for its rendezvous."""
+        main = {self._kind.replica(pod) for pod in self._pods.values() if self._kind.is_main(pod)}
+        needed = self._options.min_nodes or self._options.num_nodes
+        return self._options.num_nodes - len(replicas) >= needed and not replicas & main
 
     def _waiting_pods(self) -> list[str]:
-        return [_why_waiting(pod) for pod in self._pods.values() if pod["status"].get("phase", "Pending") == "Pending"]
+        return [_why_waiting(pod) for pod in self._pods.values() if _is_pending(pod)]
 
     def _worst(self) -> PodFailure | None:
         return max(self._failures.values(), key=lambda failure: failure.severity, default=None)
@@ -236,6 +246,10 @@ class Tracker:
 def _condition(job: dict[str, Any], name: str) -> dict[str, Any] | None:
     conditions = job.get("status", {}).get("conditions") or []
     return next((item for item in conditions if item["type"] == name and item["status"] == "True"), None)
+
+
+def _is_pending(pod: dict[str, Any]) -> bool:
+    return pod["status"].get("phase", "Pending") == "Pending"
 
 
 def _is_suspended(job: dict[str, Any]) -> bool:

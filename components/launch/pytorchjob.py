@@ -46,12 +46,23 @@ def _run_policy(job: Job) -> dict[str, Any]:
         "cleanPodPolicy": "Running",
         "activeDeadlineSeconds": job.deadline_s,
         "ttlSecondsAfterFinished": job.ttl_s,
-        # The operator counts the restarts of all pods, and a lost node makes all other pods restart.
-        "backoffLimit": options.max_restarts * (options.max_nodes or options.num_nodes),
+        "backoffLimit": _backoff_limit(job),
     }
     if options.queue_name:
         policy["suspend"] = True
     return policy
+
+
+def _backoff_limit(job: Job) -> int:
+    """Returns the number of restarts of all pods together at which the operator ends the job.
+
+    A lost node makes all other pods restart. The nodes that an elastic job can do without may restart until the job's
+    deadline, at most every five minutes after the first restarts (kubelet, MaxContainerBackOff).
+    """
+    options = job.options
+    nodes = options.max_nodes or options.num_nodes
+    spare = nodes - (options.min_nodes or nodes)
+    return options.max_restarts * nodes + 1 + spare * (job.deadline_s // 300 + 6)
 
 
 def _template(job: Job) -> dict[str, Any]:

@@ -92,3 +92,46 @@ def test_torchruns_summary_is_not_the_reason(message: str, details: str) -> None
 def test_an_error_of_the_user_is_reported_before_a_bug() -> None:
     ended = verdict(pod("0", FAULT_EXIT_CODE, "fault: KeyError: 3"), pod("1", 2, "error: 'epochs' is 0"))
     assert ended == Verdict("user error", "'epochs' is 0", must_stop=True)
+
+
+def failing(name: str, restarts: int) -> list[dict[str, Any]]:
+    return [pod(name, 1, "failed: ValueError: bad disk", number) for number in range(1, restarts + 1)]
+
+
+def running(name: str) -> dict[str, Any]:
+    labels = {"training.kubeflow.org/replica-type": "worker", "training.kubeflow.org/replica-index": name}
+    labels |= {"training.kubeflow.org/job-role": "master"} if name == "0" else {}
+    return {"metadata": {"name": name, "uid": name, "labels": labels}, "status": {"phase": "Running"}}
+
+
+def pending(name: str) -> dict[str, Any]:
+    return {**running(name), "status": {"phase": "Pending"}}
+
+
+def verdict_of(tracker: Tracker, *states: list[dict[str, Any]]) -> Verdict | None:
+    for pods in states:
+        tracker.update_pods({one["metadata"]["name"]: one for one in pods})
+        tracker.verdict(0.0)
+    tracker.verdict(100.0)
+    return tracker.verdict(100.0 + SETTLE_S)
+
+
+def new_elastic() -> Tracker:
+    tracker = Tracker(PYTORCHJOB, "job", JobOptions(num_nodes=3, min_nodes=2, max_restarts=2, pending_limit_minutes=1))
+    tracker.update_job({"metadata": {"name": "job"}, "spec": {}, "status": {}})
+    return tracker
+
+
+def test_an_elastic_job_lives_while_min_nodes_run() -> None:
+    broken = [[running("0"), running("1"), node] for node in failing("2", 5)]
+    assert verdict_of(new_elastic(), *broken) is None, "node 2 fails more often than max_restarts"
+    assert verdict_of(new_elastic(), [running("0"), running("1"), pending("2")]) is None, "it has no replacement"
+
+
+def test_an_elastic_job_fails_without_min_nodes_or_without_rank_0() -> None:
+    broken = [[running("0"), *nodes] for nodes in zip(failing("1", 3), failing("2", 3), strict=True)]
+    failed = verdict_of(new_elastic(), *broken)
+    assert failed is not None and "failed after 2 restarts" in failed.reason
+    waits = verdict_of(new_elastic(), [running("0"), pending("1"), pending("2")])
+    assert waits is not None and "did not start within pending_limit_minutes (1)" in waits.reason
+    assert verdict_of(new_elastic(), [pending("0"), running("1"), running("2")]) is not None
