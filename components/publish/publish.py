@@ -19,7 +19,7 @@ from compaware.components.publish.history_files import Entry, Published
 from compaware.components.publish.history_page import write_history_pages
 from compaware.components.publish.registry import register
 from compaware.components.publish.release import Release, serving_runtime
-from compaware.components.storage import exists, fetch, join, upload
+from compaware.components.storage import abandoned_uploads, discard, exists, fetch, join, upload
 
 log = logging.getLogger(__name__)
 # Each further decision means that another run has published since the one before.
@@ -46,6 +46,7 @@ def run(config: PublishConfig, workspace: Workspace) -> Summary:
     if entry.published:
         register(release, entry)
     write_history_pages(workspace.output, message, history)
+    _delete_abandoned(config.publish_uri)
     metrics = {"published": float(published), entry.metric_name: entry.metric}
     if entry.earlier_metric is not None:
         metrics[f"earlier_{entry.metric_name}"] = entry.earlier_metric
@@ -75,6 +76,16 @@ def _decide_and_write(release: Release, workspace: Workspace) -> tuple[Entry, li
             return entry, history, True
         log.info("another run has written at %s: comparing again", prefix)
     raise UnavailableError(f"other runs keep writing at {prefix}: run this task again")
+
+
+def _delete_abandoned(prefix: str) -> None:
+    """Deletes versions whose upload was killed; a failure is only logged, because the decision is written already."""
+    try:
+        for uri in abandoned_uploads(prefix):
+            log.info("deleting %s: its upload has not finished", uri)
+            discard(uri)
+    except (UserError, UnavailableError) as error:
+        log.warning("cannot delete unfinished versions: %s", error)
 
 
 def _earlier_decision(release: Release, latest: Entry | None, history: list[Entry]) -> Entry | None:

@@ -15,11 +15,13 @@ from compaware.components.storage.folders import (
     read_text,
     upload,
 )
+from compaware.components.storage.leftovers import abandoned_uploads
 from compaware.components.storage.names import record_uri, show_uris
 from compaware.components.storage.uri import is_uri, join
 
 __all__ = [
     "Document",
+    "abandoned_uploads",
     "copy",
     "delete",
     "discard",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.files import move_replacing, remove
+from compaware.components.storage.disk import COPY_SUFFIX
 from compaware.components.storage.upload_manifest import MANIFEST_NAME
 from compaware.components.storage.uri import Location, parse
 
@@ -36,7 +37,7 @@ def copy(source_uri: str, target_uri: str) -> None:
 
 def _copy_path(source: Path, target: Path) -> None:
     try:
-        staged = target.with_name(f".{target.name}.copy")
+        staged = target.with_name(f".{target.name}{COPY_SUFFIX}")
         remove(staged)
         shutil.copytree(source, staged)
         move_replacing(staged, target)

@@ -18,6 +18,9 @@ from compaware.components.storage.upload_manifest import (
     write_manifest,
 )
 
+# A copy has this suffix, and a dot before its name, until it is complete.
+COPY_SUFFIX = ".copy"
+
 
 def check_path(path: Path, uri: str, require_manifest: bool) -> Path:
     """Returns a path after checking that it exists and, if asked, that it is a complete folder.
@@ -42,7 +45,7 @@ def copy_verified(source: Path, destination: Path) -> None:
         UserError: The source has no files, or the copy differs.
     """
     destination.parent.mkdir(parents=True, exist_ok=True)
-    staged = destination.with_name(f".{destination.name}.copy")
+    staged = destination.with_name(f".{destination.name}{COPY_SUFFIX}")
     remove(staged)
     if source.is_file():
         shutil.copyfile(source, staged)

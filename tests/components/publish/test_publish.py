@@ -104,6 +104,9 @@ def test_after_a_run_that_was_killed_before_it_wrote_latest_json_there_is_one_ve
     prefix = tmp_path / "reviews"
     publish_model(folders.good, prefix)
     (prefix / "latest.json").unlink()
+    half = prefix / ".20200101T000000Z-00000000.copy"
+    half.mkdir()
+    os.utime(half, (0, 0))
     publish_model(folders.good, prefix)
     (only,) = Published.read(str(prefix)).history
     assert Published.read(str(prefix)).latest == only
