@@ -12,9 +12,8 @@ import yaml
 
 from compaware.components import images
 from compaware.components.launch import JobOptions
-from compaware.components.launch.job import Job
-from compaware.components.launch.pytorchjob import PYTORCHJOB
-from compaware.components.launch.trainjob import TRAINJOB
+from compaware.components.launch.job import Job, JobKind
+from compaware.components.launch.kinds import KINDS
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.validation import load_arguments
 from tests.manifests.reading import MANIFESTS, ROOT, documented_permissions, documents, granted, values
@@ -79,9 +78,9 @@ def test_the_role_is_the_documented_one() -> None:
     assert granted(role["rules"]) == documented_permissions()
 
 
-@pytest.mark.parametrize("kind", [PYTORCHJOB, TRAINJOB])
-def test_the_network_policy_selects_the_pods_of_a_job(kind: Any) -> None:
-    manifest = kind.manifest(Job("distillation-0", "distillation", {}, JobOptions(num_nodes=2)))
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.title)
+def test_the_network_policy_selects_the_pods_of_a_job(kind: JobKind) -> None:
+    manifest = kind.manifest(Job("distillation-0", "distillation", {}, JobOptions()))
     [policy] = of_kind("NetworkPolicy")
     spec = policy["spec"]
     wanted = spec["podSelector"]["matchLabels"].items()

@@ -11,7 +11,8 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.launch import JobOptions
 from compaware.components.launch.batchjob import BATCHJOB
 from compaware.components.launch.checks import check
-from compaware.components.launch.job import Job, job_name
+from compaware.components.launch.job import Job, JobKind, job_name
+from compaware.components.launch.kinds import KINDS
 from compaware.components.launch.pytorchjob import PYTORCHJOB
 from compaware.components.launch.trainjob import TRAINJOB, runtime_manifest
 from tests.pod_security import violations
@@ -22,6 +23,15 @@ OWNER = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "run"
 def make(name: str = "distillation-0123456789", **options: Any) -> Job:
     values = {"num_nodes": 4, "processes_per_node": 2, "cpu_per_node": "8", **options}
     return Job(name, "distillation", {"output": "s3://b/out", "epochs": 1}, JobOptions(**values), (OWNER,))
+
+
+def manifest_of(kind: JobKind, **options: Any) -> dict[str, Any]:
+    return kind.manifest(make(**{"num_nodes": 1 if kind is BATCHJOB else 4, **options}))
+
+
+def trainer_of(manifest: dict[str, Any]) -> dict[str, Any]:
+    """What has the command and the variables of the training container."""
+    return manifest["spec"].get("trainer") or pods_of(manifest)[0]["spec"]["containers"][0]
 
 
 def pytorchjob(**options: Any) -> dict[str, Any]:
@@ -45,6 +55,14 @@ def test_all_restarts_and_times_are_bounded() -> None:
         "backoffLimit": 9,
     }
     assert {replica["restartPolicy"] for replica in spec["pytorchReplicaSpecs"].values()} == {"OnFailure"}
+
+
+def test_all_restarts_and_times_of_a_batch_job_are_bounded() -> None:
+    spec = BATCHJOB.manifest(make(num_nodes=1, max_restarts=2, timeout_hours=1.5, keep_finished_hours=2))["spec"]
+    assert (spec["activeDeadlineSeconds"], spec["ttlSecondsAfterFinished"]) == (5400, 7200)
+    # The Job controller ends the job at the limit, not above it, and counts drained pods, too.
+    assert spec["backoffLimit"] > 2 + 1
+    assert spec["template"]["spec"]["restartPolicy"] == "OnFailure"
 
 
 def test_nodes_are_one_master_and_workers() -> None:
@@ -92,24 +110,16 @@ def pods_of(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     return [node["template"]["spec"]["template"]]
 
 
-KINDS = [PYTORCHJOB, TRAINJOB, BATCHJOB]
-
-
-def made(kind: Any, **options: Any) -> dict[str, Any]:
-    """Returns a job's manifest; a batch Job has one node."""
-    return kind.manifest(make(**{"num_nodes": 1, **options} if kind is BATCHJOB else options))
-
-
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.title)
 @pytest.mark.parametrize("options", [{}, {"run_as_user": None}, {"volumes": {"cache": "/cache"}}])
-def test_pods_pass_the_restricted_policy(kind: Any, options: dict[str, Any]) -> None:
-    for template in pods_of(made(kind, **options)):
+def test_pods_pass_the_restricted_policy(kind: JobKind, options: dict[str, Any]) -> None:
+    for template in pods_of(manifest_of(kind, **options)):
         assert violations(template["spec"]) == []
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_cluster_may_assign_the_user_and_the_group(kind: Any) -> None:
-    for template in pods_of(made(kind, run_as_user=None)):
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.title)
+def test_the_cluster_may_assign_the_user_and_the_group(kind: JobKind) -> None:
+    for template in pods_of(manifest_of(kind, run_as_user=None)):
         assert template["spec"]["securityContext"] == {
             "runAsNonRoot": True,
             "seccompProfile": {"type": "RuntimeDefault"},
@@ -117,11 +127,11 @@ def test_the_cluster_may_assign_the_user_and_the_group(kind: Any) -> None:
         assert not template["spec"]["containers"][0]["securityContext"].keys() & {"runAsUser", "runAsGroup"}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_autoscaler_does_not_move_pods_unless_asked_to(kind: Any) -> None:
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.title)
+def test_the_autoscaler_does_not_move_pods_unless_asked_to(kind: JobKind) -> None:
     key = "cluster-autoscaler.kubernetes.io/safe-to-evict"
     for value, options in {"false": {}, "true": {"annotations": {key: "true"}}}.items():
-        for template in pods_of(made(kind, **options)):
+        for template in pods_of(manifest_of(kind, **options)):
             assert template["metadata"]["annotations"][key] == value
 
 
@@ -141,13 +151,13 @@ def test_the_pods_of_a_job_log_to_the_mlflow_run_of_their_task(monkeypatch: pyte
 
 def scheduled(kind: Any, **options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Returns a job's pod and the resources of its training container."""
-    manifest = made(kind, **options)
+    manifest = manifest_of(kind, **options)
     spec = pods_of(manifest)[0]["spec"]
     trainer = manifest["spec"].get("trainer")
     return spec, trainer["resourcesPerNode"] if trainer else spec["containers"][0]["resources"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.title)
 def test_pods_are_where_the_options_put_them(kind: Any) -> None:
     term = {
         "matchExpressions": [{"key": "node.kubernetes.io/instance-type", "operator": "In", "values": ["c7i.8xlarge"]}]
@@ -163,7 +173,7 @@ def test_pods_are_where_the_options_put_them(kind: Any) -> None:
     first, second = ranked["topologySpreadConstraints"]
     assert second == spread | selector and ranked["priorityClassName"] == "batch"
     assert kind is not TRAINJOB or not spec.keys() & {"topologySpreadConstraints", "priorityClassName"}
-    labels = pods_of(made(kind))[0]["metadata"]["labels"]
+    labels = pods_of(manifest_of(kind))[0]["metadata"]["labels"]
     assert first["labelSelector"]["matchLabels"].items() <= labels.items()
     plain, _ = scheduled(kind)
     assert not plain.keys() & {"affinity", "topologySpreadConstraints", "priorityClassName"}
@@ -180,12 +190,12 @@ def test_a_named_runtime_does_not_take_a_topology_spread() -> None:
         TRAINJOB.manifest(make(runtime="mine", topology_spread=[spread]))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.title)
 def test_disk_and_gpus_are_requests_and_limits(kind: Any) -> None:
     _, resources = scheduled(kind, ephemeral_storage="50Gi", gpus_per_node=2)
     assert resources["limits"] == resources["requests"]
     assert resources["limits"] == {"cpu": "8", "memory": "16Gi", "ephemeral-storage": "50Gi", "nvidia.com/gpu": "2"}
-    check(made(kind, gpus_per_node=2))
+    check(manifest_of(kind, gpus_per_node=2))
 
 
 def test_all_writable_folders_are_volumes() -> None:
@@ -199,10 +209,10 @@ def test_all_writable_folders_are_volumes() -> None:
     assert variables(spec["containers"][0])["HF_HOME"].startswith("/work/")
 
 
-@pytest.mark.parametrize("kind", [PYTORCHJOB, TRAINJOB])
-def test_configuration_and_secrets_reach_the_pods(kind: Any) -> None:
-    manifest = kind.manifest(make(secret_env={"HF_TOKEN": {"secret": "hub", "key": "token"}}, env={"GLOO": "eth0"}))
-    trainer = pod(manifest)["containers"][0] if kind is PYTORCHJOB else manifest["spec"]["trainer"]
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.title)
+def test_configuration_and_secrets_reach_the_pods(kind: JobKind) -> None:
+    manifest = manifest_of(kind, secret_env={"HF_TOKEN": {"secret": "hub", "key": "token"}}, env={"GLOO": "eth0"})
+    trainer = trainer_of(manifest)
     assert trainer["command"][-2:] == ["compaware.components.launch.worker", "distillation"]
     assert json.loads(variables(trainer)["COMPAWARE_CONFIG"]) == {"output": "s3://b/out", "epochs": 1}
     assert variables(trainer)["GLOO"] == "eth0"
@@ -210,10 +220,10 @@ def test_configuration_and_secrets_reach_the_pods(kind: Any) -> None:
     assert token["valueFrom"] == {"secretKeyRef": {"name": "hub", "key": "token"}}
 
 
-@pytest.mark.parametrize("kind", [PYTORCHJOB, TRAINJOB])
-def test_the_sites_settings_reach_the_pods_and_are_optional(kind: Any) -> None:
-    manifest = kind.manifest(make(env={"HF_ENDPOINT": "https://other.example.com"}))
-    trainer = pod(manifest)["containers"][0] if kind is PYTORCHJOB else manifest["spec"]["trainer"]
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.title)
+def test_the_sites_settings_reach_the_pods_and_are_optional(kind: JobKind) -> None:
+    manifest = manifest_of(kind, env={"HF_ENDPOINT": "https://other.example.com"})
+    trainer = trainer_of(manifest)
     names = [variable["name"] for variable in trainer["env"]]
     assert len(names) == len(set(names))
     sources = {variable["name"]: variable["valueFrom"] for variable in trainer["env"] if "valueFrom" in variable}
@@ -226,9 +236,9 @@ def test_the_sites_settings_reach_the_pods_and_are_optional(kind: Any) -> None:
     assert json.dumps(volume) in json.dumps(manifest)
 
 
-@pytest.mark.parametrize("kind", [PYTORCHJOB, TRAINJOB])
-def test_a_queued_job_starts_suspended_and_names_its_queue(kind: Any) -> None:
-    manifest = kind.manifest(make(queue_name="team-a"))
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.title)
+def test_a_queued_job_starts_suspended_and_names_its_queue(kind: JobKind) -> None:
+    manifest = manifest_of(kind, queue_name="team-a")
     assert manifest["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team-a"
     assert manifest["spec"].get("runPolicy", manifest["spec"])["suspend"] is True
     assert manifest["metadata"]["ownerReferences"] == [OWNER]
@@ -291,7 +301,7 @@ def test_errors_that_the_api_server_accepts_are_refused(spoil: Callable[[dict[st
 def test_invalid_dns_names_are_refused(name: str) -> None:
     for kind in (PYTORCHJOB, TRAINJOB):
         with pytest.raises(UserError, match="must begin with a letter"):
-            check(kind.manifest(make(name=name)))
+            check(manifest_of(kind, name=name))
 
 
 def test_the_name_is_short_enough_for_the_names_of_its_pods() -> None:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from compaware.components.launch import worker
+from compaware.components.launch import JobOptions, worker
+from compaware.components.launch.batchjob import BATCHJOB
+from compaware.components.launch.job import Job
 from compaware.components.launch.torchrun import follow_child, start_child
 
 
@@ -27,6 +29,23 @@ def test_an_error_of_the_user_under_torchrun_exits_with_2_and_is_not_retried(
     assert ended.value.code == 2
     assert reason.read_text(encoding="utf-8").startswith("error: '")
     assert capfd.readouterr().out.count("\nerror: ") <= 2
+
+
+def test_the_processes_of_a_batch_job_need_no_operator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = Job("job", "distillation", {"output": "s3://b/out"}, JobOptions(launcher="job", processes_per_node=2))
+    [container] = BATCHJOB.manifest(job)["spec"]["template"]["spec"]["containers"]
+    for variable in container["env"]:
+        if variable["name"].startswith("PET_"):
+            monkeypatch.setenv(variable["name"], variable["value"])
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import os, pathlib\n"
+        f"pathlib.Path({str(tmp_path)!r}, os.environ['RANK']).write_text(os.environ['WORLD_SIZE'])\n",
+        encoding="utf-8",
+    )
+    command = [sys.executable, "-m", "compaware.components.launch.ranks", str(program)]
+    assert follow_child(start_child(command)) == (0, "")
+    assert [(tmp_path / rank).read_text(encoding="utf-8") for rank in ("0", "1")] == ["2", "2"]
 
 
 @pytest.mark.parametrize(
