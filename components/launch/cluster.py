@@ -82,7 +82,9 @@ class ClusterLauncher:
                 return
             if not is_deleted:
                 log.info("replacing %s, which failed before: %s", self._title(job), annotations[REPORTED])
-                self.cancel(job)
+                # With their owners gone, the old job's objects stay for a while. An operator would take their state for
+                # that of the new job, which has the same name, and this launcher would take their pods for its pods.
+                self._delete(f"{self._collection}/{job.name}", propagationPolicy="Foreground")
             time.sleep(_TICK_S)
         log.info("created %s: %d nodes of %s CPUs", self._title(job), job.options.num_nodes, job.options.cpu_per_node)
 
@@ -115,10 +117,10 @@ class ClusterLauncher:
         if self._delete(f"{self._collection}/{job.name}", patience_s):
             log.info("deleted %s", self._title(job))
 
-    def _delete(self, path: str, patience_s: float = CANCEL_PATIENCE_S) -> bool:
+    def _delete(self, path: str, patience_s: float = CANCEL_PATIENCE_S, **query: str) -> bool:
         """Deletes an object; returns False if there is none."""
         try:
-            retry(lambda: self._api.delete(path), patience_s, retry_refusals=True)
+            retry(lambda: self._api.delete(path, **query), patience_s, retry_refusals=True)
         except ApiException as error:
             if error.status != 404:
                 raise

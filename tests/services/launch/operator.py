@@ -78,6 +78,7 @@ class Operator:
             "name": self._job.name,
             "uid": job["metadata"]["uid"],
             "controller": True,
+            "blockOwnerDeletion": True,
         }
         container = {"name": self.kind.container, "image": "none"}
         metadata = {"name": name, "labels": self.pod_labels(node), "ownerReferences": [owner]}

@@ -9,6 +9,7 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.launch.batchjob import BATCHJOB
 from compaware.components.launch.cluster import ClusterLauncher
 from compaware.components.launch.errors import JobError
+from compaware.components.launch.job import JobKind
 from compaware.components.launch.kinds import cluster_launcher
 from compaware.components.launch.pytorchjob import PYTORCHJOB
 from compaware.components.launch.trainjob import RUNTIMES, TRAINJOB, runtime_manifest
@@ -68,6 +69,30 @@ def test_a_failure_is_reported_once_and_a_retry_replaces_the_job(site: Site) -> 
     eventually(lambda: jobs(site) and jobs(site) != failed)
     operator.run_pods()
     operator.set_condition("Succeeded")
+    again.end()
+
+
+@pytest.mark.parametrize("kind", [PYTORCHJOB, TRAINJOB], ids=lambda kind: kind.title)
+def test_a_retry_waits_for_the_end_of_the_old_jobs_pods(site: Site, kind: JobKind) -> None:
+    """An old JobSet of this name would make the Trainer give its state to the new TrainJob."""
+    job = site.job(max_restarts=0)
+    first, operator = Waiting(site, job, kind), site.operator(job, kind)
+    name, _ = operator.run_pods()
+    site.direct.patch(f"{operator.pods}/{name}", {"metadata": {"finalizers": ["tests/hold"]}})
+    operator.set_pod(name, "Failed", terminated(1))
+    operator.fail()
+    with pytest.raises(JobError):
+        first.end()
+    old = operator.job()
+    assert old
+    again = Waiting(site, job, kind)
+    eventually(lambda: "deletionTimestamp" in operator.job()["metadata"])
+    again.join(2)
+    assert operator.job()["metadata"]["uid"] == old["metadata"]["uid"]
+    site.direct.patch(f"{operator.pods}/{name}", {"metadata": {"finalizers": []}})
+    eventually(lambda: operator.job() and operator.job()["metadata"]["uid"] != old["metadata"]["uid"])
+    operator.run_pods()
+    operator.succeed()
     again.end()
 
 
