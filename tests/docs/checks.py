@@ -26,6 +26,7 @@ from tests.docs.reading import ROOT, Block, Command, commands
 
 COMPONENT = re.compile(r"compaware\.components\.(\w+)")
 KUBECTL = {"apply", "auth can-i", "create configmap", "create secret", "port-forward", "set env"}
+KUBECTL |= {"label namespace", "patch deployment"}
 IMAGES = {images.DATA, images.TRAINER, images.BENCHMARK, images.LAUNCHER}
 NO_SERVER = "no Kubeflow Pipelines server answers"
 

@@ -10,6 +10,7 @@ import compaware.components
 from compaware.components.core.data import tasks
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.metadata import Metadata
+from compaware.pipelines.client.site import read_site
 from compaware.pipelines.client.validation import load_arguments
 from tests.docs.checks import Checks
 from tests.docs.reading import (
@@ -55,11 +56,14 @@ def check_block(block: Block, checks: Checks) -> None:
 
 
 def check_yaml(content: dict[str, object], checks: Checks) -> None:
-    """Checks parameters of a pipeline, the metadata of a component, or a part of an overlay."""
+    """Checks parameters of a pipeline, a site's settings, the metadata of a component, or a part of an overlay."""
     if "stability" in content:
         Metadata.model_validate(content)
     elif "components" in content:
         assert all((ROOT / "manifests/overlays/standalone" / path).is_dir() for path in content["components"])
+    elif "pods" in content:
+        (checks.folder / "site.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+        assert read_site(checks.folder / "site.yaml").pods
     else:
         (checks.folder / "snippet.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
         load_arguments(
