@@ -36,11 +36,13 @@ class Run:
         id: Its id, which is in the URIs of its artifacts.
         namespace: Namespace of its pods.
         is_active: Whether the run with an id has pods that are waiting or running.
+        image: Image of this pod, beside which its jobs' image is.
     """
 
     id: str
     namespace: str
     is_active: Callable[[str], bool]
+    image: str = ""
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def _folder(component: str, values: dict[str, Any], options: JobOptions, attempt
     key = hash_settings(
         {
             "settings": _with_fingerprints(result_settings(values)),
-            "image": options.image,
+            "image": options.image if "image" in options.model_fields_set else run.image,
             "version": version("compaware"),
             # `batch_size` is that of one process.
             "processes": options.num_nodes * options.processes_per_node,

@@ -28,8 +28,12 @@ def with_image(options: JobOptions, pod: dict[str, Any] | None) -> JobOptions:
     elif pod is None:
         found["image"] = images.current()["trainer"]
     else:
-        own = next(container for container in pod["spec"]["containers"] if container["name"] == _MAIN)
-        found["image"] = images.trainer_beside(own["image"])
+        found["image"] = images.trainer_beside(image_of(pod))
     if pod and "image_pull_secrets" not in options.model_fields_set:
         found["image_pull_secrets"] = [secret["name"] for secret in pod["spec"].get("imagePullSecrets", [])]
     return options.model_copy(update=found)
+
+
+def image_of(pod: dict[str, Any]) -> str:
+    """Returns the image that the pod of a task runs."""
+    return next(container["image"] for container in pod["spec"]["containers"] if container["name"] == _MAIN)

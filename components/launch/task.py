@@ -13,7 +13,7 @@ from compaware.components.launch.api import Api, retry
 from compaware.components.launch.earlier import Run
 from compaware.components.launch.job import Job, job_name
 from compaware.components.launch.options import JobOptions
-from compaware.components.launch.pulling import with_image
+from compaware.components.launch.pulling import image_of, with_image
 from compaware.components.launch.workflow import POD_VARIABLE
 
 _RUN_LABELS = ("pipeline/runid", "workflows.argoproj.io/workflow")
@@ -50,14 +50,17 @@ def current_run(api: Api) -> Run | None:
         UserError: The pod of this task cannot be read or does not exist.
     """
     pod_name = os.environ.get(POD_VARIABLE)
-    run_id = _run_id(_pod(api, pod_name)["metadata"]) if pod_name else ""
+    if not pod_name:
+        return None
+    pod = _pod(api, pod_name)
+    run_id = _run_id(pod["metadata"])
     pods = f"/api/v1/namespaces/{api.namespace}/pods"
 
     def is_active(other_id: str) -> bool:
         items = retry(lambda: api.get(pods, labelSelector=f"{_RUN_LABELS[0]}={other_id}"))["items"]
         return any(pod["status"].get("phase") in ("Pending", "Running") for pod in items)
 
-    return Run(run_id, api.namespace, is_active) if run_id else None
+    return Run(run_id, api.namespace, is_active, image_of(pod)) if run_id else None
 
 
 def _pod(api: Api, pod_name: str) -> dict[str, Any]:

@@ -41,6 +41,7 @@ class Stage:
     fails: bool = False
     trained: list[str] = field(default_factory=list)
     current: str = ""
+    image: str = "registry.example.com/team/launcher:1"
 
     def run(self, run_id: str, job: dict[str, Any] | None = None, **settings: Any) -> Summary:
         """Runs the stage in a run of its pipeline."""
@@ -102,7 +103,7 @@ def stage(store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
     (tmp_path / "rows").write_text("rows")
     upload(tmp_path / "rows", f"{root}/compaware-distillation/first/data-prep/0c/dataset/rows")
     stage = Stage(root, tmp_path, f"{root}/compaware-distillation/first/data-prep/0c/dataset")
-    monkeypatch.setattr(run, "_current_run", lambda: Run(stage.current, "team", stage.active.__contains__))
+    monkeypatch.setattr(run, "_current_run", lambda: Run(stage.current, "team", stage.active.__contains__, stage.image))
     monkeypatch.setattr(run, "run_job", stage.train)
     return stage
 
@@ -132,6 +133,12 @@ def test_more_memory_goes_on_with_the_checkpoints_of_a_failed_run(stage: Stage) 
 def test_job_options_that_change_the_result_train_again(stage: Stage, job: dict[str, Any]) -> None:
     stage.run("first")
     assert stage.run("second", job).facts == {"by": "second"}
+
+
+def test_images_of_another_tag_train_again(stage: Stage) -> None:
+    stage.run("first")
+    stage.image = "registry.example.com/team/launcher:2"
+    assert stage.run("second").facts == {"by": "second"}
 
 
 def test_other_settings_or_other_content_of_an_input_train_again(stage: Stage) -> None:
