@@ -1,6 +1,7 @@
 """The manifests contain no secrets, run nothing as root, and have the versions of this release."""
 
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -41,7 +42,9 @@ def test_the_mirror_has_every_image() -> None:
 
 
 def test_no_file_contains_a_secret() -> None:
-    assert not of_kind("Secret")
+    # Kubernetes fills the one for Argo's token.
+    [secret] = of_kind("Secret")
+    assert secret["type"] == "kubernetes.io/service-account-token" and not secret.keys() & {"data", "stringData"}
     for file, document in documents():
         for variables in values(document, "env"):
             for variable in variables:
@@ -71,6 +74,34 @@ def test_the_workflow_runs_the_sample_by_default() -> None:
     sample = catalog.folder(given["pipeline"]) / "configs" / "sample.yaml"
     assert given["config"] == sample.read_text(encoding="utf-8"), "render the chart again: see manifests/README.md"
     assert load_arguments(catalog.spec(given["pipeline"]), sample, [])["task"] == "sample"
+
+
+def test_only_argos_own_containers_have_a_token() -> None:
+    [workflow], [account] = of_kind("WorkflowTemplate"), of_kind("ServiceAccount")
+    name = account["metadata"]["name"]
+    assert workflow["spec"]["serviceAccountName"] == name
+    assert workflow["spec"]["automountServiceAccountToken"] is account["automountServiceAccountToken"] is False
+    # Argo mounts this account's token, from the secret that it names so (util/secrets/secret_name.go: TokenName).
+    assert workflow["spec"]["executor"] == {"serviceAccountName": name}
+    [secret] = of_kind("Secret")
+    assert secret["metadata"]["name"] == f"{name}.service-account-token"
+    assert secret["metadata"]["annotations"] == {"kubernetes.io/service-account.name": name}
+
+
+def test_the_schema_of_the_chart_has_the_values_of_the_chart() -> None:
+    chart = MANIFESTS / "chart"
+    values = yaml.safe_load((chart / "values.yaml").read_text(encoding="utf-8"))
+    schema = json.loads((chart / "values.schema.json").read_text(encoding="utf-8"))
+    del schema["properties"]["global"]
+
+    def check(schema: dict[str, Any], value: Any) -> None:
+        if "properties" not in schema:
+            return
+        assert schema["additionalProperties"] is False and schema["properties"].keys() == value.keys()
+        for key, part in schema["properties"].items():
+            check(part, value[key])
+
+    check(schema, values)
 
 
 def test_the_role_is_the_documented_one() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from compaware.components.images import VERSION
 from tests.manifests.reading import MANIFESTS, documented_permissions, granted, values
 from tests.services.manifests.conftest import Command, Namespaces, set_namespace
 
@@ -53,6 +54,11 @@ def test_components_add_what_they_say(kubectl: Command, tree: Path) -> None:
     objects = {one["kind"]: one for one in rendered(kubectl, file.parent)}
     assert granted(objects["Role"]["rules"]) == documented_permissions()
     assert objects["PersistentVolumeClaim"]["metadata"]["namespace"] == "kubeflow"
+
+
+def test_the_plain_template_takes_its_image_from_the_registry(kubectl: Command) -> None:
+    found = {image for one in rendered(kubectl, MANIFESTS / "argo") for image in values(one, "image")}
+    assert found == {f"registry.example.com/team/compaware/benchmark:{VERSION}"}
 
 
 def test_air_gapped_takes_every_image_from_the_mirror(kubectl: Command) -> None:
