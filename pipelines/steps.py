@@ -49,7 +49,7 @@ GATE = Step(accuracy_gate, names={"on_failure": "on_accuracy_loss"})
 #
 # The stages depend on change_check only through the fingerprint that data_prep gets from it. If nothing is new, each
 # stage's result comes from KFP's cache, where `dsl.If` around the stages would leave the run without results.
-CHECK_CHANGES = Step(change_check, given=("student",), memory="2Gi", cached=False)
+CHECK_CHANGES = Step(change_check, given=("student", "run_id"), memory="2Gi", cached=False)
 
 PUBLISH = Step(
     publish,

@@ -5,15 +5,16 @@ import logging
 from importlib.metadata import version
 from pathlib import Path
 
+from compaware.components.change_check.commits import HubCommits
 from compaware.components.change_check.config import ChangeCheckConfig
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.data.tasks import TASKS
 from compaware.components.core.stage.workspace import Workspace
+from compaware.components.launch import shared_folder
 from compaware.components.publish.history_files import Entry, Published
 from compaware.components.storage import fingerprint, is_uri
 
 log = logging.getLogger(__name__)
-_HUB_TIMEOUT_S = 20
 
 
 def run(config: ChangeCheckConfig, workspace: Workspace) -> Summary:
@@ -23,12 +24,14 @@ def run(config: ChangeCheckConfig, workspace: Workspace) -> Summary:
         UserError: The store of the data, of a model or of the published versions refuses access.
         UnavailableError: That store does not respond.
     """
+    commits = HubCommits(shared_folder(config.state_uri, config.run_id, "hub-commits"))
     fingerprints = {
-        "data": _data(config),
-        "teacher": _source(config.teacher, "model", None) if config.teacher else "",
-        "student": _source(config.student, "model", None) if config.student else "",
+        "data": _data(config, commits),
+        "teacher": _source(config.teacher, "model", None, commits) if config.teacher else "",
+        "student": _source(config.student, "model", None, commits) if config.student else "",
         "version": version("compaware"),
     }
+    commits.save()
     latest = Published.read(config.publish_uri).latest if config.publish_uri else None
     changed = [name for name, value in fingerprints.items() if latest and latest.fingerprints.get(name, "") != value]
     log.info(_message(config, latest, changed))
@@ -50,29 +53,16 @@ def _message(config: ChangeCheckConfig, latest: Entry | None, changed: list[str]
     return f"changed since {latest.version}: {', '.join(changed)}"
 
 
-def _data(config: ChangeCheckConfig) -> str:
+def _data(config: ChangeCheckConfig, commits: HubCommits) -> str:
     if config.data:
-        return _source(config.data, "dataset", config.hub_revision)
+        return _source(config.data, "dataset", config.hub_revision, commits)
     task = TASKS.get(config.task)
     # The built-in sample is part of compaware; data_prep reports an unknown task.
-    return _hub_commit(task.hub_id, "dataset", config.hub_revision) if task and task.hub_id else config.task
+    return commits.find(task.hub_id, "dataset", config.hub_revision) if task and task.hub_id else config.task
 
 
-def _source(source: str, kind: str, revision: str | None) -> str:
+def _source(source: str, kind: str, revision: str | None, commits: HubCommits) -> str:
     """Returns the fingerprint of a path, a URI or a hub id."""
     if is_uri(source) or Path(source).expanduser().exists():
         return fingerprint(source)
-    return _hub_commit(source, kind, revision)
-
-
-def _hub_commit(name: str, kind: str, revision: str | None) -> str:
-    """Returns a hub id with its current commit, or with its revision if the hub does not respond."""
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import HFValidationError, HTTPError
-
-    try:
-        commit = HfApi().repo_info(name, repo_type=kind, revision=revision, timeout=_HUB_TIMEOUT_S).sha
-    except (OSError, HTTPError, HFValidationError) as error:
-        log.info("cannot read the commit of %s from the hub (%s): treating it as unchanged", name, type(error).__name__)
-        return f"{name}@{revision or 'unknown'}"
-    return f"{name}@{commit}"
+    return commits.find(source, kind, revision)

@@ -12,6 +12,7 @@ def change_check(
     state: dsl.Output[dsl.Artifact],
     metrics: dsl.Output[dsl.Metrics],
     student: str = "",
+    run_id: str = "",
     task: str = "sample",
     data: str = "",
     teacher: str = "",
@@ -22,12 +23,14 @@ def change_check(
 
     The output, a fingerprint of data and models, is an input of data_prep. KFP's cache only compares names, so it does
     not notice that the content of a file or of a branch on the hub has changed. With the fingerprint, stages run again
-    for changed content, and come from the cache otherwise. This task is never cached.
+    for changed content, and come from the cache otherwise. If the hub does not answer, the commits of the last run are
+    used. This task is never cached.
 
     Args:
         state: The fingerprints and what changed, as JSON.
         metrics: Whether anything changed, and which inputs.
         student: Hub id, folder or URI of the student.
+        run_id: Id of the pipeline's run.
         task: A built-in task or custom; see data_prep.
         data: Your data: a file, a folder, a URI or a hub id.
         teacher: Hub id, folder or URI of the teacher.
@@ -46,11 +49,13 @@ def change_check(
         {
             "output": state,
             "student": student,
+            "run_id": run_id,
             "task": task,
             "data": data,
             "teacher": teacher,
             "publish_uri": publish_uri,
             "data_options": data_options,
+            "state_uri": state.uri,
         },
     )
     log_metrics(summary, metrics)

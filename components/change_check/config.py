@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from compaware.components.core.stage.config import ComponentConfig
-from compaware.components.core.stage.interface import GIVEN, MAIN, Interface, Output
+from compaware.components.core.stage.interface import GIVEN, MAIN, OUTPUT_URI, Interface, Output
 from compaware.components.data_prep.config import DataPrepConfig
 from compaware.components.storage.path_or_uri import OptionalPathOrUri, PathOrUri
 
@@ -15,7 +15,8 @@ class ChangeCheckConfig(ComponentConfig):
 
     The output, a fingerprint of data and models, is an input of data_prep. KFP's cache only compares names, so it does
     not notice that the content of a file or of a branch on the hub has changed. With the fingerprint, stages run again
-    for changed content, and come from the cache otherwise. This task is never cached.
+    for changed content, and come from the cache otherwise. If the hub does not answer, the commits of the last run are
+    used. This task is never cached.
     """
 
     interface: ClassVar = Interface(
@@ -42,4 +43,10 @@ class ChangeCheckConfig(ComponentConfig):
     )
     publish_uri: Annotated[OptionalPathOrUri, MAIN] = Field(
         default="", description="Path or URI where models are published; empty if none are."
+    )
+    run_id: Annotated[str, GIVEN] = Field(default="", description="Id of the pipeline's run.")
+    state_uri: Annotated[str, OUTPUT_URI] = Field(
+        default="",
+        description="URI of the state; the hub's commits are stored below the part before the run's id, which all runs "
+        "share.",
     )

@@ -4,7 +4,7 @@ from compaware.components.launch.errors import JobError, UnansweredError
 from compaware.components.launch.launcher import run_job
 from compaware.components.launch.options import JobOptions
 from compaware.components.launch.outputs import copy_file, log_classification, log_metrics, save_text
-from compaware.components.launch.run import attempt_component, run_component, shared_attempts
+from compaware.components.launch.run import attempt_component, run_component, shared_folder
 
 __all__ = [
     "JobError",
@@ -17,5 +17,5 @@ __all__ = [
     "run_component",
     "run_job",
     "save_text",
-    "shared_attempts",
+    "shared_folder",
 ]

@@ -103,17 +103,18 @@ def attempt_component(
         raise UnavailableError(f"{name} is finished, but {error}; run this task again to use its output") from error
 
 
-def shared_attempts(uri: str, run_id: str) -> str | None:
-    """Returns where the branches of a sweep record their attempts, for all runs of a pipeline (`sweep_plan.attempts`).
+def shared_folder(uri: str, run_id: str, name: str) -> str | None:
+    """Returns a folder that all runs of a pipeline share; None outside a run.
 
     Args:
         uri: URI of an artifact of this run.
         run_id: Id of this run.
+        name: Name of the folder.
     """
     if WORK_ROOT_VARIABLE in os.environ:
-        return str(Path(os.environ[WORK_ROOT_VARIABLE]) / "sweep-attempts")
+        return str(Path(os.environ[WORK_ROOT_VARIABLE]) / name)
     root, separator, _ = uri.partition(f"/{run_id}/")
-    return f"{root}/sweep-attempts" if separator and run_id else None
+    return f"{root}/{name}" if separator and run_id else None
 
 
 def _current_run() -> Run | None:

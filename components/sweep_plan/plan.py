@@ -6,7 +6,7 @@ import logging
 from compaware.components.core.base.hashing import short_hash
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.stage.workspace import Workspace
-from compaware.components.launch import shared_attempts
+from compaware.components.launch import shared_folder
 from compaware.components.sweep_plan.attempts import read_attempt
 from compaware.components.sweep_plan.config import SweepPlanConfig
 from compaware.components.sweep_plan.grid import Branch
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 def run(config: SweepPlanConfig, workspace: Workspace) -> Summary:
     """Lists the branches of the sweep, each with its number of attempts."""
-    attempts = shared_attempts(config.plan_uri, config.run_id)
+    attempts = shared_folder(config.plan_uri, config.run_id, "sweep-attempts")
     branches = [_with_attempt(branch, attempts) for branch in config.branches]
     log.info("%d students to train: %s", len(branches), ", ".join(branch.name for branch in branches))
     # KFP cannot pass null values on.

@@ -7,7 +7,7 @@ from compaware.pipelines.steps import BENCHMARK, CHECK_CHANGES, CHECK_TEACHER, D
 @compression_pipeline(PREPARE_DATA, CHECK_TEACHER, DISTIL, BENCHMARK, CHECK_CHANGES, PUBLISH)
 def distillation(arguments: Arguments) -> None:
     """Distil a small student from a teacher and measure both side by side."""
-    changes = CHECK_CHANGES(arguments, student=arguments["student"])
+    changes = CHECK_CHANGES(arguments, student=arguments["student"], run_id=RUN_ID)
     dataset = PREPARE_DATA(arguments, inputs_fingerprint=changes.outputs["Output"]).outputs["dataset"]
     teacher = CHECK_TEACHER(arguments, dataset=dataset)
     model = teacher.outputs["model"]

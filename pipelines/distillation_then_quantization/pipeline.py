@@ -18,7 +18,7 @@ from compaware.pipelines.steps import (
 @compression_pipeline(PREPARE_DATA, CHECK_TEACHER, DISTIL, QUANTIZE, BENCHMARK, GATE, CHECK_CHANGES, PUBLISH)
 def distillation_then_quantization(arguments: Arguments) -> None:
     """Distil a small student, make it INT8, and measure teacher, student and INT8 side by side."""
-    changes = CHECK_CHANGES(arguments, student=arguments["student"])
+    changes = CHECK_CHANGES(arguments, student=arguments["student"], run_id=RUN_ID)
     dataset = PREPARE_DATA(arguments, inputs_fingerprint=changes.outputs["Output"]).outputs["dataset"]
     teacher = CHECK_TEACHER(arguments, dataset=dataset)
     soft_labels = teacher.outputs["soft_labels"]

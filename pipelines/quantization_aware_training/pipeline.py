@@ -16,7 +16,7 @@ from compaware.pipelines.steps import (
 @compression_pipeline(PREPARE_DATA, CHECK_TEACHER, QUANTIZE, BENCHMARK, GATE, CHECK_CHANGES, PUBLISH)
 def quantization_aware_training(arguments: Arguments) -> None:
     """Make a fine-tuned model INT8, with its own soft labels, and measure both side by side."""
-    changes = CHECK_CHANGES(arguments)
+    changes = CHECK_CHANGES(arguments, run_id=RUN_ID)
     dataset = PREPARE_DATA(arguments, inputs_fingerprint=changes.outputs["Output"]).outputs["dataset"]
     teacher = CHECK_TEACHER(arguments, dataset=dataset)
     model = teacher.outputs["model"]

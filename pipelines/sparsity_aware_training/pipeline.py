@@ -7,7 +7,7 @@ from compaware.pipelines.steps import BENCHMARK, CHECK_CHANGES, CHECK_TEACHER, P
 @compression_pipeline(PREPARE_DATA, CHECK_TEACHER, SPARSIFY, BENCHMARK, CHECK_CHANGES, PUBLISH)
 def sparsity_aware_training(arguments: Arguments) -> None:
     """Make a student, or the teacher itself, sparse with the teacher's soft labels; measure it beside the teacher."""
-    changes = CHECK_CHANGES(arguments, student=arguments["student"])
+    changes = CHECK_CHANGES(arguments, student=arguments["student"], run_id=RUN_ID)
     dataset = PREPARE_DATA(arguments, inputs_fingerprint=changes.outputs["Output"]).outputs["dataset"]
     teacher = CHECK_TEACHER(arguments, dataset=dataset)
     model = teacher.outputs["model"]

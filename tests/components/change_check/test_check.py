@@ -1,8 +1,12 @@
 """Changed inputs of a run are detected by their content."""
 
+import json
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub.constants
 import pytest
@@ -87,6 +91,53 @@ def test_an_unavailable_hub_is_no_change(tmp_path: Path, monkeypatch: pytest.Mon
     found = [run_check(tmp_path, task="sst2", teacher="someone/model") for _ in range(2)]
     assert found[0].facts == found[1].facts
     assert found[0].facts["fingerprints"]["teacher"] == "someone/model@unknown"
+
+
+class Hub(ThreadingHTTPServer):
+    """A hub with one repository; stands for huggingface.co, which tests cannot reach."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), _Answer)
+        self.status = 200
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: Hub
+
+    def do_GET(self) -> None:
+        self.send_response(self.server.status)
+        self.end_headers()
+        self.wfile.write(json.dumps({"id": "someone/model", "sha": "c0ffee"}).encode())
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Logs nothing."""
+
+
+@pytest.mark.parametrize("status", [None, 503, 429])
+def test_a_hub_that_does_not_answer_is_as_last_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int | None
+):
+    monkeypatch.delenv("COMPAWARE_WORK_ROOT", raising=False)
+
+    def run_of_a_pipeline(run_id: str) -> dict[str, Any]:
+        state_uri = f"file://{tmp_path}/root/compaware-distillation/{run_id}/change-check/0a/state"
+        return run_check(tmp_path, teacher="someone/model", run_id=run_id, state_uri=state_uri).facts
+
+    with Hub() as hub:
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", f"http://127.0.0.1:{hub.server_port}")
+        first = run_of_a_pipeline("first")
+        assert first["fingerprints"]["teacher"] == "someone/model@c0ffee"
+        hub.status = status or 200
+        if status is None:
+            hub.shutdown()
+            hub.server_close()
+        assert run_of_a_pipeline("second") == first
+        if status:
+            hub.status = 404
+            gone = run_of_a_pipeline("third")
+            assert gone["fingerprints"]["teacher"] == "someone/model@unknown", "the hub has answered"
+            hub.shutdown()
 
 
 def test_it_starts_without_torch():

@@ -5,7 +5,7 @@ import pytest
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.validation import validate
 from compaware.components.core.stage.workspace import run_stage
-from compaware.components.launch import shared_attempts
+from compaware.components.launch import shared_folder
 from compaware.components.sweep_plan.attempts import write_attempt
 from compaware.components.sweep_plan.config import SweepPlanConfig
 from compaware.components.sweep_plan.plan import run
@@ -58,7 +58,7 @@ def test_only_a_branch_that_is_repeated_changes_between_runs(monkeypatch, tmp_pa
 )
 def test_attempts_are_stored_where_all_runs_of_a_pipeline_find_them(monkeypatch, uri, run_id, place):
     monkeypatch.delenv("COMPAWARE_WORK_ROOT", raising=False)
-    assert shared_attempts(uri, run_id) == (f"{place}/sweep-attempts" if place else None)
+    assert shared_folder(uri, run_id, "sweep-attempts") == (f"{place}/sweep-attempts" if place else None)
 
 
 @pytest.mark.parametrize(
