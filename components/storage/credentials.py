@@ -25,7 +25,7 @@ MINIO_VARIABLES = (
 )
 SESSION_TOKEN_VARIABLE = "AWS_SESSION_TOKEN"
 SECRET_DIR_VARIABLE = "COMPAWARE_S3_SECRET_DIR"
-_KFP_SECRET = SecretRef(secretname=KFP_SECRET)
+_KFP_SECRET = SecretRef(secret_name=KFP_SECRET)
 _CONTAINER_VARIABLES = ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
 _AWS_HOST = re.compile(r"(^|\.)amazonaws\.com(\.cn)?(:\d+)?$")
 _RETRY = urllib3.Retry(total=5, backoff_factor=1, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=None)
@@ -46,7 +46,7 @@ def find_credentials(location: Location, host: str, settings: StoreSettings | No
     if settings and settings.secret and settings.secret != _KFP_SECRET:
         return StaticProvider(*read_secret(settings.secret))
     if name := os.environ.get(STORAGE_SECRET_VARIABLE):
-        return StaticProvider(*read_secret(SecretRef(secretname=name)))
+        return StaticProvider(*read_secret(SecretRef(secret_name=name)))
     if settings and settings.from_env:
         found = _aws_keys(location) or _role()
     elif location.scheme == "s3":

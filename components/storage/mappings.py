@@ -39,7 +39,9 @@ _SOURCES = {
 
 class _Part(BaseModel):
     # KFP's keys without regard to case; it ignores unknown keys.
-    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=lambda name: name.replace("_", ""))
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", populate_by_name=True, alias_generator=lambda name: name.replace("_", "")
+    )
 
 
 class SecretRef(_Part):

@@ -48,7 +48,7 @@ def account(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.usefixtures("account")
 def test_an_account_that_may_get_secrets_reads_the_keys_of_a_store(site: Site) -> None:
     with pytest.raises(UserError, match=r"may not read the secret reviews-keys in namespace .* get secrets"):
-        secrets.read_secret(SecretRef(secretname="reviews-keys"))
+        secrets.read_secret(SecretRef(secret_name="reviews-keys"))
     rbac = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{site.direct.namespace}"
     # The rule of KFP's Role pipeline-runner (manifests/kustomize/base/pipeline/pipeline-runner-role.yaml).
     rule = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
@@ -57,6 +57,6 @@ def test_an_account_that_may_get_secrets_reads_the_keys_of_a_store(site: Site) -
     subject = {"kind": "ServiceAccount", "name": "default", "namespace": site.direct.namespace}
     site.direct.create(f"{rbac}/rolebindings", {"metadata": {"name": "runner"}, "subjects": [subject], "roleRef": role})
     time.sleep(1)
-    assert secrets.read_secret(SecretRef(secretname="reviews-keys")) == ("reviews", "hidden")
+    assert secrets.read_secret(SecretRef(secret_name="reviews-keys")) == ("reviews", "hidden")
     with pytest.raises(UserError, match="there is no secret absent in namespace"):
-        secrets.read_secret(SecretRef(secretname="absent"))
+        secrets.read_secret(SecretRef(secret_name="absent"))
