@@ -6,8 +6,14 @@ from typing import Any
 
 from compaware.components.core.base import store_names
 from compaware.components.launch.options import JobOptions
+from compaware.components.storage.connection import ENDPOINT_VARIABLES, REGION_VARIABLES
 from compaware.components.storage.mappings import artifact_stores, named_secrets
 
+_STORE_VARIABLES = (
+    store_names.SITE_STORES_VARIABLE,
+    *(name for names in ENDPOINT_VARIABLES.values() for name in names),
+    *REGION_VARIABLES,
+)
 _VOLUME = "stores"
 
 
@@ -21,7 +27,11 @@ def configure_task(artifacts: Iterable[Any], options: JobOptions) -> None:
     found = artifact_stores((artifact.uri, artifact.metadata) for artifact in artifacts)
     if found:
         os.environ[store_names.ARTIFACT_STORES_VARIABLE] = found
-    if options.storage_secret not in ("", store_names.KFP_SECRET) and options.resolved_launcher() != "torchrun":
+    if options.resolved_launcher() == "torchrun":
+        return
+    # The task reads the outputs of its job, so it uses what names their store in the job's options.
+    os.environ.update({name: options.env[name] for name in _STORE_VARIABLES if name in options.env})
+    if options.storage_secret not in ("", store_names.KFP_SECRET):
         # KFP gives a task only variables from secrets that were known when the pipeline was compiled.
         os.environ[store_names.STORAGE_SECRET_VARIABLE] = options.storage_secret
 

@@ -49,7 +49,7 @@ def find_credentials(location: Location, host: str, settings: StoreSettings | No
         return StaticProvider(*read_secret(SecretRef(secret_name=name)))
     if settings and settings.from_env:
         found = _aws_keys(location) or _role()
-    elif location.scheme == "s3":
+    elif location.scheme == "s3" and not (settings and settings.secret):
         found = _aws_keys(location) or _role() or _minio_keys(location) or _mounted_keys()
     else:
         found = _minio_keys(location) or _aws_keys(location) or _mounted_keys()

@@ -17,7 +17,13 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.store_names import SITE_STORES_VARIABLE
 from compaware.components.launch.run import WORK_ROOT_VARIABLE
 from compaware.components.storage import connection, is_uri
-from compaware.components.storage.credentials import AWS_VARIABLES, MINIO_VARIABLES, SESSION_TOKEN_VARIABLE
+from compaware.components.storage.credentials import (
+    AWS_VARIABLES,
+    MINIO_VARIABLES,
+    SECRET_DIR_VARIABLE,
+    SESSION_TOKEN_VARIABLE,
+)
+from compaware.components.storage.secrets import FOLDER_VARIABLE
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.packages import set_images
 
@@ -29,8 +35,10 @@ PASSED_ON = (
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
     *(name for names in connection.ENDPOINT_VARIABLES.values() for name in names),
     *(name for pair in (AWS_VARIABLES, MINIO_VARIABLES) for names in pair for name in names),
-    *(*connection.REGION_VARIABLES, SESSION_TOKEN_VARIABLE, SITE_STORES_VARIABLE),
+    *(*connection.REGION_VARIABLES, SESSION_TOKEN_VARIABLE, SITE_STORES_VARIABLE, "AWS_ROLE_ARN"),
 )
+# The same for variables with the path of a file or folder, which is mounted.
+MOUNTED = (*connection.CA_FILE_VARIABLES, FOLDER_VARIABLE, SECRET_DIR_VARIABLE, "AWS_WEB_IDENTITY_TOKEN_FILE")
 _RUN_LABEL = "compaware.run"
 _HUB_CACHE = "/work/huggingface"
 
@@ -53,6 +61,8 @@ def docker_runner(arguments: dict[str, Any], work: Path) -> local.DockerRunner:
     if written and not is_uri(written):
         Path(written).mkdir(parents=True, exist_ok=True)
     paths = {str(Path(value).absolute()): value != written for value in _texts(arguments) if _is_path(value)}
+    mounted = {name: str(Path(os.environ[name]).absolute()) for name in MOUNTED if _is_path(os.environ.get(name, ""))}
+    paths = dict.fromkeys(mounted.values(), True) | paths
     user, group = os.getuid(), os.getgid()
     return local.DockerRunner(
         user=f"{user}:{group}",
@@ -64,7 +74,8 @@ def docker_runner(arguments: dict[str, Any], work: Path) -> local.DockerRunner:
         shm_size="1g",
         network_mode=os.environ.get(NETWORK_VARIABLE, "bridge"),
         environment={WORK_ROOT_VARIABLE: str(work)}
-        | {name: os.environ[name] for name in PASSED_ON if name in os.environ},
+        | {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        | mounted,
         # Relative paths keep their meaning.
         working_dir=str(Path.cwd()),
         mounts=[Mount(str(work), str(work), type="bind"), Mount(_HUB_CACHE, str(hub_cache), type="bind")]

@@ -28,7 +28,7 @@ class Artifact(NamedTuple):
 @pytest.fixture(autouse=True)
 def variables(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     """The variables that `configure_task` sets; they are removed after the test."""
-    for name in ("COMPAWARE_ARTIFACT_STORES", "COMPAWARE_STORAGE_SECRET"):
+    for name in ("COMPAWARE_ARTIFACT_STORES", "COMPAWARE_STORAGE_SECRET", "COMPAWARE_STORES"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
 
@@ -86,7 +86,14 @@ def test_pods_learn_where_kfp_stored_the_inputs(kind: Any) -> None:
     assert (store["bucketName"], store["endpoint"]) == ("mlpipeline", "seaweedfs.kubeflow:9000")
 
 
-def test_the_task_that_starts_a_job_uses_its_secret() -> None:
+def test_the_task_that_starts_a_job_uses_its_stores_and_its_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S3_ENDPOINT", "https://of.the.site")
+    env = {"S3_ENDPOINT": "https://of.the.job", "COMPAWARE_STORES": OWN, "OMP_PROC_BIND": "true"}
+    configure_task([], make(launcher="torchrun", env=env).options)
+    assert os.environ["S3_ENDPOINT"] == "https://of.the.site"
+    configure_task([], make(launcher="pytorchjob", env=env).options)
+    assert (os.environ["S3_ENDPOINT"], os.environ["COMPAWARE_STORES"]) == ("https://of.the.job", OWN)
+    assert "OMP_PROC_BIND" not in os.environ
     for options in ({"launcher": "torchrun", "storage_secret": "own"}, {"launcher": "pytorchjob"}):
         configure_task([], make(**options).options)
         assert "COMPAWARE_STORAGE_SECRET" not in os.environ

@@ -87,6 +87,9 @@ def test_a_role_precedes_kfps_keys_for_s3_only(monkeypatch: pytest.MonkeyPatch) 
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"{server.address}/sts")
         assert keys("s3://bucket/key?endpoint=host")[0] == "ASIAROLE"
         assert keys("minio://bucket/key?endpoint=host")[0] == "minio"
+        kfp = "{secretRef: {secretName: mlpipeline-minio-artifact, accessKeyKey: accesskey, secretKeyKey: secretkey}}"
+        monkeypatch.setenv("COMPAWARE_KFP_PROVIDERS", f"s3: {{default: {{endpoint: host, credentials: {kfp}}}}}")
+        assert keys("s3://bucket/key")[0] == "minio", "KFP's providers name its secret"
         monkeypatch.setenv("COMPAWARE_STORES", "minio: {default: {endpoint: host, credentials: {fromEnv: true}}}")
         assert keys("minio://bucket/key")[0] == "ASIAROLE", "as KFP uses it with fromEnv"
 
