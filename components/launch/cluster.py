@@ -23,12 +23,13 @@ from compaware.components.launch.events import last_warning
 from compaware.components.launch.failure import NO_POD, Tracker, Verdict
 from compaware.components.launch.job import Job, JobKind
 from compaware.components.launch.kueue import Queue
+from compaware.components.launch.lease import has_expired
 from compaware.components.launch.logs import LogFollower, last_lines
 from compaware.components.launch.watch import Snapshot, Watch
 
 SPEC_HASH = "compaware.io/spec-hash"
 REPORTED = "compaware.io/reported-failure"
-# Without an answer of the API server for this long, the task fails. The job continues, and a retry adopts it.
+# Without an answer of the API server for this long, the task fails. A retry adopts the job while its lease lasts.
 SILENCE_LIMIT_S = 900.0
 CANCEL_PATIENCE_S = 20.0
 _TICK_S = 0.5
@@ -71,7 +72,7 @@ class ClusterLauncher:
             if existing is None:
                 continue
             annotations = existing["metadata"].get("annotations", {})
-            is_deleted = "deletionTimestamp" in existing["metadata"]
+            is_deleted = "deletionTimestamp" in existing["metadata"] or has_expired(existing, job)
             if not is_deleted and annotations.get(SPEC_HASH) != spec_hash:
                 raise UserError(
                     f"{self._title(job)} exists with other settings: delete it (kubectl delete "

@@ -21,6 +21,7 @@ class Job:
         config: The component's configuration.
         options: Where the job runs, its size and its limits.
         owners: ownerReferences; the job is deleted with its owners.
+        lease: ownerReference of the job's lease, which takes the place of `owners`; see `lease.py`.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Job:
     config: dict[str, Any]
     options: JobOptions
     owners: tuple[dict[str, Any], ...] = ()
+    lease: dict[str, Any] | None = None
 
     @property
     def workflow(self) -> str:

@@ -12,6 +12,7 @@ from compaware.components.launch.discovery import may_create, serves
 from compaware.components.launch.errors import OldKindError
 from compaware.components.launch.job import Job, JobKind
 from compaware.components.launch.launcher import launch
+from compaware.components.launch.lease import leased
 from compaware.components.launch.options import Launcher
 from compaware.components.launch.pytorchjob import PYTORCHJOB
 from compaware.components.launch.trainjob import TRAINJOB, TrainJobLauncher
@@ -29,14 +30,15 @@ def launch_in_cluster(api: Api, job: Job) -> None:
         JobError: As `launch`.
     """
     choices = choose(api, job)
-    for number, kind in enumerate(choices, 1):
-        try:
-            launch(job, cluster_launcher(kind, api))
-            return
-        except OldKindError as error:
-            if number == len(choices):
-                raise
-            log.warning("%s; launcher auto tries %s", error, choices[number].title)
+    with leased(api, job) as job:
+        for number, kind in enumerate(choices, 1):
+            try:
+                launch(job, cluster_launcher(kind, api))
+                return
+            except OldKindError as error:
+                if number == len(choices):
+                    raise
+                log.warning("%s; launcher auto tries %s", error, choices[number].title)
 
 
 def cluster_launcher(kind: JobKind, api: Api) -> ClusterLauncher:

@@ -162,7 +162,8 @@ def metadata(job: Job) -> dict[str, Any]:
     """Returns the metadata of the job's object, with the label of its Kueue queue."""
     queue = {"kueue.x-k8s.io/queue-name": job.options.queue_name} if job.options.queue_name else {}
     labels = {**_component_labels(job), **queue, **job.options.labels}
-    return {"name": job.name, "labels": labels, "annotations": {}, "ownerReferences": list(job.owners)}
+    owners = [job.lease] if job.lease else list(job.owners)
+    return {"name": job.name, "labels": labels, "annotations": {}, "ownerReferences": owners}
 
 
 def pod_metadata(job: Job) -> dict[str, Any]:

@@ -103,6 +103,16 @@ class Run:
         self._api.delete(self.path)
 
 
+def expire(api: Api, path: str) -> None:
+    """Deletes a lease whose time is over, as Kubernetes does.
+
+    The test cluster runs neither of the two controllers: at `activeDeadlineSeconds` the Job fails (kubernetes,
+    pkg/controller/job/job_controller.go: pastActiveDeadline), and after `ttlSecondsAfterFinished` it is deleted
+    (pkg/controller/ttlafterfinished/ttlafterfinished_controller.go: processJob).
+    """
+    api.delete(path, propagationPolicy="Foreground")
+
+
 def interrupt(launcher: "subprocess.Popen[str]") -> None:
     """Ends a launcher as argoexec does: SIGTERM, and SIGKILL within a second."""
     launcher.send_signal(signal.SIGTERM)

@@ -34,7 +34,7 @@ class Proxy(ThreadingHTTPServer):
         away: Drop every connection, as during an outage.
         failures: Answer this many requests with status 503.
         refuses: Answer all requests with this status, as a server with empty RBAC caches does.
-        hides: Answer requests whose address contains this text with status 503.
+        hides: Answer requests whose address contains this text with status `hides_with`.
         expire_watches: Answer watches with 410 Gone.
         cut_log_after: Break the connection of a followed log after this many lines, once.
         impersonate: User to impersonate in requests.
@@ -53,6 +53,7 @@ class Proxy(ThreadingHTTPServer):
         self.failures = 0
         self.refuses: int | None = None
         self.hides = ""
+        self.hides_with = 503
         self.expire_watches = False
         self.cut_log_after: int | None = None
         self.impersonate = ""
@@ -121,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if proxy.hides and proxy.hides in self.path:
             proxy.met += 1
-            self._answer(503, json.dumps({"message": "injected"}).encode())
+            self._answer(proxy.hides_with, json.dumps({"message": "injected"}).encode())
             return
         parts = urlsplit(self.path)
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}

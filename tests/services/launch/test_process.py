@@ -1,23 +1,27 @@
 """The launcher is killed or interrupted, or its run is terminated or deleted: a next try adopts the job, or it ends."""
 
+import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from compaware.components.launch.job import Job
+from compaware.components.launch.lease import LEASE_S, leased
 from compaware.components.launch.options import JobOptions
 from compaware.components.launch.pytorchjob import PYTORCHJOB
 from compaware.components.launch.task import task_job
 from compaware.components.launch.workflow import POD_VARIABLE
-from tests.services.launch.argo import Run, interrupt
+from tests.services.launch.argo import Run, expire, interrupt
 from tests.services.launch.conftest import Site
 from tests.services.launch.waiting import eventually
 
+LEASES = "/apis/batch/v1/namespaces/{}/jobs"
 CONFIG = {"output": "s3://bucket/out"}
 PROGRAM = """
 import json, sys
@@ -68,6 +72,11 @@ def the_job(site: Site, pod: str, monkeypatch: pytest.MonkeyPatch) -> Job:
 
 def job_uids(site: Site) -> list[str]:
     return [item["metadata"]["uid"] for item in site.direct.get(PYTORCHJOB.path(site.api.namespace))["items"]]
+
+
+def the_lease(site: Site) -> dict[str, Any]:
+    [lease] = site.direct.get(LEASES.format(site.api.namespace))["items"]
+    return lease
 
 
 def assert_adopted(
@@ -130,13 +139,56 @@ def test_a_signal_in_a_terminated_run_deletes_the_job(
 
 
 def test_deleting_the_run_deletes_the_job_of_a_killed_launcher(
-    site: Site, run: Run, processes: list[subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+    site: Site, run: Run, processes: list[subprocess.Popen[str]]
 ) -> None:
-    pod = run.create_pod()
-    process = start_waiting(site, processes, pod)
-    job = the_job(site, pod, monkeypatch)
-    [owner] = site.operator(job).job()["metadata"]["ownerReferences"]
+    process = start_waiting(site, processes, run.create_pod())
+    [owner] = the_lease(site)["metadata"]["ownerReferences"]
     assert owner["kind"] == "Workflow" and not owner.get("controller")
     process.kill()
     run.delete()
     eventually(lambda: job_uids(site) == [], timeout_s=90)
+
+
+def test_a_job_without_a_launcher_ends_with_its_lease_and_is_not_adopted(
+    site: Site, run: Run, processes: list[subprocess.Popen[str]]
+) -> None:
+    start_waiting(site, processes, run.create_pod()).kill()
+    [uid] = job_uids(site)
+    lease = the_lease(site)
+    assert lease["spec"]["parallelism"] == 0, "it has no pods"
+    assert lease["spec"]["activeDeadlineSeconds"] == LEASE_S
+    expire(site.direct, f"{LEASES.format(site.api.namespace)}/{lease['metadata']['name']}")
+    start(site, processes, run.create_pod(attempt=1))
+    eventually(lambda: job_uids(site) not in ([], [uid]), timeout_s=90)
+    assert the_lease(site)["metadata"]["uid"] != lease["metadata"]["uid"]
+
+
+def test_a_lease_is_renewed_taken_over_and_kept_for_an_ended_job(
+    site: Site, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compaware.components.launch.lease.RENEW_S", 0.2)
+    job = the_job(site, run.create_pod(), monkeypatch)
+
+    def deadline() -> int:
+        return the_lease(site)["spec"]["activeDeadlineSeconds"]
+
+    with contextlib.suppress(SystemExit), leased(site.api, job) as first:
+        eventually(lambda: deadline() > LEASE_S)
+        raise SystemExit(143)
+    left = deadline()
+    with leased(site.api, job) as second:
+        assert second.lease == first.lease
+        eventually(lambda: deadline() > left)
+    assert job.ttl_s <= deadline() < job.ttl_s + 60
+
+
+@pytest.mark.parametrize("status", [403, 422])
+def test_a_cluster_that_refuses_leases_runs_the_job_without_one(
+    site: Site, run: Run, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr("compaware.components.launch.api.RBAC_WARM_UP_S", 0.5)
+    job = the_job(site, run.create_pod(), monkeypatch)
+    site.proxy.hides, site.proxy.hides_with = "/apis/batch/v1/", status
+    with leased(site.api, job) as unleased:
+        assert site.proxy.met > 0
+        assert unleased == job and unleased.owners[0]["kind"] == "Workflow"
