@@ -191,7 +191,7 @@ class Checks:
         assert verb in ("install", "template") and (ROOT / chart / "Chart.yaml").is_file()
         values = yaml.safe_load((ROOT / chart / "values.yaml").read_text(encoding="utf-8"))
         for before, word in itertools.pairwise(options):
-            if before == "--set":
+            if before in ("--set", "--set-literal", "--set-file"):
                 part = values
                 for key in word.partition("=")[0].split("."):
                     part = part[key]
