@@ -3,6 +3,7 @@
 It is empty during the upload and is written last, so a folder with a full manifest is complete.
 """
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,8 @@ from compaware.components.core.base.hashing import sha256_of
 MANIFEST_NAME = ".compaware-manifest.json"
 # An object that is not in a folder with a manifest has its SHA-256 here.
 SHA256_METADATA = "x-amz-meta-sha256"
+# Requests of S3 are XML, which has no control characters. Names that are not UTF-8 have lone surrogates in Python.
+_NOT_STORABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 
 class FileEntry(BaseModel):
@@ -67,9 +70,16 @@ class UploadManifest(BaseModel):
 
 
 def list_files(folder: Path) -> dict[str, Path]:
-    """Returns name and path of all files below a folder except its manifest, sorted by name."""
+    """Returns name and path of all files below a folder except its manifest, sorted by name.
+
+    Raises:
+        UserError: A name cannot be stored.
+    """
     paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
     paths.pop(MANIFEST_NAME, None)
+    for name in paths:
+        if _NOT_STORABLE.search(name):
+            raise UserError(f"{folder} has the file {name!r}, whose name is not printable text in UTF-8: rename it")
     return dict(sorted(paths.items()))
 
 

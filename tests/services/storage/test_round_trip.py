@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 from minio import Minio
+from minio.commonconfig import ENABLED
+from minio.versioningconfig import VersioningConfig
 
 from compaware.components.core.base.errors import UserError
-from compaware.components.storage import delete, exists, fetch, read_text, upload
+from compaware.components.storage import delete, exists, fetch, find, is_empty, read_text, upload
+from tests.components.storage.test_names import ODD
 from tests.services.storage.proxy import Proxy
 
 Start = Callable[[str], "subprocess.Popen[str]"]
@@ -183,3 +186,41 @@ def test_a_killed_replacement_is_incomplete(bucket: str, large_model: Path, prox
     child.wait()
     proxy.release()
     assert not exists(uri)
+
+
+def test_odd_names(bucket: str, client: Minio, tmp_path: Path) -> None:
+    for name in ODD:
+        (tmp_path / "odd" / name).mkdir(parents=True)
+        (tmp_path / "odd" / name / name).write_text(name)
+    uri = f"s3://{bucket}/odd + %41 # é?"
+    upload(tmp_path / "odd", uri)
+    assert contents(fetch(uri, tmp_path / "cache", require_manifest=True)) == contents(tmp_path / "odd")
+    for name in ODD:
+        assert find(uri, name) == [f"{uri}/{name}/{name}"]
+        assert fetch(f"{uri}/{name}/{name}", tmp_path / "cache").read_text() == name
+    delete(uri)
+    assert list(client.list_objects(bucket, recursive=True)) == []
+
+
+def test_more_than_1000_files(bucket: str, client: Minio, tmp_path: Path) -> None:
+    (tmp_path / "many").mkdir()
+    for number in range(1050):
+        (tmp_path / "many" / f"{number} +").write_text(str(number))
+    upload(tmp_path / "many", f"s3://{bucket}/many")
+    assert len(contents(fetch(f"s3://{bucket}/many", tmp_path / "cache", require_manifest=True))) == 1050
+    client.remove_object(bucket, "many/.compaware-manifest.json")
+    assert contents(fetch(f"s3://{bucket}/many", tmp_path / "plain")) == contents(tmp_path / "many")
+    delete(f"s3://{bucket}/many")
+    assert list(client.list_objects(bucket, recursive=True)) == []
+
+
+def test_a_bucket_with_versions(bucket: str, client: Minio, tmp_path: Path) -> None:
+    client.set_bucket_versioning(bucket, VersioningConfig(ENABLED))
+    (tmp_path / "model").mkdir()
+    uri = f"s3://{bucket}/model"
+    for text in ("1", "2"):
+        (tmp_path / "model" / "file").write_text(text)
+        upload(tmp_path / "model", uri)
+        assert contents(fetch(uri, tmp_path / "cache", require_manifest=True)) == {"file": text.encode()}
+        delete(uri)
+        assert is_empty(uri) and not exists(uri) and not exists(f"{uri}/file")
