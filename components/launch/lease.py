@@ -115,6 +115,7 @@ class Lease(threading.Thread):
     def keep(self, seconds: float) -> None:
         """Keeps the ended job for this long."""
         self.stop()
+        self.join(_LAST_PATIENCE_S)  # A renewal that is under way would shorten it.
         try:
             retry(lambda: self._extend(seconds), _LAST_PATIENCE_S, retry_refusals=True)
         except (ApiException, UnansweredError) as error:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,16 @@ def test_a_server_that_keeps_refusing_ends_the_task_but_not_the_job(
     with pytest.raises(UnansweredError, match=r"cannot list resource .* may still run: run this task again"):
         launcher().wait(JOB)
     assert api_server.job and not api_server.deleted
+
+
+def test_a_job_needs_no_permission_to_read_its_workflow(api_server: ApiServer) -> None:
+    """The small server knows no Workflows."""
+    owner = {"apiVersion": "argoproj.io/v1alpha1", "kind": "Workflow", "name": "run", "uid": "2"}
+    job = replace(JOB, owners=(owner,))
+    launcher().create(job)
+    after(0.5, lambda: api_server.set_condition("Succeeded"))
+    launcher().wait(job)
+    assert not api_server.deleted
 
 
 def test_refusals_of_a_starting_server_are_retried(api_server: ApiServer) -> None:
