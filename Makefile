@@ -47,7 +47,7 @@ LIST_PACKAGES = python -m venv /tmp/tools; /tmp/tools/bin/pip install --quiet --
 	/tmp/tools/bin/cyclonedx-py environment --output-reproducible /opt/venv/bin/python
 
 # The checked-in pipelines name no site's images.
-NO_SITE = env -u COMPAWARE_IMAGES -u COMPAWARE_IMAGE_PULL_SECRETS
+NO_SITE = env -u COMPAWARE_IMAGES -u COMPAWARE_IMAGE_PULL_SECRETS -u COMPAWARE_SITE
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-families test-ipex test-services lint types compile docs manifests check-fresh release-check lock clean install images image-names image-digests push sbom

@@ -1,5 +1,6 @@
 """Checks the Containerfile without building it; tests/services/images builds and runs the images."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -91,3 +92,28 @@ def test_no_image_is_latest_and_the_base_image_has_a_registry_a_version_and_a_di
     assert re.search(r"=docker\.io/library/python:\d+\.\d+[\w.-]*@sha256:[0-9a-f]{64}$", base)
     sources = {words.split()[1] for words in INSTRUCTIONS if words.startswith("FROM ")}
     assert sources <= {"${BASE_IMAGE}", *stages()}
+
+
+def test_make_prints_the_setting_by_digest(tmp_path: Path):
+    digest = "sha256:" + "0123456789abcdef" * 4
+    docker = tmp_path / "docker"
+    # Plays `docker image inspect` for images that were pushed to two registries.
+    docker.write_text(
+        "#!/bin/sh\nfor image; do :; done\nname=${image%:*}\n"
+        f'echo "other.example.com/${{name##*/}}@{digest}"\necho "$name@{digest}"\n'
+    )
+    docker.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    command = ["make", "--silent", "image-digests", "REGISTRY=registry.example.com/team"]
+    printed = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=True
+    ).stdout
+    assert printed.startswith(f"export {images.VARIABLE}=")
+    named = images.read_setting(printed.partition("=")[2].strip())
+    assert named["trainer"] == f"registry.example.com/team/compaware/trainer@{digest}"
+
+
+def test_make_pushes_to_a_registry_only():
+    pushed = subprocess.run(["make", "push"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert pushed.returncode != 0
+    assert "error: name a registry: make push REGISTRY=registry.example.com/team" in pushed.stdout

@@ -12,6 +12,7 @@ from kfp import dsl, kubernetes
 from compaware.components import images
 from compaware.components.core.base.errors import UserError
 from compaware.pipelines.client import catalog
+from compaware.pipelines.client.containers import train_in_place
 from compaware.pipelines.client.main import main
 from compaware.pipelines.client.packages import check_images, for_site
 from compaware.pipelines.client.specs import compile_pipeline
@@ -93,6 +94,13 @@ def test_images_of_another_site_are_not_mixed_in() -> None:
         for_site(other, images.read_setting(SITE), [])
     same = for_site(other, images.read_setting("other.example.com/compaware"), [])
     assert same == other
+
+
+def test_docker_runs_the_images_of_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(images.VARIABLE, SITE)
+    spec = train_in_place(catalog.spec("distillation"))
+    used = {executor["container"]["image"] for executor in spec["deploymentSpec"]["executors"].values()}
+    assert used == {f"{PREFIX}/{name}:2.0" for name in ("benchmark", "data", "trainer")}
 
 
 def test_compile_writes_the_pipelines_for_the_ui(tmp_path: Path) -> None:
