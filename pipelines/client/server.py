@@ -53,8 +53,8 @@ def connect(host: str | None, namespace: str | None, ca: Path | None = None) -> 
 
     if ca and not ca.is_file():
         raise UserError(f"there is no certificate file {ca}: correct --ca or {CA_VARIABLE}")
-    # It would report each attempt of a request in a line of its own.
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    # It would report each attempt of a request in a line of its own. KFP's client resets the level of "urllib3".
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     address = host or os.environ.get(HOST_VARIABLE)
     if address:
         _require_answer(address, ca)

@@ -45,7 +45,9 @@ def test_waiting_says_a_line_for_each_change_in_the_pipelines_order(server: Repl
     ]
 
 
-def test_waiting_outlives_a_restart_of_the_server(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def test_waiting_outlives_a_restart_of_the_server(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setenv("TZ", "UTC")
     with serving(RUNNING) as first:
         client, port = connect(first.address, None), first.server.server_port
@@ -66,6 +68,7 @@ def test_waiting_outlives_a_restart_of_the_server(capfd: pytest.CaptureFixture[s
     assert len(lines) == 2, lines
     assert lines[0].startswith("trying again: the Kubeflow Pipelines server does not answer")
     assert lines[1] == "the server answers again"
+    assert not caplog.records
 
 
 def test_ctrl_c_says_that_the_run_goes_on_and_how_to_stop_it(server: Replay, ask: Ask, monkeypatch: pytest.MonkeyPatch):

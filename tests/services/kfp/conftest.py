@@ -22,13 +22,19 @@ def server() -> Iterator[StandIn]:
 
 
 @pytest.fixture
-def command(server: StandIn, tmp_path: Path) -> Command:
-    """Runs `compaware WORDS`, or another program, as a person would who has set the server's address."""
+def site(server: StandIn, tmp_path: Path) -> dict[str, str]:
+    """The environment of a person who has set the addresses of the server and of the images."""
+    variables = {"KF_PIPELINES_ENDPOINT": server.address, images.VARIABLE: "registry.example.com/team/compaware:2.0"}
+    return {**os.environ, **variables, "HOME": str(tmp_path)}
+
+
+@pytest.fixture
+def command(site: dict[str, str]) -> Command:
+    """Runs `compaware WORDS`, or another program."""
 
     def run(*words: str, program: str = "compaware", **variables: str) -> subprocess.CompletedProcess[str]:
-        site = {"KF_PIPELINES_ENDPOINT": server.address, images.VARIABLE: "registry.example.com/team/compaware:2.0"}
-        environment = {**os.environ, **site, "HOME": str(tmp_path), **variables}
         file = Path(sys.executable).with_name(program)
+        environment = {**site, **variables}
         return subprocess.run([file, *words], env=environment, capture_output=True, text=True, timeout=120, check=False)
 
     return run

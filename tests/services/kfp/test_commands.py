@@ -1,7 +1,6 @@
 """Commands that need a server, and KFP's own commands with compaware's files, work against a stand-in server."""
 
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -71,11 +70,10 @@ def test_waiting_tells_of_the_stages_and_ends_with_the_runs_exit_code(server: St
     assert f"error: {REASON}" in command(*shlex.split(reason.partition("compaware ")[2])).stdout
 
 
-def test_waiting_outlives_a_restart_of_the_server(server: StandIn, tmp_path: Path):
-    environment = {**os.environ, "KF_PIPELINES_ENDPOINT": server.address, "HOME": str(tmp_path)}
+def test_waiting_outlives_a_restart_of_the_server(server: StandIn, site: dict[str, str]):
     program = Path(sys.executable).with_name("compaware")
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    process = subprocess.Popen([program, "submit", *SAMPLE, "--wait"], env=environment, text=True, **pipes)
+    process = subprocess.Popen([program, "submit", *SAMPLE, "--wait"], env=site, text=True, **pipes)
     assert process.stdout
     started = [process.stdout.readline(), process.stdout.readline()]
     assert "change-check: running" in started[1]
