@@ -19,7 +19,7 @@ from compaware.components.launch.api import PATIENCE_S, Api, message_of, retry
 from compaware.components.launch.checks import check
 from compaware.components.launch.discovery import serves
 from compaware.components.launch.errors import JobError, OldKindError, UnansweredError
-from compaware.components.launch.events import last_warning
+from compaware.components.launch.events import Warnings
 from compaware.components.launch.failure import NO_POD, Tracker, Verdict
 from compaware.components.launch.job import Job, JobKind
 from compaware.components.launch.kueue import Queue
@@ -258,15 +258,18 @@ class ClusterLauncher:
     ) -> Verdict:
         tracker = Tracker(self._kind, job.name, job.options)
         queue_of_job = Queue(self._api, job.options.queue_name, self._kind)
+        warnings = Warnings(self._api, [f"{job.name}{suffix}" for suffix in self._kind.event_suffixes])
         situation = ""
         while True:
             # While a watch is broken, the job's time stands still: its pods may have started in the meantime.
             known_until_s = [watch.broken_since_s for watch in watches if watch.broken_since_s is not None]
             verdict = tracker.verdict(min(known_until_s, default=time.monotonic()))
             if verdict:
-                return self._explained(job, verdict)
+                return _explained(verdict, warnings)
             self._check_contact(job, watches)
             tracker.update_queue(queue_of_job.look(tracker.suspended_job()))
+            if tracker.lacks_pods():
+                tracker.update_warning(warnings.look())
             with suppress(queue.Empty):
                 self._apply(snapshots.get(timeout=_TICK_S), job, tracker, follower)
             if tracker.situation() not in ("", situation):
@@ -310,12 +313,13 @@ class ClusterLauncher:
                     f"minutes ({watch.trouble}); {self._title(job)} may still run: run this task again to resume it"
                 )
 
-    def _explained(self, job: Job, verdict: Verdict) -> Verdict:
-        """Adds the cluster's last warning about the job to a verdict that no pod was created."""
-        if verdict.outcome != "failed" or NO_POD not in verdict.reason:
-            return verdict
-        hint = last_warning(self._api, [f"{job.name}{suffix}" for suffix in self._kind.event_suffixes])
-        return verdict._replace(reason=f"{verdict.reason} ({hint or 'no event says why: is its operator running?'})")
+
+def _explained(verdict: Verdict, warnings: Warnings) -> Verdict:
+    """Adds the cluster's last warning about the job to a verdict that no pod was created."""
+    if verdict.outcome != "failed" or NO_POD not in verdict.reason:
+        return verdict
+    hint = warnings.last() or "no event says why: is its operator running?"
+    return verdict._replace(reason=f"{verdict.reason} ({hint})")
 
 
 def _hash_spec(manifest: dict[str, Any]) -> str:

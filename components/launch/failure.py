@@ -113,6 +113,7 @@ class Tracker:
         self._job_is_known = False
         self._failures: dict[tuple[str, str, int], PodFailure] = {}
         self._queue_state: QueueState | None = None
+        self._warning = ""
         self._pending_since_s: float | None = None
         self._ending_since_s: float | None = None
 
@@ -128,6 +129,14 @@ class Tracker:
     def update_queue(self, state: QueueState | None) -> None:
         """Updates why the suspended job waits; None if that is not news."""
         self._queue_state = state or self._queue_state
+
+    def lacks_pods(self) -> bool:
+        """Whether the job should have pods, but has none."""
+        return self._job is not None and not self._pods and not _is_suspended(self._job)
+
+    def update_warning(self, warning: str) -> None:
+        """Updates the last warning about a job without pods; empty if that is not news."""
+        self._warning = warning or self._warning
 
     def update_pods(self, pods: Mapping[str, dict[str, Any]]) -> list[PodFailure]:
         """Updates the job's pods; returns the new failures."""
@@ -150,7 +159,7 @@ class Tracker:
             return f"{waiting}: {self._queue_state.reason}" if self._queue_state else waiting
         waiting = self._waiting_pods()
         if not self._pods:
-            return "waiting for its pods"
+            return f"waiting for its pods: {self._warning}" if self._warning else "waiting for its pods"
         if waiting:
             return f"{len(waiting)} of {len(self._pods)} pods are waiting: {max(waiting, key=len)}"
         return "running"

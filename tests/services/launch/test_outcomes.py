@@ -183,6 +183,20 @@ def test_denied_pods_are_reported_with_the_event(site: Site, kind: JobKind) -> N
         waiting.end()
 
 
+def test_denied_pods_are_in_the_log_while_the_launcher_waits(
+    site: Site, kind: JobKind, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("compaware.components.launch.events._SECONDS_BETWEEN_LOOKS", 0.5)
+    job = site.job()
+    waiting, operator = Waiting(site, job, kind), site.operator(job, kind)
+    operator.deny_pods(DENIED)
+    eventually(lambda: "waiting for its pods: FailedCreate" in caplog.text)
+    assert "exceeded quota: team-a" in caplog.text
+    operator.run_pods()
+    operator.succeed()
+    waiting.end()
+
+
 @pytest.mark.parametrize("kind", ALL, ids=title)
 def test_waiting_in_a_queue_is_reported_and_has_no_limit(
     site: Site, kind: JobKind, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
