@@ -1,90 +1,17 @@
 """Decides from the states of a job and its pods whether it runs, has succeeded or has failed, and why."""
 
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
-from compaware.components.core.base.errors import (
-    ERROR_PREFIX,
-    FAILURE_PREFIX,
-    FAULT_EXIT_CODE,
-    FAULT_PREFIX,
-    UNAVAILABLE_EXIT_CODE,
-    UNAVAILABLE_PREFIX,
-    USER_ERROR_EXIT_CODE,
-)
 from compaware.components.launch.job import JobKind
 from compaware.components.launch.kueue import QueueState
 from compaware.components.launch.options import JobOptions
-from compaware.components.launch.torchrun import EXCEPTION
+from compaware.components.launch.pod_failures import PodFailure, failures_of, one_line, why_waiting
 
 # The failures of a job and of its pods arrive by different watches, so the verdict waits for both.
 SETTLE_S = 2.0
 NO_POD = "no pod was created"
-_SIGNALLED = 128
-# The summary that torchrun writes at its end; it has the exit code of the failed process, but not the reason.
-_TORCHRUN = re.compile(
-    r"torch/distributed/|torch\.distributed\.|={20}|first observed failure|error_file *:|exitcode *:"
-)
-
-
-class PodFailure(NamedTuple):
-    """A failed run of a container, or a failed pod; a restart begins another run."""
-
-    pod: str
-    container: str
-    replica: str
-    exit_code: int | None
-    reason: str
-    message: str
-    previous: bool
-
-    @property
-    def severity(self) -> int:
-        """Ranks failures by how much they explain: a lost node makes its peers fail as well, with less information."""
-        if self.is_user_error:
-            return 5
-        if self.is_fault:
-            return 4
-        if self.reason == "OOMKilled":
-            return 3
-        if self.exit_code is None or self.exit_code >= _SIGNALLED or self.exit_code == UNAVAILABLE_EXIT_CODE:
-            return 2
-        return 1 if _reason(self.message) else 0
-
-    @property
-    def is_user_error(self) -> bool:
-        """Whether the component reported an error that the user can fix."""
-        return self.exit_code == USER_ERROR_EXIT_CODE
-
-    @property
-    def is_fault(self) -> bool:
-        """Whether the component ended because of a bug."""
-        return self.exit_code == FAULT_EXIT_CODE
-
-    @property
-    def is_permanent(self) -> bool:
-        """Whether a restart would fail in the same way."""
-        return self.is_user_error or self.is_fault or self.reason == "OOMKilled"
-
-    def describe(self, options: JobOptions) -> str:
-        """Returns one line for the user."""
-        if self.is_user_error:
-            message = _last_line_with(ERROR_PREFIX, self.message)
-            return message or f"pod {self.pod} ended with exit code {self.exit_code}; its last lines are above"
-        if self.reason == "OOMKilled":
-            return (
-                f"pod {self.pod} ran out of memory (OOMKilled): raise memory_per_node (now {options.memory_per_node}) "
-                "or lower batch_size"
-            )
-        if self.exit_code is None:
-            return f"pod {self.pod} failed: {_joined(self.reason, _one_line(self.message))}"
-        cause = f"was killed by signal {self.exit_code - _SIGNALLED}" if self.exit_code > _SIGNALLED else "failed"
-        message = _reason(self.message)
-        details = f": {message}" if message else "; its last lines are above"
-        reason = f", {self.reason}" if self.reason not in ("", "Error") else ""
-        return f"pod {self.pod} {cause} (exit code {self.exit_code}{reason}){details}"
 
 
 class Verdict(NamedTuple):
@@ -143,7 +70,7 @@ class Tracker:
         self._pods = pods
         new = []
         for pod in pods.values():
-            for key, failure in _failures(pod, self._kind):
+            for key, failure in failures_of(pod, self._kind):
                 if key not in self._failures:
                     self._failures[key] = failure
                     new.append(failure)
@@ -188,7 +115,7 @@ class Tracker:
         condition = _condition(self._job, "Failed")
         if condition is None:
             return None
-        message = _one_line(condition.get("message", ""))
+        message = one_line(condition.get("message", ""))
         if "deadline" in (message + condition.get("reason", "")).lower():
             limit = f"timeout_hours ({self._options.timeout_hours:g})"
             return Verdict("failed", f"{self._title} did not finish within {limit}: raise it, or train less")
@@ -246,7 +173,7 @@ class Tracker:
         return self._options.num_nodes - len(replicas) >= needed and not replicas & main
 
     def _waiting_pods(self) -> list[str]:
-        return [_why_waiting(pod) for pod in self._pods.values() if _is_pending(pod)]
+        return [why_waiting(pod) for pod in self._pods.values() if _is_pending(pod)]
 
     def _worst(self) -> PodFailure | None:
         return max(self._failures.values(), key=lambda failure: failure.severity, default=None)
@@ -264,65 +191,3 @@ def _is_pending(pod: dict[str, Any]) -> bool:
 def _is_suspended(job: dict[str, Any]) -> bool:
     policy = job["spec"].get("runPolicy", job["spec"])
     return bool(policy.get("suspend")) or _condition(job, "Suspended") is not None
-
-
-def _failures(pod: dict[str, Any], kind: JobKind) -> Iterator[tuple[tuple[str, str, int], PodFailure]]:
-    status, uid, name = pod["status"], pod["metadata"]["uid"], pod["metadata"]["name"]
-    if "deletionTimestamp" in pod["metadata"]:
-        return  # Drained, preempted or cleaned up: not a failure.
-    has_failed_container = False
-    for container in status.get("containerStatuses", []) + status.get("initContainerStatuses", []):
-        restarts = container.get("restartCount", 0)
-        for state, run in (("lastState", restarts - 1), ("state", restarts)):
-            ended = container.get(state, {}).get("terminated")
-            if ended and ended["exitCode"] != 0:
-                has_failed_container = True
-                # The reason of an evicted pod says more than that of its killed container.
-                reason = status.get("reason") or ended.get("reason", "")
-                message = ended.get("message") or status.get("message", "")
-                failure = PodFailure(
-                    name, container["name"], kind.replica(pod), ended["exitCode"], reason, message, state == "lastState"
-                )
-                yield (uid, container["name"], run), failure
-    if status.get("phase") == "Failed" and not has_failed_container:
-        reason, message = status.get("reason", ""), status.get("message", "")
-        yield (uid, "", 0), PodFailure(name, kind.container, kind.replica(pod), None, reason, message, False)
-
-
-def _why_waiting(pod: dict[str, Any]) -> str:
-    status, name = pod["status"], pod["metadata"]["name"]
-    for container in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
-        waiting = container.get("state", {}).get("waiting", {})
-        if waiting.get("reason") not in (None, "PodInitializing", "ContainerCreating"):
-            return f"pod {name}, {_joined(waiting['reason'], _one_line(waiting.get('message', '')))}"
-    for condition in status.get("conditions", []):
-        if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            detail = _joined(condition.get("reason", "Unschedulable"), _one_line(condition.get("message", "")))
-            return f"pod {name}, {detail}"
-    return f"pod {name}"
-
-
-def _joined(reason: str, message: str) -> str:
-    return ": ".join(part for part in (reason, message) if part) or "no reason was given"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def _last_line_with(prefix: str, text: str) -> str:
-    """Returns the last line with a prefix, without it; empty if there is none."""
-    lines = [line.removeprefix(prefix).strip() for line in text.splitlines() if line.startswith(prefix)]
-    return lines[-1] if lines else ""
-
-
-def _reason(text: str) -> str:
-    """Returns the line with the reason in a termination message or the end of a log; empty if there is none."""
-    for prefix in (FAULT_PREFIX, ERROR_PREFIX, UNAVAILABLE_PREFIX, FAILURE_PREFIX):
-        if line := _last_line_with(prefix, text):
-            return line
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    exceptions = [line for line in lines if EXCEPTION.match(line)]
-    if exceptions:
-        return exceptions[-1]
-    return "" if _TORCHRUN.search(text) or not lines else lines[-1]
