@@ -64,7 +64,10 @@ class JobOptions(PodSettings):
         description="Longest wait for pods to start (nodes, images); waiting in a queue does not count.",
     )
     keep_finished_hours: float = Field(
-        default=24.0, ge=0, description="A finished job and its pods are kept this long."
+        default=1.0,
+        ge=0,
+        description="A finished job and its pods are kept this long, but not longer than the run's Workflow, which KFP "
+        "deletes an hour after its end.",
     )
     image: str = Field(
         default=images.TRAINER,

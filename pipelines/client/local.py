@@ -28,6 +28,7 @@ from compaware.pipelines.client import catalog
 from compaware.pipelines.client.view import RunView, Stage, open_log
 
 _STATE = "run.json"
+_JOB_SETTINGS_OF_A_MACHINE = ("launcher", "num_nodes", "processes_per_node")
 # The lock is held until this process ends.
 _lock: IO[str] | None = None
 
@@ -112,8 +113,16 @@ def run(pipeline: str, arguments: dict[str, Any], output: Path, runner: str = "p
             stream=view, level=logging.INFO, format="%(asctime)s - %(levelname)s - %(message)s", datefmt="%H:%M:%S"
         )
         with contextlib.redirect_stdout(view):
-            runnable(**arguments)
+            runnable(**_without_job_settings_of_clusters(arguments))
     return up_to_failure(output, view.stages, spec)
+
+
+def _without_job_settings_of_clusters(arguments: dict[str, Any]) -> dict[str, Any]:
+    """Removes the settings of `job` that have no effect on this machine, so that a change of one repeats no stage."""
+    job = arguments.get("job")
+    if not job or job.get("launcher", "auto") not in ("auto", "torchrun"):
+        return arguments
+    return {**arguments, "job": {key: value for key, value in job.items() if key in _JOB_SETTINGS_OF_A_MACHINE}}
 
 
 def _allow_nulls() -> None:

@@ -71,9 +71,9 @@ def two_step_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("distillation_then_quantization")
 
 
-def run_two_steps(folder: Path) -> Finished:
+def run_two_steps(folder: Path, **more: Any) -> Finished:
     """Runs the pipeline of `make run`, without other inputs, and publishes into `folder/published`."""
-    own = {**SMALL, **TEACHER, **STUDENT, **INT8, "publish_uri": str(folder / "published")}
+    own = {**SMALL, **TEACHER, **STUDENT, **INT8, "publish_uri": str(folder / "published"), **more}
     return run_pipeline("distillation_then_quantization", folder, **own)
 
 
