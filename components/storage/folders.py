@@ -264,10 +264,12 @@ def delete(uri: str) -> None:
     from compaware.components.storage.uploads import abort_unfinished
 
     store = Store(location, "delete")
-    store.remove([location.below(MANIFEST_NAME)])
-    store.remove(store.keys_below())
+    # Only what exists: in a bucket with versions, deleting anything else adds a marker.
+    keys, manifest_key = store.keys_below(), location.below(MANIFEST_NAME)
+    store.remove([key for key in keys if key == manifest_key])
+    store.remove([key for key in keys if key != manifest_key])
     abort_unfinished(store, location.below(""))
-    if not location.is_folder:
+    if not location.is_folder and store.stat(location.key) is not None:
         store.remove([location.key])
 
 

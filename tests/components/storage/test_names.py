@@ -141,6 +141,12 @@ def test_a_bucket_with_versions(bucket: str, client: Minio, tmp_path: Path) -> N
         assert (fetch(uri, tmp_path / "cache", require_manifest=True) / "file").read_text() == text
         delete(uri)
         assert is_empty(uri) and not exists(uri) and not exists(f"{uri}/file")
+    delete(uri)
+    markers = list(client.list_objects(bucket, "model", recursive=True, include_version=True))
+    assert [item.object_name for item in markers if item.is_delete_marker] == [
+        *["model/.compaware-manifest.json"] * 2,
+        *["model/file"] * 2,
+    ]
 
 
 def test_a_bucket_with_dots_in_its_name(store: str, bucket: str, client: Minio, tmp_path: Path) -> None:

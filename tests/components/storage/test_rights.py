@@ -93,6 +93,7 @@ def test_what_is_not_needed_any_more_stays_if_it_cannot_be_deleted(
     assert exists(f"s3://{bucket}/model")
     with pytest.raises(UserError, match=r"access is denied.*s3:DeleteObject"):
         delete(f"s3://{bucket}/model")
+    delete(f"s3://{bucket}/nothing")
 
 
 def test_parts_of_a_killed_upload_are_sent_again_if_they_cannot_be_listed(

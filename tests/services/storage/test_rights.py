@@ -13,7 +13,7 @@ import pytest
 from minio import Minio
 
 from compaware.components.core.base.errors import UserError
-from compaware.components.storage import delete, discard, exists, fetch, is_empty, read_text, upload
+from compaware.components.storage import copy, delete, discard, exists, fetch, is_empty, read_text, upload
 from tests.services.storage.proxy import Proxy
 
 README = Path(__file__).parents[3] / "components" / "storage" / "README.md"
@@ -82,6 +82,8 @@ def test_an_upload_that_may_not_delete_succeeds_with_a_warning(
     uri = f"s3://{bucket}/model"
     assert is_empty(uri)
     upload(large_model, uri)
+    copy(uri, f"{uri}-2")
+    assert exists(f"{uri}-2")
     (large_model / "summary.json").unlink()
     with caplog.at_level(logging.WARNING):
         upload(large_model, uri)
