@@ -28,7 +28,7 @@ from compaware.pipelines.client.options import (
 from compaware.pipelines.client.server import TOKEN_VARIABLE, translate_errors
 from compaware.pipelines.client.site import read_site, run_pods
 from compaware.pipelines.client.stages import FAILED, SUCCEEDED, find_pipeline
-from compaware.pipelines.client.status import failure_line, find_status, paint, show
+from compaware.pipelines.client.status import end_line, failure_line, find_status, show
 from compaware.pipelines.client.submit import Request, submit
 from compaware.pipelines.client.waiting import wait
 from compaware.pipelines.task_settings import Layers
@@ -66,7 +66,7 @@ def _submit(pipeline: str, name: str | None, server: Server, dry_run: bool, wait
         return 0
     with _run_goes_on(run_id, server):
         status = wait(client, run_id, show)
-    show(f"the run has ended: {paint(status.state)}")
+    show(end_line(status))
     if status.state == SUCCEEDED:
         return 0
     if status.state == FAILED:

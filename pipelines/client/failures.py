@@ -45,8 +45,9 @@ def find_failure(logs: Logs, stages: list[Stage]) -> Failure:
     """
     failed = [stage for stage in stages if stage.state == FAILED]
     if not failed:
-        status = logs.workflow.get("status") or {}
-        return Failure(None, _shorten(str(status.get("message") or "")))
+        # The server fills in an error only for a run that it could not read or start.
+        message = (logs.run.error and logs.run.error.message) or (logs.workflow.get("status") or {}).get("message")
+        return Failure(None, _shorten(str(message or "")))
     first = min(failed, key=lambda stage: stage.finished_at.timestamp() if stage.finished_at else 0.0)
     return Failure(first.name, _shorten(_reason(logs, first)))
 

@@ -107,6 +107,13 @@ def change_line(stage: Stage) -> str:
     return f"{f'{time.astimezone():%H:%M:%S} ' if time else ''}{stage.name}: {paint(stage.state)}{took}{note}"
 
 
+def end_line(status: Status) -> str:
+    """Returns the line about the end of a run."""
+    start, end = status.run.created_at, status.run.finished_at
+    took = f" after {_duration(start, end)}" if start and end and end.year > 1970 else ""
+    return f"the run has ended: {paint(status.state)}{took}"
+
+
 def failure_line(status: Status, *options: str) -> str:
     """Returns why a run failed and which command shows more.
 

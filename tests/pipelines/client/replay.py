@@ -44,7 +44,7 @@ class Replay:
         schedules: Its recurring runs.
         logs: Logs by run and node.
         workflows: Workflows by run, which the older API gives.
-        asked: Paths that were asked for.
+        has_pipelines: Whether the pipelines of its runs are still there.
     """
 
     def __init__(self, *runs: dict[str, Any], port: int = 0):
@@ -54,7 +54,7 @@ class Replay:
         self.schedules: list[dict[str, Any]] = []
         self.logs: dict[tuple[str, str], str] = {}
         self.workflows: dict[str, dict[str, Any]] = {}
-        self.asked: list[str] = []
+        self.has_pipelines = True
         self.server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self.address = f"http://127.0.0.1:{self.server.server_port}"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -67,7 +67,6 @@ class Replay:
     def answer(self, url: str) -> tuple[int, Any]:
         """Returns the status and the body of a request."""
         parts = urlsplit(url)
-        self.asked.append(parts.path)
         match parts.path.strip("/").split("/"):
             case ["apis", "v2beta1", "healthz"]:
                 return 200, {"multi_user": False}
@@ -84,7 +83,7 @@ class Replay:
             case ["apis", "v1beta1", "runs", run_id] if run_id in self.workflows:
                 manifest = json.dumps(self.workflows[run_id])
                 return 200, {"run": {"id": run_id}, "pipeline_runtime": {"workflow_manifest": manifest}}
-            case ["apis", "v2beta1", "pipelines", pipeline_id, "versions", version_id]:
+            case ["apis", "v2beta1", "pipelines", pipeline_id, "versions", version_id] if self.has_pipelines:
                 return 200, {
                     "pipeline_id": pipeline_id,
                     "pipeline_version_id": version_id,

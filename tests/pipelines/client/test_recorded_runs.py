@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from compaware.pipelines.client import catalog
 from compaware.pipelines.client.nodes import Nodes
 from tests.pipelines.client.conftest import Ask
 from tests.pipelines.client.replay import FAILED, RECORDED, SCHEDULED, STOPPING, SUCCEEDED, Replay, recorded, run
@@ -195,6 +196,22 @@ def test_a_schedule_stands_for_its_latest_run(server: Replay, ask: Ask):
     assert code == 2 and f"the run has no report: change-check failed: {REASON}; see compaware logs" in err
     del server.runs[SCHEDULED["run_id"]]
     assert ask("status", "nightly")[2] == "error: schedule nightly has not started a run yet\n"
+
+
+def test_stages_are_known_after_the_pipeline_was_deleted_and_of_a_run_with_its_own(server: Replay, ask: Ask):
+    expected = ask("status", "tj")[1]
+    server.has_pipelines = False
+    assert ask("status", "tj")[1] == expected
+    assert "not run" in ask("status", "bad")[1]
+    inline = copy.deepcopy(STOPPING) | {"run_id": "i", "display_name": "inline", "state": "RUNNING"}
+    del inline["pipeline_version_reference"]
+    inline["pipeline_spec"] = catalog.spec("distillation")
+    server.runs["i"] = [inline]
+    assert [line.split()[0] for line in ask("status", "inline")[1].splitlines()[1:]] == [
+        "change-check",
+        "data-prep",
+        *REST,
+    ]
 
 
 def test_an_unknown_run_is_one_line(server: Replay, ask: Ask):

@@ -54,7 +54,7 @@ def test_waiting_tells_of_the_stages_and_ends_with_the_runs_exit_code(server: St
     begun = [f"{stage}: running" for stage in STAGES]
     ended = [f"{stage}: succeeded after 10 s" for stage in STAGES]
     assert changes == [line for pair in zip(begun, ended, strict=True) for line in pair]
-    assert done.stdout.splitlines()[-1] == "the run has ended: succeeded"
+    assert done.stdout.splitlines()[-1] == "the run has ended: succeeded after 1 min 10 s"
     server.fails_at = "benchmark"
     failed = command("submit", *SAMPLE, "--wait", "--name", "bad")
     assert failed.returncode == 1
@@ -81,7 +81,7 @@ def test_waiting_outlives_a_restart_of_the_server(server: StandIn, site: dict[st
     time.sleep(8)
     server.resume()
     out, err = process.communicate(timeout=120)
-    assert process.returncode == 0 and out.splitlines()[-1] == "the run has ended: succeeded"
+    assert process.returncode == 0 and out.splitlines()[-1].startswith("the run has ended: succeeded after ")
     assert [line.partition(":")[0] for line in err.splitlines()] == ["trying again", "the server answers again"]
 
 
