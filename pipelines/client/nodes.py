@@ -44,19 +44,31 @@ class Nodes:
         return attempts
 
     def _find(self, ids: set[str], displays: set[str]) -> None:
+        below: dict[str, list[tuple[str, str]]] = {}
+        for child in displays:
+            parent, ending = _below(child)
+            if parent not in displays:
+                # It is a task of a DAG, of whichever.
+                parent, ending = "", f".{child}"
+            below.setdefault(parent, []).append((child, ending))
         queue = [(self.workflow, self.workflow, _fnv1a(self.workflow))]
         while queue:
             name, display, state = queue.pop()
-            for child in displays:
-                # `executor(0)` is an attempt of `executor`; `loop.onExit` is what runs at the end of `loop`.
-                own = child.removeprefix(display)
-                endings = [f".{child}", own] if own != child and own.startswith(("(", ".")) else [f".{child}"]
-                for ending in endings:
-                    number = _fnv1a(ending, state)
-                    node_id = f"{self.workflow}-{number}"
-                    if node_id in ids and node_id not in self.names:
-                        self.names[node_id] = name + ending
-                        queue.append((name + ending, child, number))
+            for child, ending in [*below.get("", []), *below.get(display, [])]:
+                number = _fnv1a(ending, state)
+                node_id = f"{self.workflow}-{number}"
+                if node_id in ids and node_id not in self.names:
+                    self.names[node_id] = name + ending
+                    queue.append((name + ending, child, number))
+
+
+def _below(display: str) -> tuple[str, str]:
+    """Returns the node that a node is below, and what the name adds: an attempt, an iteration or an exit task."""
+    if display.endswith(")"):
+        parent, mark, rest = display.rpartition("(")
+        return parent, mark + rest
+    parent, mark, rest = display.rpartition(".")
+    return parent, mark + rest
 
 
 def _fnv1a(text: str, state: int = _FNV_OFFSET) -> int:
