@@ -39,7 +39,8 @@ def configure_task(artifacts: Iterable[Any], options: JobOptions) -> None:
 def values() -> dict[str, str]:
     """Returns the variables of this task that a job's pods need, too."""
     found = os.environ.get(store_names.ARTIFACT_STORES_VARIABLE)
-    return {store_names.ARTIFACT_STORES_VARIABLE: found} if found else {}
+    # Kubernetes expands $(NAME) and $$ in a value, so a dollar sign is doubled.
+    return {store_names.ARTIFACT_STORES_VARIABLE: found.replace("$", "$$")} if found else {}
 
 
 def key_variables(options: JobOptions) -> list[tuple[str, str]]:
