@@ -4,6 +4,7 @@ A parameter of a pipeline has the type, default and description of the component
 nothing is written twice. `@compression_pipeline(*steps)` gives KFP a function with these typed parameters.
 """
 
+import dataclasses
 import functools
 import inspect
 import textwrap
@@ -17,6 +18,7 @@ from compaware.components.core.base import store_names
 from compaware.components.core.stage.interface import OPTIONS
 from compaware.components.launch import site
 from compaware.components.notify.component import notify
+from compaware.components.task_config import PARAMETER
 from compaware.pipelines.task_pods import configure, name_node
 
 Arguments = Mapping[str, Any]
@@ -52,6 +54,9 @@ class Step:
     secrets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     measures: bool = False
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "component", _without_task_config(self.component))
+
     @property
     def parameters(self) -> dict[str, str]:
         """Returns pipeline parameter to component parameter."""
@@ -84,6 +89,14 @@ class Step:
             task, store_names.KFP_CONFIG_MAP, store_names.KFP_CONFIG_MAP_KEYS, optional=True
         )
         return _with_site(task, given, *site.VARIABLES)
+
+
+def _without_task_config(component: Any) -> Any:
+    """Returns a component without the parameter that KFP servers before 2.15 refuse; they parse pipelines strictly."""
+    spec = component.component_spec
+    inputs = {name: given for name, given in (spec.inputs or {}).items() if name != PARAMETER}
+    reduced = dataclasses.replace(spec, inputs=inputs, task_config_passthroughs=None)
+    return type(component)(component_spec=reduced, python_func=component.python_func)
 
 
 def _with_site(task: Any, given: set[str], *variables: str) -> Any:

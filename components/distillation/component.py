@@ -7,9 +7,10 @@ from typing import List
 from kfp import dsl
 
 from compaware.components import images
+from compaware.components import task_config as passed
 
 
-@dsl.component(base_image=images.LAUNCHER, install_kfp_package=False)
+@dsl.component(base_image=images.LAUNCHER, install_kfp_package=False, task_config_passthroughs=passed.PASSTHROUGHS)
 def distillation(
     dataset: dsl.Input[dsl.Dataset],
     teacher: dsl.Input[dsl.Model],
@@ -23,6 +24,7 @@ def distillation(
     training_options: dict = {},
     options: dict = {},
     job: dict = {},
+    task_config: dsl.TaskConfig = None,
 ) -> None:
     """Train a student on the soft labels of a teacher.
 
@@ -46,6 +48,7 @@ def distillation(
             training_arguments, epochs, learning_rate, student_config, student_tokenizer, frozen_layers, hidden_weight,
             attention_weight, layer_map.
         job: How the training is launched: JobOptions of components/launch.
+        task_config: KFP fills it in: settings of the task that apply to the pods of its job (KFP 2.15 or newer).
     """
     from compaware.components.launch import log_metrics, run_component
 
@@ -64,5 +67,6 @@ def distillation(
             "options": options,
         },
         job,
+        task_config,
     )
     log_metrics(summary, metrics)

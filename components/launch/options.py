@@ -127,21 +127,23 @@ class JobOptions(PodSettings):
             raise ValueError(reason)
         return self
 
-    def for_component(self, component: str, site: Pods) -> Self:
+    def for_component(self, component: str, site: Pods, task: Mapping[str, Any] | None = None) -> Self:
         """Returns the options of the job of one component, with what `pods` and the site set for its pods.
 
-        The run takes precedence over the site, a component's entry over the options, and these over `default`.
+        The run takes precedence over the task, the task over the site, a component's entry over the options, and these
+        over `default`.
 
         Args:
             component: The component's folder name.
             site: The site's settings by component.
+            task: Options that a pipeline sets for the task that starts the job.
 
         Raises:
             UserError: The settings do not fit together.
         """
         own = given(self)
         entries = own.pop("pods", {})
-        layers = [given(site.get(DEFAULT)), given(site.get(component)), entries.get(DEFAULT, {})]
+        layers = [given(site.get(DEFAULT)), given(site.get(component)), task or {}, entries.get(DEFAULT, {})]
         values = merge(*map(_of_node, layers), own, _of_node(entries.get(component, {})))
         return validate(type(self), values)
 

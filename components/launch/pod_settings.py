@@ -15,7 +15,7 @@ LAUNCHER = "launcher"
 # Settings whose null differs from the default: the cluster assigns the user.
 NULLABLE = ("run_as_user",)
 # Fields whose keys are merged; any other field is replaced as a whole.
-_MERGED = ("node_selector", "labels", "annotations", "env", "volumes")
+_MERGED = ("node_selector", "labels", "annotations", "env", "secret_env", "volumes")
 _SECRET_NAME = re.compile(r"(^|_)(SECRET|PASSWORD|TOKEN|KEY)(_|$)", re.IGNORECASE)
 _AFFINITIES = ("nodeAffinity", "podAffinity", "podAntiAffinity")
 _TOLERATION_KEYS = ("key", "operator", "value", "effect", "tolerationSeconds")

@@ -19,12 +19,15 @@ from compaware.components.launch.outputs import describe_outputs
 from compaware.components.launch.pod_settings import NULLABLE, Pods, SiteSettings
 from compaware.components.launch.site import SETTINGS_VARIABLE
 from compaware.components.launch.stores import configure_task
+from compaware.components.launch.task_config import options_of
 from compaware.components.storage.summaries import load_uploaded_summary
 
 WORK_ROOT_VARIABLE = "COMPAWARE_WORK_ROOT"
 
 
-def run_component(name: str, config: dict[str, Any], options: dict[str, Any] | None = None) -> Summary:
+def run_component(
+    name: str, config: dict[str, Any], options: dict[str, Any] | None = None, task_config: Any = None
+) -> Summary:
     """Runs a component until it ends and shows its output.
 
     The component resumes the work of an earlier try. If `COMPAWARE_WORK_ROOT` is set, the work is kept there, because
@@ -36,6 +39,7 @@ def run_component(name: str, config: dict[str, Any], options: dict[str, Any] | N
         config: Its configuration. None stands for the default; whole floats become ints, because KFP has no integers in
             lists; KFP artifacts become their paths, or their URIs in a cluster.
         options: Values of `JobOptions`; None stands for the default. Without options, one process runs here.
+        task_config: What KFP passes on of the task's settings (`dsl.TaskConfig`).
 
     Returns:
         The summary of the output.
@@ -44,7 +48,7 @@ def run_component(name: str, config: dict[str, Any], options: dict[str, Any] | N
         SystemExit: The component failed; the message is its reason in one line.
     """
     try:
-        summary = attempt_component(name, config, options)
+        summary = attempt_component(name, config, options, task_config=task_config)
     except (UserError, UnavailableError, JobError) as error:
         raise SystemExit(f"{ERROR_PREFIX}{error}") from error
     except Exception as error:
@@ -54,7 +58,7 @@ def run_component(name: str, config: dict[str, Any], options: dict[str, Any] | N
 
 
 def attempt_component(
-    name: str, config: dict[str, Any], options: dict[str, Any] | None = None, part: str = ""
+    name: str, config: dict[str, Any], options: dict[str, Any] | None = None, part: str = "", task_config: Any = None
 ) -> Summary:
     """As `run_component`, but raises the component's error instead of exiting.
 
@@ -63,13 +67,14 @@ def attempt_component(
         config: Its configuration.
         options: Values of `JobOptions`.
         part: Distinguishes several jobs of the same task.
+        task_config: What KFP passes on of the task's settings.
 
     Raises:
         UserError: The component reported an error that the user can fix.
         UnavailableError: The store of the output does not answer.
         JobError: The component failed for another reason.
     """
-    job_options = _job_options(options).for_component(name, _site_pods())
+    job_options = _job_options(options).for_component(name, _site_pods(), options_of(task_config))
     is_local = job_options.resolved_launcher() == "torchrun"
     # A component that starts trainings in a cluster runs here, but its trainings need the URIs of its inputs.
     started_options = _job_options(config["job"]) if "job" in config else job_options

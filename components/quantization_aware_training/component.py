@@ -5,9 +5,10 @@
 from kfp import dsl
 
 from compaware.components import images
+from compaware.components import task_config as passed
 
 
-@dsl.component(base_image=images.LAUNCHER, install_kfp_package=False)
+@dsl.component(base_image=images.LAUNCHER, install_kfp_package=False, task_config_passthroughs=passed.PASSTHROUGHS)
 def quantization_aware_training(
     dataset: dsl.Input[dsl.Dataset],
     model: dsl.Input[dsl.Model],
@@ -20,6 +21,7 @@ def quantization_aware_training(
     training_options: dict = {},
     options: dict = {},
     job: dict = {},
+    task_config: dsl.TaskConfig = None,
 ) -> None:
     """Convert an FP32 classifier to INT8 files for OpenVINO and onnxruntime, with training if needed.
 
@@ -47,6 +49,7 @@ def quantization_aware_training(
             training_arguments, epochs, learning_rate, mode, max_metric_loss, max_relative_metric_loss,
             calibration_rows, freeze_observers_fraction, aot_package.
         job: How the training is launched: JobOptions of components/launch.
+        task_config: KFP fills it in: settings of the task that apply to the pods of its job (KFP 2.15 or newer).
     """
     from compaware.components.launch import log_metrics, run_component, save_text
 
@@ -63,6 +66,7 @@ def quantization_aware_training(
             "options": options,
         },
         job,
+        task_config,
     )
     log_metrics(summary, metrics)
     save_text(summary.facts["statistics_markdown"], statistics)

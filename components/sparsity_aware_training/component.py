@@ -5,9 +5,10 @@
 from kfp import dsl
 
 from compaware.components import images
+from compaware.components import task_config as passed
 
 
-@dsl.component(base_image=images.LAUNCHER, install_kfp_package=False)
+@dsl.component(base_image=images.LAUNCHER, install_kfp_package=False, task_config_passthroughs=passed.PASSTHROUGHS)
 def sparsity_aware_training(
     dataset: dsl.Input[dsl.Dataset],
     model: dsl.Input[dsl.Model],
@@ -22,6 +23,7 @@ def sparsity_aware_training(
     training_options: dict = {},
     options: dict = {},
     job: dict = {},
+    task_config: dsl.TaskConfig = None,
 ) -> None:
     """Train a sparse model and keep its zeros, or prune a dense model during training.
 
@@ -48,6 +50,7 @@ def sparsity_aware_training(
             training_arguments, epochs, learning_rate, pattern, score, scope, exclude, pruning_begin_fraction,
             pruning_end_fraction.
         job: How the training is launched: JobOptions of components/launch.
+        task_config: KFP fills it in: settings of the task that apply to the pods of its job (KFP 2.15 or newer).
     """
     from compaware.components.launch import log_metrics, run_component, save_text
 
@@ -66,6 +69,7 @@ def sparsity_aware_training(
             "options": options,
         },
         job,
+        task_config,
     )
     log_metrics(summary, metrics)
     save_text(summary.facts["layers_markdown"], layers)

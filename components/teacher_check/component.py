@@ -5,9 +5,10 @@
 from kfp import dsl
 
 from compaware.components import images
+from compaware.components import task_config as passed
 
 
-@dsl.component(base_image=images.LAUNCHER, install_kfp_package=False)
+@dsl.component(base_image=images.LAUNCHER, install_kfp_package=False, task_config_passthroughs=passed.PASSTHROUGHS)
 def teacher_check(
     dataset: dsl.Input[dsl.Dataset],
     model: dsl.Output[dsl.Model],
@@ -20,6 +21,7 @@ def teacher_check(
     training_options: dict = {},
     options: dict = {},
     job: dict = {},
+    task_config: dsl.TaskConfig = None,
 ) -> None:
     """Check that a teacher is fine-tuned for the data, and save its soft labels.
 
@@ -43,6 +45,7 @@ def teacher_check(
             learning_rate, teacher_config, tokenizer, vocabulary_size, label_order, min_score, fine_tune_if_needed,
             soft_label_batch_size.
         job: How the training is launched: JobOptions of components/launch.
+        task_config: KFP fills it in: settings of the task that apply to the pods of its job (KFP 2.15 or newer).
     """
     from compaware.components.launch import log_classification, log_metrics, run_component
 
@@ -59,6 +62,7 @@ def teacher_check(
             "options": options,
         },
         job,
+        task_config,
     )
     log_metrics(summary, metrics)
     log_classification(summary, confusion_matrix)

@@ -23,6 +23,7 @@ from compaware.components.core.stage.interface import (
     marker,
     option_names,
 )
+from compaware.components.task_config import PARAMETER
 from compaware.pipelines.client.catalog import config_class
 
 COMPONENTS = Path(compaware.components.__file__).parent
@@ -52,14 +53,25 @@ def component_source(name: str, config: type[ComponentConfig]) -> str:
     signature = "\n".join(f"    {parameter}," for parameter in _parameters(config))
     returns = config.interface.returns[1] if config.interface.returns else "None"
     function = (
-        f"@dsl.component(base_image=images.{config.interface.image}, install_kfp_package=False)\n"
+        f"@dsl.component({_decorated(config)})\n"
         f"def {name}(\n{signature}\n) -> {returns}:\n{textwrap.indent(body, '    ', lambda line: bool(line.strip()))}\n"
     )
+    passed = "from compaware.components import task_config as passed\n" if _passes(config) else ""
     typing = "from typing import List\n\n" if "List[" in function else ""
     return (
         f'"""KFP interface of {name}."""\n\n{_NOTE}\n\n{typing}from kfp import dsl\n\n'
-        f"from compaware.components import images\n\n\n{function}"
+        f"from compaware.components import images\n{passed}\n\n{function}"
     )
+
+
+def _decorated(config: type[ComponentConfig]) -> str:
+    arguments = f"base_image=images.{config.interface.image}, install_kfp_package=False"
+    return f"{arguments}, task_config_passthroughs=passed.PASSTHROUGHS" if _passes(config) else arguments
+
+
+def _passes(config: type[ComponentConfig]) -> bool:
+    """Returns whether KFP passes settings of the task on to its job; a component with a field `job` has several."""
+    return config.interface.job and JOB not in config.model_fields
 
 
 def options_description(config: type[ComponentConfig]) -> str:
@@ -113,6 +125,8 @@ def _parameters(config: type[ComponentConfig]) -> Iterator[str]:
         else:
             optional.append(f"{key}: {_optional(field) if field else 'dict = {}'}")
     yield from optional
+    if _passes(config):
+        yield f"{PARAMETER}: dsl.TaskConfig = None"
 
 
 def _optional(field: Any) -> str:
@@ -150,6 +164,10 @@ def _docstring(config: type[ComponentConfig]) -> Iterator[str]:
     described |= {key: output.description for key, output in config.interface.outputs.items()} | parameters(config)
     text = "\n\n".join(part for part in (parsed.short_description, parsed.long_description) if part)
     yield f'"""{text}\n\nArgs:'
+    if _passes(config):
+        described[PARAMETER] = (
+            "KFP fills it in: settings of the task that apply to the pods of its job (KFP 2.15 or newer)."
+        )
     for key, description in described.items():
         yield textwrap.fill(f"{key}: {description}", _WIDTH, initial_indent="    ", subsequent_indent="        ")
     if config.interface.returns:
@@ -166,7 +184,8 @@ def _body(name: str, config: type[ComponentConfig]) -> Iterator[str]:
     yield f'{assigned}run_component(\n    "{name}",\n    {{'
     for key, value in _values(config).items():
         yield f'        "{key}": {value},'
-    yield "    }," + (f"\n    {JOB},\n)" if job else "\n)")
+    passed = f"    {PARAMETER},\n" if _passes(config) else ""
+    yield "    },\n" + (f"    {JOB},\n{passed})" if job else ")")
     main = next(key for key, output in outputs.items() if output.field == "output")
     for key, output in outputs.items():
         match _helper(output):
