@@ -15,6 +15,7 @@ from compaware.components.launch.pytorchjob import PYTORCHJOB
 from compaware.components.launch.trainjob import RUNTIMES, TRAINJOB, runtime_manifest
 from tests.services.launch.conftest import Site, Waiting
 from tests.services.launch.operator import terminated
+from tests.services.launch.queues import LocalQueue
 from tests.services.launch.waiting import eventually
 
 
@@ -125,6 +126,7 @@ def test_the_api_server_keeps_all_fields(site: Site) -> None:
         secret_env={"HF_TOKEN": {"secret": "hub", "key": "token"}},
     )
     elastic = site.job(component="elastic", min_nodes=1, max_nodes=4, priority_class="high")
+    LocalQueue(site, "team-a")
     for kind, created in ((PYTORCHJOB, job), (PYTORCHJOB, elastic), (TRAINJOB, job)):
         cluster_launcher(kind, site.api).create(created)
         stored = site.operator(created, kind).job()
@@ -136,6 +138,7 @@ def test_the_api_server_keeps_all_fields(site: Site) -> None:
 
 
 def test_a_batch_job_keeps_what_kubernetes_1_20_knows(site: Site) -> None:
+    LocalQueue(site, "team-a")
     job = site.job(num_nodes=1, queue_name="team-a", priority_class="high")
     cluster_launcher(BATCHJOB, site.api).create(job)
     stored = site.operator(job, BATCHJOB).job()
