@@ -3,6 +3,7 @@
 The relay gives these answers in place of the store behind it.
 """
 
+import gzip
 import hashlib
 import logging
 import random
@@ -15,7 +16,7 @@ import pytest
 from minio import Minio
 
 from compaware.components.core.base.errors import UnavailableError, UserError
-from compaware.components.storage import delete, exists, fetch, upload
+from compaware.components.storage import copy, delete, exists, fetch, upload
 from compaware.components.storage.store import Store
 from compaware.components.storage.uri import Location, parse
 from tests.components.storage.relay import Answer, Forward, Relay, Request, always, once, without_header
@@ -67,6 +68,14 @@ def test_an_error_that_stays_after_status_200_is_not_a_success(bucket: str, rela
             with pytest.raises(expected, match=code):
                 upload(source, uri)
             assert not exists(uri)
+
+
+def test_an_error_after_status_200_of_a_copy_is_retried(bucket: str, relay: Relay, large: Path) -> None:
+    (large / "weights").write_bytes(b"1")
+    upload(large, f"s3://{bucket}/model")
+    relay.rule = once(lambda request: "x-amz-copy-source" in request.headers, Answer.error(200, "InternalError"))
+    copy(f"s3://{bucket}/model", f"s3://{bucket}/copy")
+    assert exists(f"s3://{bucket}/copy")
 
 
 def test_a_deletion_is_retried_if_the_store_could_not_delete_one_of_the_objects(bucket: str, relay: Relay) -> None:
@@ -255,6 +264,12 @@ def test_a_download_that_is_cut_off_goes_on_where_it_ended(
 
     relay.rule = cut
     assert fetch(f"s3://{bucket}/file", tmp_path).read_bytes() == content
+
+
+def test_a_file_with_an_encoding_is_stored_as_it_is(bucket: str, client: Minio, tmp_path: Path) -> None:
+    content = gzip.compress(b"a,b\n1,2\n")
+    client.put_object(bucket, "train.csv.gz", BytesIO(content), len(content), metadata={"Content-Encoding": "gzip"})
+    assert fetch(f"s3://{bucket}/train.csv.gz", tmp_path).read_bytes() == content
 
 
 def test_small_files_that_are_cut_off_are_read_again(bucket: str, relay: Relay, large: Path) -> None:

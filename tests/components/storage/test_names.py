@@ -44,7 +44,7 @@ def test_odd_names_survive_an_upload_and_a_deletion(bucket: str, client: Minio, 
         (folder / name).mkdir(parents=True)
         (folder / name / name).write_text(name)
     uri = f"s3://{bucket}/runs/odd + %41 # é?"
-    for target in (uri, f"{uri}?region=us-east-1", str(tmp_path / "on a disk %41 #?")):
+    for target in (uri, str(tmp_path / "on a disk %41 #?")):
         upload(folder, target)
         fetched = fetch(target, tmp_path / "cache", require_manifest=True)
         contents = {path.relative_to(fetched).as_posix(): path.read_text() for path in fetched.rglob("*/*")}
