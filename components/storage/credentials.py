@@ -47,13 +47,16 @@ def find_credentials(location: Location, host: str, settings: StoreSettings | No
         return StaticProvider(*read_secret(settings.secret))
     if name := os.environ.get(STORAGE_SECRET_VARIABLE):
         return StaticProvider(*read_secret(SecretRef(secret_name=name)))
+    is_aws = _AWS_HOST.search(host) is not None
     if settings and settings.from_env:
         found = _aws_keys(location) or _role()
     elif location.scheme == "s3" and not (settings and settings.secret):
-        found = _aws_keys(location) or _role() or _minio_keys(location) or _mounted_keys()
+        # A role is one of AWS, so elsewhere it comes last.
+        own_role = _role() if is_aws else None
+        found = _aws_keys(location) or own_role or _minio_keys(location) or _mounted_keys() or _role()
     else:
         found = _minio_keys(location) or _aws_keys(location) or _mounted_keys()
-    return found or (_instance_role() if _AWS_HOST.search(host) else None)
+    return found or (_instance_role() if is_aws else None)
 
 
 class _Role(Provider):

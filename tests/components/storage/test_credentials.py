@@ -79,13 +79,14 @@ def test_a_pod_with_a_role_uses_its_token(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.usefixtures("web_identity")
-def test_a_role_precedes_kfps_keys_for_s3_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_role_precedes_kfps_keys_for_aws_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """KFP's secret exists on EKS, too, but its keys are not those of S3."""
     monkeypatch.setenv("MINIO_ACCESS_KEY", "minio")
     monkeypatch.setenv("MINIO_SECRET_KEY", "minio123")
     with answering({"/sts": (200, STS)}) as server:
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"{server.address}/sts")
-        assert keys("s3://bucket/key?endpoint=host")[0] == "ASIAROLE"
+        assert keys("s3://bucket/key?endpoint=s3.eu-west-1.amazonaws.com")[0] == "ASIAROLE"
+        assert keys("s3://bucket/key?endpoint=host")[0] == "minio", "the keys of a store that is not AWS"
         assert keys("minio://bucket/key?endpoint=host")[0] == "minio"
         kfp = "{secretRef: {secretName: mlpipeline-minio-artifact, accessKeyKey: accesskey, secretKeyKey: secretkey}}"
         monkeypatch.setenv("COMPAWARE_KFP_PROVIDERS", f"s3: {{default: {{endpoint: host, credentials: {kfp}}}}}")
