@@ -378,6 +378,20 @@ def test_missing_docker_is_reported_in_one_line(monkeypatch, tmp_path):
         docker_runner({}, tmp_path)
 
 
+def test_containers_have_the_stores_variables_and_the_files_that_these_name(monkeypatch, tmp_path):
+    monkeypatch.setattr("compaware.pipelines.client.containers._check_images", lambda: None)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    (tmp_path / "ca.pem").touch()
+    given = {"MINIO_ENDPOINT": "http://store", "COMPAWARE_STORES": "s3: {}", "https_proxy": "http://proxy:3128"}
+    for name, value in (given | {"SSL_CERT_FILE": str(tmp_path / "ca.pem"), "AWS_CA_BUNDLE": "/no/such"}).items():
+        monkeypatch.setenv(name, value)
+    options = docker_runner({}, tmp_path / "work").container_run_args
+    assert options["environment"].items() >= (given | {"SSL_CERT_FILE": str(tmp_path / "ca.pem")}).items()
+    assert "AWS_CA_BUNDLE" not in options["environment"]
+    mounted = {mount["Target"]: mount["ReadOnly"] for mount in options["mounts"]}
+    assert mounted[str(tmp_path / "ca.pem")] is True
+
+
 def test_containers_train_in_the_training_image():
     spec = train_in_place(catalog.spec("distillation_then_quantization"))
     used = {executor["container"]["image"] for executor in spec["deploymentSpec"]["executors"].values()}
