@@ -22,8 +22,9 @@ from compaware.pipelines.client.submit import server_name
 if TYPE_CHECKING:
     from kfp import Client
 
-# Argo names a pod after its Workflow, its template and its node's number; KFP has these templates for containers.
-_TEMPLATES = ("system-container-impl", "retry-system-container-impl")
+# Argo names a pod after its Workflow, its template and its node's number; KFP has these templates for containers. Those
+# of pods with annotations and labels have their numbers in the name; our tasks have one annotation.
+_TEMPLATES = ("metadata-1-0-system-container-impl", "system-container-impl", "retry-system-container-impl")
 _STORED_LOG = "executor-logs"
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.nodes import Nodes
+from compaware.pipelines.client.specs import compile_pipeline
 from tests.pipelines.client.conftest import Ask
 from tests.pipelines.client.replay import FAILED, RECORDED, SCHEDULED, STOPPING, SUCCEEDED, Replay, recorded, run
 
@@ -153,6 +155,16 @@ def test_a_pod_with_a_template_of_its_own_is_named_after_that(server: Replay, as
     server.workflows[FAILED["run_id"]] = {"status": {"nodes": {pod: node}}}
     workflow, _, number = pod.rpartition("-")
     server.logs[FAILED["run_id"], f"{workflow}-{node['templateName']}-{number}"] = "found\n"
+    assert ask("logs", "bad", "--stage", "change-check")[1] == "== change-check ==\nfound\n"
+
+
+def test_a_running_pod_of_ours_is_found_without_its_workflow(server: Replay, ask: Ask):
+    # KFP names the template after the numbers of annotations and labels (container.go, addContainerExecutorTemplate).
+    _, platform = yaml.safe_load_all(compile_pipeline("distillation"))
+    settings = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-change-check"]["podMetadata"]
+    template = f"metadata-{len(settings['annotations'])}-{len(settings.get('labels', {}))}-system-container-impl"
+    workflow, _, number = failing_node().rpartition("-")
+    server.logs[FAILED["run_id"], f"{workflow}-{template}-{number}"] = "found\n"
     assert ask("logs", "bad", "--stage", "change-check")[1] == "== change-check ==\nfound\n"
 
 

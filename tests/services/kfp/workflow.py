@@ -14,7 +14,8 @@ from tests.services.kfp.clock import Clock
 
 NEVER = "0001-01-01T00:00:00Z"
 _STATES = {"Running": "RUNNING", "Pending": "PENDING", "Succeeded": "SUCCEEDED", "Failed": "FAILED", "Omitted": None}
-_TEMPLATES = {"executor": "system-container-impl", "driver": "system-container-driver"}
+# Tasks with one annotation and no label have this template (container.go, addContainerExecutorTemplate).
+_TEMPLATES = {"executor": "metadata-1-0-system-container-impl", "driver": "system-container-driver"}
 
 
 def fnv1a(text: str) -> int:
