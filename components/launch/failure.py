@@ -82,8 +82,8 @@ class Tracker:
             return ""
         if _is_suspended(self._job):
             queue = self._options.queue_name
-            waiting = f"suspended, waiting in queue {queue}" if queue else "suspended"
-            return f"{waiting}: {self._queue_state.reason}" if self._queue_state else waiting
+            suspended = f"suspended, waiting in queue {queue}" if queue else "suspended"
+            return f"{suspended}: {self._queue_state.reason}" if self._queue_state else suspended
         waiting = self._waiting_pods()
         if not self._pods:
             return f"waiting for its pods: {self._warning}" if self._warning else "waiting for its pods"
