@@ -24,6 +24,7 @@ from compaware.components.core.base.errors import (
 from compaware.components.core.base.lifetime import environment_of_children
 from compaware.components.launch.errors import JobError, UnansweredError
 from compaware.components.launch.job import Job
+from compaware.components.launch.own_task import OwnTask
 
 # Prefixes of a process's last line, the most informative first, with their exit codes; 0 keeps the process's own code.
 _PREFIXES = {
@@ -54,6 +55,7 @@ class TorchrunLauncher:
     """Launcher for processes on this machine; a restart finds no earlier job."""
 
     def __init__(self) -> None:
+        self._task = OwnTask.find()
         self._child: subprocess.Popen[str] | None = None
         self._folder = tempfile.TemporaryDirectory()
 
@@ -103,7 +105,9 @@ class TorchrunLauncher:
         self._folder.cleanup()
 
     def stop(self, job: Job) -> None:
-        """Terminates the processes, because they would end with this one."""
+        """Lets Argo try a lost task again, and terminates the processes, which would end with this one."""
+        if self._task:
+            self._task.repeat_if_lost()
         self.cancel(job)
 
 

@@ -28,6 +28,14 @@ import json, sys
 from compaware.components.launch import JobOptions, run_job
 run_job("distillation", json.loads(sys.argv[1]), JobOptions(launcher="pytorchjob", num_nodes=2))
 """
+# A task of a few minutes in its own pod.
+IN_THE_POD = """
+import sys
+from compaware.components.launch import JobOptions, run_job, torchrun
+work = [sys.executable, "-c", "import time; time.sleep(2); print('working', flush=True); time.sleep(300)"]
+torchrun.TorchrunLauncher.create = lambda self, job: setattr(self, "_child", torchrun.start_child(work))
+run_job("benchmark", {}, JobOptions(launcher="torchrun"))
+"""
 
 
 @pytest.fixture
@@ -112,6 +120,21 @@ def test_an_interrupted_launcher_leaves_its_job_to_the_next_try(
     assert process.returncode in (143, -signal.SIGKILL), output
     assert not run.has_pod(pod), "Argo repeats the task of a pod that does not exist, but not of one that failed"
     assert_adopted(site, run, processes, monkeypatch)
+
+
+def test_an_interrupted_task_without_a_job_is_tried_again_unless_its_run_is_over(
+    site: Site, run: Run, processes: list[subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.services.launch.test_process.PROGRAM", IN_THE_POD)
+    for is_over in (False, True):
+        pod = run.create_pod(attempt=int(is_over))
+        process = start(site, processes, pod)
+        eventually(lambda pod=pod: any(path.endswith(f"/pods/{pod}") for _, path in site.proxy.requests))
+        assert process.stdout and process.stdout.readline() == "working\n"
+        if is_over:
+            run.terminate()
+        interrupt(process)
+        assert run.has_pod(pod) == is_over
 
 
 def test_a_terminated_run_deletes_its_job_before_the_launcher_gets_a_signal(
