@@ -155,8 +155,9 @@ def artifact_stores(artifacts: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
     for uri, metadata in artifacts:
         session = json.loads(metadata.get(_SESSION_KEY) or "null") or {}
         parameters = session.get("Params") or {}
-        location = parse(uri)
-        if not parameters.get("endpoint") or not isinstance(location, Location):
+        # KFP may store artifacts elsewhere (gs://), which only its launcher reads.
+        location = parse(uri) if uri.startswith(("s3://", "minio://")) and parameters.get("endpoint") else None
+        if not isinstance(location, Location):
             continue
         credentials = {"fromenv": parameters.get("fromEnv", "false")}
         if parameters.get("secretName"):

@@ -145,6 +145,12 @@ def test_artifacts_without_an_address_need_no_mapping() -> None:
     )
 
 
+def test_an_artifact_in_a_store_that_only_kfp_reads_needs_no_mapping() -> None:
+    google = json.dumps({"Provider": "gs", "Params": {"fromEnv": "true", "endpoint": "storage.googleapis.com"}})
+    for session in (google, "null", ""):
+        assert artifact_stores([("gs://bucket/v2/artifacts/dataset", {"store_session_info": session})]) == ""
+
+
 def test_all_named_secrets_are_known_once() -> None:
     named = named_secrets({"COMPAWARE_KFP_PROVIDERS": KFP_PROVIDERS, "COMPAWARE_STORES": KFP_PROVIDERS})
     names = [secret.secret_name for secret in named]
