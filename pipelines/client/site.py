@@ -36,10 +36,9 @@ def run_pods(job: dict[str, Any], site: Pods) -> Pods:
         site: The site's settings.
 
     Raises:
-        UserError: A setting names no component, is not possible with KFP, or does not fit to the others.
+        UserError: Settings of a job do not fit together.
     """
     options = validate(JobOptions, job)
-    check_pods(options.pods)
     for name, config in _components().items():
         if _trains(config):
             options.for_component(name, site)

@@ -24,6 +24,7 @@ from compaware.components.storage.path_or_uri import AS_WRITTEN
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.forms import Form
 from compaware.pipelines.client.paths import check_cluster_paths, resolve_local_paths
+from compaware.pipelines.client.site import check_pods
 
 # Names of the number of layers in configurations of transformers.
 _LAYER_COUNTS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
@@ -58,6 +59,7 @@ def load_arguments(
     for task in catalog.tasks(spec).values():
         _check_component(spec, task, arguments, form, names, is_sample)
     options = validate(JobOptions, arguments.get(JOB, {}))
+    check_pods(options.pods)
     _check_layers(arguments, is_sample)
     if local:
         return form.fold(resolve_local_paths(form.written, written))[0]

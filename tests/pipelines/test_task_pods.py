@@ -195,9 +195,10 @@ def test_submit_compiles_what_the_site_and_the_run_set(
     plain = version()
     monkeypatch.setenv("COMPAWARE_SITE", str(site))
     assert len({plain, version(), version("job.pods.benchmark.cpu=2")}) == 3
-    with pytest.raises(SystemExit) as ended:
-        main(["submit", "distillation", "--dry-run", "job.pods.benchmrk.cpu=2"])
-    assert ended.value.code == 2 and "did you mean 'pods.benchmark'?" in capsys.readouterr().err
+    for words in (["submit", "distillation", "--dry-run"], ["validate", "distillation"]):
+        with pytest.raises(SystemExit) as ended:
+            main([*words, "job.pods.benchmrk.cpu=2"])
+        assert ended.value.code == 2 and "did you mean 'pods.benchmark'?" in capsys.readouterr().err
 
 
 def test_files_in_the_pipelines_folders_have_no_sites_settings(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
