@@ -11,11 +11,11 @@ from minio.credentials import Provider
 from compaware.components.core.base.errors import UserError
 from compaware.components.storage.credentials import find_credentials
 from compaware.components.storage.mappings import StoreSettings, default_for, override_for
+from compaware.components.storage.pools import ca_file
 from compaware.components.storage.uri import Location
 
 ENDPOINT_VARIABLES = {"s3": ("S3_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"), "minio": ("MINIO_ENDPOINT",)}
 REGION_VARIABLES = ("AWS_REGION", "AWS_DEFAULT_REGION")
-CA_FILE_VARIABLES = ("COMPAWARE_CA_FILE", "AWS_CA_BUNDLE", "SSL_CERT_FILE")
 PATIENCE_VARIABLE = "COMPAWARE_STORAGE_PATIENCE_S"
 # Kubeflow's own store, of KFP 2.16 and newer and of older ones.
 KUBEFLOW_HOSTS = ("seaweedfs.kubeflow", "minio-service.kubeflow")
@@ -68,9 +68,6 @@ def connection(location: Location) -> Connection:
         settings = settings.over(default) if settings else default
         endpoint = (settings and settings.endpoint) or _kubeflow_store(location)
     host, secure = _address(endpoint, location.disable_tls or bool(settings and settings.disable_ssl))
-    ca_file = _variable(CA_FILE_VARIABLES)
-    if ca_file and not Path(ca_file).is_file():
-        raise UserError(f"there is no certificate file {ca_file}: correct {' or '.join(CA_FILE_VARIABLES)}")
     own = settings or StoreSettings()
     return Connection(
         host=host,
@@ -78,7 +75,7 @@ def connection(location: Location) -> Connection:
         credentials=find_credentials(location, host, settings),
         region=location.region or own.region or _variable(REGION_VARIABLES),
         path_style=own.force_path_style if location.path_style is None else location.path_style,
-        ca_file=Path(ca_file) if ca_file else None,
+        ca_file=ca_file(),
         patience_s=_patience_s(),
     )
 

@@ -6,13 +6,14 @@ import re
 import xml.etree.ElementTree
 from pathlib import Path
 
+import certifi
 import urllib3
 from minio.credentials import Credentials, IamAwsProvider, Provider, StaticProvider
 
 from compaware.components.core.base.errors import UnavailableError, UserError
 from compaware.components.core.base.store_names import KFP_SECRET, STORAGE_SECRET_VARIABLE
 from compaware.components.storage.mappings import SecretRef, StoreSettings
-from compaware.components.storage.pools import ProxyPool
+from compaware.components.storage.pools import ProxyPool, ca_file
 from compaware.components.storage.secrets import read_key, read_secret
 from compaware.components.storage.uri import Location
 
@@ -121,7 +122,8 @@ def _role() -> Provider | None:
 def _web_identity(token_file: str, role: str) -> Provider:
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     endpoint = os.environ.get("AWS_ENDPOINT_URL_STS") or None
-    pool = ProxyPool(retries=_RETRY, timeout=urllib3.Timeout(connect=5, read=30))
+    certificates = str(ca_file() or Path(certifi.where()))
+    pool = ProxyPool(retries=_RETRY, timeout=urllib3.Timeout(connect=5, read=30), ca_certs=certificates)
     provider = IamAwsProvider(custom_endpoint=endpoint, http_client=pool, region=region)
     return _Role(provider, f"the role {role} with the token in {token_file}")
 

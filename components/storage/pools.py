@@ -1,5 +1,7 @@
-"""Connections through the proxies that the environment names."""
+"""Connections with the proxies and the certificates that the environment names."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import urllib3
@@ -7,6 +9,20 @@ from requests.utils import get_auth_from_url, get_environ_proxies, prepend_schem
 from urllib3.exceptions import ProxySchemeUnknown
 
 from compaware.components.core.base.errors import UserError
+
+CA_FILE_VARIABLES = ("COMPAWARE_CA_FILE", "AWS_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+def ca_file() -> Path | None:
+    """Returns the file of certificates to trust; None for the default ones.
+
+    Raises:
+        UserError: The file does not exist.
+    """
+    name = next(filter(None, map(os.environ.get, CA_FILE_VARIABLES)), None)
+    if name and not Path(name).is_file():
+        raise UserError(f"there is no certificate file {name}: correct {' or '.join(CA_FILE_VARIABLES)}")
+    return Path(name) if name else None
 
 
 class ProxyPool(urllib3.PoolManager):

@@ -23,6 +23,7 @@ from compaware.components.storage.credentials import (
     SECRET_DIR_VARIABLE,
     SESSION_TOKEN_VARIABLE,
 )
+from compaware.components.storage.pools import CA_FILE_VARIABLES
 from compaware.components.storage.secrets import FOLDER_VARIABLE
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.packages import set_images
@@ -38,7 +39,7 @@ PASSED_ON = (
     *(*connection.REGION_VARIABLES, SESSION_TOKEN_VARIABLE, SITE_STORES_VARIABLE, "AWS_ROLE_ARN"),
 )
 # The same for variables with the path of a file or folder, which is mounted.
-MOUNTED = (*connection.CA_FILE_VARIABLES, FOLDER_VARIABLE, SECRET_DIR_VARIABLE, "AWS_WEB_IDENTITY_TOKEN_FILE")
+MOUNTED = (*CA_FILE_VARIABLES, FOLDER_VARIABLE, SECRET_DIR_VARIABLE, "AWS_WEB_IDENTITY_TOKEN_FILE")
 _RUN_LABEL = "compaware.run"
 _HUB_CACHE = "/work/huggingface"
 

@@ -79,6 +79,17 @@ def test_a_pod_with_a_role_uses_its_token(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.usefixtures("web_identity")
+def test_the_token_service_may_have_a_certificate_of_the_sites_authority(
+    certificate: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COMPAWARE_CA_FILE", str(certificate))
+    with answering({"/sts": (200, STS)}, certificate) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"{server.address}/sts")
+        assert keys(f"{URI}?endpoint=host")[0] == "ASIAROLE"
+
+
+@pytest.mark.usefixtures("web_identity")
 def test_a_role_precedes_kfps_keys_for_aws_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """KFP's secret exists on EKS, too, but its keys are not those of S3."""
     monkeypatch.setenv("MINIO_ACCESS_KEY", "minio")
