@@ -18,7 +18,8 @@ def notify(status: dsl.PipelineTaskFinalStatus, run_id: str, run_name: str) -> N
         run_name: The run's name.
     """
     from compaware.components.core.base.logs import setup_logging
-    from compaware.components.notify.webhook import Outcome, post
+    from compaware.components.notify.run_outcome import find_outcome
+    from compaware.components.notify.webhook import post
 
     setup_logging()
-    post(Outcome(run_id, run_name, status.state, status.error_message or ""))
+    post(find_outcome(run_id, run_name, status.state, status.error_message or ""))

@@ -15,6 +15,7 @@ from compaware.components.launch.site import UI_VARIABLE, WEBHOOK_VARIABLE
 _TIMEOUT_S = 10.0
 _MAX_REASON_CHARACTERS = 300
 _RETRIES = Retry(total=4, backoff_factor=1.0, status_forcelist=(429, 500, 502, 503, 504), allowed_methods={"POST"})
+_WORDS = {"CANCELED": "was stopped", "ENDED": "has ended (KFP does not tell how)"}
 log = logging.getLogger(__name__)
 
 
@@ -25,7 +26,7 @@ class Outcome:
     Attributes:
         run_id: The run's id.
         run_name: Its name.
-        state: KFP's state, such as SUCCEEDED.
+        state: SUCCEEDED, FAILED, CANCELED or, if it is not known, ENDED.
         reason: Reason of a failure; empty otherwise.
     """
 
@@ -42,7 +43,8 @@ class Outcome:
         """
         link = f"{ui.rstrip('/')}/#/runs/details/{self.run_id}" if ui else ""
         reason = " ".join(self.reason.split())[:_MAX_REASON_CHARACTERS]
-        summary = f"{chat(self.run_name)} {self.state.lower()}{f': {chat(reason)}' if reason else ''}"
+        words = _WORDS.get(self.state, self.state.lower())
+        summary = f"{chat(self.run_name)} {words}{f': {chat(reason)}' if reason else ''}"
         return {
             "text": f"{summary}\n{link or f'compaware report {self.run_id}'}",
             "run": self.run_name,
