@@ -1,4 +1,4 @@
-"""Commands of `compaware` that use a Kubeflow Pipelines server: submit, status, logs, report and schedule."""
+"""Commands of `compaware` that use a Kubeflow Pipelines server: submit, status, logs, stop, schedule and others."""
 
 import contextlib
 import json
@@ -121,6 +121,28 @@ def _report(run: str, server: Server, output: Path | None, pipeline_root: str) -
     print(f"report: {output}")
 
 
+@click.command(help="stop a run", epilog=_EPILOG)
+@run_argument
+def _stop(run: str, server: Server) -> None:
+    client = server.connect()
+    details = runs.find_run(client, run, server.namespace)
+    runs.stop_run(client, details)
+    show(f"stopping run {details.run_id}: its steps end within seconds, and a training job is deleted")
+    show(
+        f"checkpoints are kept: a new run, or compaware retry {shlex.join([details.run_id, *server.options])}, resumes"
+    )
+
+
+@click.command(help="run the failed stages of a run again", epilog=_EPILOG)
+@run_argument
+def _retry(run: str, server: Server) -> None:
+    client = server.connect()
+    details = runs.find_run(client, run, server.namespace)
+    runs.retry_run(client, details)
+    show(f"trying run {details.run_id} again: finished stages are kept, and a training resumes from its checkpoint")
+    show(f"see compaware status {shlex.join([details.run_id, *server.options])}")
+
+
 @contextlib.contextmanager
 def _run_goes_on(run_id: str, server: Server) -> Iterator[None]:
     """Says on Ctrl-C that the run goes on, and how to stop it."""
@@ -205,7 +227,8 @@ def _change_schedule(verb: str, name: str, server: Server) -> None:
 
 def add_commands(compaware: click.Group) -> None:
     """Adds the commands to `compaware`."""
-    for name, command in (("submit", _submit), ("status", _status), ("logs", _logs), ("report", _report)):
+    commands = {"submit": _submit, "status": _status, "logs": _logs, "report": _report, "stop": _stop, "retry": _retry}
+    for name, command in commands.items():
         compaware.add_command(command, name)
     compaware.add_command(_schedule, "schedule")
     for verb in ("enable", "disable", "delete"):

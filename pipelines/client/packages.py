@@ -35,9 +35,24 @@ def for_site(content: str, site_images: Mapping[str, str] | None, pull_secrets: 
             {"secretName": secret, "secretNameParameter": {"runtimeValue": {"constant": secret}}}
             for secret in pull_secrets
         ]
+    return _replaced(content, spec, platform)
+
+
+def without_choices(content: str) -> str:
+    """Returns a compiled pipeline without the choices of its parameters.
+
+    Only the UI uses them, and servers before KFP 2.16 refuse a pipeline with a field that they do not know.
+    """
+    spec, platform = yaml.safe_load_all(content)
+    for parameter in spec["root"]["inputDefinitions"]["parameters"].values():
+        parameter.pop("literals", None)
+    return _replaced(content, spec, platform)
+
+
+def _replaced(content: str, *documents: dict[str, Any]) -> str:
     # KFP's compiler describes the pipeline in comments.
     comments = takewhile(lambda line: line.startswith("#"), content.splitlines(keepends=True))
-    return "".join(comments) + "---\n".join(yaml.safe_dump(document) for document in (spec, platform))
+    return "".join(comments) + "---\n".join(yaml.safe_dump(document) for document in documents)
 
 
 def set_images(spec: dict[str, Any], site_images: Mapping[str, str]) -> None:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from kfp import Client
 
 REPORT_ARTIFACT = "report_html"
+# States of KFP. A run that was stopped ends as FAILED.
+KFP_FAILED = ("FAILED", "CANCELED")
+KFP_ENDED = ("SUCCEEDED", "SKIPPED", *KFP_FAILED)
 
 
 def find_run(client: "Client", name: str, namespace: str | None) -> Any:
@@ -39,6 +42,30 @@ def find_run(client: "Client", name: str, namespace: str | None) -> Any:
     run_id = max(newest, key=lambda run: run.created_at).run_id if newest else name
     with translate_errors():
         return client.get_run(run_id)
+
+
+def stop_run(client: "Client", run: Any) -> None:
+    """Terminates a run, as the button of KFP's UI does.
+
+    Raises:
+        UserError: The run has ended, or the server refuses.
+    """
+    if run.state in KFP_ENDED:
+        raise UserError(f"run {run.run_id} has ended already ({run.state.lower()})")
+    with translate_errors():
+        client.terminate_run(run.run_id)
+
+
+def retry_run(client: "Client", run: Any) -> None:
+    """Runs the failed stages of a run again, as the button of KFP's UI does.
+
+    Raises:
+        UserError: The run has not failed, or the server refuses.
+    """
+    if run.state not in KFP_FAILED:
+        raise UserError(f"run {run.run_id} has not failed ({run.state.lower()}): only a failed run can be tried again")
+    with translate_errors():
+        client.runs.run_service_retry_run(run_id=run.run_id)
 
 
 def download_report(logs: Logs, destination: Path, *options: str) -> None:

@@ -2,11 +2,13 @@
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from compaware.components.core.base.errors import UserError
+from compaware.pipelines.client import catalog
 from compaware.pipelines.client.server import list_items, name_filter, translate_errors
-from compaware.pipelines.client.submit import Request, Uploaded, experiment_id, upload_pipeline
+from compaware.pipelines.client.submit import Request, Uploaded, experiment_id, server_name, upload_pipeline
 
 if TYPE_CHECKING:
     from kfp import Client
@@ -68,7 +70,8 @@ def read_interval(text: str) -> int:
 def set_schedule(client: "Client", request: Request, timing: Timing) -> str:
     """Creates or updates the schedule of the request's name.
 
-    KFP cannot update a recurring run, so a new one is created and then the old one is deleted.
+    KFP cannot update a recurring run, so a new one is created and then the old one is deleted. The new one runs when
+    the old one would have if it has the same interval.
 
     Returns:
         `created`, `replaced` or `unchanged`.
@@ -79,7 +82,13 @@ def set_schedule(client: "Client", request: Request, timing: Timing) -> str:
     uploaded = upload_pipeline(client, request)
     experiment = experiment_id(client, request)
     requested = _describe_request(request, timing, uploaded, experiment)
-    existing = find_schedules(client, request.name, request.namespace)
+    named = find_schedules(client, request.name, request.namespace)
+    existing = [run for run in named if _pipeline_and_experiment(run) == (uploaded.pipeline_id, experiment)]
+    if len(existing) < len(named):
+        raise UserError(
+            f"a schedule '{request.name}' of another pipeline or experiment exists: choose another --name, or delete "
+            "that schedule"
+        )
     # The server fills in a service account.
     filled_in = {} if request.service_account else {"service_account": ""}
     same = next((run for run in existing if _describe_schedule(run) | filled_in == requested), None)
@@ -88,6 +97,7 @@ def set_schedule(client: "Client", request: Request, timing: Timing) -> str:
             client.create_recurring_run(
                 experiment,
                 request.name,
+                start_time=_last_due(existing, timing),
                 interval_second=timing.every_s,
                 cron_expression=timing.cron,
                 max_concurrency=timing.max_concurrency,
@@ -125,7 +135,37 @@ def require_schedules(client: "Client", name: str, namespace: str | None) -> lis
     if not schedules:
         names = sorted({run.display_name for run in find_schedules(client, None, namespace)})
         raise UserError(f"there is no schedule '{name}'; existing schedules: {', '.join(names) or 'none'}")
+    ours = _our_pipelines(client, namespace)
+    if any(_pipeline_and_experiment(run)[0] not in ours for run in schedules):
+        raise UserError(f"a schedule '{name}' is of a pipeline that is not compaware's: change it in the KFP UI")
     return schedules
+
+
+def _our_pipelines(client: "Client", namespace: str | None) -> set[str]:
+    """Returns the ids of compaware's pipelines on the server."""
+    names = [server_name(pipeline) for pipeline in catalog.names()]
+    found = (
+        list_items(client.list_pipelines, "pipelines", namespace=namespace, filter=name_filter("name", name))
+        for name in names
+    )
+    return {pipeline.pipeline_id for pipelines in found for pipeline in pipelines}
+
+
+def _pipeline_and_experiment(run: Any) -> tuple[str | None, str]:
+    version = run.pipeline_version_reference
+    return (version.pipeline_id if version else None), run.experiment_id
+
+
+def _last_due(replaced: list[Any], timing: Timing) -> str | None:
+    """Returns the last time at which a replaced schedule of the same interval was due; None without one."""
+    for run in replaced:
+        periodic = run.trigger.periodic_schedule
+        if timing.every_s and periodic and int(periodic.interval_second) == timing.every_s:
+            began = periodic.start_time or run.created_at
+            passed_s = (datetime.now(UTC) - began).total_seconds()
+            due = began + timedelta(seconds=passed_s // timing.every_s * timing.every_s)
+            return due.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None
 
 
 def format_times(run: Any) -> str:

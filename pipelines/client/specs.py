@@ -4,12 +4,16 @@ import importlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Literal
 
+from google.protobuf.json_format import MessageToDict
 from kfp import compiler
 
 from compaware.components.core.base.errors import UserError, first_line
+from compaware.components.core.base.values import plain_kind
 from compaware.components.launch.pod_settings import Pods
 from compaware.pipelines.client import catalog
+from compaware.pipelines.client.forms import Form
 from compaware.pipelines.client.packages import for_site
 from compaware.pipelines.definition import notifying, redefined
 from compaware.pipelines.task_pods import compiled_with
@@ -56,7 +60,25 @@ def compile_pipeline(name: str, notify: bool = False, layers: Layers = PLAIN) ->
                 pipeline = notifying(pipeline) if notify else redefined(pipeline)
             except ValueError as error:
                 raise UserError(f"KFP refuses the settings of pods: {first_line(error)}") from error
+    _add_choices(pipeline.pipeline_spec)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / catalog.SPEC_NAME
         compiler.Compiler().compile(pipeline, str(file))
         return file.read_text(encoding="utf-8")
+
+
+def _add_choices(spec: Any) -> None:
+    """Lists the choices of a pipeline's parameters, which KFP's UI shows as drop-downs since 2.16.
+
+    KFP's compiler does not write them, since it takes no `Literal` as the type of a parameter.
+
+    Args:
+        spec: The pipeline's `PipelineSpec`, which is changed.
+    """
+    kinds = Form.of(MessageToDict(spec)).kinds
+    for name, parameter in spec.root.input_definitions.parameters.items():
+        plain, *choices = plain_kind(kinds[name])
+        if plain is Literal:
+            del parameter.literals[:]
+            for choice in choices:
+                parameter.literals.add(string_value=choice)

@@ -80,7 +80,7 @@ def package(request: Request) -> str:
     """
     content = packages.for_site(_compiled(request), request.images, request.pull_secrets)
     packages.check_images(content, request.images)
-    return content
+    return packages.without_choices(content)
 
 
 def _compiled(request: Request) -> str:
@@ -107,9 +107,7 @@ def upload_pipeline(client: "Client", request: Request) -> Uploaded:
     content, name = package(request), server_name(request.pipeline)
     version = version_name(content)
     found = next(
-        list_items(
-            client.list_pipelines, "pipelines", namespace=request.namespace, filter=name_filter("display_name", name)
-        ),
+        list_items(client.list_pipelines, "pipelines", namespace=request.namespace, filter=name_filter("name", name)),
         None,
     )
     with translate_errors(), tempfile.TemporaryDirectory() as folder:
@@ -121,7 +119,7 @@ def upload_pipeline(client: "Client", request: Request) -> Uploaded:
             client.list_pipeline_versions,
             "pipeline_versions",
             pipeline_id=found.pipeline_id,
-            filter=name_filter("display_name", version),
+            filter=name_filter("name", version),
         )
         ours = next(versions, None) or client.upload_pipeline_version(str(file), version, found.pipeline_id)
     return Uploaded(found.pipeline_id, ours.pipeline_version_id)

@@ -194,6 +194,14 @@ def test_no_group_of_tasks_gets_a_parameter_without_a_value(name, notify):
     assert [key for key in taken if "defaultValue" not in parameters[key]] == []
 
 
+def test_a_choice_is_a_drop_down_of_the_form():
+    spec = catalog.spec("distillation_then_quantization")
+    parameters = spec["root"]["inputDefinitions"]["parameters"]
+    assert {name: entry["literals"] for name, entry in parameters.items() if "literals" in entry} == {
+        "on_accuracy_loss": ["fail", "warn"]
+    }
+
+
 @pytest.mark.parametrize("name", PIPELINES)
 def test_every_parameter_is_documented(name):
     assert [item.name for item in catalog.parameters(catalog.spec(name)).values() if not item.description] == []

@@ -201,6 +201,16 @@ class StandIn:
         run["state"] = "CANCELING"
         return {}
 
+    def retry_run(self, query: dict[str, str], place: dict[str, str], given: dict[str, Any]) -> dict[str, Any]:
+        """Deletes the nodes that failed and runs the Workflow again, without a deadline of 0 (RetryRun in KFP)."""
+        run = self._get("runs", "run_id", place["run_id"])
+        if run["state"] != "FAILED":
+            raise RefusedError(500, f"Failed to retry run {place['run_id']} as it does not allow retries")
+        self.workflows[run["run_id"]].retry()
+        run |= {"state": "RUNNING", "finished_at": NOT_YET}
+        run["state_history"].append(_status(self.clock.now(), "RUNNING"))
+        return {}
+
     def get_run(self, query: dict[str, str], place: dict[str, str], given: dict[str, Any]) -> dict[str, Any]:
         run = self._get("runs", "run_id", place["run_id"])
         self._move_on(run)

@@ -95,6 +95,44 @@ def test_a_run_that_was_terminated_is_stopped(server: StandIn, command: Command)
     assert ": stopped, " in status.splitlines()[0] and status.splitlines()[1].split()[:2] == ["change-check", "stopped"]
 
 
+def test_a_run_is_stopped_and_tried_again(server: StandIn, command: Command):
+    run_id = command("submit", *SAMPLE, "--name", "first").stdout.split()[1]
+    command("status", "first")
+    stopped = command("stop", "first")
+    assert stopped.returncode == 0 and stopped.stdout.startswith(f"stopping run {run_id}: ")
+    assert f"compaware retry {run_id}" in stopped.stdout
+    for _ in range(2):
+        status = command("status", "first").stdout
+    assert ": stopped, " in status.splitlines()[0]
+    ended = command("stop", "first")
+    assert ended.returncode == 2 and ended.stderr == f"error: run {run_id} has ended already (failed)\n"
+    assert command("retry", "first").stdout.startswith(f"trying run {run_id} again: ")
+    refused = command("retry", "first")
+    assert refused.returncode == 2 and "only a failed run can be tried again" in refused.stderr
+    for _ in range(20):
+        status = command("status", "first").stdout
+        if ": succeeded, " in status.splitlines()[0]:
+            return
+    raise AssertionError(status)
+
+
+def test_a_pipeline_that_is_kept_in_kubernetes_is_known_by_its_name(server: StandIn, command: Command):
+    """A server that keeps pipelines in Kubernetes filters by `spec.displayName`, which manifests need not have."""
+    server.items["pipelines"].append(
+        {"pipeline_id": "uid-1", "name": "compaware-distillation", "display_name": "", "created_at": "2026-01-01"}
+    )
+    for _ in range(2):
+        assert command("submit", *SAMPLE).returncode == 0
+    assert len(server.items["pipelines"]) == len(server.items["versions"]) == 1
+    assert server.items["versions"][0]["pipeline_id"] == "uid-1"
+
+
+def test_servers_before_2_16_get_no_choices_of_parameters(server: StandIn, command: Command):
+    assert command("submit", "distillation_then_quantization").returncode == 0
+    assert "on_accuracy_loss" in str(server.items["versions"][-1]["pipeline_spec"])
+    assert "literals" not in str(server.items["versions"][-1]["pipeline_spec"])
+
+
 def test_logs_are_shown_and_followed_stage_by_stage(server: StandIn, command: Command, tmp_path: Path):
     run_id = command("submit", *SAMPLE, "--name", "first").stdout.split()[1]
     now = command("logs", "first")
@@ -201,6 +239,30 @@ def test_a_schedule_is_created_once_and_replaced_where_it_changes(server: StandI
     assert second["trigger"]["periodic_schedule"]["interval_second"] in (43200, "43200")
     assert "nightly: replaced" in command(*nightly, "--every", "12h", "--max-concurrency", "2", "seed=9").stdout
     assert "unchanged" in command(*nightly, "--every", "12h", "--max-concurrency", "2", "seed=9").stdout
+
+
+def test_a_schedule_keeps_its_times_when_it_is_replaced(server: StandIn, command: Command):
+    nightly = ("schedule", "set", *SAMPLE, "--name", "nightly", "--every", "12h")
+    command(*nightly)
+    (first,) = server.items["recurring_runs"]
+    first["created_at"] = "2026-01-01T05:00:00Z"
+    assert "nightly: replaced" in command(*nightly, "seed=9").stdout
+    (second,) = server.items["recurring_runs"]
+    start = second["trigger"]["periodic_schedule"]["start_time"]
+    assert start.endswith(("T05:00:00Z", "T17:00:00Z")) and start > "2026-11"
+    assert "nightly: unchanged" in command(*nightly, "seed=9").stdout
+
+
+def test_schedules_of_others_are_left_alone(server: StandIn, command: Command):
+    nightly = ("--name", "nightly", "--every", "7d")
+    command("schedule", "set", *SAMPLE, *nightly)
+    other = command("schedule", "set", "sparsity_aware_training", *nightly)
+    assert other.returncode == 2 and "of another pipeline or experiment exists" in other.stderr
+    (schedule,) = server.items["recurring_runs"]
+    server.items["pipelines"][0]["name"] = "somebody-elses"
+    refused = command("schedule", "delete", "nightly")
+    assert refused.returncode == 2 and "is not compaware's" in refused.stderr
+    assert server.items["recurring_runs"] == [schedule]
 
 
 def test_schedules_are_listed_switched_and_deleted_by_name(server: StandIn, command: Command):

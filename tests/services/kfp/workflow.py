@@ -79,6 +79,18 @@ class Workflow:
             else:
                 self._end("Succeeded")
 
+    def retry(self) -> None:
+        """Deletes the nodes of the stage that failed and of those after it; the failed stage is next again."""
+        self.terminated, self.phase = False, "Running"
+        for stage in self._dependencies:
+            if self._phase(f"{self._dag}.{stage}") in ("Failed", "Omitted"):
+                for name in [name for name in self._nodes if name.startswith(f"{self._dag}.{stage}")]:
+                    del self._nodes[name]
+        for node in self._nodes.values():
+            if node["phase"] == "Failed":
+                node |= {"phase": "Running", "finishedAt": None}
+        self._ready()
+
     def details(self, run_id: str) -> list[dict[str, Any]]:
         """Returns the nodes as tasks of a run."""
         return [_task(run_id, node, self._created, self._children(name)) for name, node in self._nodes.items()]
