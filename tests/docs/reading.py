@@ -93,7 +93,7 @@ def example_folder(folder: Path) -> Path:
     for name in ("my-data", "my-teacher", "data/sst2", "models/sst2-teacher"):
         (folder / name).mkdir(parents=True)
     (folder / "my.yaml").write_text("{teacher: owner/my-teacher, student_layers: [0]}\n", encoding="utf-8")
-    for name in ("student.yaml", "FILE"):
+    for name in ("student.yaml", "site.yaml", "FILE"):
         (folder / name).write_text("{}\n", encoding="utf-8")
     return folder
 

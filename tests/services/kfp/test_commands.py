@@ -54,7 +54,7 @@ def test_waiting_tells_of_the_stages_and_ends_with_the_runs_exit_code(server: St
     begun = [f"{stage}: running" for stage in STAGES]
     ended = [f"{stage}: succeeded after 10 s" for stage in STAGES]
     assert changes == [line for pair in zip(begun, ended, strict=True) for line in pair]
-    assert done.stdout.splitlines()[-1] == "the run has ended: succeeded after 1 min 10 s"
+    assert done.stdout.splitlines()[-1] == "the run has ended: succeeded after 2 min 10 s"
     server.fails_at = "benchmark"
     failed = command("submit", *SAMPLE, "--wait", "--name", "bad")
     assert failed.returncode == 1
