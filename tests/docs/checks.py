@@ -5,6 +5,7 @@ import contextlib
 import importlib
 import io
 import itertools
+import json
 import os
 import re
 import runpy
@@ -48,6 +49,7 @@ class Checks:
         self.folder = folder
         self._programs: dict[str, Callable[[Command], None]] = {
             "argo": self._argo,
+            "aws": self._aws,
             "compaware": self._compaware,
             "docker": self._docker,
             "export": self._export,
@@ -66,6 +68,11 @@ class Checks:
         program = re.sub(r"^\.venv[\w-]*/bin/", "", command.words[0])
         assert program in self._programs, f"tests/docs does not know how to check {command.words}"
         self._programs[program](Command(command.variables, command.words[1:]))
+
+    def _aws(self, command: Command) -> None:
+        assert command.words[:2] == ["s3api", "put-bucket-lifecycle-configuration"]
+        rules = json.loads(command.words[-1])["Rules"]
+        assert all(rule["Status"] == "Enabled" and rule.keys() >= {"ID", "Filter"} for rule in rules)
 
     def _export(self, command: Command) -> None:
         for name, _, value in (word.partition("=") for word in command.words):

@@ -7,7 +7,9 @@ import pytest
 import yaml
 
 import compaware.components
+from compaware.components.core.base.store_names import SITE_STORES_VARIABLE
 from compaware.components.core.data import tasks
+from compaware.components.storage.mappings import named_secrets
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.metadata import Metadata
 from compaware.pipelines.client.site import read_site
@@ -56,7 +58,7 @@ def check_block(block: Block, checks: Checks) -> None:
 
 
 def check_yaml(content: dict[str, object], checks: Checks) -> None:
-    """Checks parameters of a pipeline, a site's settings, the metadata of a component, or a part of an overlay."""
+    """Checks parameters of a pipeline, settings of a site, the metadata of a component, or a part of an overlay."""
     if "stability" in content:
         Metadata.model_validate(content)
     elif "components" in content:
@@ -64,6 +66,8 @@ def check_yaml(content: dict[str, object], checks: Checks) -> None:
     elif "pods" in content:
         (checks.folder / "site.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
         assert read_site(checks.folder / "site.yaml").pods
+    elif "s3" in content:
+        assert named_secrets({SITE_STORES_VARIABLE: yaml.safe_dump(content)})
     else:
         (checks.folder / "snippet.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
         load_arguments(
