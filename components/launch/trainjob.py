@@ -166,6 +166,8 @@ class TrainJobLauncher(ClusterLauncher):
                 STOCK_RUNTIME,
             )
             job = replace(job, options=job.options.model_copy(update={"runtime": STOCK_RUNTIME}))
+            if reason := job.options.unsupported_by("trainjob").partition(":")[0]:
+                raise UserError(f"{reason}: let this account create TrainingRuntimes (components/launch/README.md)")
         super().create(job)
 
     def _create(self, job: Job, manifest: dict[str, Any]) -> None:

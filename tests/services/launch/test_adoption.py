@@ -8,11 +8,11 @@ import pytest
 from compaware.components.core.base.errors import UserError
 from compaware.components.launch.batchjob import BATCHJOB
 from compaware.components.launch.cluster import ClusterLauncher
-from compaware.components.launch.errors import JobError
+from compaware.components.launch.errors import JobError, OldKindError
 from compaware.components.launch.job import JobKind
-from compaware.components.launch.kinds import cluster_launcher
+from compaware.components.launch.kinds import KINDS, choose, cluster_launcher
 from compaware.components.launch.pytorchjob import PYTORCHJOB
-from compaware.components.launch.trainjob import RUNTIMES, TRAINJOB, runtime_manifest
+from compaware.components.launch.trainjob import RUNTIMES, TRAINJOB, TrainJobLauncher, runtime_manifest
 from tests.services.launch.conftest import Site, Waiting
 from tests.services.launch.operator import terminated
 from tests.services.launch.queues import LocalQueue
@@ -71,6 +71,14 @@ def test_a_failure_is_reported_once_and_a_retry_replaces_the_job(site: Site) -> 
     operator.run_pods()
     operator.set_condition("Succeeded")
     again.end()
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.title)
+def test_a_retry_takes_the_kind_of_the_job_that_exists(site: Site, kind: JobKind) -> None:
+    job = site.job(num_nodes=1)
+    assert choose(site.api, job) == list(KINDS.values())
+    cluster_launcher(kind, site.api).create(job)
+    assert choose(site.api, job) == [kind]
 
 
 @pytest.mark.parametrize("kind", [PYTORCHJOB, TRAINJOB], ids=lambda kind: kind.title)
@@ -135,6 +143,17 @@ def test_the_api_server_keeps_all_fields(site: Site) -> None:
     path = f"/apis/{TRAINJOB.group_version}/namespaces/{site.api.namespace}/{RUNTIMES}"
     stored = site.direct.get(f"{path}/{runtime['metadata']['name']}")
     assert lost_fields(runtime["spec"], stored["spec"]) == []
+
+
+def test_nothing_is_left_of_a_job_whose_fields_the_server_drops(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This server drops fields that its definition does not have, as one with Trainer 2.1 drops `runtimePatches`."""
+    unknown = replace(TRAINJOB, required_fields=("runtimePatches", "noSuchField"))
+    monkeypatch.setattr("compaware.components.launch.trainjob.TRAINJOB", unknown)
+    with pytest.raises(OldKindError, match=r"TrainJob has no noSuchField: install Kubeflow Trainer 2\.2"):
+        TrainJobLauncher(site.api).create(site.job())
+    for plural in ("trainjobs", RUNTIMES):
+        path = f"/apis/{TRAINJOB.group_version}/namespaces/{site.api.namespace}/{plural}"
+        assert eventually(lambda path=path: site.direct.get(path)["items"] == [])
 
 
 def test_a_batch_job_keeps_what_kubernetes_1_20_knows(site: Site) -> None:
