@@ -124,6 +124,7 @@ def test_a_job_that_is_being_deleted_is_waited_for(site: Site) -> None:
 
 def test_the_api_server_keeps_all_fields(site: Site) -> None:
     """The server drops fields that its definitions do not have, such as a misspelt one."""
+    LocalQueue(site, "team-a")
     job = site.job(
         volumes={"cache": "/cache"},
         tolerations=[{"key": "training", "operator": "Exists"}],

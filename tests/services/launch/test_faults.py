@@ -57,8 +57,8 @@ def test_an_expired_version_is_listed_again(site: Site) -> None:
     job = site.job()
     waiting, operator = Waiting(site, job), site.operator(job)
     operator.run_pods()
-    before = lists(site)
     site.proxy.await_watches()
+    before = lists(site)
     site.proxy.expire_watches = True
     site.proxy.drop_watches()
     eventually(lambda: lists(site) >= before + 2)
