@@ -82,24 +82,23 @@ def test_a_retry_takes_the_kind_of_the_job_that_exists(site: Site, kind: JobKind
 
 
 @pytest.mark.parametrize("kind", [PYTORCHJOB, TRAINJOB], ids=lambda kind: kind.title)
-def test_a_retry_waits_for_the_end_of_the_old_jobs_pods(site: Site, kind: JobKind) -> None:
-    """An old JobSet of this name would make the Trainer give its state to the new TrainJob."""
+def test_a_retry_replaces_the_job_after_the_end_of_its_pods(site: Site, kind: JobKind) -> None:
+    """An old JobSet of this name would make the Trainer give its state to the new TrainJob.
+
+    The garbage collector waits for the pods under this policy, once it knows the kind of the job.
+    """
     job = site.job(max_restarts=0)
     first, operator = Waiting(site, job, kind), site.operator(job, kind)
     name, _ = operator.run_pods()
-    site.direct.patch(f"{operator.pods}/{name}", {"metadata": {"finalizers": ["tests/hold"]}})
     operator.set_pod(name, "Failed", terminated(1))
     operator.fail()
     with pytest.raises(JobError):
         first.end()
-    old = operator.job()
-    assert old
+    old = operator.job()["metadata"]["uid"]
     again = Waiting(site, job, kind)
-    eventually(lambda: "deletionTimestamp" in operator.job()["metadata"])
-    again.join(2)
-    assert operator.job()["metadata"]["uid"] == old["metadata"]["uid"]
-    site.direct.patch(f"{operator.pods}/{name}", {"metadata": {"finalizers": []}})
-    eventually(lambda: operator.job() and operator.job()["metadata"]["uid"] != old["metadata"]["uid"])
+    eventually(lambda: (operator.job() or {"metadata": {"uid": old}})["metadata"]["uid"] != old, timeout_s=60)
+    [policy] = [path for method, path in site.proxy.requests if method == "DELETE" and f"/{job.name}" in path]
+    assert "propagationPolicy=Foreground" in policy
     operator.run_pods()
     operator.succeed()
     again.end()
