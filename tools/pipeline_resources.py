@@ -62,7 +62,7 @@ def resources(name: str, spec: dict[str, Any], platform: dict[str, Any] | None) 
 def _compiled(name: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
     text = packages.for_site(
         (catalog.folder(name) / catalog.SPEC_NAME).read_text(encoding="utf-8"),
-        images.current() if images.VARIABLE in os.environ else None,
+        images.current() if os.environ.get(images.VARIABLE) else None,
         read_list(os.environ.get(PULL_SECRETS_VARIABLE, "")),
     )
     spec, *platform = yaml.safe_load_all(text)

@@ -7,6 +7,7 @@ import pytest
 from compaware.components import images
 from compaware.components.core.base.errors import UserError
 from compaware.components.launch import JobOptions
+from compaware.components.launch.batchjob import BATCHJOB
 from compaware.components.launch.job import Job
 from compaware.components.launch.pulling import with_image
 from compaware.components.launch.pytorchjob import PYTORCHJOB
@@ -21,9 +22,9 @@ def pod(image: str, *secrets: str) -> dict[str, Any]:
     return {"spec": {"containers": [others[0], {"name": "main", "image": image}, others[1]], **pulls}}
 
 
-@pytest.mark.parametrize("kind", [PYTORCHJOB, TRAINJOB])
+@pytest.mark.parametrize("kind", [BATCHJOB, PYTORCHJOB, TRAINJOB])
 def test_a_job_has_the_registry_the_tag_and_the_pull_secrets_of_its_task(kind: Any) -> None:
-    options = with_image(JobOptions(num_nodes=2), pod("registry.example.com/team/launcher:2.0", "mirror", "other"))
+    options = with_image(JobOptions(), pod("registry.example.com/team/launcher:2.0", "mirror", "other"))
     manifest = kind.manifest(Job("distillation-0", "distillation", {}, options))
     assert set(values(manifest, "image")) == {"registry.example.com/team/trainer:2.0"}
     for secrets in values(manifest, "imagePullSecrets"):
