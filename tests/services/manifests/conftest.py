@@ -13,6 +13,21 @@ from tests.manifests.reading import ROOT
 
 Command = Callable[..., str]
 Namespaces = Callable[[str], str]
+# Argo's default installation defines its kinds as loosely.
+DEFINITION = """
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: NAME.argoproj.io}
+spec:
+  group: argoproj.io
+  names: {kind: KIND, plural: NAME}
+  scope: Namespaced
+  versions:
+    - name: v1alpha1
+      served: true
+      storage: true
+      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+"""
 
 
 def _command(program: str) -> Command:
@@ -70,3 +85,19 @@ def set_namespace(kustomization: Path, namespace: str) -> None:
     indent = lines[number].partition("namespace:")[0]
     lines[number] = f"{indent}namespace: {namespace}"
     kustomization.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+@pytest.fixture
+def argo(kubectl: Command) -> Iterator[None]:
+    """The kinds of Argo that the manifests name; those that the cluster has already stay as they are."""
+    names = ("Workflow", "WorkflowTemplate", "WorkflowTaskResult")
+    kinds = {f"{name.lower()}s": name for name in names}
+    there = kubectl("get", "crd", "--output", "name")
+    missing = {name: kind for name, kind in kinds.items() if f"/{name}.argoproj.io" not in there}
+    text = "---".join(DEFINITION.replace("NAME", name).replace("KIND", kind) for name, kind in missing.items())
+    if missing:
+        kubectl("apply", "-f", "-", given=text)
+        kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", "-", given=text)
+    yield
+    if missing:
+        kubectl("delete", "-f", "-", given=text)

@@ -2,7 +2,6 @@
 
 import base64
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +15,6 @@ from tests.services.manifests.conftest import Command, Namespaces, set_namespace
 from tests.services.manifests.test_permissions import Reviewer
 
 CHART = MANIFESTS / "chart"
-# Argo's default installation defines its kinds as loosely.
-DEFINITION = """
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {name: NAME.argoproj.io}
-spec:
-  group: argoproj.io
-  names: {kind: KIND, plural: NAME}
-  scope: Namespaced
-  versions:
-    - name: v1alpha1
-      served: true
-      storage: true
-      schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
-"""
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 BY_DIGEST = ",".join(f"{name}=registry.example.com/team/{name}@{DIGEST}" for name in images.NAMES)
 REVIEW = """{apiVersion: authentication.k8s.io/v1, kind: TokenReview, spec: {token: %s}}"""
@@ -57,21 +41,6 @@ SITE: dict[str, Any] = {
     ],
     "serviceAccount": {"annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::1:role/compaware"}},
 }
-
-
-@pytest.fixture
-def argo(kubectl: Command) -> Iterator[None]:
-    """The two kinds of Argo that the chart names; those that the cluster has already stay as they are."""
-    kinds = {"workflowtemplates": "WorkflowTemplate", "workflowtaskresults": "WorkflowTaskResult"}
-    there = kubectl("get", "crd", "--output", "name")
-    missing = {name: kind for name, kind in kinds.items() if f"/{name}.argoproj.io" not in there}
-    text = "---".join(DEFINITION.replace("NAME", name).replace("KIND", kind) for name, kind in missing.items())
-    if missing:
-        kubectl("apply", "-f", "-", given=text)
-        kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", "-", given=text)
-    yield
-    if missing:
-        kubectl("delete", "-f", "-", given=text)
 
 
 def workflow(text: str) -> dict[str, Any]:

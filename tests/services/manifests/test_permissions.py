@@ -12,6 +12,7 @@ from tests.manifests.reading import documented_permissions
 from tests.services.manifests.conftest import Command, Namespaces, set_namespace
 from tests.services.manifests.test_overlays import APPLY
 
+pytestmark = pytest.mark.usefixtures("argo")
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
 OVERLAYS = [("standalone", "pipeline-runner"), ("multi-user", "default-editor")]
 
