@@ -1,6 +1,7 @@
 """A small S3 server in another process; tests with a real one are in tests/services/storage."""
 
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from pathlib import Path
 
 import pytest
 from minio import Minio
@@ -69,6 +71,14 @@ def bucket(store: str, client: Minio, monkeypatch: pytest.MonkeyPatch) -> str:
     for key in ("reviews/train.csv", "reviews/shards/validation.csv", "reviews-old/train.csv", "odd ü #1?.csv"):
         client.put_object(name, key, BytesIO(key.encode()), len(key.encode()))
     return name
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A folder with one file of two parts."""
+    (tmp_path / "large").mkdir()
+    (tmp_path / "large" / "weights").write_bytes(random.Random(1).randbytes(9 * 2**20))
+    return tmp_path / "large"
 
 
 def _wait_for(port: int) -> None:

@@ -154,3 +154,18 @@ def always(condition: Callable[[Request], bool], answer: Answer) -> Rule:
 def without_header(request: Request, name: str) -> Request:
     """Returns a request without a header."""
     return replace(request, headers={key: value for key, value in request.headers.items() if key != name})
+
+
+def completes(request: Request) -> bool:
+    """Whether a request joins the parts of an upload."""
+    return request.method == "POST" and "uploadId" in request.query
+
+
+def deletes(request: Request) -> bool:
+    """Whether a request deletes several objects."""
+    return request.method == "POST" and "delete" in request.query
+
+
+def lists(request: Request) -> bool:
+    """Whether a request lists objects."""
+    return request.method == "GET" and "list-type" in request.query
