@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from compaware.components.core.base.errors import UserError
-from compaware.components.launch.pod_settings import DEFAULT, LAUNCHER, Pods, SiteSettings, given, merge
+from compaware.components.launch.pod_settings import DEFAULT, LAUNCHER, Pods, RunLimits, SiteSettings, given, merge
 
 # What KFP 2.17 cannot set for a task, and what to do instead; in `default`, these reach only the pods of jobs.
 _FOR_WORKFLOWS = "set it for all Workflows in Argo's workflowDefaults"
@@ -22,15 +22,17 @@ _SIZES = ("cpu", "memory")
 
 @dataclass(frozen=True)
 class Layers:
-    """The settings of pods of a pipeline that is being compiled.
+    """The settings of a pipeline that is being compiled.
 
     Attributes:
-        site: The site's, by component.
+        site: The site's settings of pods, by component.
         run: Those of the run's `job.pods`, which take precedence.
+        limits: The site's limits of runs.
     """
 
     site: Pods = field(default_factory=dict)
     run: Pods = field(default_factory=dict)
+    limits: RunLimits = field(default_factory=RunLimits)
 
     def of_task(self, name: str, trains: bool) -> dict[str, Any]:
         """Returns the settings of a task's pod.

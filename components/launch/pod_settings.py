@@ -107,6 +107,17 @@ class PodOptions(PodSettings):
 Pods = Mapping[str, PodOptions]
 
 
+class RunLimits(BaseModel):
+    """Limits of all runs of a pipeline, for KFP 2.17 or newer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    timeout_hours: float | None = Field(default=None, gt=0, description="A run that takes longer fails.")
+    keep_finished_hours: float | None = Field(
+        default=None, gt=0, description="An ended run's Workflow, pods and jobs are deleted after this time."
+    )
+
+
 class SiteSettings(BaseModel):
     """The settings of a site, which a compiled pipeline contains."""
 
@@ -115,6 +126,7 @@ class SiteSettings(BaseModel):
     pods: dict[str, PodOptions] = Field(
         default_factory=dict, description="Settings of pods: component, `default` or `launcher` -> settings."
     )
+    runs: RunLimits = Field(default_factory=RunLimits, description="Limits of runs.")
 
 
 def given(options: BaseModel | None) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def _request(
 ) -> Request:
     settings = read_site(site) if site else SiteSettings()
     arguments = validation.load_arguments(catalog.spec(pipeline), config, overrides, local=False)
-    layers = Layers(settings.pods, run_pods(arguments.get(JOB, {}), settings.pods))
+    layers = Layers(settings.pods, run_pods(arguments.get(JOB, {}), settings.pods), settings.runs)
     return Request(pipeline, arguments, name=name, layers=layers, **options)
 
 

@@ -173,7 +173,7 @@ def _compile(
     # Imports the interfaces, which are fresh now.
     from compaware.pipelines.client.specs import compiled_specs
 
-    return code or write_all(compiled_specs(output, settings.pods, images, pull_secrets), check, "compaware compile")
+    return code or write_all(compiled_specs(output, settings, images, pull_secrets), check, "compaware compile")
 
 
 @compaware.command("docs", help="write the READMEs of components and pipelines")

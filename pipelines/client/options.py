@@ -123,7 +123,7 @@ site_option = click.option(
     "--site",
     envvar=SITE_VARIABLE,
     type=click.Path(path_type=Path),
-    help=f"YAML or JSON file of the site's settings of pods (default: {SITE_VARIABLE})",
+    help=f"YAML or JSON file of the site's settings of pods and runs (default: {SITE_VARIABLE})",
 )
 request_options = _all_of(
     image_options,

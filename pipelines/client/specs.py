@@ -11,7 +11,7 @@ from kfp import compiler
 
 from compaware.components.core.base.errors import UserError, first_line
 from compaware.components.core.base.values import plain_kind
-from compaware.components.launch.pod_settings import Pods
+from compaware.components.launch.pod_settings import RunLimits, SiteSettings
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.forms import Form
 from compaware.pipelines.client.packages import for_site
@@ -22,7 +22,7 @@ from compaware.pipelines.task_settings import PLAIN, Layers
 
 def compiled_specs(
     output: Path | None = None,
-    site: Pods | None = None,
+    site: SiteSettings | None = None,
     images: Mapping[str, str] | None = None,
     pull_secrets: Sequence[str] = (),
 ) -> dict[Path, str]:
@@ -30,7 +30,7 @@ def compiled_specs(
 
     Args:
         output: Folder for files named after the pipelines; by default, each file is in its pipeline's folder.
-        site: The site's settings of pods.
+        site: The site's settings.
         images: Images of a site by component image; None for those built on this machine.
         pull_secrets: Secrets with which the site's nodes pull them.
     """
@@ -38,7 +38,8 @@ def compiled_specs(
         name: output / f"{name}.yaml" if output else catalog.folder(name) / catalog.SPEC_NAME
         for name in catalog.names()
     }
-    compiled = {file: compile_pipeline(name, layers=Layers(site or {})) for name, file in files.items()}
+    layers = Layers(site.pods, limits=site.runs) if site else PLAIN
+    compiled = {file: compile_pipeline(name, layers=layers) for name, file in files.items()}
     return {file: for_site(text, images, pull_secrets) for file, text in compiled.items()}
 
 
@@ -48,7 +49,7 @@ def compile_pipeline(name: str, notify: bool = False, layers: Layers = PLAIN) ->
     Args:
         name: Name of the pipeline.
         notify: Whether to add the exit task that reports the run's result to a webhook.
-        layers: What the site and the run set for pods.
+        layers: What the site and the run set.
 
     Raises:
         UserError: KFP refuses a setting of a pod.
@@ -61,6 +62,7 @@ def compile_pipeline(name: str, notify: bool = False, layers: Layers = PLAIN) ->
             except ValueError as error:
                 raise UserError(f"KFP refuses the settings of pods: {first_line(error)}") from error
     _add_choices(pipeline.pipeline_spec)
+    _set_limits(pipeline.platform_spec, layers.limits)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / catalog.SPEC_NAME
         compiler.Compiler().compile(pipeline, str(file))
@@ -82,3 +84,12 @@ def _add_choices(spec: Any) -> None:
             del parameter.literals[:]
             for choice in choices:
                 parameter.literals.add(string_value=choice)
+
+
+def _set_limits(spec: Any, limits: RunLimits) -> None:
+    """Sets what KFP's `PipelineConfig` sets in a `PlatformSpec`."""
+    config = spec.platforms["kubernetes"].pipelineConfig if limits != RunLimits() else None
+    if limits.timeout_hours:
+        config.active_deadline_seconds = round(limits.timeout_hours * 3600)
+    if limits.keep_finished_hours:
+        config.resource_ttl_on_completion = round(limits.keep_finished_hours * 3600)

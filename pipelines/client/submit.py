@@ -30,7 +30,7 @@ class Request:
         notify: Add the exit task that reports to a webhook how the run ended.
         images: Images of the site by component image; None for those that the compiled pipeline names.
         pull_secrets: Secrets with which nodes pull the images.
-        layers: What the site and the run set for pods.
+        layers: What the site and the run set.
     """
 
     pipeline: str

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import yaml
+from google.protobuf.json_format import MessageToDict
+from kfp import dsl
 
 from compaware.components.core.base.cpu import machine_facts
 from compaware.components.launch import run
@@ -217,3 +219,19 @@ def test_the_benchmark_knows_its_node(pipeline: str, measuring: str, monkeypatch
     monkeypatch.setenv(paths["spec.nodeName"], "ip-10-0-3-7")
     monkeypatch.setenv(paths["metadata.labels['node.kubernetes.io/instance-type']"], "")
     assert machine_facts()["node"] == "ip-10-0-3-7" and "node_type" not in machine_facts()
+
+
+def test_the_limits_of_runs_are_those_of_kfps_pipeline_config(tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text("runs: {timeout_hours: 12, keep_finished_hours: 0.5}", encoding="utf-8")
+
+    @dsl.pipeline(
+        name="plain",
+        pipeline_config=dsl.PipelineConfig(ttl_seconds_after_finished=1800, active_deadline_seconds=43200),
+    )
+    def plain() -> None:
+        dsl.importer(artifact_uri="s3://bucket/data", artifact_class=dsl.Dataset)
+
+    _, platform = yaml.safe_load_all(compile_pipeline("distillation", layers=Layers(limits=read_site(site).runs)))
+    expected = MessageToDict(plain.platform_spec.platforms["kubernetes"].pipelineConfig)
+    assert platform["platforms"]["kubernetes"]["pipelineConfig"] == expected
