@@ -88,8 +88,7 @@ def _add_choices(spec: Any) -> None:
 
 def _set_limits(spec: Any, limits: RunLimits) -> None:
     """Sets what KFP's `PipelineConfig` sets in a `PlatformSpec`."""
-    config = spec.platforms["kubernetes"].pipelineConfig if limits != RunLimits() else None
     if limits.timeout_hours:
-        config.active_deadline_seconds = round(limits.timeout_hours * 3600)
+        spec.platforms["kubernetes"].pipelineConfig.active_deadline_seconds = round(limits.timeout_hours * 3600)
     if limits.keep_finished_hours:
-        config.resource_ttl_on_completion = round(limits.keep_finished_hours * 3600)
+        spec.platforms["kubernetes"].pipelineConfig.resource_ttl_on_completion = round(limits.keep_finished_hours * 3600)
