@@ -88,7 +88,7 @@ def _add_choices(spec: Any) -> None:
 
 def _set_limits(spec: Any, limits: RunLimits) -> None:
     """Sets what KFP's `PipelineConfig` sets in a `PlatformSpec`."""
-    if limits.timeout_hours:
-        spec.platforms["kubernetes"].pipelineConfig.active_deadline_seconds = round(limits.timeout_hours * 3600)
-    if limits.keep_finished_hours:
-        spec.platforms["kubernetes"].pipelineConfig.resource_ttl_on_completion = round(limits.keep_finished_hours * 3600)
+    hours = {"active_deadline_seconds": limits.timeout_hours, "resource_ttl_on_completion": limits.keep_finished_hours}
+    for name, value in hours.items():
+        if value:
+            setattr(spec.platforms["kubernetes"].pipelineConfig, name, round(value * 3600))
