@@ -31,4 +31,4 @@ def test_documented_commands_do_what_they_say(server: StandIn, tmp_path: Path):
     names = {run["display_name"] for run in server.items["runs"]}
     assert "first" in names and len(server.items["runs"]) >= 3
     # The tour's last command deletes its schedule; the first page's stay.
-    assert {run["display_name"] for run in server.items["recurring_runs"]} == {"nightly"}
+    assert {run["display_name"] for run in server.items["recurring_runs"]} == {"nightly", "weekly"}
