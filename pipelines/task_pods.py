@@ -10,6 +10,7 @@ from kfp import kubernetes
 from compaware.components.core.base.cpu import NODE_VARIABLES
 from compaware.components.core.stage.interface import JOB
 from compaware.components.launch.pods import NOT_EVICTED
+from compaware.components.launch.quantities import quantity
 from compaware.components.launch.site import SETTINGS_VARIABLE
 from compaware.pipelines.task_settings import NODE_AFFINITY, PLAIN, Layers
 
@@ -77,9 +78,12 @@ def _set_sizes(task: Any, pod: Mapping[str, Any], cpu: str, memory: str) -> None
     # Without a request, the cluster's default applies, which is small: a pod that waits for a job needs no more.
     if "cpu" in pod:
         task.set_cpu_request(pod["cpu"])
+    memory = pod.get("memory", memory)
+    if "." in memory:
+        memory = str(int(quantity(memory)))  # KFP refuses a fraction, such as 1.5Gi.
     if "memory" in pod:
-        task.set_memory_request(pod["memory"])
-    task.set_cpu_limit(pod.get("cpu", cpu)).set_memory_limit(pod.get("memory", memory))
+        task.set_memory_request(memory)
+    task.set_cpu_limit(pod.get("cpu", cpu)).set_memory_limit(memory)
 
 
 def _schedule(task: Any, pod: Mapping[str, Any]) -> None:

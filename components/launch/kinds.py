@@ -13,12 +13,11 @@ from compaware.components.launch.errors import OldKindError
 from compaware.components.launch.job import Job, JobKind
 from compaware.components.launch.launcher import launch
 from compaware.components.launch.lease import leased
-from compaware.components.launch.options import Launcher
+from compaware.components.launch.options import AUTOMATIC, Launcher
 from compaware.components.launch.pytorchjob import PYTORCHJOB
 from compaware.components.launch.trainjob import TRAINJOB, TrainJobLauncher
 
-# In the order in which `auto` tries them.
-KINDS: dict[Launcher, JobKind] = {"trainjob": TRAINJOB, "pytorchjob": PYTORCHJOB, "job": BATCHJOB}
+KINDS: dict[Launcher, JobKind] = dict(zip(AUTOMATIC, (TRAINJOB, PYTORCHJOB, BATCHJOB), strict=True))
 log = logging.getLogger(__name__)
 
 

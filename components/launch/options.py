@@ -9,12 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from compaware.components import images
 from compaware.components.core.base.store_names import KFP_SECRET
 from compaware.components.core.base.validation import validate
+from compaware.components.launch.object_names import ObjectName, VariableName
 from compaware.components.launch.pod_settings import DEFAULT, PodOptions, Pods, PodSettings, given, merge
 from compaware.components.launch.quantities import Bytes, Quantity, quantity
 
 # Prefix of `runtime` for a TrainingRuntime of the namespace, as kubectl writes it.
 NAMESPACED_RUNTIME = "trainingruntime/"
 Launcher = Literal["auto", "torchrun", "trainjob", "pytorchjob", "job"]
+# In the order in which `auto` tries them in a cluster.
+AUTOMATIC: tuple[Launcher, ...] = ("trainjob", "pytorchjob", "job")
 
 
 class SecretKey(BaseModel):
@@ -44,10 +47,8 @@ class JobOptions(PodSettings):
     )
     cpu_per_node: Quantity = Field(default="4", description="CPUs of one node (request and limit).")
     memory_per_node: Bytes = Field(default="16Gi", description="Memory of one node (request and limit).")
-    shm_size: Quantity = Field(default="1Gi", description="Size of /dev/shm; it counts towards memory_per_node.")
-    scratch_size: Quantity = Field(
-        default="20Gi", description="Disk space of one node for downloads and scratch files."
-    )
+    shm_size: Bytes = Field(default="1Gi", description="Size of /dev/shm; it counts towards memory_per_node.")
+    scratch_size: Bytes = Field(default="20Gi", description="Disk space of one node for downloads and scratch files.")
     min_nodes: int | None = Field(
         default=None,
         ge=1,
@@ -77,21 +78,21 @@ class JobOptions(PodSettings):
     image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = Field(
         default="IfNotPresent", description="When nodes pull the image."
     )
-    image_pull_secrets: list[str] = Field(
+    image_pull_secrets: list[ObjectName] = Field(
         default_factory=list,
         description="Secrets for pulling the image; in a pipeline, by default those of the task's pod.",
     )
-    queue_name: str | None = Field(default=None, description="Kueue LocalQueue that admits the job.")
+    queue_name: ObjectName | None = Field(default=None, description="Kueue LocalQueue that admits the job.")
     runtime: str | None = Field(
         default=None,
         min_length=1,
         description="Runtime of a trainjob: the name of a ClusterTrainingRuntime, or trainingruntime/NAME for a "
         "TrainingRuntime; by default the launcher creates one for the job.",
     )
-    secret_env: dict[str, SecretKey] = Field(
+    secret_env: dict[VariableName, SecretKey] = Field(
         default_factory=dict, description="Environment variables from secrets: NAME -> {secret: …, key: …}."
     )
-    storage_secret: str = Field(
+    storage_secret: ObjectName = Field(
         default=KFP_SECRET,
         description="Secret with the object store's keys `accesskey` and `secretkey`, for the job and the task that "
         "starts it; empty for other credentials.",
@@ -123,8 +124,10 @@ class JobOptions(PodSettings):
             raise ValueError("max_nodes needs min_nodes: both make the job elastic")
         if self.min_nodes is not None and not self.min_nodes <= self.num_nodes <= (self.max_nodes or self.num_nodes):
             raise ValueError(f"num_nodes ({self.num_nodes}) must be between min_nodes and max_nodes")
-        if reason := self.unsupported_by(self.launcher):
-            raise ValueError(reason)
+        launchers = AUTOMATIC if self.launcher == "auto" else (self.launcher,)
+        reasons = [self.unsupported_by(launcher) for launcher in launchers]
+        if all(reasons):
+            raise ValueError("; ".join(reasons))
         return self
 
     def for_component(self, component: str, site: Pods, task: Mapping[str, Any] | None = None) -> Self:
@@ -159,6 +162,8 @@ class JobOptions(PodSettings):
             return f"launcher {launcher} does not support min_nodes: only a pytorchjob is elastic"
         if launcher == "job" and self.num_nodes > 1:
             return f"num_nodes is {self.num_nodes}, but launcher job has one node: choose trainjob or pytorchjob"
+        if launcher in ("pytorchjob", "job") and self.runtime is not None:
+            return f"launcher {launcher} has no runtime: leave out `runtime`, or choose trainjob"
         if launcher == "trainjob" and self.runtime is not None:
             for name in ("image_pull_policy", "keep_finished_hours", "priority_class", "topology_spread"):
                 if getattr(self, name) != type(self).model_fields[name].get_default(call_default_factory=True):

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from compaware.components.launch.object_names import LabelKey, LabelValue, ObjectName, VariableName
 from compaware.components.launch.quantities import Bytes, Quantity
 from compaware.components.launch.site import CA_FOLDER
 
@@ -17,8 +18,16 @@ NULLABLE = ("run_as_user",)
 # Fields whose keys are merged; any other field is replaced as a whole.
 _MERGED = ("node_selector", "labels", "annotations", "env", "secret_env", "volumes")
 _SECRET_NAME = re.compile(r"(^|_)(SECRET|PASSWORD|TOKEN|KEY)(_|$)", re.IGNORECASE)
+_AFFINITY_KEYS = (
+    "requiredDuringSchedulingIgnoredDuringExecution",
+    "preferredDuringSchedulingIgnoredDuringExecution",
+)
 _AFFINITIES = ("nodeAffinity", "podAffinity", "podAntiAffinity")
 _TOLERATION_KEYS = ("key", "operator", "value", "effect", "tolerationSeconds")
+_TOLERATION_VALUES = {
+    "operator": ("Equal", "Exists", "Lt", "Gt"),
+    "effect": ("NoSchedule", "PreferNoSchedule", "NoExecute"),
+}
 _SPREAD_KEYS = ("maxSkew", "topologyKey", "whenUnsatisfiable")
 
 
@@ -30,7 +39,7 @@ class PodSettings(BaseModel):
     ephemeral_storage: Bytes | None = Field(
         default=None, description="Disk of the node that a pod may fill (request and limit)."
     )
-    node_selector: dict[str, str] = Field(default_factory=dict, description="Required labels of the nodes.")
+    node_selector: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="Required labels of the nodes.")
     affinity: dict[str, Any] = Field(default_factory=dict, description="Affinity of the pods, as Kubernetes writes it.")
     topology_spread: list[dict[str, Any]] = Field(
         default_factory=list,
@@ -38,8 +47,8 @@ class PodSettings(BaseModel):
         "count the pods of the same component.",
     )
     tolerations: list[dict[str, Any]] = Field(default_factory=list, description="Tolerations of the pods.")
-    priority_class: str | None = Field(default=None, description="Priority class of the pods.")
-    service_account: str | None = Field(
+    priority_class: ObjectName | None = Field(default=None, description="Priority class of the pods.")
+    service_account: ObjectName | None = Field(
         default=None, description="Service account of the training pods; they get no token."
     )
     run_as_user: int | None = Field(
@@ -47,10 +56,14 @@ class PodSettings(BaseModel):
         ge=1,
         description="Numeric user and volume group of the pods; null if the cluster assigns them (OpenShift).",
     )
-    labels: dict[str, str] = Field(default_factory=dict, description="Additional labels of the job and its pods.")
-    annotations: dict[str, str] = Field(default_factory=dict, description="Additional annotations of the pods.")
-    env: dict[str, str] = Field(default_factory=dict, description="Additional environment variables; no secrets.")
-    volumes: dict[str, str] = Field(
+    labels: dict[LabelKey, LabelValue] = Field(
+        default_factory=dict, description="Additional labels of the job and its pods."
+    )
+    annotations: dict[LabelKey, str] = Field(default_factory=dict, description="Additional annotations of the pods.")
+    env: dict[VariableName, str] = Field(
+        default_factory=dict, description="Additional environment variables; no secrets."
+    )
+    volumes: dict[ObjectName, str] = Field(
         default_factory=dict,
         description="Persistent volume claims, for example for a model cache: name -> mount folder.",
     )
@@ -61,6 +74,8 @@ class PodSettings(BaseModel):
         for claim, folder in volumes.items():
             if not folder.startswith("/") or folder.rstrip("/") in ("", "/tmp", "/work", "/dev/shm", CA_FOLDER):
                 raise ValueError(f"{claim} is mounted at '{folder}': choose an absolute folder that is not in use")
+        if len(volumes) > len({folder.rstrip("/") for folder in volumes.values()}):
+            raise ValueError("two claims have the same folder: choose another for one of them")
         return volumes
 
     @field_validator("affinity")
@@ -68,6 +83,10 @@ class PodSettings(BaseModel):
     def _known_affinity(cls, affinity: dict[str, Any]) -> dict[str, Any]:
         if unknown := affinity.keys() - set(_AFFINITIES):
             raise ValueError(f"unknown key '{min(unknown)}': choose from {', '.join(_AFFINITIES)}")
+        for name, rules in affinity.items():
+            if not isinstance(rules, dict) or (unknown := rules.keys() - set(_AFFINITY_KEYS)):
+                wrong = f"has an unknown key '{min(unknown)}'" if isinstance(rules, dict) else "is no mapping"
+                raise ValueError(f"{name} {wrong}: choose from {', '.join(_AFFINITY_KEYS)}")
         return affinity
 
     @field_validator("tolerations")
@@ -76,6 +95,9 @@ class PodSettings(BaseModel):
         for toleration in tolerations:
             if unknown := toleration.keys() - set(_TOLERATION_KEYS):
                 raise ValueError(f"unknown key '{min(unknown)}': choose from {', '.join(_TOLERATION_KEYS)}")
+            for key, possible in _TOLERATION_VALUES.items():
+                if toleration.get(key) not in (None, "", *possible):
+                    raise ValueError(f"{key} is {toleration[key]!r}: choose from {', '.join(possible)}")
         return tolerations
 
     @field_validator("topology_spread")

@@ -19,7 +19,11 @@ def quantity(text: str) -> Decimal:
 
 def _read(value: Any) -> Any:
     # KFP and YAML turn "4" into a number.
-    text = f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else value
+    text = (
+        f"{Decimal(str(value)).normalize():f}"
+        if isinstance(value, int | float) and not isinstance(value, bool)
+        else value
+    )
     if not isinstance(text, str) or quantity(text) <= 0:
         raise ValueError("expected a quantity above zero, such as 4, 500m or 16Gi")
     return text

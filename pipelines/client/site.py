@@ -6,7 +6,7 @@ from typing import Any
 
 import compaware.components
 from compaware.components.core.base.errors import UserError
-from compaware.components.core.base.validation import load_config, suggest, validate
+from compaware.components.core.base.validation import read_values, suggest, validate
 from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.core.stage.interface import JOB
 from compaware.components.launch.options import JobOptions
@@ -23,8 +23,13 @@ def read_site(file: Path) -> SiteSettings:
     Raises:
         UserError: The file cannot be read, or a setting is unknown, invalid, or not possible with KFP.
     """
-    settings = load_config(SiteSettings, file, [])
-    check_pods(settings.pods)
+    values = read_values(SiteSettings, file, [])
+    try:
+        settings = validate(SiteSettings, values)
+        check_pods(settings.pods)
+    except UserError as error:
+        # A run has settings of the same names.
+        raise UserError(f"site file {file}: {error}") from error
     return settings
 
 

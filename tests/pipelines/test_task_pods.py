@@ -11,6 +11,7 @@ from kfp import dsl
 
 from compaware.components.core.base.cpu import machine_facts
 from compaware.components.launch import run
+from compaware.components.launch.pod_settings import PodOptions
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.main import main
 from compaware.pipelines.client.site import read_site, run_pods
@@ -138,6 +139,12 @@ def test_the_entry_of_a_training_is_for_its_job_and_not_for_the_pod_that_waits(
     assert options.node_selector == {"pool": "cpu"} and options.env == {"NOTE": "costs $5"}
 
 
+def test_memory_of_a_task_may_be_a_fraction() -> None:
+    pods = {"benchmark": PodOptions(memory="1.5Gi")}
+    containers, _ = compiled(Layers(pods))
+    assert containers["exec-benchmark"]["resources"]["resourceMemoryLimit"] == str(1536 * 2**20)
+
+
 def test_a_run_takes_precedence_over_the_site(site: Path) -> None:
     pods = read_site(site).pods
     job = {"pods": {"benchmark": {"cpu": "4", "node_selector": {"pool": "quiet"}}}}
@@ -179,7 +186,7 @@ def test_a_mistake_in_the_sites_file_is_one_line(
         main(["compile", "--site", str(file), "--output", str(tmp_path / "out")])
     error = capsys.readouterr().err
     assert ended.value.code == 2 and len(error.splitlines()) == 1 and len(error) < 300
-    assert message in error
+    assert message in error and f"site file {file}" in error
     assert not (tmp_path / "out").exists()
 
 

@@ -45,6 +45,26 @@ from compaware.components.launch.quantities import quantity
             "keep_finished_hours has no effect with runtime site",
         ),
         ({"volumes": {"cache": "/work"}}, "cache is mounted at '/work': choose an absolute folder"),
+        ({"volumes": {"a": "/cache", "b": "/cache/"}}, "two claims have the same folder"),
+        ({"volumes": {"My_Cache": "/cache"}}, "'volumes.My_Cache' is \"My_Cache\": expected a-z, 0-9, '-' and '.'"),
+        ({"labels": {"team": "a b"}}, "'labels.team' is \"a b\": expected at most 63 letters, digits"),
+        ({"node_selector": {"po ol": "a"}}, "'node_selector.po ol' is \"po ol\": expected at most 63 letters"),
+        ({"annotations": {"a b": "c d"}}, "'annotations.a b' is \"a b\": expected at most 63 letters"),
+        ({"env": {"A-B": "1"}}, "'env.A-B' is \"A-B\": expected letters, digits and '_'"),
+        ({"queue_name": "My queue"}, "'queue_name' is \"My queue\": expected a-z, 0-9"),
+        ({"image_pull_secrets": ["a_b"]}, "'image_pull_secrets.0' is \"a_b\": expected a-z, 0-9"),
+        ({"tolerations": [{"effect": "Noschedule"}]}, "effect is 'Noschedule': choose from NoSchedule"),
+        (
+            {"affinity": {"podAntiAffinity": {"required": []}}},
+            "podAntiAffinity has an unknown key 'required': choose from requiredDuringSchedulingIgnoredDuringExecution",
+        ),
+        ({"scratch_size": 20}, "'scratch_size' is 20: this means bytes: add a unit"),
+        ({"shm_size": "64"}, "'shm_size' is \"64\": this means bytes"),
+        ({"launcher": "pytorchjob", "runtime": "site"}, "launcher pytorchjob has no runtime: leave out `runtime`, or"),
+        (
+            {"runtime": "site", "image_pull_policy": "Always"},
+            "image_pull_policy has no effect with runtime site: .*; launcher pytorchjob has no runtime",
+        ),
         ({"launcher": "mpi"}, "'launcher' is \"mpi\""),
     ],
 )
@@ -60,7 +80,20 @@ def test_a_refused_variable_does_not_show_its_value() -> None:
 
 
 def test_a_quantity_may_be_a_number() -> None:
-    assert validate(JobOptions, {"cpu_per_node": 4.0}).cpu_per_node == "4"
+    options = validate(JobOptions, {"cpu_per_node": 4.0, "memory_per_node": 16 * 2.0**30, "shm_size": 2**30})
+    assert (options.cpu_per_node, options.memory_per_node, options.shm_size) == ("4", "17179869184", "1073741824")
+
+
+def test_names_that_kubernetes_has_are_taken() -> None:
+    values = {
+        "labels": {"example.com/team": "a.b_C-1", "empty": ""},
+        "annotations": {"karpenter.sh/do-not-disrupt": "true, and more"},
+        "queue_name": "team-a",
+        "storage_secret": "",
+        "tolerations": [{"key": "a", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 30}],
+        "volumes": {"cache.v1": "/cache"},
+    }
+    assert validate(JobOptions, values).model_dump(include=set(values)) == values
 
 
 @pytest.mark.parametrize(
