@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from minio.credentials import Provider
-
 from compaware.components.core.base.errors import UserError
-from compaware.components.storage.credentials import find_credentials
+from compaware.components.storage.credentials import Keys, Role, find_credentials
 from compaware.components.storage.mappings import StoreSettings, default_for, override_for
 from compaware.components.storage.pools import ca_file
 from compaware.components.storage.uri import Location
@@ -30,7 +28,7 @@ class Connection:
     Attributes:
         host: Host and port.
         secure: Whether to use TLS.
-        credentials: Provider of the credentials; None for anonymous access.
+        credentials: Where the credentials come from; None for anonymous access.
         region: Region; None to ask the store.
         path_style: Whether the bucket is in the path or in the host name; None for the client's default.
         ca_file: Certificates to trust instead of the default ones.
@@ -39,7 +37,7 @@ class Connection:
 
     host: str
     secure: bool
-    credentials: Provider | None = field(repr=False)
+    credentials: Keys | Role | None = field(repr=False)
     region: str | None
     path_style: bool | None
     ca_file: Path | None

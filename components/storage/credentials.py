@@ -32,7 +32,43 @@ _AWS_HOST = re.compile(r"(^|\.)amazonaws\.com(\.cn)?(:\d+)?$")
 _RETRY = urllib3.Retry(total=5, backoff_factor=1, status_forcelist=(429, 500, 502, 503, 504), allowed_methods=None)
 
 
-def find_credentials(location: Location, host: str, settings: StoreSettings | None) -> Provider | None:
+class Keys(StaticProvider):
+    """An access key and its secret.
+
+    Attributes:
+        source: Where they are from, for messages.
+    """
+
+    def __init__(self, access_key: str, secret_key: str, source: str, session_token: str | None = None):
+        super().__init__(access_key, secret_key, session_token)
+        self.source = source
+
+
+class Role(Provider):
+    """Temporary credentials of a role; errors are one line and never contain the token, as minio's can.
+
+    Attributes:
+        source: Where they are from, for messages.
+    """
+
+    def __init__(self, provider: IamAwsProvider, source: str):
+        self._provider = provider
+        self.source = source
+
+    def retrieve(self) -> Credentials:
+        try:
+            return self._provider.retrieve()
+        except urllib3.exceptions.HTTPError:
+            raise UnavailableError(f"{self.source} gives no credentials: it does not answer") from None
+        except (OSError, ValueError, LookupError, xml.etree.ElementTree.ParseError) as error:
+            status = re.search(r"HTTP status code \d+", str(error))
+            raise UserError(
+                f"{self.source} gives no credentials ({status[0] if status else type(error).__name__}): "
+                "check the role, its trust policy and the pod's service account"
+            ) from None
+
+
+def find_credentials(location: Location, host: str, settings: StoreSettings | None) -> Keys | Role | None:
     """Returns the credentials for a location; None for anonymous access.
 
     Args:
@@ -45,9 +81,9 @@ def find_credentials(location: Location, host: str, settings: StoreSettings | No
         UnavailableError: The Kubernetes API does not answer.
     """
     if settings and settings.secret and settings.secret != _KFP_SECRET:
-        return StaticProvider(*read_secret(settings.secret))
+        return _secret_keys(settings.secret)
     if name := os.environ.get(STORAGE_SECRET_VARIABLE):
-        return StaticProvider(*read_secret(SecretRef(secret_name=name)))
+        return _secret_keys(SecretRef(secret_name=name))
     is_aws = _AWS_HOST.search(host) is not None
     if settings and settings.from_env:
         found = _aws_keys(location) or _role()
@@ -60,57 +96,43 @@ def find_credentials(location: Location, host: str, settings: StoreSettings | No
     return found or (_instance_role() if is_aws else None)
 
 
-class _Role(Provider):
-    """Temporary credentials of a role; errors are one line and never contain the token, as minio's can."""
-
-    def __init__(self, provider: IamAwsProvider, description: str):
-        self._provider = provider
-        self._description = description
-
-    def retrieve(self) -> Credentials:
-        try:
-            return self._provider.retrieve()
-        except urllib3.exceptions.HTTPError:
-            raise UnavailableError(f"{self._description} gives no credentials: it does not answer") from None
-        except (OSError, ValueError, LookupError, xml.etree.ElementTree.ParseError) as error:
-            status = re.search(r"HTTP status code \d+", str(error))
-            raise UserError(
-                f"{self._description} gives no credentials ({status[0] if status else type(error).__name__}): "
-                "check the role, its trust policy and the pod's service account"
-            ) from None
+def _secret_keys(secret: SecretRef) -> Keys:
+    return Keys(*read_secret(secret), f"the secret {secret.secret_name}")
 
 
-def _aws_keys(location: Location) -> Provider | None:
+def _aws_keys(location: Location) -> Keys | None:
     return _static(location, AWS_VARIABLES, os.environ.get(SESSION_TOKEN_VARIABLE) or None)
 
 
-def _minio_keys(location: Location) -> Provider | None:
+def _minio_keys(location: Location) -> Keys | None:
     return _static(location, MINIO_VARIABLES)
 
 
 def _static(
     location: Location, variables: tuple[tuple[str, ...], tuple[str, ...]], session_token: str | None = None
-) -> Provider | None:
-    access_key, secret_key = (next(filter(None, map(os.environ.get, names)), "") for names in variables)
-    if access_key and secret_key:
-        return StaticProvider(access_key, secret_key, session_token)
-    if access_key or secret_key:
+) -> Keys | None:
+    access_name, secret_name = (next(filter(os.environ.get, names), None) for names in variables)
+    if access_name and secret_name:
+        source = f"{access_name} and {secret_name}"
+        return Keys(os.environ[access_name], os.environ[secret_name], source, session_token)
+    if access_name or secret_name:
         pair = " and ".join(names[0] for names in variables)
         raise UserError(f"cannot reach {location.shown}: set both {pair}, or neither")
     return None
 
 
-def _mounted_keys() -> Provider | None:
+def _mounted_keys() -> Keys | None:
     folder = os.environ.get(SECRET_DIR_VARIABLE)
     if not folder:
         return None
     try:
-        return StaticProvider(read_key(Path(folder) / "accesskey"), read_key(Path(folder) / "secretkey"))
+        access_key, secret_key = (read_key(Path(folder) / name) for name in ("accesskey", "secretkey"))
+        return Keys(access_key, secret_key, f"the secret that is mounted at {folder}")
     except UserError as error:
         raise UserError(f"{error}: {SECRET_DIR_VARIABLE} needs a mount of mlpipeline-minio-artifact") from error
 
 
-def _role() -> Provider | None:
+def _role() -> Role | None:
     """Returns the pod's role: by web identity, such as IRSA, or from its node, such as EKS Pod Identity."""
     if token_file := os.environ.get("AWS_WEB_IDENTITY_TOKEN_FILE"):
         return _web_identity(token_file, os.environ.get("AWS_ROLE_ARN", ""))
@@ -119,22 +141,22 @@ def _role() -> Provider | None:
 
 # minio's providers read the other variables; they are cached because they keep their credentials until these expire.
 @functools.cache
-def _web_identity(token_file: str, role: str) -> Provider:
+def _web_identity(token_file: str, role: str) -> Role:
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
     endpoint = os.environ.get("AWS_ENDPOINT_URL_STS") or None
     certificates = str(ca_file() or Path(certifi.where()))
     pool = ProxyPool(retries=_RETRY, timeout=urllib3.Timeout(connect=5, read=30), ca_certs=certificates)
     provider = IamAwsProvider(custom_endpoint=endpoint, http_client=pool, region=region)
-    return _Role(provider, f"the role {role} with the token in {token_file}")
+    return Role(provider, f"the role {role} with the token in {token_file}")
 
 
 @functools.cache
-def _container_role(uri: str) -> Provider:
-    return _Role(IamAwsProvider(http_client=_node_pool(_RETRY, 10)), f"the pod's role at {uri}")
+def _container_role(uri: str) -> Role:
+    return Role(IamAwsProvider(http_client=_node_pool(_RETRY, 10)), f"the pod's role at {uri}")
 
 
 @functools.cache
-def _instance_role() -> Provider | None:
+def _instance_role() -> Role | None:
     """Returns the machine's role; None after a second if there is no metadata service, as on a laptop."""
     if os.environ.get("AWS_EC2_METADATA_DISABLED", "").lower() == "true":
         return None
@@ -143,7 +165,7 @@ def _instance_role() -> Provider | None:
         IamAwsProvider(custom_endpoint=endpoint, http_client=_node_pool(urllib3.Retry(False), 1)).retrieve()
     except (urllib3.exceptions.HTTPError, OSError, ValueError, LookupError):
         return None
-    return _Role(IamAwsProvider(custom_endpoint=endpoint, http_client=_node_pool(_RETRY, 10)), "the machine's role")
+    return Role(IamAwsProvider(custom_endpoint=endpoint, http_client=_node_pool(_RETRY, 10)), "the machine's role")
 
 
 def _node_pool(retries: urllib3.Retry, timeout_s: float) -> urllib3.PoolManager:

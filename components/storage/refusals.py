@@ -33,7 +33,7 @@ _REFUSALS = {
     "AuthorizationHeaderMalformed": "the store did not accept the region: correct AWS_REGION",
     "BucketAlreadyExists": "the bucket belongs to someone else: choose another bucket",
     "ExpiredToken": "the session token has expired: get new credentials",
-    "InvalidAccessKeyId": "the access key is unknown: check AWS_ACCESS_KEY_ID",
+    "InvalidAccessKeyId": "the access key is unknown: check {source}",
     "InvalidClientTokenId": "the session token or the access key is not valid: get new credentials",
     "InvalidToken": "the session token is not valid: get new credentials",
     "NoSuchBucket": "there is no such bucket: check the URI",
@@ -41,7 +41,7 @@ _REFUSALS = {
     "QuotaExceeded": "the quota is exceeded: delete something there, or have it raised",
     "Redirect": _OTHER_ADDRESS,
     "RequestTimeTooSkewed": "this machine's clock differs from the store's: correct it",
-    "SignatureDoesNotMatch": "the secret key does not match the access key: check AWS_SECRET_ACCESS_KEY",
+    "SignatureDoesNotMatch": "the secret key does not match the access key: check {source}",
     "TemporaryRedirect": _OTHER_ADDRESS,
     "TokenRefreshRequired": "the session token has expired: get new credentials",
     "UserSuspended": "the account is suspended: ask the store's administrator",
@@ -110,19 +110,20 @@ def region_of(error: Exception) -> str | None:
     return region if region and re.fullmatch(r"[\w-]{1,63}", region) else None
 
 
-def describe(error: Exception, operation: str, address: str) -> str:
+def describe(error: Exception, operation: str, address: str, source: str | None) -> str:
     """Returns what a refused request means and what to change.
 
     Args:
         error: The error.
         operation: Name of the client's function.
         address: Address of the store.
+        source: Where the credentials are from; None without credentials.
     """
     code = code_of(error)
     if isinstance(error, NotDeletedError):
-        return f"deleting {error.name} failed: {_refusal(error.code, operation)}"
+        return f"deleting {error.name} failed: {_refusal(error.code, operation, source)}"
     if code:
-        return _refusal(code, operation, getattr(error, "message", None))
+        return _refusal(code, operation, source, getattr(error, "message", None))
     reason = reason_of(error)
     if isinstance(error, urllib3.exceptions.SSLError):
         return (
@@ -157,14 +158,23 @@ def reason_of(error: Exception) -> str:
     return type(error).__name__
 
 
-def _refusal(code: str, operation: str, message: str | None = None) -> str:
+def what_to_check(error: Exception) -> str:
+    """Names the setting that is probably wrong if a store never answers."""
+    is_proxy = isinstance(error, urllib3.exceptions.ProxyError)
+    return "HTTPS_PROXY, HTTP_PROXY and NO_PROXY" if is_proxy else "the address"
+
+
+def _refusal(code: str, operation: str, source: str | None, message: str | None = None) -> str:
+    if code == "AccessDenied" and source is None:
+        return "access is denied without credentials, and none were found: set an access key and its secret, or a role"
     if code in NOT_ALLOWED:
         denied = "access is denied" if code == "AccessDenied" else f"the store does not allow it ({code})"
-        right = f" that they have {_RIGHTS[operation]}" if operation in _RIGHTS else " their rights"
-        return f"{denied}: check the credentials and{right}"
+        right = _RIGHTS.get(operation, "the right to this")
+        return f"{denied}: check that the credentials from {source} have {right}"
     if code in CHANGED:
         return "the object was replaced at the same time: run again"
-    return _REFUSALS.get(code, f"{code} {message or ''}".strip())
+    refusal = _REFUSALS.get(code)
+    return refusal.format(source=source) if refusal else f"{code} {message or ''}".strip()
 
 
 def _region_in(body: bytes) -> str | None:

@@ -30,6 +30,7 @@ from compaware.components.storage.refusals import (
     is_transient,
     reason_of,
     region_of,
+    what_to_check,
 )
 from compaware.components.storage.upload_manifest import MANIFEST_NAME, UploadManifest
 from compaware.components.storage.uri import Location
@@ -131,7 +132,7 @@ class Store:
                     wait_s = _FIRST_WAIT_S
                 if time.monotonic() + wait_s > max(started, self._last_progress) + self._patience_s():
                     problem = f"{self._connection.address} does not answer ({reason}); no progress for "
-                    hint = f"{self._patience_s():g} s: check the address, or raise {PATIENCE_VARIABLE}"
+                    hint = f"{self._patience_s():g} s: check {what_to_check(error)}, or raise {PATIENCE_VARIABLE}"
                     raise UnavailableError(self._message(problem + hint)) from error
                 log.warning("%s: %s; retrying in %.1f s", self.location.shown, reason, wait_s)
             else:
@@ -235,7 +236,9 @@ class Store:
         code = code_of(error)
         if code in NOT_THERE:
             return NotThereError(self._message("there is no object with that key: check the URI"))
-        message = self._message(describe(error, operation, self._connection.address))
+        credentials = self._connection.credentials
+        source = credentials.source if credentials else None
+        message = self._message(describe(error, operation, self._connection.address, source))
         if code in CHANGED:
             return ChangedError(message)
         if code == "NotImplemented":

@@ -230,3 +230,42 @@ def test_the_secret_of_a_job_replaces_kfps(certificate: Path, monkeypatch: pytes
         monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
         monkeypatch.setenv("KUBERNETES_SERVICE_PORT", api.address.rpartition(":")[2])
         assert keys("minio://bucket/key?endpoint=host") == ("of the job", "of the job")
+
+
+@pytest.mark.parametrize("code", ["InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied"])
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (
+            {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "hidden"},
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        ),
+        ({"MINIO_ROOT_USER": "key", "MINIO_SECRET_KEY": "hidden"}, "MINIO_ROOT_USER and MINIO_SECRET_KEY"),
+        ({"COMPAWARE_S3_SECRET_DIR": "secrets/own"}, "the secret that is mounted at secrets/own"),
+        ({"COMPAWARE_STORAGE_SECRET": "own"}, "the secret own"),
+    ],
+)
+def test_refused_credentials_are_named_by_their_source(
+    code: str, settings: dict[str, str], expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = tmp_path / "secrets" / "own"
+    own.mkdir(parents=True)
+    for key in ("accesskey", "secretkey"):
+        (own / key).write_text("hidden")
+    monkeypatch.chdir(tmp_path)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in {"COMPAWARE_SECRETS_DIR": "secrets", **settings}.items():
+        monkeypatch.setenv(name, value)
+    refusal = {"/": (403, f"<Error><Code>{code}</Code></Error>")}
+    with answering(refusal) as store, pytest.raises(UserError, match=f"check .*{expected}") as caught:
+        exists(f"{URI}?endpoint={store.address}&region=eu-west-1")
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_missing_key_is_named_where_access_without_one_is_denied(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    refusal = {"/": (403, "<Error><Code>AccessDenied</Code></Error>")}
+    with answering(refusal) as store, pytest.raises(UserError, match="denied without credentials, and none were found"):
+        exists(f"{URI}?endpoint={store.address}&region=eu-west-1")

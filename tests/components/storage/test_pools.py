@@ -63,7 +63,11 @@ def test_suffixes_without_proxy(no_proxy: str, is_direct: bool, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("proxy", "error", "expected"),
     [
-        ("http://127.0.0.1:9", UnavailableError, "the proxy does not answer or refuses the connection"),
+        (
+            "http://127.0.0.1:9",
+            UnavailableError,
+            "the proxy does not answer or refuses .*: check HTTPS_PROXY, HTTP_PROXY and NO_PROXY",
+        ),
         ("socks5://user:hidden@127.0.0.1:9", UserError, "HTTP_PROXY is not a proxy's address"),
     ],
 )
