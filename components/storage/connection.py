@@ -18,6 +18,7 @@ PATIENCE_VARIABLE = "COMPAWARE_STORAGE_PATIENCE_S"
 # Kubeflow's own store, of KFP 2.16 and newer and of older ones.
 KUBEFLOW_HOSTS = ("seaweedfs.kubeflow", "minio-service.kubeflow")
 _KUBEFLOW_PORT = 9000
+_AWS = "https://s3.amazonaws.com"
 _DEFAULT_PATIENCE_S = 300.0
 
 
@@ -53,7 +54,8 @@ def connection(location: Location) -> Connection:
     """Returns the settings for a location.
 
     The address is the first of: the URI's, that of the bucket or prefix in a mapping, the environment's, that of the
-    artifact's store, a mapping's default, and the service of Kubeflow. Credentials are of the same source.
+    artifact's store, a mapping's default, and AWS if there is one, else the service of Kubeflow. Credentials are of
+    the same source.
 
     Raises:
         UserError: The endpoint or one key of the pair is missing, or a variable is invalid.
@@ -64,7 +66,9 @@ def connection(location: Location) -> Connection:
     if not endpoint:
         default = default_for(location)
         settings = settings.over(default) if settings else default
-        endpoint = (settings and settings.endpoint) or _kubeflow_store(location)
+        # KFP's launcher, too, looks in AWS if a mapping has no address for `s3://`.
+        own_default = _AWS if settings and location.scheme == "s3" else None
+        endpoint = (settings and settings.endpoint) or own_default or _kubeflow_store(location)
     host, secure = _address(endpoint, location.disable_tls or bool(settings and settings.disable_ssl))
     own = settings or StoreSettings()
     return Connection(
@@ -94,7 +98,7 @@ def _address(endpoint: str, disable_tls: bool) -> tuple[str, bool]:
 
 def _kubeflow_store(location: Location) -> str:
     if location.scheme != "minio":
-        raise UserError(f"cannot reach {location.shown}: set S3_ENDPOINT, for example https://s3.amazonaws.com")
+        raise UserError(f"cannot reach {location.shown}: set S3_ENDPOINT, for example {_AWS}")
     host = next((name for name in KUBEFLOW_HOSTS if _may_exist(name)), None)
     if host is None:
         hosts = " nor ".join(KUBEFLOW_HOSTS)

@@ -16,7 +16,8 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.store_names import (
@@ -25,7 +26,7 @@ from compaware.components.core.base.store_names import (
     KFP_STORES_VARIABLE,
     SITE_STORES_VARIABLE,
 )
-from compaware.components.core.base.validation import validate
+from compaware.components.core.base.validation import ERROR_TYPE, suggest, validate
 from compaware.components.core.base.values import read_yaml
 from compaware.components.storage.uri import Location, parse
 
@@ -35,13 +36,26 @@ _SOURCES = {
     KFP_STORES_VARIABLE: f"the key `providers` of ConfigMap {KFP_CONFIG_MAP}",
     ARTIFACT_STORES_VARIABLE: ARTIFACT_STORES_VARIABLE,
 }
+# Keys of KFP for its launcher only: the stores of Google, and how often it retries.
+_UNUSED_KEYS = ("gs", "maxretries")
+_OF_SITE = {"mapping": SITE_STORES_VARIABLE}
 
 
 class _Part(BaseModel):
-    # KFP's keys without regard to case; it ignores unknown keys.
+    # KFP's keys without regard to case; it ignores unknown keys, as `_read_all_keys` does not in the site's mapping.
     model_config = ConfigDict(
         frozen=True, extra="ignore", populate_by_name=True, alias_generator=lambda name: name.replace("_", "")
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_all_keys(cls, values: Any, info: ValidationInfo) -> Any:
+        known = [str(field.alias) for field in cls.model_fields.values()]
+        unknown = [key for key in values if key not in (*known, *_UNUSED_KEYS)] if isinstance(values, dict) else []
+        if unknown and info.context == _OF_SITE:
+            reason = f"unknown key '{unknown[0]}': {suggest(unknown[0], known)}"
+            raise PydanticCustomError(ERROR_TYPE, "{reason}", {"reason": reason})  # Values may be keys of a store.
+        return values
 
 
 class SecretRef(_Part):
@@ -91,6 +105,13 @@ class StoreSettings(_Part):
 class _Provider(_Part):
     default: StoreSettings | None = None
     overrides: tuple[StoreSettings, ...] = ()
+
+    @field_validator("overrides")
+    @classmethod
+    def _name_buckets(cls, overrides: tuple[StoreSettings, ...], info: ValidationInfo) -> tuple[StoreSettings, ...]:
+        if info.context == _OF_SITE and not all(override.bucket_name for override in overrides):
+            raise PydanticCustomError(ERROR_TYPE, "each entry needs a bucketName")
+        return overrides
 
     def override_for(self, location: Location) -> StoreSettings | None:
         """Returns the first override that matches, over the default."""
@@ -182,8 +203,8 @@ def _parse(variable: str, text: str) -> _Mapping:
         values = _lower_keys(read_yaml(text, "it"))
         if not isinstance(values, dict):
             raise UserError("it is not a mapping")
-        schemes = {scheme: value for scheme, value in values.items() if scheme in ("s3", "minio") and value}
-        return validate(_Mapping, schemes)
+        schemes = {scheme: value for scheme, value in values.items() if value}
+        return validate(_Mapping, schemes, {"mapping": variable})
     except UserError as error:
         raise UserError(f"{_SOURCES[variable]} is invalid: {error}") from error
 

@@ -1,6 +1,7 @@
 """Stores, addresses and secrets from mappings of the shape of KFP's `providers`, and from the metadata of artifacts."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,34 @@ def test_an_invalid_mapping_is_one_line(text: str, expected: str, monkeypatch: p
     with pytest.raises(UserError, match="kfp-launcher") as caught:
         connect("s3://bucket/key")
     assert expected in str(caught.value) and len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("s3: {default: {endpont: hidden.com}}", "'s3.default': unknown key 'endpont': did you mean 'endpoint'?"),
+        ("s4: {default: {endpoint: hidden.com}}", "unknown key 's4': "),
+        ("s3: {default: {accessKey: hidden, endpoint: host}}", "'s3.default': unknown key 'accesskey'"),
+        ("s3: {overrides: [{keyPrefix: data, endpoint: hidden.com}]}", "'s3.overrides': each entry needs a bucketName"),
+    ],
+)
+def test_the_sites_mapping_has_no_unknown_keys(text: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """KFP ignores them in its own, so that is not refused."""
+    monkeypatch.setenv("S3_ENDPOINT", "http://host")
+    monkeypatch.setenv("COMPAWARE_KFP_PROVIDERS", text)
+    assert connect("s3://bucket/key").address == "http://host"
+    monkeypatch.setenv("COMPAWARE_STORES", text)
+    with pytest.raises(UserError, match=f"COMPAWARE_STORES is invalid: {re.escape(expected)}") as caught:
+        connect("s3://bucket/key")
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_mapping_for_s3_without_an_address_means_aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a role instead of keys, as on EKS, KFP's `providers` need none."""
+    monkeypatch.setenv("COMPAWARE_KFP_PROVIDERS", "s3: {default: {region: eu-west-1, credentials: {fromEnv: true}}}")
+    assert connect("s3://bucket/key").address == "https://s3.amazonaws.com"
+    monkeypatch.setenv("S3_ENDPOINT", "http://host")
+    assert connect("s3://bucket/key").address == "http://host"
 
 
 def test_a_secret_that_is_not_mounted_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
