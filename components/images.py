@@ -63,6 +63,9 @@ def read_setting(setting: str) -> dict[str, str]:
     if "=" in setting:
         return _read_list(setting)
     match = _PREFIX.fullmatch(setting)
+    if match and match["prefix"].endswith(tuple(f"/compaware/{name}" for name in NAMES)):
+        start = match["prefix"].rpartition("/")[0]
+        raise UserError(f"{VARIABLE} is '{setting}', which is one image: write {start}{match['tag'] or ''}")
     if match:
         return {name: f"{match['prefix']}/{name}{match['tag'] or f':{VERSION}'}" for name in NAMES}
     if "@" in setting:

@@ -16,7 +16,7 @@ import yaml
 from compaware.components import images
 from compaware.pipelines.client import catalog, packages
 from compaware.pipelines.client.generated import write_all
-from compaware.pipelines.client.options import PULL_SECRETS_VARIABLE, read_list
+from compaware.pipelines.client.options import PULL_SECRETS_VARIABLE, read_pull_secrets
 
 FOLDER = Path(__file__).resolve().parent.parent / "manifests" / "pipelines"
 COMMAND = "python tools/pipeline_resources.py"
@@ -63,7 +63,7 @@ def _compiled(name: str) -> tuple[dict[str, Any], dict[str, Any] | None]:
     text = packages.for_site(
         (catalog.folder(name) / catalog.SPEC_NAME).read_text(encoding="utf-8"),
         images.current() if os.environ.get(images.VARIABLE) else None,
-        read_list(os.environ.get(PULL_SECRETS_VARIABLE, "")),
+        read_pull_secrets(os.environ.get(PULL_SECRETS_VARIABLE, "")),
     )
     spec, *platform = yaml.safe_load_all(text)
     return spec, platform[0] if platform else None

@@ -24,6 +24,7 @@ def _matching(pattern: str, rule: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+OBJECT_NAME = re.compile(_DOMAIN)
 ObjectName = Annotated[str, _matching(_DOMAIN, "a-z, 0-9, '-' and '.'")]
 LabelKey = Annotated[str, _matching(rf"(?:{_DOMAIN}/)?{_LABEL}", "at most 63 letters, digits, '-', '_' and '.'")]
 LabelValue = Annotated[str, _matching(_LABEL, "at most 63 letters, digits, '-', '_' and '.'")]

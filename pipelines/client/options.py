@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from compaware.components import images
+from compaware.components.core.base.errors import UserError
+from compaware.components.launch.object_names import OBJECT_NAME
 from compaware.components.launch.site import WEBHOOK_SECRET
 from compaware.pipelines.client.server import CA_VARIABLE, HOST_VARIABLE, PIPELINE_ROOT, connect
 
@@ -34,9 +36,17 @@ def _read_images(context: click.Context, option: click.Parameter, value: str | N
     return images.read_setting(value) if value else None
 
 
-def read_list(text: str) -> tuple[str, ...]:
-    """Returns the parts of a text that commas separate."""
-    return tuple(filter(None, map(str.strip, text.split(","))))
+def read_pull_secrets(text: str) -> tuple[str, ...]:
+    """Returns the names of secrets that a text lists, separated by commas.
+
+    Raises:
+        UserError: A name is not possible.
+    """
+    names = tuple(filter(None, map(str.strip, text.split(","))))
+    for name in names:
+        if not OBJECT_NAME.fullmatch(name):
+            raise UserError(f"{PULL_SECRETS_VARIABLE}: '{name}' is no name of a secret: use a-z, 0-9, '-' and '.'")
+    return names
 
 
 pipeline_arguments = _all_of(
@@ -66,7 +76,7 @@ image_options = _all_of(
         "pull_secrets",
         envvar=PULL_SECRETS_VARIABLE,
         default="",
-        callback=lambda context, option, value: read_list(value),
+        callback=lambda context, option, value: read_pull_secrets(value),
         help=f"secrets for pulling the images, separated by commas (default: {PULL_SECRETS_VARIABLE})",
     ),
 )

@@ -35,6 +35,11 @@ def test_the_setting_names_all_images(setting: str, trainer: str):
         ("https://registry.example.com/team", "write REGISTRY/PREFIX:TAG"),
         ("registry.example.com/team/", "write REGISTRY/PREFIX:TAG"),
         (f"registry.example.com/compaware@{DIGEST}", "a digest names one image, so write NAME=IMAGE,… for benchmark, "),
+        (
+            "registry.example.com/team/compaware/trainer:2",
+            "is 'registry.example.com/team/compaware/trainer:2', which is one image: write "
+            "registry.example.com/team/compaware:2",
+        ),
         ("data=registry.example.com/data:1", "COMPAWARE_IMAGES names data: name each of benchmark, data, launcher, "),
         (f"{BY_DIGEST},data=registry.example.com/data:1", "name each of benchmark, data, launcher, trainer once"),
         (BY_DIGEST.replace("registry.example.com/", "", 1), "benchmark in COMPAWARE_IMAGES is 'team/benchmark@sha256"),

@@ -9,7 +9,9 @@ import pytest
 import yaml
 
 from compaware.components import images
+from compaware.components.core.base.errors import UserError
 from compaware.pipelines.client import catalog
+from compaware.pipelines.client.options import read_pull_secrets
 from compaware.pipelines.client.specs import compile_pipeline
 from tests.manifests.reading import MANIFESTS, ROOT, documents, values
 
@@ -73,3 +75,9 @@ def test_resources_of_pipelines_name_the_site_s_images(monkeypatch: pytest.Monke
         assert found and all(image.startswith("registry.example.com/team/compaware/") for image in found)
         secrets = list(values(version["spec"]["platformSpec"], "secretName"))
         assert secrets.count("mirror") == len(found)
+
+
+def test_a_wrong_name_of_a_pull_secret_is_refused() -> None:
+    assert read_pull_secrets(" a , b.c,") == ("a", "b.c")
+    with pytest.raises(UserError, match="COMPAWARE_IMAGE_PULL_SECRETS: 'My_Secret' is no name of a secret"):
+        read_pull_secrets("a,My_Secret")

@@ -108,6 +108,13 @@ def test_the_setting_of_the_images_reaches_the_chart(helm: Command, option: str,
         assert images.read_setting(setting)["benchmark"] == image
 
 
+def test_hours_may_be_a_fraction(helm: Command) -> None:
+    """Helm makes a number of `1`, but a text of `1.5`."""
+    text = helm("template", "site", CHART, "--set", "timeoutHours=1.5", "--set", "keepFinishedHours=24.0")
+    assert list(values(workflow(text), "activeDeadlineSeconds")) == [5400]
+    assert list(values(workflow(text), "secondsAfterCompletion")) == [86400]
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -120,6 +127,8 @@ def test_the_setting_of_the_images_reaches_the_chart(helm: Command, option: str,
         "image.tags=1",
         "proxy=http://proxy.example.com:3128",
         "retries=-1",
+        "timeoutHours=0.0",
+        "keepFinishedHours=-1.5",
     ],
 )
 def test_a_wrong_value_is_refused(value: str) -> None:
