@@ -15,7 +15,12 @@ from compaware.components.launch.launcher import launch
 from compaware.components.launch.lease import leased
 from compaware.components.launch.options import AUTOMATIC, Launcher
 from compaware.components.launch.pytorchjob import PYTORCHJOB
-from compaware.components.launch.trainjob import TRAINJOB, TrainJobLauncher
+from compaware.components.launch.trainjob import (
+    TRAINJOB,
+    TrainJobLauncher,
+    may_create_runtimes,
+    why_not_on_stock_runtime,
+)
 
 KINDS: dict[Launcher, JobKind] = dict(zip(AUTOMATIC, (TRAINJOB, PYTORCHJOB, BATCHJOB), strict=True))
 log = logging.getLogger(__name__)
@@ -72,7 +77,11 @@ def _reason_against(api: Api, job: Job, launcher: Launcher) -> str:
         return reason
     if not serves(api, kind):
         return "not served by this cluster"
-    return "" if may_create(api, kind.group, kind.plural) else "this account may not create it"
+    if not may_create(api, kind.group, kind.plural):
+        return "this account may not create it"
+    if kind is TRAINJOB and job.options.runtime is None and not may_create_runtimes(api):
+        return why_not_on_stock_runtime(job.options)
+    return ""
 
 
 def _exists(api: Api, job: Job, kind: JobKind) -> bool:

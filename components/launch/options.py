@@ -163,7 +163,7 @@ class JobOptions(PodSettings):
         if launcher == "job" and self.num_nodes > 1:
             return f"num_nodes is {self.num_nodes}, but launcher job has one node: choose trainjob or pytorchjob"
         if launcher in ("pytorchjob", "job") and self.runtime is not None:
-            return f"launcher {launcher} has no runtime: leave out `runtime`, or choose trainjob"
+            return f"launcher {launcher} has no `runtime`: leave it out, or choose trainjob"
         if launcher == "trainjob" and self.runtime is not None:
             for name in ("image_pull_policy", "keep_finished_hours", "priority_class", "topology_spread"):
                 if getattr(self, name) != type(self).model_fields[name].get_default(call_default_factory=True):

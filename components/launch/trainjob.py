@@ -20,7 +20,7 @@ from compaware.components.launch.cluster import ClusterLauncher
 from compaware.components.launch.discovery import may_create
 from compaware.components.launch.errors import OldKindError
 from compaware.components.launch.job import Job, JobKind
-from compaware.components.launch.options import NAMESPACED_RUNTIME
+from compaware.components.launch.options import NAMESPACED_RUNTIME, JobOptions
 
 RUNTIMES = "trainingruntimes"
 # The ClusterTrainingRuntime of Kubeflow Trainer's installation. It has the default backoffLimit of a Job, 6.
@@ -123,6 +123,20 @@ def runtime_manifest(job: Job) -> dict[str, Any]:
     return {"apiVersion": TRAINJOB.group_version, "kind": "TrainingRuntime", "metadata": metadata, "spec": spec}
 
 
+def may_create_runtimes(api: Api) -> bool:
+    """Whether this account may create TrainingRuntimes in the namespace."""
+    return may_create(api, TRAINJOB.group, RUNTIMES)
+
+
+def why_not_on_stock_runtime(options: JobOptions) -> str:
+    """Returns which option the runtime that Trainer installs cannot take; empty if there is none."""
+    return _with_stock_runtime(options).unsupported_by("trainjob").partition(":")[0]
+
+
+def _with_stock_runtime(options: JobOptions) -> JobOptions:
+    return options.model_copy(update={"runtime": STOCK_RUNTIME})
+
+
 def _runtime_ref(job: Job) -> dict[str, str]:
     name = job.options.runtime
     if name is None:
@@ -160,13 +174,13 @@ class TrainJobLauncher(ClusterLauncher):
 
     def create(self, job: Job) -> None:
         """As `ClusterLauncher.create`; an account that may not create runtimes uses the one that Trainer installs."""
-        if job.options.runtime is None and not may_create(self._api, TRAINJOB.group, RUNTIMES):
+        if job.options.runtime is None and not may_create_runtimes(self._api):
             log.warning(
                 "this account may not create TrainingRuntimes: using %s, which allows 6 restarts of all nodes together",
                 STOCK_RUNTIME,
             )
-            job = replace(job, options=job.options.model_copy(update={"runtime": STOCK_RUNTIME}))
-            if reason := job.options.unsupported_by("trainjob").partition(":")[0]:
+            job = replace(job, options=_with_stock_runtime(job.options))
+            if reason := why_not_on_stock_runtime(job.options):
                 raise UserError(f"{reason}: let this account create TrainingRuntimes (components/launch/README.md)")
         super().create(job)
 
@@ -199,7 +213,8 @@ class TrainJobLauncher(ClusterLauncher):
                     raise
                 if time.monotonic() - started_s > patience_s:
                     runtime = manifest["spec"]["runtimeRef"]
-                    raise UserError(
-                        f"there is no {runtime['kind']} {runtime['name']}: correct `runtime`, or leave it out"
-                    ) from error
+                    advice = "correct `runtime`, or leave it out"
+                    if runtime["name"] == STOCK_RUNTIME:
+                        advice = "install it, or let this account create TrainingRuntimes and leave `runtime` out"
+                    raise UserError(f"there is no {runtime['kind']} {runtime['name']}: {advice}") from error
             time.sleep(_PAUSE_S)

@@ -167,6 +167,31 @@ def test_an_account_that_may_not_create_runtimes_uses_the_installed_one(
         start(launcher="trainjob", priority_class="high")
 
 
+def test_auto_goes_on_where_the_installed_runtime_cannot_take_an_option(
+    api_server: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    api_server.denied = {"trainingruntimes"}
+    api_server.creates = "Succeeded"
+    start(priority_class="high", num_nodes=2)
+    assert kind(api_server) == "PyTorchJob"
+    assert "no TrainJob (priority_class has no effect with runtime torch-distributed)" in caplog.text
+
+
+def test_a_missing_installed_runtime_is_not_blamed_on_an_option(api_server: ApiServer) -> None:
+    api_server.denied = {"trainingruntimes"}
+    api_server.runtimes = set()
+    with pytest.raises(UserError, match="no ClusterTrainingRuntime torch-distributed: install it, or let this account"):
+        start()
+
+
+@pytest.mark.parametrize("served", ["pytorchjobs", "jobs"])
+def test_a_runtime_is_not_ignored_where_there_are_no_trainjobs(api_server: ApiServer, served: str) -> None:
+    api_server.served = {served: api_server.served[served]}
+    with pytest.raises(UserError, match=r"launcher auto found no TrainJob \(not served .* has no `runtime`"):
+        start(runtime="mine")
+    assert api_server.posts == 0
+
+
 def test_a_kind_that_is_not_served_is_no_missing_permission(api_server: ApiServer) -> None:
     del api_server.served["trainjobs"]
     api_server.denied = {"trainjobs", "trainingruntimes"}

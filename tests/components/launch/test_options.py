@@ -60,10 +60,10 @@ from compaware.components.launch.quantities import quantity
         ),
         ({"scratch_size": 20}, "'scratch_size' is 20: this means bytes: add a unit"),
         ({"shm_size": "64"}, "'shm_size' is \"64\": this means bytes"),
-        ({"launcher": "pytorchjob", "runtime": "site"}, "launcher pytorchjob has no runtime: leave out `runtime`, or"),
+        ({"launcher": "pytorchjob", "runtime": "site"}, "launcher pytorchjob has no `runtime`: leave it out, or"),
         (
             {"runtime": "site", "image_pull_policy": "Always"},
-            "image_pull_policy has no effect with runtime site: .*; launcher pytorchjob has no runtime",
+            "image_pull_policy has no effect with runtime site: .*; launcher pytorchjob has no `runtime`",
         ),
         ({"launcher": "mpi"}, "'launcher' is \"mpi\""),
     ],
