@@ -23,7 +23,8 @@ def ended(recorded_run: dict[str, Any], fails_at: str | None, stops_at: str | No
     name = min(
         (task["display_name"] for task in tasks if task.get("display_name", "").startswith("compaware-")), key=len
     )
-    workflow = Workflow(name, catalog.spec("distillation"), Clock())
+    # The recorded tasks had no annotation.
+    workflow = Workflow(name, catalog.spec("distillation"), Clock(), executor="system-container-impl")
     while workflow.phase == "Running":
         workflow.terminated = workflow.running is not None and workflow.running == stops_at
         workflow.move_on(fails_at, "a reason")

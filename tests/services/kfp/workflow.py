@@ -15,7 +15,9 @@ from tests.services.kfp.clock import Clock
 NEVER = "0001-01-01T00:00:00Z"
 _STATES = {"Running": "RUNNING", "Pending": "PENDING", "Succeeded": "SUCCEEDED", "Failed": "FAILED", "Omitted": None}
 # Tasks with one annotation and no label have this template (container.go, addContainerExecutorTemplate).
-_TEMPLATES = {"executor": "metadata-1-0-system-container-impl", "driver": "system-container-driver"}
+_DRIVER = "system-container-driver"
+# Of tasks with one annotation, such as ours.
+_EXECUTOR = "metadata-1-0-system-container-impl"
 
 
 def fnv1a(text: str) -> int:
@@ -37,13 +39,14 @@ class Workflow:
         terminated: Whether its deadline was set to 0.
     """
 
-    def __init__(self, name: str, spec: dict[str, Any], clock: Clock):
+    def __init__(self, name: str, spec: dict[str, Any], clock: Clock, executor: str = _EXECUTOR):
         self.name = name
         self.phase = "Running"
         self.pods: dict[str, str] = {}
         self.archive: dict[str, str] = {}
         self.terminated = False
         self._clock = clock
+        self._executor = executor
         # Of a pipeline with an exit task, too, only the stages are imitated.
         self._dependencies = _dependencies(spec, spec["root"]["dag"])
         self._nodes: dict[str, dict[str, Any]] = {}
@@ -131,7 +134,7 @@ class Workflow:
         return ready
 
     def _begin_driver(self, dag: str, stage: str, root: bool = False) -> None:
-        template = "system-dag-driver" if root else _TEMPLATES["driver"]
+        template = "system-dag-driver" if root else _DRIVER
         self._add(f"{dag}.{stage}-driver", kind="Retry")
         self._add(f"{dag}.{stage}-driver(0)", kind="Pod", template=template)
 
@@ -144,7 +147,7 @@ class Workflow:
         self._add(f"{self._dag}.{stage}", f"{self._dag}.{stage}(0)")
         executor = f"{self._dag}.{stage}(0).executor"
         self._add(executor, kind="Retry")
-        self._add(f"{executor}(0)", kind="Pod", template=_TEMPLATES["executor"])
+        self._add(f"{executor}(0)", kind="Pod", template=self._executor)
         self.pods[self._pod(self._nodes[f"{executor}(0)"])] = f"{stage} begins\n"
 
     def _end_stage(self, stage: str | None, phase: str, line: str) -> None:
