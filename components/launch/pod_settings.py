@@ -1,5 +1,6 @@
 """What a site or a run sets for pods: where they run, their size, and what is in them."""
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Self
@@ -28,6 +29,8 @@ _TOLERATION_VALUES = {
     "operator": ("Equal", "Exists", "Lt", "Gt"),
     "effect": ("NoSchedule", "PreferNoSchedule", "NoExecute"),
 }
+# In tolerations, affinities and spread constraints, all other values are texts.
+_NUMBERS = ("weight", "maxSkew", "minDomains", "tolerationSeconds")
 _SPREAD_KEYS = ("maxSkew", "topologyKey", "whenUnsatisfiable")
 
 
@@ -77,6 +80,12 @@ class PodSettings(BaseModel):
         if len(volumes) > len({folder.rstrip("/") for folder in volumes.values()}):
             raise ValueError("two claims have the same folder: choose another for one of them")
         return volumes
+
+    @field_validator("affinity", "tolerations", "topology_spread")
+    @classmethod
+    def _texts(cls, value: Any) -> Any:
+        _require_texts(value)
+        return value
 
     @field_validator("affinity")
     @classmethod
@@ -149,6 +158,18 @@ class SiteSettings(BaseModel):
         default_factory=dict, description="Settings of pods: component, `default` or `launcher` -> settings."
     )
     runs: RunLimits = Field(default_factory=RunLimits, description="Limits of runs.")
+
+
+def _require_texts(value: Any, key: str = "") -> None:
+    """Checks for values that YAML reads as numbers or truth values, such as `value: true` of a toleration."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _require_texts(item, name)
+    elif isinstance(value, list):
+        for item in value:
+            _require_texts(item, key)
+    elif isinstance(value, bool | int | float) and key not in _NUMBERS:
+        raise ValueError(f"{key} is {json.dumps(value)}: write it in quotes")
 
 
 def given(options: BaseModel | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.validation import validate
 from compaware.components.launch import JobOptions
 from compaware.components.launch.batchjob import BATCHJOB
 from compaware.components.launch.checks import check
@@ -187,7 +188,7 @@ def runtime_pod(job: Job) -> dict[str, Any]:
 def test_a_named_runtime_does_not_take_a_topology_spread() -> None:
     spread = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}
     with pytest.raises(UserError, match="topology_spread has no effect with runtime mine"):
-        TRAINJOB.manifest(make(runtime="mine", topology_spread=[spread]))
+        validate(JobOptions, {"runtime": "mine", "topology_spread": [spread]})
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=lambda kind: kind.title)

@@ -10,6 +10,8 @@ from compaware.components.launch import JobOptions
 from compaware.components.launch.pod_settings import SiteSettings
 from compaware.components.launch.quantities import quantity
 
+NEEDED = "requiredDuringSchedulingIgnoredDuringExecution"
+
 
 @pytest.mark.parametrize(
     ("values", "message"),
@@ -57,6 +59,11 @@ from compaware.components.launch.quantities import quantity
         (
             {"affinity": {"podAntiAffinity": {"required": []}}},
             "podAntiAffinity has an unknown key 'required': choose from requiredDuringSchedulingIgnoredDuringExecution",
+        ),
+        ({"tolerations": [{"key": "spot", "value": True}]}, "value is true: write it in quotes"),
+        (
+            {"affinity": {"nodeAffinity": {NEEDED: {"nodeSelectorTerms": [{"matchExpressions": [{"values": [1]}]}]}}}},
+            "values is 1: write it in quotes",
         ),
         ({"scratch_size": 20}, "'scratch_size' is 20: this means bytes: add a unit"),
         ({"shm_size": "64"}, "'shm_size' is \"64\": this means bytes"),
