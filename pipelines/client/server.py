@@ -47,7 +47,8 @@ def connect(host: str | None, namespace: str | None, ca: Path | None = None) -> 
         ca: File of certificates to trust instead of the default ones.
 
     Raises:
-        UserError: No server answers.
+        UserError: No server answers at the address.
+        UnavailableError: No server answers where the cluster or the kubeconfig says.
     """
     from kfp import Client
 
@@ -58,14 +59,21 @@ def connect(host: str | None, namespace: str | None, ca: Path | None = None) -> 
     address = host or os.environ.get(HOST_VARIABLE)
     if address:
         _require_answer(address, ca)
-    with translate_errors(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return Client(
-            host=address,
-            existing_token=os.environ.get(TOKEN_VARIABLE),
-            namespace=namespace or "kubeflow",
-            ssl_ca_cert=str(ca) if ca else None,
-        )
+    try:
+        with translate_errors(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return Client(
+                host=address,
+                existing_token=os.environ.get(TOKEN_VARIABLE),
+                namespace=namespace or "kubeflow",
+                ssl_ca_cert=str(ca) if ca else None,
+            )
+    except UnavailableError as error:
+        if address:
+            raise
+        raise UnavailableError(
+            f"no Kubeflow Pipelines server was found: set --host or {HOST_VARIABLE} to its address"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import copy
 import ipaddress
+import json
 import os
 import pty
 import ssl
@@ -18,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from compaware.components.core.base.errors import UnavailableError
 from compaware.pipelines.client import polling
 from compaware.pipelines.client.server import connect
 from compaware.pipelines.client.waiting import wait
@@ -146,3 +148,14 @@ def write_certificate(certificate: Path, key: Path) -> None:
     certificate.write_bytes(built.public_bytes(serialization.Encoding.PEM))
     plain = serialization.NoEncryption()
     key.write_bytes(private.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, plain))
+
+
+def test_without_an_address_the_option_for_it_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = {"name": "away", "cluster": {"server": "http://127.0.0.1:9"}}
+    context = {"name": "away", "context": {"cluster": "away", "user": "away"}}
+    kubeconfig = {"clusters": [cluster], "contexts": [context], "users": [{"name": "away", "user": {}}]}
+    (tmp_path / "config").write_text(json.dumps({**kubeconfig, "current-context": "away"}))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    monkeypatch.delenv("KF_PIPELINES_ENDPOINT", raising=False)
+    with pytest.raises(UnavailableError, match="set --host or KF_PIPELINES_ENDPOINT"):
+        connect(None, None)
