@@ -7,9 +7,11 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from compaware.components.core.base.errors import UserError
 from compaware.components.launch.object_names import LabelKey, LabelValue, ObjectName, VariableName
 from compaware.components.launch.quantities import Bytes, Quantity
 from compaware.components.launch.site import CA_FOLDER
+from compaware.components.storage.mappings import named_secrets
 
 # Entries of `pods` that name no component: all pods, and the small pods that wait for a job.
 DEFAULT = "default"
@@ -125,6 +127,14 @@ class PodSettings(BaseModel):
                 raise ValueError(
                     f"{name} looks like a secret: move it from env to secret_env of job, as {{secret: …, key: …}}"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _valid_stores(self) -> Self:
+        try:
+            named_secrets(self.env)
+        except UserError as error:
+            raise ValueError(str(error)) from error
         return self
 
 

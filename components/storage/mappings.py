@@ -203,7 +203,7 @@ def _parse(variable: str, text: str) -> _Mapping:
         values = _lower_keys(read_yaml(text, "it"))
         if not isinstance(values, dict):
             raise UserError("it is not a mapping")
-        schemes = {scheme: value for scheme, value in values.items() if value}
+        schemes = {scheme: value or {} for scheme, value in values.items()}
         return validate(_Mapping, schemes, {"mapping": variable})
     except UserError as error:
         raise UserError(f"{_SOURCES[variable]} is invalid: {error}") from error

@@ -30,6 +30,8 @@ NEEDED = "requiredDuringSchedulingIgnoredDuringExecution"
         ),
         ({"memory_per_node": "1Gi", "shm_size": "2Gi"}, r"shm_size \(2Gi\) must be below memory_per_node \(1Gi\)"),
         ({"env": {"HF_TOKEN": "hf_abc"}}, "HF_TOKEN looks like a secret: move it from env to secret_env"),
+        ({"env": {"COMPAWARE_STORES": "s3: ["}}, "COMPAWARE_STORES is invalid: it is not YAML"),
+        ({"pods": {"benchmark": {"env": {"COMPAWARE_STORES": "s4: {}"}}}}, "unknown key 's4'"),
         ({"num_nodes": 2, "min_nodes": 3}, r"num_nodes \(2\) must be between min_nodes and max_nodes"),
         ({"max_nodes": 4}, "max_nodes needs min_nodes"),
         (
