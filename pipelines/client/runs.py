@@ -12,7 +12,7 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.storage import fetch, find
 from compaware.pipelines.client.logs import Logs
 from compaware.pipelines.client.schedule import find_schedules
-from compaware.pipelines.client.server import list_items, name_filter, translate_errors
+from compaware.pipelines.client.server import MissingError, list_items, name_filter, translate_errors
 from compaware.pipelines.client.stages import ENDED, begun
 from compaware.pipelines.client.status import failure_line, find_status
 
@@ -40,8 +40,13 @@ def find_run(client: "Client", name: str, namespace: str | None) -> Any:
     if not newest and schedules:
         raise UserError(f"schedule {name} has not started a run yet")
     run_id = max(newest, key=lambda run: run.created_at).run_id if newest else name
-    with translate_errors():
-        return client.get_run(run_id)
+    try:
+        with translate_errors():
+            return client.get_run(run_id)
+    except MissingError as error:
+        raise UserError(
+            f"there is no run or schedule {name!r}: check the name, the address of the server and --namespace"
+        ) from error
 
 
 def stop_run(client: "Client", run: Any) -> None:

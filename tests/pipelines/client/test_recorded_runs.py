@@ -228,7 +228,7 @@ def test_stages_are_known_after_the_pipeline_was_deleted_and_of_a_run_with_its_o
 
 def test_an_unknown_run_is_one_line(server: Replay, ask: Ask):
     code, _, err = ask("status", "no-such-run")
-    assert code == 2 and "has no such object" in err and err.count("\n") == 1
+    assert code == 2 and "there is no run or schedule 'no-such-run': check the name" in err and err.count("\n") == 1
 
 
 def test_a_pod_that_waits_is_pending_and_says_for_what(server: Replay, ask: Ask):

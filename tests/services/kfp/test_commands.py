@@ -190,7 +190,7 @@ def test_the_report_of_a_run_is_fetched_from_where_kfp_keeps_artifacts(
     done = command("report", "first", *root, "--output", str(output))
     assert done.stdout == f"report: {output}\n", done.stderr
     assert output.read_text() == "<!doctype html>the report" and list(output.parent.iterdir()) == [output]
-    assert "has no such object" in command("report", "nothing", *root).stderr
+    assert "there is no run or schedule 'nothing'" in command("report", "nothing", *root).stderr
 
 
 def test_a_dry_run_shows_the_request_and_sends_nothing(server: StandIn, command: Command):
@@ -214,7 +214,7 @@ def test_refusals_are_one_line_that_says_what_to_do(server: StandIn, command: Co
     away = command("submit", *SAMPLE, "--host", "http://127.0.0.1:9")
     assert away.returncode == 2 and "no Kubeflow Pipelines server answers at http://127.0.0.1:9" in away.stderr
     nothing = command("status", "nothing", KF_PIPELINES_TOKEN=TOKEN)
-    assert nothing.returncode == 2 and "has no such object" in nothing.stderr
+    assert nothing.returncode == 2 and "there is no run or schedule" in nothing.stderr
     for done in (unknown, refused, away, nothing):
         assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1, done.stderr
         assert TOKEN not in done.stderr
