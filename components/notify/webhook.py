@@ -57,7 +57,8 @@ class Outcome:
 
 def post(outcome: Outcome) -> None:
     """Posts an outcome as JSON to the webhook in the environment, if it is set; logs a failure as a warning."""
-    webhook = os.environ.get(WEBHOOK_VARIABLE)
+    # A secret that was created from a file often ends with a newline.
+    webhook = os.environ.get(WEBHOOK_VARIABLE, "").strip()
     if not webhook:
         log.info("no webhook is configured: %s is not set", WEBHOOK_VARIABLE)
         return

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 import urllib3
 
 from compaware.components.core.base.errors import UnavailableError, UserError
+from compaware.components.core.base.secrets import read_token
 from compaware.components.publish.history_files import Entry
 from compaware.components.publish.release import Release, storage_uri
 
@@ -33,7 +34,7 @@ def register(release: Release, entry: Entry) -> None:
         return
     if not address.startswith(("http://", "https://")):
         raise UserError(f"{URL_VARIABLE} is not an HTTP address: set it to http://HOST:PORT")
-    registry = _Registry(address.rstrip("/"), os.environ.get(TOKEN_VARIABLE, ""))
+    registry = _Registry(address.rstrip("/"), read_token(TOKEN_VARIABLE))
     model = registry.find_or_create(
         lambda: registry.get("registered_model", name=release.name),
         "registered_models",
@@ -148,7 +149,13 @@ class _Registry:
             raise UserError(f"{registry} refused {method} {path}: {response.status}; check {TOKEN_VARIABLE}")
         if response.status >= 400:
             raise UserError(f"{registry} refused {method} {path}: {response.status} {_reason(response)}")
-        return json.loads(response.data)
+        try:
+            return json.loads(response.data)
+        except ValueError as error:
+            raise UserError(
+                f"{registry} did not answer with JSON (status {response.status}): check {URL_VARIABLE}; if it is "
+                f"behind a login, set {TOKEN_VARIABLE}"
+            ) from error
 
 
 def _reason(response: urllib3.BaseHTTPResponse) -> str:

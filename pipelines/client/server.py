@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from compaware.components.core.base.errors import UnavailableError, UserError, first_line
+from compaware.components.core.base.secrets import read_token
 
 if TYPE_CHECKING:
     from kfp import Client
@@ -48,7 +49,7 @@ def connect(host: str | None, namespace: str | None, ca: Path | None = None) -> 
 
     Raises:
         UserError: No server answers at the address.
-        UnavailableError: No server answers where the cluster or the kubeconfig says.
+        UnavailableError: The server is not available, or none is found where the cluster or the kubeconfig says.
     """
     from kfp import Client
 
@@ -57,14 +58,15 @@ def connect(host: str | None, namespace: str | None, ca: Path | None = None) -> 
     # It would report each attempt of a request in a line of its own. KFP's client resets the level of "urllib3".
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     address = host or os.environ.get(HOST_VARIABLE)
+    token = read_token(TOKEN_VARIABLE)
     if address:
-        _require_answer(address, ca)
+        _require_answer(address, token, ca)
     try:
-        with translate_errors(), warnings.catch_warnings():
+        with translate_errors(), warnings.catch_warnings(), _no_logs():
             warnings.simplefilter("ignore")
             return Client(
                 host=address,
-                existing_token=os.environ.get(TOKEN_VARIABLE),
+                existing_token=token,
                 namespace=namespace or "kubeflow",
                 ssl_ca_cert=str(ca) if ca else None,
             )
@@ -74,6 +76,16 @@ def connect(host: str | None, namespace: str | None, ca: Path | None = None) -> 
         raise UnavailableError(
             f"no Kubeflow Pipelines server was found: set --host or {HOST_VARIABLE} to its address"
         ) from error
+
+
+@contextlib.contextmanager
+def _no_logs() -> Iterator[None]:
+    """Suppresses log messages: KFP's client logs a traceback of each attempt to connect."""
+    logging.disable()
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 @contextlib.contextmanager
@@ -95,7 +107,8 @@ def translate_errors() -> Iterator[None]:
         kind = MissingError if error.status == 404 else UnavailableError if error.status in _UNAVAILABLE else UserError
         raise kind(_explain_status(error.status, _message(error))) from error
     except (HTTPError, TimeoutError) as error:
-        raise UnavailableError(f"the Kubeflow Pipelines server does not answer: {first_line(error)}") from error
+        cause = getattr(error, "reason", None) or error
+        raise UnavailableError(f"the Kubeflow Pipelines server does not answer: {first_line(cause)}") from error
     except ValueError as error:
         # KFP raises these for duplicate and unknown names.
         raise UserError(f"Kubeflow Pipelines: {first_line(error)}") from error
@@ -194,12 +207,11 @@ def _error_message(text: str) -> str | None:
     return " ".join(str(body["error_message"]).split())
 
 
-def _require_answer(address: str, ca: Path | None) -> None:
+def _require_answer(address: str, token: str, ca: Path | None) -> None:
     """Checks the server's health once. KFP's client retries the check several times, even if it is refused."""
     import urllib3
 
     url = address if "://" in address else f"https://{address}"
-    token = os.environ.get(TOKEN_VARIABLE)
     pool = urllib3.PoolManager(ca_certs=str(ca) if ca else None)
     try:
         response = pool.request(
@@ -212,16 +224,30 @@ def _require_answer(address: str, ca: Path | None) -> None:
         )
     except urllib3.exceptions.SSLError as error:
         raise UserError(
-            f"the certificate of {address} is not trusted: name the file of its authority with --ca or {CA_VARIABLE} "
+            f"the certificate of {url} is not trusted: name the file of its authority with --ca or {CA_VARIABLE} "
             f"({first_line(error)})"
         ) from error
     except urllib3.exceptions.HTTPError as error:
         raise UserError(
-            f"no Kubeflow Pipelines server answers at {address}: check --host, or forward its port: "
+            f"no Kubeflow Pipelines server answers at {url}: check --host, or forward its port: "
             f"kubectl -n kubeflow port-forward svc/ml-pipeline 8888:8888 ({first_line(error)})"
         ) from error
     if response.status in (401, 403):
         raise UserError(_explain_status(response.status, response.reason or "no reason given"))
+    if response.status in _UNAVAILABLE:
+        raise UnavailableError(f"the Kubeflow Pipelines server at {url} is not available (status {response.status})")
+    if response.status != 200 or not _is_object(response.data):
+        raise UserError(
+            f"{url} is not the address of a Kubeflow Pipelines API (status {response.status}): check --host; if it is "
+            f"behind a login, set {TOKEN_VARIABLE}"
+        )
+
+
+def _is_object(data: bytes) -> bool:
+    try:
+        return isinstance(json.loads(data), dict)
+    except ValueError:
+        return False
 
 
 def _explain_status(status: int | None, message: str) -> str:

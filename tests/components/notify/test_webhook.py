@@ -17,7 +17,7 @@ FAILED = Outcome("a1b2", "nightly", "FAILED", "benchmark failed:\nthe accuracy g
 
 
 class Receiver:
-    """A webhook that keeps the messages it receives; it returns the given status codes, then 200."""
+    """A webhook that keeps the messages it receives; it returns the given status codes, then 200 at its path."""
 
     def __init__(self) -> None:
         self.received: list[dict[str, Any]] = []
@@ -27,7 +27,7 @@ class Receiver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                status = receiver.answers.pop(0) if receiver.answers else 200
+                status = receiver.answers.pop(0) if receiver.answers else 200 if self.path == f"/{SECRET}" else 404
                 if status == 200:
                     receiver.received.append(body)
                 self.send_response(status)
@@ -88,6 +88,12 @@ def test_a_webhook_that_refuses_is_a_warning(receiver: Receiver, caplog: pytest.
     post(FAILED)
     assert receiver.received == []
     assert f"the webhook was not notified: it answered {answer}" in caplog.text
+
+
+def test_an_address_from_a_file_may_end_with_a_newline(receiver: Receiver, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(WEBHOOK_VARIABLE, f"{receiver.address}\n")
+    post(FAILED)
+    assert len(receiver.received) == 1
 
 
 def test_without_a_webhook_nothing_is_done(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):

@@ -19,6 +19,7 @@ from compaware.components.publish.history_files import Entry, Published
 from compaware.components.storage import exists
 from tests.components.publish.conftest import Folders, Publish
 from tests.components.publish.registry_server import running_registry
+from tests.components.storage.answering import answering
 from tests.tiny import make_dataset
 
 
@@ -148,7 +149,8 @@ def test_without_a_prefix_nothing_is_published(folders: Folders, publish_model: 
 def test_a_version_is_registered_once_and_its_artifact_updated(
     folders: Folders, publish_model: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("MODEL_REGISTRY_TOKEN", "of-the-test")
+    # As from a file.
+    monkeypatch.setenv("MODEL_REGISTRY_TOKEN", "of-the-test\n")
     with running_registry(token="of-the-test") as registry:
         monkeypatch.setenv("MODEL_REGISTRY_URL", registry.address)
         publish_model(folders.good, tmp_path / "reviews", run_id="run-7")
@@ -180,6 +182,16 @@ def test_two_runs_that_register_at_once_do_not_fail(
         registry.unseen = {"model", "model version", "model artifact"}
         publish_model(folders.good, tmp_path / "reviews")
         assert (len(registry.models), len(registry.versions), len(registry.artifacts)) == (1, 1, 1)
+
+
+def test_a_registry_that_answers_with_a_page_is_one_line(
+    folders: Folders, publish_model: Publish, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = "/api/model_registry/v1alpha3/registered_model"
+    with answering({path: (200, "<html>login</html>")}) as server:
+        monkeypatch.setenv("MODEL_REGISTRY_URL", server.address)
+        with pytest.raises(UserError, match="did not answer with JSON"):
+            publish_model(folders.good, tmp_path / "reviews")
 
 
 def test_the_stand_in_answers_as_the_real_registry_did():
