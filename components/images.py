@@ -47,7 +47,8 @@ def check_image(image: str, key: str) -> str:
     """
     if _IMAGE.fullmatch(image):
         return image
-    raise UserError(f"{key} is '{image}', which names no registry: write it in full, such as {_EXAMPLE_IMAGE}")
+    fault = "is no name of an image" if re.match(f"{_HOST}/", image) else "names no registry"
+    raise UserError(f"{key} is '{image}', which {fault}: write it in full, such as {_EXAMPLE_IMAGE}")
 
 
 def read_setting(setting: str) -> dict[str, str]:

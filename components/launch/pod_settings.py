@@ -109,6 +109,8 @@ class PodSettings(BaseModel):
             for key, possible in _TOLERATION_VALUES.items():
                 if toleration.get(key) not in (None, "", *possible):
                     raise ValueError(f"{key} is {toleration[key]!r}: choose from {', '.join(possible)}")
+            if toleration.get("operator") == "Exists" and toleration.get("value"):
+                raise ValueError("a toleration with operator Exists has a value: choose Equal, or leave it out")
         return tolerations
 
     @field_validator("topology_spread")
@@ -117,6 +119,8 @@ class PodSettings(BaseModel):
         for constraint in constraints:
             if missing := [key for key in _SPREAD_KEYS if key not in constraint]:
                 raise ValueError(f"a constraint lacks {missing[0]}: it needs {', '.join(_SPREAD_KEYS)}")
+            if constraint["whenUnsatisfiable"] not in ("DoNotSchedule", "ScheduleAnyway"):
+                raise ValueError("whenUnsatisfiable: choose from DoNotSchedule, ScheduleAnyway")
         return constraints
 
     # A validator of the model, because its message does not show the value, which may be a secret.
@@ -171,7 +175,7 @@ class SiteSettings(BaseModel):
 
 
 def _require_texts(value: Any, key: str = "") -> None:
-    """Checks for values that YAML reads as numbers or truth values, such as `value: true` of a toleration."""
+    """Checks that only numbers are numbers: YAML reads `value: true` of a toleration as a truth value."""
     if isinstance(value, dict):
         for name, item in value.items():
             _require_texts(item, name)
@@ -180,6 +184,8 @@ def _require_texts(value: Any, key: str = "") -> None:
             _require_texts(item, key)
     elif isinstance(value, bool | int | float) and key not in _NUMBERS:
         raise ValueError(f"{key} is {json.dumps(value)}: write it in quotes")
+    elif isinstance(value, str) and key in _NUMBERS:
+        raise ValueError(f"{key} is {json.dumps(value)}: expected a number without quotes")
 
 
 def given(options: BaseModel | None) -> dict[str, Any]:

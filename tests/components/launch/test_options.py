@@ -67,6 +67,18 @@ NEEDED = "requiredDuringSchedulingIgnoredDuringExecution"
             {"affinity": {"nodeAffinity": {NEEDED: {"nodeSelectorTerms": [{"matchExpressions": [{"values": [1]}]}]}}}},
             "values is 1: write it in quotes",
         ),
+        (
+            {"tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]},
+            "a toleration with operator Exists has a value: choose Equal, or leave it out",
+        ),
+        (
+            {"topology_spread": [{"maxSkew": "1", "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"}]},
+            'maxSkew is "1": expected a number without quotes',
+        ),
+        (
+            {"topology_spread": [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "Never"}]},
+            "whenUnsatisfiable: choose from DoNotSchedule, ScheduleAnyway",
+        ),
         ({"scratch_size": 20}, "'scratch_size' is 20: this means bytes: add a unit"),
         ({"shm_size": "64"}, "'shm_size' is \"64\": this means bytes"),
         ({"launcher": "pytorchjob", "runtime": "site"}, "launcher pytorchjob has no `runtime`: leave it out, or"),
