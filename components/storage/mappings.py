@@ -93,8 +93,9 @@ class StoreSettings(_Part):
         return self.credentials is not None and self.credentials.from_env
 
     def matches(self, location: Location) -> bool:
-        """Whether a location is below this prefix."""
-        return self.bucket_name == location.bucket and f"{location.key}/".startswith(self.key_prefix)
+        """Whether a location is this prefix or below it, as in KFP (backend/src/v2/config, prefixMatchesOverride)."""
+        key, prefix = location.key.strip("/"), self.key_prefix.strip("/")
+        return self.bucket_name == location.bucket and (not prefix or f"{key}/".startswith(f"{prefix}/"))
 
     def over(self, default: "StoreSettings | None") -> "StoreSettings":
         """Returns these settings, with the values of `default` where none is set."""

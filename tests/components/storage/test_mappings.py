@@ -194,6 +194,15 @@ def test_the_sites_mapping_has_no_unknown_keys(text: str, expected: str, monkeyp
     assert "hidden" not in str(caught.value)
 
 
+@pytest.mark.parametrize("prefix", ["reviews", "reviews/", "/reviews"])
+def test_a_prefix_is_a_folder(prefix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    override = f"{{bucketName: bucket, keyPrefix: {prefix}, endpoint: other}}"
+    monkeypatch.setenv("COMPAWARE_STORES", f"s3: {{default: {{endpoint: host}}, overrides: [{override}]}}")
+    assert connect("s3://bucket/reviews").address == "https://other"
+    assert connect("s3://bucket/reviews/train.csv").address == "https://other"
+    assert connect("s3://bucket/reviews-old/train.csv").address == "https://host"
+
+
 def test_a_mapping_for_s3_without_an_address_means_aws(monkeypatch: pytest.MonkeyPatch) -> None:
     """With a role instead of keys, as on EKS, KFP's `providers` need none."""
     monkeypatch.setenv("COMPAWARE_KFP_PROVIDERS", "s3: {default: {region: eu-west-1, credentials: {fromEnv: true}}}")
