@@ -18,6 +18,7 @@ from compaware.components.core.base.errors import (
     FAULT_PREFIX,
     KILLED_PREFIX,
     UNAVAILABLE_PREFIX,
+    UserError,
 )
 from compaware.components.launch.api import Api, summarize
 from compaware.components.launch.workflow import POD_VARIABLE
@@ -51,7 +52,7 @@ def find_outcome(run_id: str, run_name: str, state: str, error: str) -> Outcome:
         return told
     try:
         return _ask(Api(), told)
-    except (ApiException, urllib3.exceptions.HTTPError) as problem:
+    except (ApiException, urllib3.exceptions.HTTPError, UserError) as problem:
         log.warning("the run's Workflow cannot be read (%s): only KFP's word for its state is sent", summarize(problem))
         return told
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.exceptions import RequestException, RetryError
+from requests.exceptions import RetryError
+from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from compaware.components.core.base.escaping import chat
@@ -77,8 +78,9 @@ def post(outcome: Outcome) -> None:
             )
     except RetryError:
         log.warning("the webhook was not notified: it returned server errors, also when retried")
-    except RequestException as error:
-        # The error's message is not logged, because it contains the address.
+    except (OSError, HTTPError) as error:
+        # Also of urllib3, for a host that is no name, and of files of certificates. The error's message is not logged,
+        # because it contains the address.
         log.warning("the webhook was not notified: %s (check %s)", type(error).__name__, WEBHOOK_VARIABLE)
     else:
         if response.status_code >= 300:

@@ -96,6 +96,13 @@ def test_an_address_from_a_file_may_end_with_a_newline(receiver: Receiver, monke
     assert len(receiver.received) == 1
 
 
+def test_a_missing_file_of_certificates_is_a_warning(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    monkeypatch.setenv(WEBHOOK_VARIABLE, f"https://127.0.0.1:1/{SECRET}")
+    monkeypatch.setenv("SSL_CERT_FILE", "/no/such/ca.crt")
+    post(FAILED)
+    assert "the webhook was not notified: OSError" in caplog.text
+
+
 def test_without_a_webhook_nothing_is_done(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
     monkeypatch.delenv(WEBHOOK_VARIABLE, raising=False)
     with caplog.at_level(logging.INFO):
@@ -103,7 +110,9 @@ def test_without_a_webhook_nothing_is_done(monkeypatch: pytest.MonkeyPatch, capl
     assert "no webhook is configured" in caplog.text
 
 
-@pytest.mark.parametrize("address", ["{host}", "nonsense/{path}", "http://[{path}", "http://127.0.0.1:1/{path}"])
+@pytest.mark.parametrize(
+    "address", ["{host}", "nonsense/{path}", "http://[{path}", "http://127.0.0.1:1/{path}", "http://a..b/{path}"]
+)
 def test_the_address_is_never_logged(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, address: str
 ):
