@@ -116,12 +116,14 @@ def set_schedule(client: "Client", request: Request, timing: Timing) -> str:
 
 
 def find_schedules(client: "Client", name: str | None, namespace: str | None) -> list[Any]:
-    """Returns the schedules of a name, or all schedules.
+    """Returns the schedules of a name, or all schedules if it is None.
 
     Raises:
-        UserError: The server refuses.
+        UserError: The name is empty, or the server refuses.
     """
-    query = {"filter": name_filter("display_name", name)} if name else {}
+    if name is not None and not name.strip():
+        raise UserError("the name is empty: give the name of a run or of a schedule")
+    query = {} if name is None else {"filter": name_filter("display_name", name)}
     return list(list_items(client.list_recurring_runs, "recurring_runs", namespace=namespace, **query))
 
 

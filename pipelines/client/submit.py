@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from compaware.components.core.base.errors import UserError
 from compaware.components.images import VERSION
 from compaware.pipelines.client import catalog, packages
 from compaware.pipelines.client.server import list_items, name_filter, translate_errors
@@ -43,6 +44,10 @@ class Request:
     images: Mapping[str, str] | None = None
     pull_secrets: tuple[str, ...] = ()
     layers: Layers = PLAIN
+
+    def __post_init__(self) -> None:
+        if not self.name.strip():
+            raise UserError("the name is empty: give one with --name")
 
     def shown(self) -> dict[str, Any]:
         """Returns the request as it would be sent, with names instead of the server's ids."""

@@ -265,6 +265,16 @@ def test_schedules_of_others_are_left_alone(server: StandIn, command: Command):
     assert server.items["recurring_runs"] == [schedule]
 
 
+def test_an_empty_name_does_not_stand_for_all_schedules(server: StandIn, command: Command):
+    command("schedule", "set", *SAMPLE, "--name", "nightly", "--every", "7d")
+    (schedule,) = server.items["recurring_runs"]
+    for words in (("set", *SAMPLE, "--every", "1h", "--name", ""), ("delete", ""), ("disable", " ")):
+        refused = command("schedule", *words)
+        assert refused.returncode == 2 and "the name is empty" in refused.stderr
+    assert "the name is empty" in command("status", "").stderr
+    assert server.items["recurring_runs"] == [schedule] and schedule["status"] == "ENABLED"
+
+
 def test_schedules_are_listed_switched_and_deleted_by_name(server: StandIn, command: Command):
     for name in ("a", "b", "c"):
         command("schedule", "set", *SAMPLE, "--name", name, "--every", "7d", "--disabled")
