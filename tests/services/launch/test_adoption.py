@@ -134,7 +134,6 @@ def test_the_api_server_keeps_all_fields(site: Site) -> None:
         secret_env={"HF_TOKEN": {"secret": "hub", "key": "token"}},
     )
     elastic = site.job(component="elastic", min_nodes=1, max_nodes=4, priority_class="high")
-    LocalQueue(site, "team-a")
     for kind, created in ((PYTORCHJOB, job), (PYTORCHJOB, elastic), (TRAINJOB, job)):
         cluster_launcher(kind, site.api).create(created)
         stored = site.operator(created, kind).job()

@@ -45,6 +45,7 @@ def test_broken_watches_are_resumed(site: Site, caplog: pytest.LogCaptureFixture
     waiting, operator = Waiting(site, job), site.operator(job)
     operator.run_pods()
     for _ in range(3):
+        site.proxy.await_watches()
         before = watches(site)
         site.proxy.drop_watches()
         eventually(lambda before=before: watches(site) == before + 2)
