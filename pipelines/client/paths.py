@@ -44,7 +44,7 @@ def resolve_local_paths(model: type[BaseModel], written: dict[str, Any]) -> dict
 
 
 def check_cluster_paths(model: type[BaseModel], written: dict[str, Any], options: JobOptions) -> None:
-    """Refuses local paths, which pods cannot read, and texts that the cluster would expand.
+    """Refuses local paths, which are not the same in pods, and texts that the cluster would expand.
 
     Args:
         model: Model with the types of the keys.
@@ -59,6 +59,10 @@ def check_cluster_paths(model: type[BaseModel], written: dict[str, Any], options
         path = _local_path(place, key == catalog.WRITTEN)
         mounted = [folder.rstrip("/") for folder in options.volumes.values()]
         if path and not any(path == folder or path.startswith(f"{folder}/") for folder in mounted):
+            if key == catalog.WRITTEN:
+                raise UserError(
+                    f"'{key}' is {place}, a local path, which would be lost with its pod: use s3:// or minio://"
+                )
             raise UserError(
                 f"'{key}' is {place}, a local path, which pods cannot read: upload it and use its URI (s3, minio)"
                 + (", or rename the local path if you mean the hub id" if _is_hub_id(place) else "")
