@@ -49,6 +49,17 @@ def read_pull_secrets(text: str) -> tuple[str, ...]:
     return names
 
 
+def _read_account(context: click.Context, option: click.Parameter, name: str | None) -> str | None:
+    """Returns the name of a service account.
+
+    Raises:
+        UserError: The name is not possible; the server would accept it, and the run would never start.
+    """
+    if name and not OBJECT_NAME.fullmatch(name):
+        raise UserError(f"--service-account: '{name}' is no name of a service account: use a-z, 0-9, '-' and '.'")
+    return name
+
+
 pipeline_arguments = _all_of(
     click.argument("pipeline"),
     click.argument("overrides", nargs=-1, metavar="[key=value]..."),
@@ -139,7 +150,9 @@ request_options = _all_of(
     image_options,
     site_option,
     click.option("--experiment", default="compaware", help="name of the experiment (default compaware)"),
-    click.option("--service-account", help="service account of the run's pods (default: the server's)"),
+    click.option(
+        "--service-account", callback=_read_account, help="service account of the run's pods (default: the server's)"
+    ),
     click.option("--notify", is_flag=True, help=f"report the result to the webhook of the secret {WEBHOOK_SECRET}"),
     click.option("--dry-run", is_flag=True, help="print the request without sending it"),
 )

@@ -43,3 +43,8 @@ def test_a_token_from_a_file_works_and_one_that_cannot_be_sent_is_not_shown(
     monkeypatch.setenv("KF_PIPELINES_TOKEN", "s3cret\nand more")
     code, _, err = ask("status", FAILED["run_id"])
     assert code == 2 and "KF_PIPELINES_TOKEN is not a token" in err and "s3cret" not in err
+
+
+def test_a_service_account_that_cannot_exist_is_refused(server: Replay, ask: Ask):
+    code, _, err = ask("submit", "distillation", "--service-account", "Default Editor")
+    assert code == 2 and "'Default Editor' is no name of a service account" in err
