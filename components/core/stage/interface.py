@@ -14,7 +14,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.validation import suggest
-from compaware.components.core.base.values import kind_of, plain_kind
+from compaware.components.core.base.values import kind_of, plain_kind, typed
 
 # The parameter for all keys that are not parameters.
 OPTIONS = "options"
@@ -170,7 +170,10 @@ def _stands_for_none(model: type[BaseModel], name: str, value: Any) -> bool:
     if field is None or marker(field) not in (MAIN, GIVEN):
         return False
     has_default = not field.is_required() and field.get_default(call_default_factory=True) is not None
-    return not has_default and not isinstance(value, bool) and value == empty_value(kind_of(field))
+    if has_default or isinstance(value, bool):
+        return False
+    # Numbers in files are text until their fields' types are known.
+    return bool(typed({name: value}, model)[name] == empty_value(kind_of(field)))
 
 
 def _mapping(name: str, values: Mapping[str, Any], known: list[str]) -> dict[str, Any]:

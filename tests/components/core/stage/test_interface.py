@@ -7,10 +7,12 @@ import pytest
 
 from compaware.components.change_check.config import ChangeCheckConfig
 from compaware.components.core.base.errors import UserError
+from compaware.components.core.base.validation import read_values
 from compaware.components.core.stage.interface import option_names
 from compaware.components.core.stage.sample_defaults import DEFAULTS, with_sample_defaults
 from compaware.components.distillation.config import DistillationConfig
 from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
+from compaware.components.sparsity_aware_training.config import SparsityAwareTrainingConfig
 from compaware.components.sweep_benchmark.config import SweepBenchmarkConfig
 from compaware.pipelines.client.catalog import config_class
 
@@ -79,3 +81,11 @@ def test_an_empty_parameter_stands_for_one_that_was_not_given():
     assert DistillationConfig.merged(empty) == {"seed": 0, "max_length_tokens": 64}
     limits = {"max_latency_ms": 0.0, "max_size_mb": 5.0, "min_accuracy": 0}
     assert SweepBenchmarkConfig.merged(limits) == {"max_size_mb": 5.0}
+
+
+@pytest.mark.parametrize("text", ['{"target_sparsity": 0.0, "seed": 0}', '{"target_sparsity": 0, "seed": 0}'])
+def test_a_zero_in_a_file_stands_for_none_as_well(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task passes its parameters in COMPAWARE_CONFIG, whose numbers are text until their fields are known."""
+    monkeypatch.setenv("COMPAWARE_CONFIG", text)
+    config = SparsityAwareTrainingConfig
+    assert read_values(config, None, [], config.merged) == {"seed": 0}
