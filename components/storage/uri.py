@@ -115,9 +115,7 @@ def _parse_object_uri(scheme: str, rest: str) -> Location:
     bucket, _, key = path.partition("/")
     if "@" in bucket or ":" in bucket:
         # The URI is not shown, because it may contain a secret.
-        raise UserError(
-            f"a {scheme} URI must not have credentials or a port: write {scheme}://BUCKET/KEY?endpoint=HOST"
-        )
+        raise UserError(f"the URI must not have credentials or a port: write {scheme}://BUCKET/KEY?endpoint=HOST")
     shown = _one_line(f"{scheme}://{path}")
     if not bucket or not key.strip("/"):
         raise UserError(
