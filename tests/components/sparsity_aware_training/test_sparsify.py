@@ -15,6 +15,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.validation import load_config, validate
+from compaware.components.core.base.values import kind_of
 from compaware.components.core.data.dataset import load_dataset_folder
 from compaware.components.core.data.soft_labels import SoftLabelsKey, write_soft_labels
 from compaware.components.core.data.tokenizer import load_tokenizer
@@ -23,6 +24,7 @@ from compaware.components.core.sparsity.masks import MaskLock, masks_of_zeros, p
 from compaware.components.core.sparsity.patterns import NofM
 from compaware.components.core.sparsity.selection import mask_from_scores
 from compaware.components.core.stage.config import ComponentConfig
+from compaware.components.core.stage.interface import empty_value
 from compaware.components.core.stage.options import TrainingOptions
 from compaware.components.core.stage.workspace import Workspace, run_stage
 from compaware.components.core.training.trainer import train
@@ -218,5 +220,6 @@ def test_the_kfp_interface_has_the_configurations_names_and_defaults():
     artifacts = {"dataset", "model", "sparse", "metrics", "layers", "soft_labels"}
     for name, parameter in parameters.items():
         if name not in artifacts | {"training_options", "options", "job"}:
-            assert parameter.default == fields[name].get_default(call_default_factory=True), name
+            default = fields[name].get_default(call_default_factory=True)
+            assert parameter.default == (empty_value(kind_of(fields[name])) if default is None else default), name
     assert artifacts - {"sparse", "metrics", "layers"} <= fields.keys()
