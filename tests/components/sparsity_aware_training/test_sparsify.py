@@ -219,7 +219,7 @@ def test_the_kfp_interface_has_the_configurations_names_and_defaults():
     fields = SparsityAwareTrainingConfig.model_fields
     artifacts = {"dataset", "model", "sparse", "metrics", "layers", "soft_labels"}
     for name, parameter in parameters.items():
-        if name not in artifacts | {"training_options", "options", "job"}:
+        if name not in artifacts | {"training_options", "options", "job", "task_config"}:
             default = fields[name].get_default(call_default_factory=True)
             assert parameter.default == (empty_value(kind_of(fields[name])) if default is None else default), name
     assert artifacts - {"sparse", "metrics", "layers"} <= fields.keys()
