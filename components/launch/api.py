@@ -21,7 +21,7 @@ REQUEST_TIMEOUT_S = (5.0, 30.0)
 # Watches are requested to end earlier, so a connection that is silent for longer is dead.
 STREAM_TIMEOUT_S = (5.0, 75.0)
 _LONGEST_PAUSE_S = 10.0
-# Besides 5xx, of which load balancers have their own; 0 is a failed TLS connection.
+# In addition to all 5xx, of which load balancers have some of their own; 0 is a failed TLS connection.
 _TRANSIENT_STATUS = (0, 408, 425, 429)
 # Not found, already exists, gone: the caller knows what these mean.
 _FOR_THE_CALLER = (404, 409, 410)

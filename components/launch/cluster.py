@@ -29,7 +29,7 @@ from compaware.components.launch.watch import Snapshot, Watch
 
 SPEC_HASH = "compaware.io/spec-hash"
 REPORTED = "compaware.io/reported-failure"
-# Without an answer of the API server for this long, the task fails. A retry adopts the job while its lease lasts.
+# If the API server does not answer for this long, the task fails. A retry adopts the job while its lease lasts.
 SILENCE_LIMIT_S = 900.0
 CANCEL_PATIENCE_S = 20.0
 _TICK_S = 0.5
@@ -83,8 +83,8 @@ class ClusterLauncher:
                 return
             if not is_deleted:
                 log.info("replacing %s, which failed before: %s", self._title(job), annotations[REPORTED])
-                # With their owners gone, the old job's objects stay for a while. An operator would take their state for
-                # that of the new job, which has the same name, and this launcher would take their pods for its pods.
+                # In the foreground, so that the old job's objects are deleted before the new job exists. Otherwise an
+                # operator would use their state for the new job, which has the same name, and this launcher their pods.
                 self._delete(f"{self._collection}/{job.name}", propagationPolicy="Foreground")
             time.sleep(_TICK_S)
         log.info("created %s: %d nodes of %s CPUs", self._title(job), job.options.num_nodes, job.options.cpu_per_node)
@@ -129,7 +129,7 @@ class ClusterLauncher:
         return True
 
     def stop(self, job: Job) -> None:
-        """Deletes the job if its run is over or it has none; else leaves it to the next try of the task.
+        """Deletes the job if its run is over or it has no run; otherwise leaves it to the next try of the task.
 
         Raises:
             UnansweredError: As `cancel`.
@@ -147,7 +147,7 @@ class ClusterLauncher:
         return f"{self._kind.title} {self._api.namespace}/{job.name}"
 
     def _require_kind(self) -> None:
-        """Asks what the server serves, because it refuses an unknown kind with 403 if an account has no rights on it.
+        """Checks the kind, because the server refuses an unknown kind with 403 if the account has no rights on it.
 
         Raises:
             UserError: The cluster does not serve this kind of job.
@@ -203,7 +203,7 @@ class ClusterLauncher:
         required = self._kind.required_fields
         query = {"fieldValidation": "Strict"} if required else {}
         try:
-            # A signal after the server has created the job and before we know it would leave the job behind.
+            # A signal between the creation of the job and the server's answer would leave the job behind.
             with _deferred_signals():
                 created = self._api.create(self._collection, manifest, **query)
             unknown = [field for field in required if field not in created["spec"]]
@@ -238,7 +238,7 @@ class ClusterLauncher:
     def _watch(self, job: Job) -> Verdict:
         snapshots: queue.Queue[Snapshot] = queue.Queue()
         watches = [Watch(self._api, *watched, snapshots) for watched in self._watched(job)]
-        # The state of the run is not needed to know that of the job, so this watch may be refused.
+        # The state of the job is known without that of the run, so this watch may be refused.
         run_watches = [Watch(self._api, *watched, snapshots) for watched in workflow.watched(self._api, job)]
         follower = LogFollower(self._api, self._api.namespace, self._kind.container, _show)
         for thread in (*watches, *run_watches, follower):

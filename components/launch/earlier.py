@@ -36,7 +36,7 @@ class Run:
         id: Its id, which is in the URIs of its artifacts.
         namespace: Namespace of its pods.
         is_active: Whether the run with an id has pods that are waiting or running.
-        image: Image of this pod, beside which its jobs' image is.
+        image: Image of this pod; by default, its jobs run the trainer image of the same registry and tag.
     """
 
     id: str
@@ -152,7 +152,7 @@ def _depends_on_paths(value: Any) -> bool:
 def _with_fingerprints(value: Any) -> Any:
     """Returns a value with every URI replaced by the fingerprint of its content.
 
-    A folder without a manifest keeps its URI as well: the data set of a run without KFP's cache has another URI, so its
+    A folder without a manifest also keeps its URI. In a run without KFP's cache, the data set has another URI, so its
     stages run again.
     """
     if isinstance(value, dict):

@@ -28,7 +28,7 @@ class Warnings:
         self._may_look = True
 
     def look(self) -> str:
-        """As `last`, but asks only every 20 s; empty in between."""
+        """Returns the same as `last`, but asks only every 20 s; empty in between."""
         if time.monotonic() < self._next_look_s:
             return ""
         self._next_look_s = time.monotonic() + _SECONDS_BETWEEN_LOOKS

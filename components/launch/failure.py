@@ -54,7 +54,7 @@ class Tracker:
         return self._job if self._job is not None and _is_suspended(self._job) else None
 
     def update_queue(self, state: QueueState | None) -> None:
-        """Updates why the suspended job waits; None if that is not news."""
+        """Updates why the suspended job waits; None changes nothing."""
         self._queue_state = state or self._queue_state
 
     def lacks_pods(self) -> bool:
@@ -62,7 +62,7 @@ class Tracker:
         return self._job is not None and not self._pods and not _is_suspended(self._job)
 
     def update_warning(self, warning: str) -> None:
-        """Updates the last warning about a job without pods; empty if that is not news."""
+        """Updates the last warning about a job without pods; an empty text changes nothing."""
         self._warning = warning or self._warning
 
     def update_pods(self, pods: Mapping[str, dict[str, Any]]) -> list[PodFailure]:

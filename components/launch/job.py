@@ -21,7 +21,7 @@ class Job:
         config: The component's configuration.
         options: Where the job runs, its size and its limits.
         owners: ownerReferences; the job is deleted with its owners.
-        lease: ownerReference of the job's lease, which takes the place of `owners`; see `lease.py`.
+        lease: ownerReference of the job's lease, which replaces `owners`; see `lease.py`.
     """
 
     name: str
@@ -48,10 +48,10 @@ class Job:
 
     @property
     def backoff_limit(self) -> int:
-        """`backoffLimit` of a batch Job, which limits restarts when no launcher is running; the launcher counts better.
+        """`backoffLimit` of a batch Job, which limits restarts when no launcher is running.
 
-        The Job controller counts the restarts of all pods, of which a lost node causes one in each, and ends the job
-        at the limit, not above it. It also counts drained and preempted pods, which are no failures.
+        The Job controller counts the restarts of all pods. A lost node causes one restart in each pod. The job ends at
+        the limit, not above it. The controller also counts drained and preempted pods, which are not failures.
         """
         return (self.options.max_restarts + _DRAINS) * self.options.num_nodes + 1
 
@@ -70,9 +70,9 @@ class JobKind:
         main_labels: Labels of the pod that runs rank 0.
         replica_labels: Labels that together identify a pod within its job.
         manifest: Creates the object of a job.
-        event_suffixes: Added to the job's name, they give the names of the objects whose events explain missing pods.
+        event_suffixes: Suffixes of the job's name. Events of the objects with these names explain missing pods.
         required_fields: Fields of the spec that older versions of the kind drop without an error.
-        requirement: What a cluster needs that drops them.
+        requirement: What to install on a cluster that drops them.
     """
 
     title: str

@@ -74,7 +74,7 @@ class Queue:
             log.info("cannot check the LocalQueue %s: %s", self._name, summarize(error))
 
     def look(self, job: dict[str, Any] | None) -> QueueState | None:
-        """Returns why a suspended job is not admitted; None if there is no such job, or nothing new to be seen."""
+        """Returns why a suspended job is not admitted; None if there is no such job, or if nothing new is known."""
         if job is None or not self._may_look or time.monotonic() < self._next_look_s:
             return None
         self._next_look_s = time.monotonic() + _SECONDS_BETWEEN_LOOKS

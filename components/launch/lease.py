@@ -1,9 +1,9 @@
 """A lease on the job of a run: if no launcher renews it, Kubernetes deletes the job.
 
 A launcher can die without ending its job, and its run can be terminated before the next try of the task. The job's
-owner is therefore not the Workflow, which stays for hours, but a batch Job without pods, the lease. At its deadline,
-which the launcher moves, the Job controller lets it fail. Its time to live is 0 seconds, and the garbage collector
-deletes what it owns.
+owner is therefore not the Workflow, which stays for hours, but a batch Job without pods, the lease. The launcher moves
+the lease's deadline. At the deadline, the Job controller marks the lease as failed. Its time to live is 0 seconds, so
+it is deleted, and the garbage collector deletes what it owns.
 """
 
 import datetime
@@ -25,7 +25,7 @@ from compaware.components.launch.discovery import may_create
 from compaware.components.launch.errors import UnansweredError
 from compaware.components.launch.job import Job
 
-# A job without a launcher ends after this long. It exceeds the silence of the API server that a launcher outlives.
+# A job without a launcher ends after this time. A launcher waits less for an API server that does not answer.
 LEASE_S = 1200.0
 RENEW_S = 60.0
 _LAST_PATIENCE_S = 20.0
@@ -35,9 +35,9 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def leased(api: Api, job: Job) -> Iterator[Job]:
-    """Yields the job with a lease that is renewed meanwhile; an ended job is then kept for its time to live.
+    """Yields the job with a lease, which is renewed until the job has ended; then the job is kept for its time to live.
 
-    A job outside a run has no lease, and neither has one of an account that may not create batch Jobs.
+    There is no lease outside a run, or if the account may not create batch Jobs.
     """
     if not job.workflow:
         yield job
@@ -109,7 +109,7 @@ class Lease(threading.Thread):
                 log.warning("cannot renew the lease of the job: %s", summarize(error))
 
     def stop(self) -> None:
-        """Renews the lease no more."""
+        """Stops renewing the lease."""
         self._stopped.set()
 
     def keep(self, seconds: float) -> None:

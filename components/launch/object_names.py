@@ -1,6 +1,6 @@
 """Names of Kubernetes: objects, labels and environment variables.
 
-The API server refuses others, but only when it is asked to create a pod or a job.
+The API server refuses other names too, but only when a pod or a job is created.
 """
 
 import re

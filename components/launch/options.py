@@ -34,9 +34,9 @@ class JobOptions(PodSettings):
 
     launcher: Launcher = Field(
         default="auto",
-        description="trainjob: Kubeflow Trainer 2.2 or newer; pytorchjob: training-operator v1; job: a batch Job, one "
-        "node without an operator; torchrun: processes on this machine; auto: in a KFP pod the first of trainjob, "
-        "pytorchjob and job that the cluster serves and the options allow, torchrun elsewhere.",
+        description="trainjob: Kubeflow Trainer 2.2 or newer; pytorchjob: training-operator v1; job: a batch Job, "
+        "which has one node and needs no operator; torchrun: processes on this machine; auto: in a KFP pod the first "
+        "of trainjob, pytorchjob and job that the cluster serves and the options allow, torchrun elsewhere.",
     )
     num_nodes: int = Field(default=1, ge=1, description="Nodes (pods) that train together.")
     processes_per_node: int = Field(
@@ -73,7 +73,8 @@ class JobOptions(PodSettings):
     image: str = Field(
         default=images.TRAINER,
         min_length=1,
-        description="Image of the training pods; in a pipeline, by default the trainer beside the task's own image.",
+        description="Image of the training pods; in a pipeline, by default the trainer image of the task's registry "
+        "and tag.",
     )
     image_pull_policy: Literal["IfNotPresent", "Always", "Never"] = Field(
         default="IfNotPresent", description="When nodes pull the image."
@@ -100,8 +101,8 @@ class JobOptions(PodSettings):
 
     pods: dict[str, PodOptions] = Field(
         default_factory=dict,
-        description="Pods of single stages: component, `default` or `launcher` -> settings (docs/cluster.md). They "
-        "reach tasks that do not train only through `compaware submit` and `compaware schedule`.",
+        description="Settings of pods: component, `default` or `launcher` -> settings (docs/cluster.md). For tasks "
+        "that do not train, only `compaware submit` and `compaware schedule` apply them.",
     )
 
     @model_validator(mode="before")

@@ -51,7 +51,7 @@ def describe_outputs(summary: Summary, config: dict[str, Any]) -> None:
     """Adds the stage, its figures and what it read to the metadata of its KFP output artifacts.
 
     Args:
-        summary: The finished stage. The fact `lineage`, if there is one, stands for its metrics.
+        summary: The finished stage. The fact `lineage`, if there is one, replaces its metrics.
         config: Its configuration; values with `uri` are KFP artifacts.
     """
     figures = summary.facts.get("lineage") or summary.metrics

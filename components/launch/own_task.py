@@ -1,4 +1,4 @@
-"""The KFP task of a process that works in the task's own pod: a lost pod is tried again, as a lost launcher is."""
+"""Lets Argo repeat a KFP task that works in its own pod, if the pod is lost, as it repeats a lost launcher."""
 
 import logging
 import os
@@ -33,7 +33,7 @@ class OwnTask(threading.Thread):
         return task
 
     def run(self) -> None:
-        """Reads the pod; without the right to, the task is not tried again."""
+        """Reads the pod; without the permission for that, a lost task is not tried again."""
         try:
             # The Kubernetes client is not installed everywhere, and its import takes a second.
             from compaware.components.launch.api import Api

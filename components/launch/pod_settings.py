@@ -16,7 +16,7 @@ from compaware.components.storage.mappings import named_secrets
 # Entries of `pods` that name no component: all pods, and the small pods that wait for a job.
 DEFAULT = "default"
 LAUNCHER = "launcher"
-# Settings whose null differs from the default: the cluster assigns the user.
+# Settings for which null is a value: the cluster then assigns the user.
 NULLABLE = ("run_as_user",)
 # Fields whose keys are merged; any other field is replaced as a whole.
 _MERGED = ("node_selector", "labels", "annotations", "env", "secret_env", "volumes")
@@ -42,7 +42,7 @@ class PodSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     ephemeral_storage: Bytes | None = Field(
-        default=None, description="Disk of the node that a pod may fill (request and limit)."
+        default=None, description="Disk space of the node that a pod may use (request and limit)."
     )
     node_selector: dict[LabelKey, LabelValue] = Field(default_factory=dict, description="Required labels of the nodes.")
     affinity: dict[str, Any] = Field(default_factory=dict, description="Affinity of the pods, as Kubernetes writes it.")
@@ -175,7 +175,7 @@ class SiteSettings(BaseModel):
 
 
 def _require_texts(value: Any, key: str = "") -> None:
-    """Checks that only numbers are numbers: YAML reads `value: true` of a toleration as a truth value."""
+    """Checks that values are texts, except the known numbers: YAML reads `value: true` of a toleration as a boolean."""
     if isinstance(value, dict):
         for name, item in value.items():
             _require_texts(item, name)

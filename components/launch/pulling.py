@@ -1,4 +1,4 @@
-"""Which image the pods of a job run, and the secrets with which nodes pull it."""
+"""Finds the image that the pods of a job run, and the secrets with which nodes pull it."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ _MAIN = "main"
 def with_image(options: JobOptions, pod: dict[str, Any] | None) -> JobOptions:
     """Returns a job's options with an image that a cluster can pull.
 
-    Unless the options name them, a pipeline's job has the trainer's image beside the image of its task, and the pull
-    secrets of the task's pod. Elsewhere, `COMPAWARE_IMAGES` names the image.
+    If the options do not name them, a pipeline's job gets the trainer image with the registry and tag of its task's
+    image, and the pull secrets of the task's pod. Outside of a pipeline, `COMPAWARE_IMAGES` names the image.
 
     Args:
         options: The options as they were given.
         pod: The pod of the task that starts the job; None outside of a pipeline.
 
     Raises:
-        UserError: The image's name has no registry, or cannot be told from the task's image.
+        UserError: The image's name has no registry, or cannot be derived from the task's image.
     """
     found: dict[str, Any] = {}
     if "image" in options.model_fields_set:

@@ -39,7 +39,7 @@ def run_component(
         config: Its configuration. None stands for the default; whole floats become ints, because KFP has no integers in
             lists; KFP artifacts become their paths, or their URIs in a cluster.
         options: Values of `JobOptions`; None stands for the default. Without options, one process runs here.
-        task_config: What KFP passes on of the task's settings (`dsl.TaskConfig`).
+        task_config: Settings of the task that KFP passes on (`dsl.TaskConfig`).
 
     Returns:
         The summary of the output.
@@ -67,7 +67,7 @@ def attempt_component(
         config: Its configuration.
         options: Values of `JobOptions`.
         part: Distinguishes several jobs of the same task.
-        task_config: What KFP passes on of the task's settings.
+        task_config: Settings of the task that KFP passes on (`dsl.TaskConfig`).
 
     Raises:
         UserError: The component reported an error that the user can fix.

@@ -1,4 +1,4 @@
-"""What the pods of a job, and the task that starts it, are told about object stores: addresses, and secrets by name."""
+"""Tells the pods of a job and the task that starts it the addresses of stores and the names of their secrets."""
 
 import os
 from collections.abc import Iterable
@@ -29,7 +29,7 @@ def configure_task(artifacts: Iterable[Any], options: JobOptions) -> None:
         os.environ[store_names.ARTIFACT_STORES_VARIABLE] = found
     if options.resolved_launcher() == "torchrun":
         return
-    # The task reads the outputs of its job, so it uses what names their store in the job's options.
+    # The task reads the outputs of its job, so it uses the job's variables for their store.
     os.environ.update({name: options.env[name] for name in _STORE_VARIABLES if name in options.env})
     if options.storage_secret not in ("", store_names.KFP_SECRET):
         # KFP gives a task only variables from secrets that were known when the pipeline was compiled.
@@ -46,7 +46,7 @@ def values() -> dict[str, str]:
 def key_variables(options: JobOptions) -> list[tuple[str, str]]:
     """Returns key and variable of each variable that a job's pods get from its `storage_secret`.
 
-    A secret of the run's own has the keys for any store, but KFP's only those for KFP's store.
+    KFP's secret has only the keys of KFP's own store. A secret that a run names may have those of any store.
     """
     own = () if options.storage_secret == store_names.KFP_SECRET else store_names.AWS_KEYS.items()
     return [*store_names.KFP_SECRET_KEYS.items(), *own] if options.storage_secret else []

@@ -18,7 +18,7 @@ from compaware.components.launch.workflow import POD_VARIABLE
 
 _RUN_LABELS = ("pipeline/runid", "workflows.argoproj.io/workflow")
 _NODE_ANNOTATION = "workflows.argoproj.io/node-name"
-# Argo adds "(n)" to the name of every node that can be tried again, at each level: the number of the try. A loop's
+# Argo adds the number of the try, "(n)", to the name of every node that can be tried again, at each level. A loop's
 # iteration is "(n:item)", and an item has no parentheses (argo-workflows, operator.go: generateNodeName).
 _TRY = re.compile(r"\(\d+\)")
 
@@ -30,7 +30,7 @@ def task_job(api: Api, component: str, config: dict[str, Any], options: JobOptio
     several jobs of one task.
 
     Raises:
-        UserError: The pod of this task cannot be read or does not exist, or does not tell the job's image.
+        UserError: The pod of this task cannot be read or does not exist, or the job's image is not known.
     """
     pod_name = os.environ.get(POD_VARIABLE)
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Reads what KFP passes on of a task's settings to its job (`dsl.TaskConfig`)."""
+"""Reads the settings of a task that KFP passes on to its job (`dsl.TaskConfig`)."""
 
 import logging
 from typing import Any

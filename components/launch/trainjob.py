@@ -30,7 +30,7 @@ _REPLICATED_JOB = "node"
 _RUNTIME_PATIENCE_S = 20.0
 _PAUSE_S = 0.5
 log = logging.getLogger(__name__)
-# Of the webhook (pkg/runtime/core/trainingruntime.go and clustertrainingruntime.go), after the name of the kind.
+# The webhook's message after the name of the kind (pkg/runtime/core/trainingruntime.go, clustertrainingruntime.go).
 _UNKNOWN_RUNTIME = "must be created before the TrainJob is created"
 
 
@@ -87,7 +87,7 @@ def manifest(job: Job) -> dict[str, Any]:
 
 
 def runtime_manifest(job: Job) -> dict[str, Any]:
-    """Returns the TrainingRuntime that the launcher creates for a job; another runtime has another name."""
+    """Returns the TrainingRuntime that the launcher creates for a job; its name has a hash of its settings."""
     options = job.options
     container = {
         "name": TRAINJOB.container,
@@ -173,7 +173,7 @@ class TrainJobLauncher(ClusterLauncher):
         super().__init__(TRAINJOB, api)
 
     def create(self, job: Job) -> None:
-        """As `ClusterLauncher.create`; an account that may not create runtimes uses the one that Trainer installs."""
+        """Creates the job; an account that may not create runtimes uses the one that Trainer installs."""
         if job.options.runtime is None and not may_create_runtimes(self._api):
             log.warning(
                 "this account may not create TrainingRuntimes: using %s, which allows 6 restarts of all nodes together",

@@ -14,7 +14,7 @@ from kubernetes.client.exceptions import ApiException
 from compaware.components.launch.api import Api, is_transient, pause_s, summarize
 
 _SERVER_TIMEOUT_S = 60
-# Errors from reading an answer that is not one of the API server, such as a page of a proxy.
+# Errors from reading an answer that is not from the API server, such as a page of a proxy.
 _NONSENSE = (ValueError, KeyError, TypeError)
 log = logging.getLogger(__name__)
 

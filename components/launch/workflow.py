@@ -1,4 +1,4 @@
-"""The Argo Workflow of a KFP run: tells a run that is over from a launcher that is only lost."""
+"""Reads the Argo Workflow of a KFP run, which shows whether the run is over or only the launcher is lost."""
 
 import datetime
 import logging
@@ -59,7 +59,7 @@ def ask_why_over(api: Api, job: Job) -> str:
         if error.status == 404:
             return why_over(None)
         if error.status == 403:
-            # Without this permission, an ended job can be resumed, but a job that nobody ends cannot be found.
+            # A job that was ended without need can be resumed. A job that is left behind would have no one to end it.
             return f"it is not known whether the run continues ({summarize(error)})"
         log.warning("cannot read the Workflow %s: %s", job.workflow, summarize(error))
     except urllib3.exceptions.HTTPError as error:
