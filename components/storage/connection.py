@@ -53,9 +53,9 @@ class Connection:
 def connection(location: Location) -> Connection:
     """Returns the settings for a location.
 
-    The address is the first of: the URI's, that of the bucket or prefix in a mapping, the environment's, that of the
-    artifact's store, a mapping's default, and AWS if there is one, else the service of Kubeflow. Credentials are of
-    the same source.
+    The address is the first of these: that of the URI, that of the bucket or prefix in a mapping, that of the
+    environment, that of the artifact's store, the default of a mapping, AWS if a mapping has settings for `s3://`, and
+    Kubeflow's own store for `minio://`. If a mapping applies, it also says where the credentials come from.
 
     Raises:
         UserError: The endpoint or one key of the pair is missing, or a variable is invalid.
@@ -66,7 +66,7 @@ def connection(location: Location) -> Connection:
     if not endpoint:
         default = default_for(location)
         settings = settings.over(default) if settings else default
-        # KFP's launcher, too, looks in AWS if a mapping has no address for `s3://`.
+        # As in KFP's launcher, `s3://` means AWS if the mapping has no address.
         own_default = _AWS if settings and location.scheme == "s3" else None
         endpoint = (settings and settings.endpoint) or own_default or _kubeflow_store(location)
     host, secure = _address(endpoint, location.disable_tls or bool(settings and settings.disable_ssl))
@@ -107,7 +107,7 @@ def _kubeflow_store(location: Location) -> str:
 
 
 def _may_exist(host: str) -> bool:
-    """Whether a name server knows a host; in a pod, a name server that does not answer may know it."""
+    """Whether a name server knows a host; in a pod, True also if the name server does not answer."""
     try:
         socket.getaddrinfo(host, _KUBEFLOW_PORT)
     except socket.gaierror as error:

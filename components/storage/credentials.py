@@ -45,7 +45,7 @@ class Keys(StaticProvider):
 
 
 class Role(Provider):
-    """Temporary credentials of a role; errors are one line and never contain the token, as minio's can.
+    """Temporary credentials of a role; unlike those of minio, its errors are one line and never contain the token.
 
     Attributes:
         source: Where they are from, for messages.
@@ -88,7 +88,7 @@ def find_credentials(location: Location, host: str, settings: StoreSettings | No
     if settings and settings.from_env:
         found = _aws_keys(location) or _role()
     elif location.scheme == "s3" and not (settings and settings.secret):
-        # A role is one of AWS, so elsewhere it comes last.
+        # A role belongs to AWS, so for other addresses it comes last.
         own_role = _role() if is_aws else None
         found = _aws_keys(location) or own_role or _minio_keys(location) or _mounted_keys() or _role()
     else:
@@ -139,7 +139,7 @@ def _role() -> Role | None:
     return next((_container_role(os.environ[name]) for name in _CONTAINER_VARIABLES if os.environ.get(name)), None)
 
 
-# minio's providers read the other variables; they are cached because they keep their credentials until these expire.
+# minio's providers read the other variables. They are cached, because each keeps its credentials until they expire.
 @functools.cache
 def _web_identity(token_file: str, role: str) -> Role:
     region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")

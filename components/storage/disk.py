@@ -18,7 +18,7 @@ from compaware.components.storage.upload_manifest import (
     write_manifest,
 )
 
-# A copy has this suffix, and a dot before its name, until it is complete.
+# Until a copy is complete, its name starts with a dot and ends with this suffix.
 COPY_SUFFIX = ".copy"
 
 

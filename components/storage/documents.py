@@ -48,11 +48,11 @@ def read_document(uri: str) -> Document:
 
 
 def replace_document(uri: str, text: str, seen: Document) -> bool:
-    """Replaces a file if it is as it was read, and returns whether it was.
+    """Replaces a file if it has not changed since it was read; returns whether it was replaced.
 
-    On disk a lock next to the file guards the comparison. In an object store it is the condition of the request
-    (`If-Match`, or `If-None-Match: *` for a new file); a store that does not implement conditions is asked for the
-    content just before it is written, which leaves a gap of one request.
+    On disk, a lock next to the file protects the comparison. In an object store, the request has a condition
+    (`If-Match`, or `If-None-Match: *` for a new file). If the store does not implement conditions, the content is read
+    again just before it is written, and another run can still write between these two requests.
 
     Raises:
         UserError: The file cannot be written.

@@ -8,12 +8,12 @@ from compaware.components.storage.disk import COPY_SUFFIX, disk_errors
 from compaware.components.storage.upload_manifest import MANIFEST_NAME
 from compaware.components.storage.uri import join, parse
 
-# An upload that has written nothing for so long is not going on.
+# An upload that has written nothing for this long is no longer running.
 ABANDONED_AFTER_S = 24 * 3600.0
 
 
 def abandoned_uploads(uri: str) -> list[str]:
-    """Finds the folders directly below a folder whose upload began, and ended more than a day ago without finishing.
+    """Finds the folders directly below a folder whose upload has not finished and has written nothing for a day.
 
     Returns:
         Their URIs, to be deleted.

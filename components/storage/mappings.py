@@ -1,4 +1,4 @@
-"""Finds the store of a URI in mappings of the shape that KFP's ConfigMap `kfp-launcher` has in its key `providers`.
+"""Finds the store of a URI in mappings that have the form of the key `providers` of KFP's ConfigMap `kfp-launcher`.
 
     s3:
       default: {endpoint: s3.amazonaws.com, region: eu-west-1, credentials: {fromEnv: true}}
@@ -8,7 +8,7 @@
           endpoint: ceph.example.com
           credentials: {secretRef: {secretName: reviews-keys, accessKeyKey: accesskey, secretKeyKey: secretkey}}
 
-Secrets are named there; `secrets.py` reads them. Keys may be written in lower case, as in KFP.
+Mappings name secrets, which `secrets.py` reads. Keys may be written in lower case, as in KFP.
 """
 
 import json
@@ -36,13 +36,13 @@ _SOURCES = {
     KFP_STORES_VARIABLE: f"the key `providers` of ConfigMap {KFP_CONFIG_MAP}",
     ARTIFACT_STORES_VARIABLE: ARTIFACT_STORES_VARIABLE,
 }
-# Keys of KFP for its launcher only: the stores of Google, and how often it retries.
+# Keys that only KFP's launcher uses: the stores of Google, and how often it retries.
 _UNUSED_KEYS = ("gs", "maxretries")
 _OF_SITE = {"mapping": SITE_STORES_VARIABLE}
 
 
 class _Part(BaseModel):
-    # KFP's keys without regard to case; it ignores unknown keys, as `_read_all_keys` does not in the site's mapping.
+    # As in KFP, the case of keys does not matter and unknown keys are ignored, except in the site's mapping.
     model_config = ConfigDict(
         frozen=True, extra="ignore", populate_by_name=True, alias_generator=lambda name: name.replace("_", "")
     )
@@ -98,7 +98,7 @@ class StoreSettings(_Part):
         return self.bucket_name == location.bucket and (not prefix or f"{key}/".startswith(f"{prefix}/"))
 
     def over(self, default: "StoreSettings | None") -> "StoreSettings":
-        """Returns these settings, with the values of `default` where none is set."""
+        """Returns these settings, completed by those of `default`."""
         own = {name: value for name, value in self if value not in ("", None)}
         return (default or StoreSettings()).model_copy(update=own)
 

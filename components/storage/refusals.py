@@ -1,4 +1,4 @@
-"""What the errors of an object store mean: a request to repeat, or one line for the user."""
+"""Reads the errors of an object store: whether to repeat the request, or what to tell the user in one line."""
 
 import http.client
 import re
@@ -48,7 +48,7 @@ _REFUSALS = {
     "XMinioAdminBucketQuotaExceeded": "the quota is exceeded: delete something there, or have it raised",
     "XMinioStorageFull": "the object store is full: delete files there",
 }
-# What an operation of the client needs. Without s3:ListBucket, a store also refuses to read an object that is missing.
+# Rights that an operation of the client needs. Without s3:ListBucket, a store refuses to read a missing object.
 _RIGHTS = {
     "_abort_multipart_upload": "s3:AbortMultipartUpload",
     "_complete_multipart_upload": "s3:PutObject",

@@ -1,4 +1,4 @@
-"""Reads the keys of a store from a Kubernetes secret: from a mounted folder, or as KFP's launcher does from the API.
+"""Reads the keys of a store from a Kubernetes secret, in a mounted folder or from the API, as KFP's launcher does.
 
 A training job's pod has no token, so its secrets are mounted. A KFP task's pod has one, and its account may get
 secrets, because KFP's launcher in the same pod needs that.
@@ -18,7 +18,7 @@ from compaware.components.storage.mappings import SecretRef
 
 FOLDER_VARIABLE = "COMPAWARE_SECRETS_DIR"
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-# Half a minute, because a restarted API server denies access until its permissions are loaded.
+# For half a minute, because a restarted API server denies access until its permissions are loaded.
 _RETRY = urllib3.Retry(total=6, backoff_factor=0.5, status_forcelist=(401, 403, 429, 500, 502, 503, 504))
 
 

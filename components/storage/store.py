@@ -206,7 +206,7 @@ class Store:
     def _message(self, reason: str) -> str:
         return f"cannot {self._purpose} {self.location.shown}: {' '.join(reason.split())}"
 
-    # The names of these functions say what the store has to allow.
+    # `refusals` finds the missing right by the names of these functions.
     def _get_object(self, key: str) -> bytes:
         with self.client.get_object(self.bucket, key) as response:
             return response.read()
@@ -247,7 +247,7 @@ class Store:
 
 
 class _Client(Minio):
-    """A client that notices errors after status 200, which precedes the store's work when it joins parts or copies."""
+    """A client that notices errors after status 200, which a store sends before it joins parts or copies an object."""
 
     def _url_open(self, *args: Any, **kwargs: Any) -> Any:
         response = super()._url_open(*args, **kwargs)

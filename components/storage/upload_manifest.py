@@ -16,7 +16,7 @@ from compaware.components.core.base.hashing import sha256_of
 MANIFEST_NAME = ".compaware-manifest.json"
 # An object that is not in a folder with a manifest has its SHA-256 here.
 SHA256_METADATA = "x-amz-meta-sha256"
-# Requests of S3 are XML, which has no control characters. Names that are not UTF-8 have lone surrogates in Python.
+# S3 requests are XML, which has no control characters. Names that are not UTF-8 have lone surrogates in Python.
 _NOT_STORABLE = re.compile("[\x00-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 
 

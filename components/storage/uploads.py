@@ -51,8 +51,8 @@ class _LocalFile:
 def upload_folder(store: Store, folder: Path) -> UploadManifest:
     """Uploads all files of a folder, the manifest last.
 
-    An existing folder is replaced: its manifest is emptied first, and files that the new folder lacks are deleted after
-    the upload. Nothing has to be deleted before that, so the right to write is enough.
+    An existing folder is replaced. Its manifest is emptied first. Files that the new folder does not have are deleted
+    after the upload, if that is allowed, so the right to write is enough.
 
     Raises:
         UserError: As `Store.call`, or the folder is empty or changes during the upload.
