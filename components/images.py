@@ -1,4 +1,4 @@
-"""Names of the container images of the components, and the setting that tells where a site keeps them.
+"""Names of the container images of the components, and the setting that says where a site stores them.
 
 The tag is the version of this package and not `latest`, because KFP's cache key contains the name and not the digest.
 """
@@ -100,13 +100,13 @@ def trainer_beside(launcher: str) -> str:
     """Returns the trainer's image that belongs to the image of a launcher's pod.
 
     A task knows its images from the setting with which its pipeline was compiled. If its own image has another name,
-    because someone changed the names later, the trainer's is the same name with `trainer`.
+    because someone changed the names later, the trainer's image has that name with `trainer` in place of `launcher`.
 
     Args:
         launcher: Image of the launcher's pod.
 
     Raises:
-        UserError: The trainer's name cannot be told from the launcher's.
+        UserError: The trainer's name cannot be derived from the launcher's.
     """
     images = current()
     if launcher == images["launcher"]:

@@ -1,6 +1,6 @@
 """The settings of a task that KFP 2.15 and newer pass on to the job that the task starts.
 
-They count in pipelines of one's own. The pipelines of this package leave the parameter out, because earlier servers
+They apply in pipelines that users write. The pipelines of this package leave the parameter out, because earlier servers
 refuse a pipeline that has it.
 """
 

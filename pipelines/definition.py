@@ -135,7 +135,7 @@ def compression_pipeline(*steps: Step) -> Callable[[Callable[[Arguments], None]]
 
 
 def redefined(pipeline: Any) -> Any:
-    """Returns a pipeline with the settings of pods that hold now (`task_pods.compiled_with`).
+    """Returns a pipeline with the settings of pods that are in effect (`task_pods.compiled_with`).
 
     Args:
         pipeline: A pipeline made by `compression_pipeline`.

@@ -48,7 +48,7 @@ GATE = Step(accuracy_gate, names={"on_failure": "on_accuracy_loss"})
 # change_check reads from outside of KFP, and publish writes there, so a cached result of either would be wrong.
 #
 # The stages depend on change_check only through the fingerprint that data_prep gets from it. If nothing is new, each
-# stage's result comes from KFP's cache, where `dsl.If` around the stages would leave the run without results.
+# stage's result comes from KFP's cache. With `dsl.If` around the stages, the run would have no results.
 CHECK_CHANGES = Step(change_check, given=("student", "run_id"), memory="2Gi", cached=False)
 
 PUBLISH = Step(

@@ -65,9 +65,9 @@ def configure(task: Any, name: str, cpu: str, memory: str) -> set[str]:
 
 
 def name_node(task: Any) -> None:
-    """Lets a task know its node and, where the cluster copies this label of the node to pods, its instance type.
+    """Gives a task the name of its node and, if the cluster copies this label of the node to pods, the instance type.
 
-    A task may not read nodes. Without the label, Kubernetes sets an empty value.
+    A task has no permission to read nodes. Without the label, Kubernetes sets an empty value.
     """
     fields = {"node": "spec.nodeName", "node_type": f"metadata.labels['{INSTANCE_TYPE}']"}
     for name, path in fields.items():

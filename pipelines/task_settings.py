@@ -1,4 +1,4 @@
-"""What of a site's or a run's settings of pods reaches the pods of KFP's tasks."""
+"""Finds which settings of pods, made by a site or a run, apply to the pods of KFP's tasks."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 from compaware.components.core.base.errors import UserError
 from compaware.components.launch.pod_settings import DEFAULT, LAUNCHER, Pods, RunLimits, SiteSettings, given, merge
 
-# What KFP 2.17 cannot set for a task, and what to do instead; in `default`, these reach only the pods of jobs.
+# What KFP 2.17 cannot set for a task, and what to do instead. In `default`, these settings apply only to pods of jobs.
 _FOR_WORKFLOWS = "set it for all Workflows in Argo's workflowDefaults"
 NOT_FOR_TASKS = {
     "ephemeral_storage": "use a LimitRange of the namespace",
@@ -61,14 +61,14 @@ PLAIN = Layers()
 
 
 def check_task_settings(pods: Pods, training: Mapping[str, bool]) -> None:
-    """Checks that KFP can set what `pods` has for tasks.
+    """Checks that KFP can apply what `pods` sets for tasks.
 
     Args:
         pods: Settings by component, `default` or `launcher`.
         training: Whether a component trains in a job, by its folder name.
 
     Raises:
-        UserError: An entry has a setting that KFP cannot make.
+        UserError: An entry has a setting that KFP cannot apply.
     """
     for name, options in pods.items():
         if name == DEFAULT or training.get(name):

@@ -47,6 +47,6 @@ class ChangeCheckConfig(ComponentConfig):
     run_id: Annotated[str, GIVEN] = Field(default="", description="Id of the pipeline's run.")
     state_uri: Annotated[str, OUTPUT_URI] = Field(
         default="",
-        description="URI of the state; the hub's commits are stored below the part before the run's id, which all runs "
-        "share.",
+        description="URI of the state. The hub's commits are stored in the folder above that of the run, which all "
+        "runs of the pipeline share.",
     )

@@ -1,7 +1,7 @@
-"""Finds out how a run ended, from its Workflow and pods, since KFP tells an exit task little.
+"""Finds out from a run's Workflow and pods how it ended, because KFP gives an exit task little information.
 
-KFP gives an exit task the state of the stages in words of ML Metadata (RUNNING if a stage failed before it could
-report), no error, and no name for the runs of a schedule.
+The state of the stages that KFP gives is one of ML Metadata (RUNNING if a stage failed before it could report). KFP
+gives no error, and no name for the runs of a schedule.
 """
 
 import logging
@@ -53,7 +53,7 @@ def find_outcome(run_id: str, run_name: str, state: str, error: str) -> Outcome:
     try:
         return _ask(Api(), told)
     except (ApiException, urllib3.exceptions.HTTPError, UserError) as problem:
-        log.warning("the run's Workflow cannot be read (%s): only KFP's word for its state is sent", summarize(problem))
+        log.warning("the run's Workflow cannot be read (%s): only the state that KFP gives is sent", summarize(problem))
         return told
 
 

@@ -79,8 +79,8 @@ def post(outcome: Outcome) -> None:
     except RetryError:
         log.warning("the webhook was not notified: it returned server errors, also when retried")
     except (OSError, HTTPError) as error:
-        # Also of urllib3, for a host that is no name, and of files of certificates. The error's message is not logged,
-        # because it contains the address.
+        # Includes errors of urllib3 for an invalid host, and of missing certificate files. The error's message is not
+        # logged, because it contains the address.
         log.warning("the webhook was not notified: %s (check %s)", type(error).__name__, WEBHOOK_VARIABLE)
     else:
         if response.status_code >= 300:

@@ -22,7 +22,7 @@ from compaware.components.publish.release import Release, serving_runtime
 from compaware.components.storage import abandoned_uploads, discard, exists, fetch, join, upload
 
 log = logging.getLogger(__name__)
-# Each further decision means that another run has published since the one before.
+# A further decision is needed only if another run has published since the last one.
 _MAX_DECISIONS = 5
 
 

@@ -121,7 +121,7 @@ class _Registry:
         """Returns the resource that `find` finds, or else creates it; another run may create it at the same time."""
         found = find()
         if found is None:
-            # None: a resource of this name was created since it was looked for.
+            # The request returns None if another run has created a resource of this name in the meantime.
             found = self._request("POST", path, body) or find()
         if found is None:
             raise UserError(f"the Model Registry at {self._address} has no {body['name']}, but refuses a new one")

@@ -1,4 +1,4 @@
-"""Finds why a run failed. KFP's API leaves the errors of runs and tasks empty: logs and Workflow have the reasons."""
+"""Finds why a run failed, in logs and the Workflow, because KFP's API leaves the errors of runs and tasks empty."""
 
 import re
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from compaware.pipelines.client.stages import FAILED, Stage
 _PREFIXES = (ERROR_PREFIX, UNAVAILABLE_PREFIX, FAULT_PREFIX, FAILURE_PREFIX, KILLED_PREFIX)
 _EXCEPTION = re.compile(r"[\w.]+(Error|Exception|Exit|Interrupt): .*")
 _KFP = re.compile(r"F\d{4} \S+ +\d+ \S+\] (?P<message>.*)")
-# Says nothing that the state does not say.
+# A message that adds nothing to the state.
 _PLAIN_EXIT = re.compile(r"(\w+: )?Error \(exit code \d+\)")
 _LONGEST = 170
 

@@ -70,7 +70,7 @@ def _decorated(config: type[ComponentConfig]) -> str:
 
 
 def _passes(config: type[ComponentConfig]) -> bool:
-    """Returns whether KFP passes settings of the task on to its job; a component with a field `job` has several."""
+    """Whether KFP passes settings of the task on to its job; a component with a field `job` starts several jobs."""
     return config.interface.job and JOB not in config.model_fields
 
 

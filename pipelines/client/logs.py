@@ -1,7 +1,7 @@
 """Reads and prints the logs of a run's stages: from the API server, else from the object store.
 
-The server has the log of a pod, and after the pod is gone the one that Argo archived. KFP also stores the log of each
-attempt beside the task's artifacts.
+The server has the log of a pod or, after the pod is deleted, the log that Argo archived. KFP also stores the log of
+each attempt beside the task's artifacts.
 """
 
 import tempfile
@@ -22,8 +22,8 @@ from compaware.pipelines.client.submit import server_name
 if TYPE_CHECKING:
     from kfp import Client
 
-# Argo names a pod after its Workflow, its template and its node's number; KFP has these templates for containers. Those
-# of pods with annotations and labels have their numbers in the name; our tasks have one annotation.
+# Argo names a pod after its Workflow, its template and its node's number. KFP has these templates for containers. If a
+# pod has annotations and labels, their numbers are in the template's name; our tasks have one annotation.
 _TEMPLATES = ("metadata-1-0-system-container-impl", "system-container-impl", "retry-system-container-impl")
 _STORED_LOG = "executor-logs"
 
@@ -94,7 +94,7 @@ class Logs:
         return self._read_stored(stage, attempt)
 
     def _node_names(self, stage: Stage, attempt: int) -> Iterator[str]:
-        """Yields what the server may find the log of an attempt by."""
+        """Yields the names under which the server may find the log of an attempt."""
         if not stage.nodes:
             yield from stage.children
             return
@@ -132,7 +132,7 @@ def print_logs(logs: Logs, stage: str | None, follow: bool, show: Callable[[str]
         show: Called with each piece of text, including line ends.
 
     Returns:
-        What to say about each stage without a log.
+        A remark about each stage without a log.
 
     Raises:
         UserError: There is no such stage or no log of any, or the server refuses.

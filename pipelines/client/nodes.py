@@ -2,8 +2,8 @@
 
 The API returns each node of the run's Workflow as a task: its display name, such as `executor(0)`, which is not unique,
 and the ids of its children. An id is `WORKFLOW-NUMBER`, where the number is the FNV-1a hash of the node's full name
-(`NodeID` in Argo's workflow_types.go). A full name is the parent's full name and the display name, so that the full
-names follow from the display names.
+(`NodeID` in Argo's workflow_types.go). A full name consists of the parent's full name and the display name, so the full
+names can be derived from the display names.
 """
 
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ class Nodes:
         self._ids = {name: node_id for node_id, name in self.names.items()}
 
     def ending(self, ending: str) -> list[str]:
-        """Returns the full names that end so."""
+        """Returns the full names with this ending."""
         return [name for name in self._ids if name.endswith(ending)]
 
     def attempts(self, name: str) -> list[str]:
@@ -48,7 +48,7 @@ class Nodes:
         for child in displays:
             parent, ending = _below(child)
             if parent not in displays:
-                # It is a task of a DAG, of whichever.
+                # It is a task of a DAG, and it is not known of which one.
                 parent, ending = "", f".{child}"
             below.setdefault(parent, []).append((child, ending))
         queue = [(self.workflow, self.workflow, _fnv1a(self.workflow))]

@@ -1,4 +1,4 @@
-"""Fits compiled pipelines to a site: the names of its images, and the secrets with which nodes pull them."""
+"""Adapts compiled pipelines to a site: the names of its images, and the secrets with which nodes pull them."""
 
 from collections.abc import Mapping, Sequence
 from itertools import takewhile

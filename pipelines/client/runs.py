@@ -28,7 +28,7 @@ KFP_ENDED = ("SUCCEEDED", "SKIPPED", *KFP_FAILED)
 def find_run(client: "Client", name: str, namespace: str | None) -> Any:
     """Returns the newest run of a name or of a schedule, or else the run of an id.
 
-    The server names the runs of a schedule itself, and they know its id.
+    The server chooses the names of a schedule's runs. Each of these runs has the schedule's id.
 
     Raises:
         UserError: There is no such run, or the server refuses.

@@ -70,8 +70,8 @@ def read_interval(text: str) -> int:
 def set_schedule(client: "Client", request: Request, timing: Timing) -> str:
     """Creates or updates the schedule of the request's name.
 
-    KFP cannot update a recurring run, so a new one is created and then the old one is deleted. The new one runs when
-    the old one would have if it has the same interval.
+    KFP cannot update a recurring run, so a new one is created and then the old one is deleted. If both have the same
+    interval, the new one runs at the times of the old one.
 
     Returns:
         `created`, `replaced` or `unchanged`.

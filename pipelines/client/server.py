@@ -55,7 +55,7 @@ def connect(host: str | None, namespace: str | None, ca: Path | None = None) -> 
 
     if ca and not ca.is_file():
         raise UserError(f"there is no certificate file {ca}: correct --ca or {CA_VARIABLE}")
-    # It would report each attempt of a request in a line of its own. KFP's client resets the level of "urllib3".
+    # urllib3 would log each attempt of a request. KFP's client resets the level of "urllib3" itself.
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     address = host or os.environ.get(HOST_VARIABLE)
     token = read_token(TOKEN_VARIABLE)
@@ -146,7 +146,7 @@ def read_log(client: "Client", run_id: str, node: str) -> str:
     Args:
         client: Client of the server.
         run_id: The run.
-        node: Name of the pod, or id of an Argo node that is or contains the pod; by an id only archived logs are found.
+        node: Name of the pod, or id of an Argo node that is or contains the pod. An id finds only archived logs.
 
     Raises:
         LogMissingError: There is no log.

@@ -34,7 +34,7 @@ def read_site(file: Path) -> SiteSettings:
 
 
 def run_pods(job: dict[str, Any], site: Pods) -> Pods:
-    """Returns the settings of pods of a run, which must fit to those of the site.
+    """Returns the settings of pods of a run, after checking that they fit those of the site.
 
     Args:
         job: The run's parameter `job`.
@@ -51,10 +51,10 @@ def run_pods(job: dict[str, Any], site: Pods) -> Pods:
 
 
 def check_pods(pods: Pods) -> None:
-    """Checks the components that settings of pods are for, and that KFP can make the settings of its tasks.
+    """Checks that settings of pods name existing components, and that KFP can apply them to its tasks.
 
     Raises:
-        UserError: There is no such component, or KFP cannot make a setting.
+        UserError: There is no such component, or KFP cannot apply a setting.
     """
     components = _components()
     for name in pods:

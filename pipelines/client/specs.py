@@ -72,7 +72,7 @@ def compile_pipeline(name: str, notify: bool = False, layers: Layers = PLAIN) ->
 def _add_choices(spec: Any) -> None:
     """Lists the choices of a pipeline's parameters, which KFP's UI shows as drop-downs since 2.16.
 
-    KFP's compiler does not write them, since it takes no `Literal` as the type of a parameter.
+    KFP's compiler does not write them, because it does not accept `Literal` as the type of a parameter.
 
     Args:
         spec: The pipeline's `PipelineSpec`, which is changed.

@@ -162,7 +162,7 @@ def _stage(run: Any, task: Any, nodes: Nodes) -> Stage:
     if state == FAILED and _was_stopped(run, task):
         state = STOPPED
     elif state == SUCCEEDED and not pods and any(nodes.ending(container) for container in containers):
-        # KFP's cache has the result, so that the container was skipped.
+        # KFP's cache has the result, so the container was skipped.
         state = REUSED
     iteration = _ITERATION.match(full_name or "")
     shown = f"{name} {int(iteration['number']) + 1}" if iteration else name

@@ -34,7 +34,7 @@ _COLOURS = {SUCCEEDED: "green", REUSED: "green", FAILED: "red", STOPPED: "yellow
 
 @dataclass(frozen=True)
 class Status:
-    """A run, its stages and, if it failed, why.
+    """A run, its stages and, if it failed, the reason.
 
     Attributes:
         run: The server's description of the run.

@@ -1,4 +1,4 @@
-"""Runs a pipeline on a Kubeflow Pipelines server: uploads its version once, creates experiment and run."""
+"""Runs a pipeline on a Kubeflow Pipelines server: uploads its version once, then creates the experiment and the run."""
 
 import hashlib
 import tempfile

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def wait(client: "Client", run_id: str, say: Callable[[str], None]) -> Status:
-    """Waits for a run to end and says a line for each change of a stage.
+    """Waits for a run to end and reports each change of a stage in one line.
 
     Raises:
         UnavailableError: The server no longer responds.

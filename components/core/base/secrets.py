@@ -11,7 +11,7 @@ def read_token(variable: str) -> str:
     White space at its ends is removed, because a secret that was created from a file often ends with a newline.
 
     Raises:
-        UserError: HTTP cannot send it. The message does not contain it, unlike that of the HTTP client.
+        UserError: HTTP cannot send the token. Unlike the HTTP client's message, this one does not contain the token.
     """
     token = os.environ.get(variable, "").strip()
     if not (token.isascii() and token.isprintable()):

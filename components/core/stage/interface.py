@@ -172,7 +172,7 @@ def _stands_for_none(model: type[BaseModel], name: str, value: Any) -> bool:
     has_default = not field.is_required() and field.get_default(call_default_factory=True) is not None
     if has_default or isinstance(value, bool):
         return False
-    # Numbers in files are text until their fields' types are known.
+    # Numbers in files are text until the types of their fields are known.
     return bool(typed({name: value}, model)[name] == empty_value(kind_of(field)))
 
 

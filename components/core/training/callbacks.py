@@ -48,7 +48,7 @@ class StatusReporter(KubeflowCallback):
     """Reports progress to Kubeflow Trainer, which shows it in the TrainJob's `status.trainerStatus`.
 
     transformers' own callback waits up to 5 s for the server at a step, which would stop the training while the server
-    does not answer. This one sends in a thread, and skips a report while the last one is under way.
+    does not answer. This one sends in a thread, and skips a report while the last one is being sent.
     """
 
     def __init__(self) -> None:
