@@ -18,6 +18,7 @@ from compaware.components.launch.job import Job
 from compaware.components.launch.launcher import launch
 from compaware.components.launch.options import JobOptions
 from compaware.components.launch.pytorchjob import PYTORCHJOB
+from compaware.components.launch.watcher import JobWatcher
 from compaware.components.storage import upload
 from tests.components.launch.conftest import ApiServer
 from tests.components.storage.conftest import bucket, client, environment, store  # noqa: F401
@@ -56,7 +57,7 @@ def test_a_job_survives_answers_that_are_not_from_the_server(api_server: ApiServ
 def test_a_server_that_keeps_refusing_ends_the_task_but_not_the_job(
     api_server: ApiServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("compaware.components.launch.cluster.SILENCE_LIMIT_S", 0.5)
+    monkeypatch.setattr("compaware.components.launch.watcher.SILENCE_LIMIT_S", 0.5)
     launcher().create(JOB)
     api_server.always = 403
     with pytest.raises(UnansweredError, match=r"cannot list resource .* may still run: run this task again"):
@@ -103,7 +104,7 @@ def test_the_reason_of_a_failed_job_is_reported_if_it_cannot_be_deleted(
         return Verdict("failed", "PyTorchJob job failed: TypeError: no", must_stop=True)
 
     launcher().create(JOB)
-    monkeypatch.setattr(ClusterLauncher, "_watch", refuse_from_now_on)
+    monkeypatch.setattr(JobWatcher, "verdict", refuse_from_now_on)
     with pytest.raises(JobError, match="TypeError: no"):
         launcher().wait(JOB)
 

@@ -115,7 +115,7 @@ def test_a_job_is_created_once_after_an_outage(site: Site) -> None:
 
 
 def test_a_long_outage_ends_the_task_but_not_the_job(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("compaware.components.launch.cluster.SILENCE_LIMIT_S", 2.0)
+    monkeypatch.setattr("compaware.components.launch.watcher.SILENCE_LIMIT_S", 2.0)
     job = site.job()
     waiting, operator = Waiting(site, job), site.operator(job)
     operator.run_pods()
