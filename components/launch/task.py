@@ -16,8 +16,9 @@ from compaware.components.launch.options import JobOptions
 from compaware.components.launch.pulling import image_of, with_image
 from compaware.components.launch.workflow import POD_VARIABLE
 
-_RUN_LABELS = ("pipeline/runid", "workflows.argoproj.io/workflow")
-_NODE_ANNOTATION = "workflows.argoproj.io/node-name"
+WORKFLOW_LABEL = "workflows.argoproj.io/workflow"
+_RUN_LABELS = ("pipeline/runid", WORKFLOW_LABEL)
+NODE_ANNOTATION = "workflows.argoproj.io/node-name"
 # Argo adds the number of the try, "(n)", to the name of every node that can be tried again, at each level. A loop's
 # iteration is "(n:item)", and an item has no parentheses (argo-workflows, operator.go: generateNodeName).
 _TRY = re.compile(r"\(\d+\)")
@@ -38,7 +39,7 @@ def task_job(api: Api, component: str, config: dict[str, Any], options: JobOptio
         return Job(job_name(component, "", digest), component, config, with_image(options, None))
     pod = _pod(api, pod_name)
     metadata = pod["metadata"]
-    task = task_of(metadata.get("annotations", {}).get(_NODE_ANNOTATION, ""))
+    task = task_of(metadata.get("annotations", {}).get(NODE_ANNOTATION, ""))
     name = job_name(component, _run_id(metadata), f"{task or digest}{part}")
     return Job(name, component, config, with_image(options, pod), _owners(metadata))
 

@@ -28,8 +28,6 @@ def watched(api: Api, job: Job) -> list[tuple[str, str, dict[str, str]]]:
 def why_over(workflow: dict[str, Any] | None) -> str:
     """Returns why no task of a run continues; empty while the run goes on.
 
-    KFP terminates a run by a deadline of 0 seconds, Argo by `shutdown`. The Workflow remains until its time to live.
-
     Args:
         workflow: The run's Workflow; None if it does not exist.
     """
@@ -38,14 +36,22 @@ def why_over(workflow: dict[str, Any] | None) -> str:
     spec, status = workflow["spec"], workflow.get("status", {})
     if status.get("phase") in _ENDED:
         return f"the run has ended ({status['phase']})"
-    deadline_s = spec.get("activeDeadlineSeconds")
-    if spec.get("shutdown") or deadline_s == 0:
+    if was_terminated(workflow):
         return "the run was terminated"
+    deadline_s = spec.get("activeDeadlineSeconds")
     if deadline_s is not None and status.get("startedAt"):
         started = datetime.datetime.fromisoformat(status["startedAt"])
         if datetime.datetime.now(datetime.UTC) > started + datetime.timedelta(seconds=deadline_s) - _CLOCK_SKEW:
             return f"the run has exceeded its deadline of {deadline_s} s"
     return ""
+
+
+def was_terminated(workflow: dict[str, Any]) -> bool:
+    """Whether a run was terminated: by KFP with a deadline of 0 seconds, by Argo with `shutdown`.
+
+    The Workflow remains until its time to live.
+    """
+    return bool(workflow["spec"].get("shutdown")) or workflow["spec"].get("activeDeadlineSeconds") == 0
 
 
 def ask_why_over(api: Api, job: Job) -> str:

@@ -12,24 +12,14 @@ from typing import Any
 import urllib3
 from kubernetes.client.exceptions import ApiException
 
-from compaware.components.core.base.errors import (
-    ERROR_PREFIX,
-    FAILURE_PREFIX,
-    FAULT_PREFIX,
-    KILLED_PREFIX,
-    UNAVAILABLE_PREFIX,
-    UserError,
-)
+from compaware.components.core.base.errors import UserError, reported_reason
 from compaware.components.launch.api import Api, summarize
-from compaware.components.launch.workflow import POD_VARIABLE
+from compaware.components.launch.task import NODE_ANNOTATION, WORKFLOW_LABEL
+from compaware.components.launch.workflow import POD_VARIABLE, was_terminated
 from compaware.components.notify.webhook import Outcome
 
-# The last line of a stage that failed, in the pod's log.
-_PREFIXES = (ERROR_PREFIX, FAILURE_PREFIX, FAULT_PREFIX, KILLED_PREFIX, UNAVAILABLE_PREFIX)
 _STATES = {"COMPLETE": "SUCCEEDED", "SUCCEEDED": "SUCCEEDED", "FAILED": "FAILED", "CANCELED": "CANCELED"}
 _FAILED = ("Failed", "Error")
-_WORKFLOW_LABEL = "workflows.argoproj.io/workflow"
-_NODE_ANNOTATION = "workflows.argoproj.io/node-name"
 # Set by KFP's API server (util.AnnotationKeyRunName); a schedule's runs have it on the Workflow only.
 _NAME_ANNOTATION = "pipelines.kubeflow.org/run_name"
 _STAGE = re.compile(r"\.([^.()]+)(?:\(\d+\))?\.executor(?:\(\d+\))?$")
@@ -60,12 +50,12 @@ def find_outcome(run_id: str, run_name: str, state: str, error: str) -> Outcome:
 def _ask(api: Api, told: Outcome) -> Outcome:
     pods = f"/api/v1/namespaces/{api.namespace}/pods"
     own = api.get(f"{pods}/{os.environ[POD_VARIABLE]}")
-    name = own["metadata"]["labels"][_WORKFLOW_LABEL]
+    name = own["metadata"]["labels"][WORKFLOW_LABEL]
     workflow = api.get(f"/apis/argoproj.io/v1alpha1/namespaces/{api.namespace}/workflows/{name}")
     run_name = workflow["metadata"].get("annotations", {}).get(_NAME_ANNOTATION) or told.run_name or name
-    if workflow["spec"].get("activeDeadlineSeconds") == 0 or workflow["spec"].get("shutdown"):
+    if was_terminated(workflow):
         return Outcome(told.run_id, run_name, "CANCELED", "")
-    items = api.get(pods, labelSelector=f"{_WORKFLOW_LABEL}={name}")["items"]
+    items = api.get(pods, labelSelector=f"{WORKFLOW_LABEL}={name}")["items"]
     nodes = workflow.get("status", {}).get("nodes", {}).values()
     failed = [node for node in nodes if node["type"] == "Pod" and node["phase"] in _FAILED]
     failed = [node for node in failed if not _was_repeated(node, nodes)]
@@ -86,12 +76,12 @@ def _was_repeated(node: dict[str, Any], nodes: Any) -> bool:
 def _last_error(api: Api, pods: str, items: list[dict[str, Any]], node: dict[str, Any]) -> str:
     """Returns the error at the end of a pod's log; empty if there is none or the pod is gone."""
     for pod in items:
-        if pod["metadata"].get("annotations", {}).get(_NODE_ANNOTATION) == node["name"]:
+        if pod["metadata"].get("annotations", {}).get(NODE_ANNOTATION) == node["name"]:
             path = f"{pods}/{pod['metadata']['name']}/log"
             try:
                 lines = list(api.lines(path, container="main", tailLines=str(_LOG_LINES)))
             except (ApiException, urllib3.exceptions.HTTPError) as problem:
                 log.warning("the log of %s cannot be read: %s", pod["metadata"]["name"], summarize(problem))
                 return ""
-            return next((line.partition(": ")[2] for line in reversed(lines) if line.startswith(_PREFIXES)), "")
+            return reported_reason(lines)
     return ""

@@ -3,20 +3,11 @@
 import re
 from dataclasses import dataclass
 
-from compaware.components.core.base.errors import (
-    ERROR_PREFIX,
-    FAILURE_PREFIX,
-    FAULT_PREFIX,
-    KILLED_PREFIX,
-    UNAVAILABLE_PREFIX,
-    UnavailableError,
-    UserError,
-)
+from compaware.components.core.base.errors import UnavailableError, UserError, reported_reason
 from compaware.pipelines.client.logs import Logs
 from compaware.pipelines.client.stages import FAILED, Stage
 
-# The last lines of our components; then those of any Python program, and of KFP's driver and launcher.
-_PREFIXES = (ERROR_PREFIX, UNAVAILABLE_PREFIX, FAULT_PREFIX, FAILURE_PREFIX, KILLED_PREFIX)
+# The last lines of any Python program, and of KFP's driver and launcher.
 _EXCEPTION = re.compile(r"[\w.]+(Error|Exception|Exit|Interrupt): .*")
 _KFP = re.compile(r"F\d{4} \S+ +\d+ \S+\] (?P<message>.*)")
 # A message that adds nothing to the state.
@@ -65,9 +56,8 @@ def _reason(logs: Logs, stage: Stage) -> str:
         lines = attempts[max(attempts)].splitlines()
     except (UserError, UnavailableError):
         lines = []
-    ours = next((line.strip() for line in reversed(lines) if line.startswith(_PREFIXES)), None)
-    if ours:
-        return ours.partition(": ")[2]
+    if ours := reported_reason(lines):
+        return ours
     if message and not _PLAIN_EXIT.fullmatch(message):
         return message
     raised = next((line.strip() for line in reversed(lines) if _EXCEPTION.match(line)), None)

@@ -1,5 +1,7 @@
 """Exceptions for errors of the user and for services that do not answer; exit codes and prefixes of all failures."""
 
+from collections.abc import Sequence
+
 # A component's process reports each kind of failure by an exit code and by a prefix of its last line on standard error.
 USER_ERROR_EXIT_CODE = 2
 ERROR_PREFIX = "error: "
@@ -13,6 +15,7 @@ FAULT_PREFIX = "fault: "
 FAILURE_PREFIX = "failed: "
 # A signal killed one of several processes; the exit code is 128 + the signal's number.
 KILLED_PREFIX = "killed: "
+_PREFIXES = (ERROR_PREFIX, UNAVAILABLE_PREFIX, FAULT_PREFIX, FAILURE_PREFIX, KILLED_PREFIX)
 
 
 class UserError(Exception):
@@ -37,3 +40,8 @@ def first_line(error: Exception) -> str:
     if not line or isinstance(error, LookupError | AttributeError | TypeError | AssertionError):
         line = f"{type(error).__name__}: {line}".removesuffix(": ")
     return line if len(line) <= 200 else f"{line[:197]}..."
+
+
+def reported_reason(lines: Sequence[str]) -> str:
+    """Returns the reason that a failed component's process reported last in its log; empty if there is none."""
+    return next((line.strip().partition(": ")[2] for line in reversed(lines) if line.startswith(_PREFIXES)), "")
