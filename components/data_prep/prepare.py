@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from compaware.components.core.base.progress import Progress
 from compaware.components.core.base.summary import Summary
-from compaware.components.core.data.dataset import ProblemType, write_dataset_folder
+from compaware.components.core.data.dataset import UNLABELLED, ProblemType, write_dataset_folder
 from compaware.components.core.data.label_names import match_names
 from compaware.components.core.data.tasks import Task, get_task
 from compaware.components.core.stage.workspace import Workspace
@@ -149,4 +149,4 @@ def _metric(task: Task | None, labels: Labels) -> str:
 
 
 def _split_order(split: str) -> int:
-    return ["train", "validation", "validation_mismatched", "test"].index(split)
+    return ["train", "validation", "validation_mismatched", "test", UNLABELLED].index(split)

@@ -1,9 +1,15 @@
-"""The Dataset artifact: Parquet splits with the same columns, and a manifest that describes them.
+"""The Dataset artifact: Parquet splits and a manifest that describes them.
 
-Columns of every split: `text`, optionally `text_pair` (strings), and `label` (int64 class index, float64 for
-regression, or for multi-label data a list of int8, 0 or 1 for each label). A split is one file or several, in row order
-(`train-00000-of-00002.parquet`), each of row groups of `GROUP_ROWS` rows, so that a split of any size is written and
-read one group at a time.
+Models are trained on `train`. All choices are made on `validation`. `test` is optional and only reported, as is MNLI's
+`validation_mismatched`. `unlabelled` is optional: test rows whose label is withheld.
+
+Columns of every split: `text`, optionally `text_pair` (strings), and, except in `unlabelled`, `label` (int64 class
+index, float64 for regression, or for multi-label data a list of int8, 0 or 1 for each label). A split is one file or
+several, in row order (`train-00000-of-00002.parquet`), each of row groups of `GROUP_ROWS` rows, so that a split of any
+size is written and read one group at a time.
+
+`slices-validation.parquet` and `slices-test.parquet` hold further columns of the source as strings, in the same row
+order. They are apart from the splits, since only reports use them.
 """
 
 import hashlib
@@ -25,6 +31,10 @@ MANIFEST = "manifest.json"
 GROUP_ROWS = 10_000
 # Row groups in a file.
 _FILE_GROUPS = 50
+# Test rows without a label. They cannot change a model or its score, so they are not part of the fingerprint.
+UNLABELLED = "unlabelled"
+# Splits for which slice columns are kept.
+SLICED = ("validation", "test")
 ProblemType = Literal["classification", "multi_label_classification", "regression"]
 
 
@@ -40,9 +50,10 @@ class Manifest(BaseModel):
         label_names: Names of the classes or labels in index order; empty for regression.
         metric: Name of the primary metric (see `core.evaluation.metrics`).
         splits: Number of rows of each split.
-        fingerprint: SHA-256 of the columns and contents of all splits.
+        fingerprint: SHA-256 of the columns and contents of all labelled splits.
         source: Where the data came from.
         notes: Remarks for the reader, such as dropped duplicates or rows left out.
+        slice_columns: Columns of the source by which reports divide validation and test rows.
     """
 
     task: str
@@ -55,6 +66,7 @@ class Manifest(BaseModel):
     fingerprint: str
     source: dict[str, Any]
     notes: list[str]
+    slice_columns: list[str] = []
 
     @property
     def num_labels(self) -> int:
@@ -69,6 +81,11 @@ class PreparedDataset:
     path: Path
     manifest: Manifest
 
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a labelled test split, which no choice was made on."""
+        return self.manifest.splits.get("test", 0) > 0
+
     def split(self, name: str) -> pa.Table:
         """Reads a whole split; for splits that fit in memory, such as validation.
 
@@ -81,13 +98,26 @@ class PreparedDataset:
         """Reads only the labels of a split: (rows,), int64 or float64; for multi-label data (rows, labels), int8.
 
         Raises:
-            UserError: There is no such split.
+            UserError: There is no such split, or its rows have no labels.
         """
+        if name == UNLABELLED:
+            raise UserError(f"the split '{UNLABELLED}' of {self.path} has no labels: choose a split that has labels")
         columns = [pq.read_table(file, columns=["label"])["label"].combine_chunks() for file in self.files(name)]
         if self.manifest.problem_type == "multi_label_classification":
             columns = [column.flatten() for column in columns]
             return np.concatenate(columns).reshape(-1, self.manifest.num_labels)
         return np.concatenate(columns)
+
+    def slices(self, name: str) -> pa.Table:
+        """Reads the `slice_columns` of a split of validation or test as strings; a missing value is empty.
+
+        Raises:
+            UserError: There is no such split.
+        """
+        self.files(name)
+        if self.manifest.slice_columns and name in SLICED:
+            return pq.read_table(self.path / _slices_file(name))
+        return pa.table({"row": pa.nulls(self.manifest.splits[name])}).select([])
 
     def group_count(self, name: str) -> int:
         """Returns the number of row groups of a split; the last one may have fewer than `GROUP_ROWS` rows."""
@@ -136,7 +166,10 @@ def load_dataset_folder(path: str | Path) -> PreparedDataset:
             f"{file} is not a valid manifest ({error.errors()[0]['msg']}): give a folder that data_prep wrote"
         ) from error
     dataset = PreparedDataset(folder, manifest)
-    missing = [file for name in manifest.splits for file in dataset.files(name) if not file.is_file()]
+    files = [file for name in manifest.splits for file in dataset.files(name)]
+    if manifest.slice_columns:
+        files += [folder / _slices_file(name) for name in SLICED if name in manifest.splits]
+    missing = [file for file in files if not file.is_file()]
     if missing:
         raise UserError(f"{folder} lacks {missing[0].name}: run data_prep again")
     return dataset
@@ -161,6 +194,7 @@ def write_dataset_folder(
     metric: str,
     source: dict[str, Any],
     notes: list[str],
+    slices: Mapping[str, Iterable[pa.Table]] | None = None,
 ) -> Manifest:
     """Writes the splits as Parquet and, last, their manifest.
 
@@ -175,11 +209,13 @@ def write_dataset_folder(
         metric: Primary metric.
         source: Where the data came from.
         notes: Remarks for the data card.
+        slices: The tables of the slice columns of each split of `SLICED`, as strings; by default there are none.
 
     Returns:
         The manifest, with the numbers of rows and the fingerprint.
     """
     written = {name: _write_split(path, name, tables) for name, tables in splits.items()}
+    slice_columns = [_write_slices(path / _slices_file(name), tables) for name, tables in (slices or {}).items()]
     manifest = Manifest(
         task=task,
         problem_type=problem_type,
@@ -188,9 +224,12 @@ def write_dataset_folder(
         label_names=label_names,
         metric=metric,
         splits={name: rows for name, (rows, _) in written.items()},
-        fingerprint=_fingerprint({name: digest for name, (_, digest) in written.items()}, label_names),
+        fingerprint=_fingerprint(
+            {name: digest for name, (_, digest) in written.items() if name != UNLABELLED}, label_names
+        ),
         source=source,
         notes=notes,
+        slice_columns=slice_columns[0] if slice_columns else [],
     )
     write_text(path / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
     return manifest
@@ -225,6 +264,17 @@ def _write_split(folder: Path, split: str, tables: Iterable[pa.Table]) -> tuple[
     return rows, " ".join(f"{name} {digest.hexdigest()}" for name, digest in digests.items())
 
 
+def _write_slices(file: Path, tables: Iterable[pa.Table]) -> list[str]:
+    """Writes a split's slice columns and returns their names."""
+    writer: pq.ParquetWriter | None = None
+    for table in tables:
+        writer = writer or pq.ParquetWriter(file, table.schema, compression="zstd")
+        writer.write_table(table)
+    assert writer is not None
+    writer.close()
+    return writer.schema.names
+
+
 def _regroup(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
     """Regroups rows into tables of `rows` rows; the last table may have fewer."""
     pending: list[pa.Table] = []
@@ -246,6 +296,10 @@ def _regroup(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
 def _file_names(split: str, rows: int) -> list[str]:
     count = -(-rows // (GROUP_ROWS * _FILE_GROUPS))
     return [f"{split}-{number:05d}-of-{count:05d}.parquet" for number in range(count)]
+
+
+def _slices_file(split: str) -> str:
+    return f"slices-{split}.parquet"
 
 
 def _fingerprint(digests: dict[str, str], label_names: list[str]) -> str:

@@ -1,5 +1,6 @@
 """The Dataset artifact and the soft labels that belong to it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +94,39 @@ def test_soft_labels_come_back_exactly_and_only_for_their_own_data_and_teacher(t
     write_soft_labels(tmp_path / "soft", [logits[:GROUP_ROWS]], key)
     with pytest.raises(UserError, match="are incomplete"):
         load_soft_labels(tmp_path / "soft", data)
+
+
+def test_unlabelled_rows_and_slices_are_kept_apart_from_what_a_model_is_trained_and_judged_on(tmp_path: Path) -> None:
+    labelled = pa.table({"text": ["a", "b", "c"], "label": [0, 1, 1]})
+    slices = pa.table({"shop": ["Oslo", "", "Rome"]})
+    splits = {name: [labelled] for name in ("train", "validation", "test")}
+    more = {"unlabelled": [labelled.select(["text"]).slice(0, 2)]}
+    sliced = {name: [slices.slice(0, 1), slices.slice(1)] for name in ("validation", "test")}
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "more").mkdir()
+    write_dataset_folder(tmp_path / "plain", splits, **DESCRIPTION)
+    write_dataset_folder(tmp_path / "more", splits | more, slices=sliced, **DESCRIPTION)
+    data, plain = load_dataset_folder(tmp_path / "more"), load_dataset_folder(tmp_path / "plain")
+    assert data.has_test and data.manifest.splits["unlabelled"] == 2
+    assert data.split("unlabelled").to_pylist() == [{"text": "a"}, {"text": "b"}]
+    assert next(data.groups("unlabelled")).column_names == ["text"]
+    with pytest.raises(UserError, match=r"'unlabelled' of .* has no labels"):
+        data.labels("unlabelled")
+    assert data.manifest.slice_columns == ["shop"] and data.slices("test").equals(slices)
+    assert data.slices("train").num_rows == 3 and data.slices("train").column_names == []
+    assert plain.slices("validation").num_rows == 3 and plain.manifest.slice_columns == []
+    # They change no model and no score, so soft labels and published versions still match.
+    assert data.manifest.fingerprint == plain.manifest.fingerprint
+    (tmp_path / "more/slices-test.parquet").unlink()
+    with pytest.raises(UserError, match=r"lacks slices-test\.parquet"):
+        load_dataset_folder(tmp_path / "more")
+
+
+def test_an_artifact_of_an_earlier_version_loads(tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "data")
+    file = tmp_path / "data/manifest.json"
+    manifest = json.loads(file.read_text())
+    del manifest["slice_columns"]
+    file.write_text(json.dumps(manifest))
+    earlier = load_dataset_folder(data.path)
+    assert earlier.manifest.slice_columns == [] and not earlier.has_test
