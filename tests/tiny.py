@@ -115,16 +115,23 @@ def make_dataset(
     kind: str = "sentiment",
     label_names: tuple[str, ...] = ("negative", "positive"),
     seed: int = 0,
+    test_rows: int = 0,
+    unlabelled_rows: int = 0,
 ) -> PreparedDataset:
     """Writes a Dataset artifact of a kind of `KINDS`; `label_names` are those of `sentiment`."""
     generate, problem_type, names, metric = KINDS[kind]
     folder.mkdir(parents=True, exist_ok=True)
+    splits = {
+        "train": [_table(generate(train_rows, seed))],
+        "validation": [_table(generate(validation_rows, seed + 1))],
+    }
+    if test_rows:
+        splits["test"] = [_table(generate(test_rows, seed + 2))]
+    if unlabelled_rows:
+        splits["unlabelled"] = [_table(generate(unlabelled_rows, seed + 3)).drop_columns("label")]
     write_dataset_folder(
         folder,
-        {
-            "train": [_table(generate(train_rows, seed))],
-            "validation": [_table(generate(validation_rows, seed + 1))],
-        },
+        splits,
         task="custom",
         problem_type=problem_type,
         text_columns=["text"],

@@ -14,7 +14,8 @@ from compaware.components.benchmark.formatting import capitalized, display_name,
 from compaware.components.benchmark.groups import available_memory_bytes, memory_needed_bytes, plan_groups
 from compaware.components.benchmark.report import load_summaries, render_html, render_markdown
 from compaware.components.benchmark.results import FILE_NAME, BatchSpeed, Benchmark, Group, Measured, fastest
-from compaware.components.benchmark.rounds import SCORING_BATCH, Figures, logits_file, measure_group, scaled
+from compaware.components.benchmark.rounds import Figures, measure_group, scaled
+from compaware.components.benchmark.scoring import SCORING_BATCH, logits_file
 from compaware.components.benchmark.tokenized_split import TokenizedSplit
 from compaware.components.benchmark.variants import input_limit, prepare_variants, read_configs
 from compaware.components.benchmark.worker_process import Variant
@@ -75,7 +76,7 @@ def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, S
     settings = config.model_dump(mode="json", include={"rounds", "time_budget_s", "padded", "seed"})
     benchmark = Benchmark(
         machine=cpu.machine_facts() | {"threads": threads},
-        data=_data_facts(dataset, config, TokenizedSplit.load(variants[0].inputs)),
+        data=_data_facts(dataset, config, TokenizedSplit.load(variants[0].inputs(config.split))),
         settings=settings | {"max_length_tokens": limit, "length_limited_by_model": limit < config.max_length_tokens},
         candidates=candidates,
         unmeasured=failures.items,
@@ -185,7 +186,7 @@ def _facts(benchmark: Benchmark, config: BenchmarkConfig, work: Path) -> dict[st
     """Returns the headline, and the figures, confusion matrix and ROC curve of the model to serve."""
     assert benchmark.recommended is not None
     dataset = load_dataset_folder(config.dataset)
-    logits = np.load(logits_file(work, benchmark.recommended.id))
+    logits = np.load(logits_file(work, benchmark.recommended.id, config.split))
     classified = classification_facts(dataset.manifest, logits, dataset.labels(config.split))
     served = benchmark.by_id(benchmark.recommended.id)
     lineage = {

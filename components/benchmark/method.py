@@ -23,7 +23,8 @@ def describe_method(benchmark: Benchmark) -> list[str]:
         "A call is one forward pass from token ids to logits. Tokenization and padding are not timed.",
         "The metric is computed over the whole split, from the logits of the process that is timed.",
         "Size is the size of the files that the runtime reads, and deflated their size after deflate compression. Peak "
-        "memory is that of the whole process, including its libraries.",
+        "memory is that of the whole process, including its libraries, until the last timed call; other splits are "
+        "scored after it.",
     ]
 
 

@@ -77,7 +77,8 @@ class Measured(BaseModel):
         f1_by_label: F1 of each label of multi-label data, from the same logits; empty for other data.
         size_bytes: Size of the files that this runtime reads.
         compressed_bytes: Size of the same files after deflate (level 6), which shows what zeros and INT8 save.
-        peak_memory_bytes: Highest resident memory of the worker process, from its start.
+        peak_memory_bytes: Highest resident memory of the worker process, from its start to the last timed call: it
+            includes scoring the timed split.
         batches: Speed by batch size.
         path: The model's folder.
     """

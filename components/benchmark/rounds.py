@@ -1,4 +1,4 @@
-"""Measures one group of variants: their workers score the split and then take turns on the same batches."""
+"""Measures one group of variants: their workers score a split, take turns on its batches, and score other splits."""
 
 import logging
 from contextlib import ExitStack
@@ -10,16 +10,12 @@ import numpy as np
 
 from compaware.components.benchmark.config import BenchmarkConfig
 from compaware.components.benchmark.failures import Failures
+from compaware.components.benchmark.scoring import score_further_splits, score_timed_split
 from compaware.components.benchmark.timing import plan_rounds, shuffled_orders
-from compaware.components.benchmark.variants import output_order
 from compaware.components.benchmark.worker_process import Variant, Worker
-from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.progress import Progress
 from compaware.components.core.data.dataset import PreparedDataset
-from compaware.components.core.evaluation.label_order import find_better_order
-from compaware.components.core.evaluation.metrics import compute_metrics, f1_by_label
 
-SCORING_BATCH = 32
 _TRIAL_SENTENCES = 8
 log = logging.getLogger(__name__)
 
@@ -79,44 +75,22 @@ def measure_group(
         workers = [stack.enter_context(Worker(variant, threads, work / f"{variant.id}.log")) for variant in variants]
         log.info("starting %d processes: %s", len(variants), ", ".join(variant.id for variant in variants))
         for worker in workers:
-            worker.start_loading(limit if config.padded else None)
+            worker.start_loading(config.split, limit if config.padded else None)
         loaded = failures.request(workers, Worker.receive)
-        scores = failures.request(loaded, lambda worker: _score(worker, dataset, config.split, work))
+        scores = failures.request(loaded, lambda worker: score_timed_split(worker, dataset, config, work))
         rows, remaining, seconds = dataset.manifest.splits[config.split], list(scores), {}
         for size in config.batch_sizes:
             seconds[size] = _time(remaining, size, rows, config, budget_s / len(config.batch_sizes), failures)
             remaining = list(seconds[size])
         memory = failures.request(remaining, lambda worker: int(worker.request(memory=True)["peak_bytes"]))
+        # Other splits are scored last, so that their size does not count as memory.
+        complete = failures.request(memory, lambda worker: score_further_splits(worker, dataset, config, work))
     return {
-        worker.variant: Figures(*scores[worker], peak, {size: by_worker[worker] for size, by_worker in seconds.items()})
-        for worker, peak in memory.items()
-    }
-
-
-def _score(worker: Worker, dataset: PreparedDataset, split: str, work: Path) -> tuple[float, dict[str, float]]:
-    """Returns the primary metric over the whole split, and F1 by label for multi-label data, from a worker's logits."""
-    file = logits_file(work, worker.variant.id)
-    worker.request(score=str(file), batch_size=SCORING_BATCH)
-    logits = np.load(file)[:, output_order(worker.variant.candidate, dataset)]
-    np.save(file, logits)
-    if not np.isfinite(logits).all():
-        raise UserError(f"some of its logits for {split} are NaN or infinite: train this model again")
-    manifest, labels = dataset.manifest, dataset.labels(split)
-    score = compute_metrics(manifest.metric, logits, labels)[manifest.metric]
-    log.info("%s: %s %.4f", worker.variant.id, manifest.metric, score)
-    other = find_better_order(logits, dataset, split)
-    if other is not None:
-        log.warning(
-            "%s seems to have its labels in another order: %s in that order; correct id2label in %s",
-            *(worker.variant.id, other.scores, worker.variant.candidate.folder / "config.json"),
+        worker.variant: Figures(
+            *scores[worker], memory[worker], {size: by_worker[worker] for size, by_worker in seconds.items()}
         )
-    by_label = f1_by_label(logits, labels) if labels.ndim == 2 else []
-    return score, dict(zip(manifest.label_names, by_label, strict=False))
-
-
-def logits_file(work: Path, identifier: str) -> Path:
-    """Returns the file of a variant's logits for the split."""
-    return work / f"{identifier}.npy"
+        for worker in complete
+    }
 
 
 def _time(

@@ -9,6 +9,7 @@ from transformers import AutoConfig, PreTrainedConfig
 
 from compaware.components.benchmark.config import BenchmarkConfig, Candidate
 from compaware.components.benchmark.failures import Failures
+from compaware.components.benchmark.splits import further_splits, inputs_file, rows_to_score
 from compaware.components.benchmark.tokenized_split import TokenizedSplit
 from compaware.components.benchmark.worker_process import Variant
 from compaware.components.core.base.errors import UserError
@@ -63,7 +64,7 @@ def prepare_variants(
     work: Path,
     failures: Failures,
 ) -> list[Variant]:
-    """Tokenizes the split with each candidate's tokenizer and converts FP32 weights for the runtimes that need it.
+    """Tokenizes the splits with each candidate's tokenizer and converts FP32 weights for the runtimes that need it.
 
     Args:
         config: The configuration of the benchmark.
@@ -79,7 +80,8 @@ def prepare_variants(
             pairs = _pairs(candidate)
             folder = work / candidate.name
             folder.mkdir(parents=True, exist_ok=True)
-            _save_inputs(candidate, dataset.split(config.split), max_length_tokens, folder / "inputs.npz")
+            for split in (config.split, *further_splits(config, dataset)):
+                _save_inputs(candidate, rows_to_score(dataset, split), max_length_tokens, inputs_file(folder, split))
             calibration = folder / "calibration.npz"
             if ("ipex", "int8") in pairs:
                 rows = next(dataset.groups("train")).slice(0, _CALIBRATION_ROWS)
@@ -88,7 +90,7 @@ def prepare_variants(
                 source = folder if _is_converted(runtime, precision) else candidate.folder
                 files = _files(source, runtime, precision)
                 ranges = calibration if (runtime, precision) == ("ipex", "int8") else None
-                variants.append(Variant(candidate, runtime, precision, source, files, folder / "inputs.npz", ranges))
+                variants.append(Variant(candidate, runtime, precision, source, files, folder, ranges))
     return variants
 
 

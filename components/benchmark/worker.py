@@ -4,9 +4,9 @@ A request is a line of JSON on standard input and its response a line of JSON on
 libraries print goes to standard error. The process ends when its standard input does, so it never outlives the
 benchmark.
 
-The first request loads the model and the split:
+The first request loads the model and the split whose batches are timed:
 `{"folder", "runtime", "precision", "threads", "inputs", "calibration", "width"}` → `{"seconds"}`. After it:
-`{"score": FILE, "batch_size"}` writes the logits of all rows → `{"seconds"}`;
+`{"score": FILE, "inputs", "batch_size"}` writes the logits of all rows of a split → `{"seconds"}`;
 `{"time": [[row, …], …]}` times each batch once, after an untimed one → `{"seconds": […]}`;
 `{"memory": true}` → `{"peak_bytes"}`.
 The response to a request that fails because of the user's input is `{"error": "one line"}`.
@@ -33,7 +33,8 @@ class Server:
     """Handles the requests for one model."""
 
     def __init__(self, load: dict[str, Any]):
-        self._inputs = TokenizedSplit.load(Path(load["inputs"]))
+        self._file = Path(load["inputs"])
+        self._inputs = TokenizedSplit.load(self._file)
         self._width: int | None = load["width"]
         calibration = _batches(Path(load["calibration"])) if load["calibration"] else []
         self._model: Predictor = open_runtime(
@@ -43,17 +44,18 @@ class Server:
     def handle(self, request: dict[str, Any]) -> dict[str, Any]:
         """Returns the response to a request; the module's docstring lists them."""
         if "score" in request:
-            return {"seconds": self._score(Path(request["score"]), request["batch_size"])}
+            return {"seconds": self._score(Path(request["score"]), Path(request["inputs"]), request["batch_size"])}
         if "time" in request:
             return {"seconds": self._time(request["time"])}
         return {"peak_bytes": peak_memory_bytes()}
 
-    def _score(self, file: Path, batch_size: int) -> float:
+    def _score(self, file: Path, inputs_file: Path, batch_size: int) -> float:
+        inputs = self._inputs if inputs_file == self._file else TokenizedSplit.load(inputs_file)
         # Rows of similar length share a batch, so that there is little padding.
-        order = np.argsort(-self._inputs.lengths, kind="stable")
+        order = np.argsort(-inputs.lengths, kind="stable")
         outputs, seconds = [], 0.0
         for start in range(0, len(order), batch_size):
-            batch = self._batch(order[start : start + batch_size].tolist())
+            batch = self._batch(inputs, order[start : start + batch_size].tolist())
             started = time.perf_counter()
             outputs.append(self._model.predict(batch))
             seconds += time.perf_counter() - started
@@ -62,7 +64,7 @@ class Server:
         return seconds
 
     def _time(self, batches: list[list[int]]) -> list[float]:
-        prepared = [self._batch(rows) for rows in batches]
+        prepared = [self._batch(self._inputs, rows) for rows in batches]
         # The turns of other workers have evicted this one's weights from the CPU caches.
         self._model.predict(prepared[0])
         seconds = []
@@ -72,8 +74,8 @@ class Server:
             seconds.append(time.perf_counter() - started)
         return seconds
 
-    def _batch(self, rows: list[int]) -> dict[str, np.ndarray]:
-        return self._inputs.batch(rows, self._model.input_names, self._width)
+    def _batch(self, inputs: TokenizedSplit, rows: list[int]) -> dict[str, np.ndarray]:
+        return inputs.batch(rows, self._model.input_names, self._width)
 
 
 def _batches(file: Path) -> list[dict[str, np.ndarray]]:

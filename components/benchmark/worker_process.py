@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from compaware.components.benchmark.config import Candidate
+from compaware.components.benchmark.splits import inputs_file
 from compaware.components.core.base.distributed import RANK_VARIABLES
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.runtimes.formats import Precision, RuntimeName
@@ -29,7 +30,7 @@ class Variant:
         precision: The precision that it computes in.
         folder: Folder of the runtime's files: the candidate's, or that of its converted form.
         files: The files that the runtime reads.
-        inputs: The tokenized split (see `TokenizedSplit`).
+        inputs_folder: Folder of the tokenized splits.
         calibration: Tokenized training sentences, for a runtime that quantizes FP32 weights by itself.
     """
 
@@ -38,7 +39,7 @@ class Variant:
     precision: Precision
     folder: Path
     files: tuple[Path, ...]
-    inputs: Path
+    inputs_folder: Path
     calibration: Path | None = None
 
     @property
@@ -47,6 +48,10 @@ class Variant:
         usual = "int8" if self.candidate.role == "int8" else "fp32"
         unusual = [] if self.precision == usual else [self.precision.removeprefix("int8_")]
         return "_".join([self.candidate.name, *unusual, self.runtime])
+
+    def inputs(self, split: str) -> Path:
+        """Returns the file of a tokenized split (see `TokenizedSplit`)."""
+        return inputs_file(self.inputs_folder, split)
 
 
 class Worker:
@@ -82,10 +87,11 @@ class Worker:
     ) -> None:
         self.end()
 
-    def start_loading(self, width: int | None) -> None:
-        """Requests the worker to load the model and the split; `receive` waits until it has.
+    def start_loading(self, split: str, width: int | None) -> None:
+        """Requests the worker to load the model and a split; `receive` waits until it has.
 
         Args:
+            split: The split whose batches are timed.
             width: Tokens that every batch is padded to; None pads to its longest row.
         """
         self._send(
@@ -93,7 +99,7 @@ class Worker:
             runtime=self.variant.runtime,
             precision=self.variant.precision,
             threads=self._threads,
-            inputs=str(self.variant.inputs),
+            inputs=str(self.variant.inputs(split)),
             calibration=str(self.variant.calibration) if self.variant.calibration else None,
             width=width,
         )

@@ -18,14 +18,16 @@ from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifie
 from compaware.components.core.int8.save import save_int8_files
 from compaware.components.core.models.load import load_classifier, save_classifier
 from compaware.components.core.models.pairing import max_sequence_tokens
-from compaware.components.core.stage.workspace import run_stage
+from compaware.components.core.stage.workspace import Workspace, run_stage
 from tests.components.benchmark.synthetic import FACTS
 from tests.tiny import make_dataset, make_model
 
 
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
-    return make_dataset(tmp_path_factory.mktemp("benchmark") / "dataset", validation_rows=90)
+    return make_dataset(
+        tmp_path_factory.mktemp("benchmark") / "dataset", validation_rows=90, test_rows=60, unlabelled_rows=20
+    )
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +48,10 @@ def models(dataset: PreparedDataset, tmp_path_factory: pytest.TempPathFactory) -
 def benchmark_run(
     dataset: PreparedDataset, models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Summary]:
-    """Output folder and summary of a whole run; only the student is converted for all runtimes, to save time."""
+    """Output folder and summary of a whole run; only the student is converted for all runtimes, to save time.
+
+    The logits are kept in a folder `logits` beside the output.
+    """
     runtimes = {"teacher": ["torch"], "sparse": ["torch"], "student": None, "int8": None}
     output = tmp_path_factory.mktemp("run") / "results"
     config = validate(
@@ -65,7 +70,16 @@ def benchmark_run(
             "max_length_tokens": 32,
         },
     )
-    return output, run_stage(config, lambda workspace: measure.run(config, workspace))
+
+    def run(workspace: Workspace) -> Summary:
+        summary = measure.run(config, workspace)
+        logits = output.with_name("logits")
+        logits.mkdir()
+        for file in workspace.work.glob("*.npy"):
+            shutil.copy(file, logits)
+        return summary
+
+    return output, run_stage(config, run)
 
 
 def _sparse(student: Path, folder: Path) -> Path:

@@ -12,6 +12,7 @@ import pytest
 from compaware.components.benchmark import measure
 from compaware.components.benchmark.config import BenchmarkConfig
 from compaware.components.benchmark.results import FILE_NAME, Benchmark
+from compaware.components.benchmark.scoring import logits_file
 from compaware.components.benchmark.worker_process import Worker
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Summary
@@ -75,6 +76,18 @@ def test_metric_names_do_not_depend_on_the_cpu() -> None:
     slow, fast = measure.flat_metrics(plain), measure.flat_metrics(with_bf16)
     assert slow.keys() == fast.keys()
     assert fast["student_best_batch1_p50_ms"] < 1.1 < slow["student_best_batch1_p50_ms"]
+
+
+def test_test_and_unlabelled_rows_are_scored_by_every_candidate_but_not_timed(
+    benchmark_run: Run, dataset: PreparedDataset, models: dict[str, Path]
+) -> None:
+    measured, work = results(benchmark_run), benchmark_run[0].with_name("logits")
+    for item in measured.candidates:
+        for split, rows in (("validation", 90), ("test", 60), ("unlabelled", 20)):
+            assert np.load(logits_file(work, item.id, split)).shape == (rows, 2)
+    alone = evaluate_folder(models["student"], dataset.path, split="test", threads=1)
+    np.testing.assert_allclose(np.load(logits_file(work, "student_torch", "test")), alone.logits, atol=1e-5)
+    assert measured.data["split"] == "validation" and measured.data["rows"] == 90
 
 
 def test_at_least_three_rounds_whatever_the_budget(benchmark_run: Run) -> None:
