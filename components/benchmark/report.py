@@ -10,19 +10,18 @@ from compaware.components.benchmark import charts
 from compaware.components.benchmark.formatting import display_name, format_points, format_size, runtime_and_precision
 from compaware.components.benchmark.method import describe_method
 from compaware.components.benchmark.results import Benchmark, Measured
+from compaware.components.benchmark.sections import Section, model_sections
 from compaware.components.benchmark.sentences import headline
-from compaware.components.benchmark.tables import (
-    Table,
-    fact_tables,
-    label_table,
-    machine_table,
-    overview_table,
-    speed_table,
-    unmeasured_table,
-)
+from compaware.components.benchmark.tables import Table, machine_table, overview_table
 from compaware.components.core.base.rendering import render
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.evaluation.metrics import metric_label
+
+# A longer summary shows its first sentences only, and folds the others.
+_MOST_WORDS = 8
+_FIRST_WORDS = 6
+# Longer tables are left to the HTML page.
+_MOST_MARKDOWN_ROWS = 30
 
 
 @dataclass(frozen=True)
@@ -35,28 +34,18 @@ class Card:
 
 
 @dataclass(frozen=True)
-class Gallery:
-    """Charts under one heading."""
-
-    name: str
-    drawings: list[Markup]
-
-
-@dataclass(frozen=True)
 class Parts:
     """The parts that differ between the reports of a benchmark and a sweep.
 
     Attributes:
         headline: The title.
-        overview: The first table.
-        facts: The tables at the end.
-        galleries: Charts below the overview.
+        overview: The table below the charts.
+        sections: The folded parts below it.
     """
 
     headline: str
     overview: Table
-    facts: list[Table]
-    galleries: list[Gallery]
+    sections: list[Section]
 
 
 def render_html(benchmark: Benchmark, summaries: dict[str, Summary]) -> str:
@@ -77,43 +66,13 @@ def render_html(benchmark: Benchmark, summaries: dict[str, Summary]) -> str:
     )
 
 
-def _galleries(benchmark: Benchmark, summaries: dict[str, Summary]) -> list[Gallery]:
-    """Returns the charts below the overview for which there are data."""
-    roles = {item.name: item.role for item in benchmark.candidates}
-    metric = benchmark.candidates[0].metric_name
-    galleries = [
-        Gallery(
-            "Latency: median, middle 50 % and middle 90 % of the calls",
-            [Markup(charts.latency_distribution(benchmark, size)) for size in benchmark.batch_sizes],
-        ),
-        Gallery(
-            "Learning curves",
-            [
-                Markup(charts.learning_curves(name, roles[name], metric, summary.facts["training"]))
-                for name, summary in summaries.items()
-                if summary.facts.get("training")
-            ],
-        ),
-        Gallery(
-            "Sparsity by layer",
-            [
-                Markup(charts.sparsity_by_layer(name, [layer["sparsity"] for layer in summary.facts["layers"]]))
-                for name, summary in summaries.items()
-                if summary.facts.get("layers")
-            ],
-        ),
-    ]
-    return [gallery for gallery in galleries if gallery.drawings]
-
-
 def render_markdown(benchmark: Benchmark, summaries: dict[str, Summary]) -> str:
     """Renders the report as Markdown without raw HTML."""
     return render_text(benchmark, _parts(benchmark, summaries))
 
 
 def _parts(benchmark: Benchmark, summaries: dict[str, Summary]) -> Parts:
-    facts = [*unmeasured_table(benchmark), *label_table(benchmark), *fact_tables(benchmark, summaries)]
-    return Parts(headline(benchmark), overview_table(benchmark), facts, _galleries(benchmark, summaries))
+    return Parts(headline(benchmark), overview_table(benchmark), model_sections(benchmark, summaries))
 
 
 def render_page(benchmark: Benchmark, drawings: list[str], figures: list[Card], parts: Parts) -> str:
@@ -123,7 +82,6 @@ def render_page(benchmark: Benchmark, drawings: list[str], figures: list[Card], 
         benchmark,
         parts,
         charts=[Markup(drawing) for drawing in drawings],
-        galleries=parts.galleries,
         cards=figures,
         shapes=sorted({item.runtime for item in benchmark.candidates}),
         roles=list(dict.fromkeys(item.role for item in benchmark.candidates)),
@@ -132,19 +90,20 @@ def render_page(benchmark: Benchmark, drawings: list[str], figures: list[Card], 
 
 def render_text(benchmark: Benchmark, parts: Parts) -> str:
     """Renders the Markdown of a report."""
-    return _render("report.md.j2", benchmark, parts)
+    return _render("report.md.j2", benchmark, parts, most_rows=_MOST_MARKDOWN_ROWS)
 
 
 def _render(template: str, benchmark: Benchmark, parts: Parts, **more: Any) -> str:
+    first = len(benchmark.words) if len(benchmark.words) <= _MOST_WORDS else _FIRST_WORDS
     return render(
         template,
         "benchmark",
         headline=parts.headline,
-        words=benchmark.words,
+        words=benchmark.words[:first],
+        more_words=benchmark.words[first:],
         data=benchmark.data,
         overview=parts.overview,
-        speeds=[speed_table(benchmark, size) for size in benchmark.batch_sizes],
-        facts=parts.facts,
+        sections=parts.sections,
         machine=machine_table(benchmark),
         method=describe_method(benchmark),
         **more,

@@ -41,6 +41,7 @@ class Table:
         roles: Role of each row's candidate, for its colour; empty if the rows are not candidates.
         marked: Index of the recommended row, or None.
         text_columns: Number of leading text columns; the others hold numbers.
+        prose: Indices of the text columns whose cells hold sentences, which are wrapped.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Table:
     roles: list[str]
     marked: int | None = None
     text_columns: int = 1
+    prose: tuple[int, ...] = ()
 
 
 def _marked(benchmark: Benchmark, identifier: str | None) -> int | None:
@@ -115,7 +117,7 @@ def unmeasured_table(benchmark: Benchmark) -> Iterable[Table]:
     """Returns a table of the candidates that could not be measured, if there are any."""
     if benchmark.unmeasured:
         rows = [[display_name(item.name), item.runtime or "all", item.reason] for item in benchmark.unmeasured]
-        yield Table("Not measured", ["candidate", "runtime", "reason"], rows, [], text_columns=3)
+        yield Table("Not measured", ["candidate", "runtime", "reason"], rows, [], text_columns=3, prose=(2,))
 
 
 def label_table(benchmark: Benchmark) -> Iterable[Table]:

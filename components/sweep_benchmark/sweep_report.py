@@ -7,6 +7,7 @@ from compaware.components.benchmark.charts import Point
 from compaware.components.benchmark.formatting import display_name, runtime_and_precision
 from compaware.components.benchmark.report import Card, Parts, cards, render_page, render_text
 from compaware.components.benchmark.results import Benchmark, fastest
+from compaware.components.benchmark.sections import speed_section, table_section
 from compaware.components.benchmark.tables import Table, unmeasured_table
 from compaware.components.core.evaluation.metrics import metric_label
 from compaware.components.sweep_benchmark.sweep_results import Sweep
@@ -14,8 +15,9 @@ from compaware.components.sweep_benchmark.sweep_results import Sweep
 
 def render(benchmark: Benchmark, sweep: Sweep, headline: str) -> tuple[str, str]:
     """Renders the report as a self-contained HTML page and as Markdown."""
-    failed = [_failed(sweep)] if sweep.failed else []
-    parts = Parts(headline, _members(benchmark, sweep), [*failed, *unmeasured_table(benchmark)], [])
+    lost = [*([_failed(sweep)] if sweep.failed else []), *unmeasured_table(benchmark)]
+    sections = [*(table_section(table, is_open=True) for table in lost), speed_section(benchmark)]
+    parts = Parts(headline, _members(benchmark, sweep), sections)
     page = render_page(benchmark, _drawings(benchmark, sweep), _cards(benchmark, sweep), parts)
     return page, render_text(benchmark, parts)
 
@@ -72,4 +74,4 @@ def _members(benchmark: Benchmark, sweep: Sweep) -> Table:
 
 def _failed(sweep: Sweep) -> Table:
     rows = [[display_name(member.name), member.failure] for member in sweep.failed]
-    return Table("Members that failed", ["member", "reason"], rows, [], text_columns=2)
+    return Table("Members that failed", ["member", "reason"], rows, [], text_columns=2, prose=(1,))

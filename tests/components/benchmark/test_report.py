@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 import pytest
 
 from compaware.components.benchmark.report import render_html, render_markdown
-from compaware.components.benchmark.results import Benchmark
-from tests.components.benchmark.synthetic import SUMMARIES, benchmark, family, measured
+from compaware.components.benchmark.results import Benchmark, Unmeasured
+from tests.components.benchmark.synthetic import LAYERS, SUMMARIES, benchmark, family, measured
 from tests.markup import Document
 
 # Elements of HTML that have no end tag, and those of SVG that are written without one.
@@ -86,6 +86,32 @@ def test_charts_use_the_pages_colours_only(page: str):
     assert drawings.count("<svg") == 3 + 3 + 1 + 1
     assert not re.search(r"#[0-9a-fA-F]{6}\b", re.sub(r'(href="|url\(|id=")#?[^")]*', "", drawings))
     assert "prefers-color-scheme: dark" in page
+
+
+def test_details_are_folded_and_what_was_not_measured_is_not():
+    found = family()
+    found.unmeasured = [Unmeasured(name="sparse", role="sparse", reason="it broke")]
+    page = render_html(found, SUMMARIES)
+    assert "<details open>\n    <summary>Not measured</summary>" in page
+    for name in ("Speed by batch size", "Spread of the latency", "Learning curves", "Tune result: INT8"):
+        assert f"<details>\n    <summary>{name}</summary>" in page
+
+
+@pytest.mark.parametrize(("count", "folded"), [(8, 0), (9, 3)])
+def test_a_long_summary_folds_its_last_sentences(count: int, folded: int):
+    found = family()
+    found.words = [f"Sentence {number}." for number in range(count)]
+    page = render_html(found, {})
+    assert (f"More findings ({folded})" in page) == bool(folded)
+    for sentence in found.words:
+        assert sentence in page and sentence in render_markdown(found, {})
+
+
+def test_markdown_leaves_long_tables_to_the_page():
+    summary = SUMMARIES["sparse"].model_copy(update={"facts": {"layers": LAYERS * 3}})
+    text = render_markdown(family(), {"sparse": summary})
+    assert "This table has 36 rows: see report.html." in text and "layer.11" not in text
+    assert "layer.11" in render_html(family(), {"sparse": summary})
 
 
 def test_markdown_has_no_html_and_its_tables_are_even():
