@@ -1,0 +1,201 @@
+"""Confidence intervals of scores and of paired differences, by a bootstrap over rows.
+
+Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13. A resample draws as many rows as there are.
+All that a metric needs of a row is its label and its predictions, so rows that agree in these are drawn together: a
+table of a few cells in place of 100,000 rows.
+
+A classifier that was right on every row may still be wrong on the next, and two that agreed on every row may differ.
+The resamples would not show this. Hence the rows are completed by two that are made up: for a score, one that is right
+and one that is wrong (Agresti and Coull, 1998); for a difference, one that only the one model decides right and one
+that only the other does (Bonett and Price, 2012).
+
+SciPy is imported in the functions, as in `metrics`.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from compaware.components.core.base.summary import Score
+from compaware.components.core.evaluation.metrics import compute_metrics, decisions
+from compaware.components.core.evaluation.row_weights import score_weighted
+
+_LEVEL = 0.95
+_RESAMPLES = 10_000
+# Above this number of cells, independent Poisson counts replace the multinomial draw, which takes 0.1 µs per cell.
+_LARGE_TABLE = 2_000
+_WEIGHTS_AT_ONCE = 2**22
+
+
+class Interval(BaseModel):
+    """A score with its 95 % confidence interval.
+
+    Attributes:
+        value: The score; NaN if a logit is NaN or infinite.
+        low: Lower end.
+        high: Upper end.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    value: Score
+    low: Score
+    high: Score
+
+
+class Difference(Interval):
+    """A difference of two models' scores on the same rows, candidate minus reference, with its 95 % interval.
+
+    Attributes:
+        value: The difference in units of the metric; NaN if a logit is NaN or infinite.
+        rows: Number of rows.
+        p_value: McNemar's exact test of equal accuracy; None for other metrics.
+    """
+
+    rows: int
+    p_value: float | None = None
+
+
+def score_interval(metric: str, logits: np.ndarray, labels: np.ndarray, seed: int = 0) -> Interval:
+    """Computes a score and its interval.
+
+    Args:
+        metric: One of `metrics.METRIC_NAMES`.
+        logits: As `metrics.compute_metrics` takes them.
+        labels: As `metrics.compute_metrics` takes them.
+        seed: Seed of the resamples.
+    """
+    value = compute_metrics(metric, logits, labels)[metric]
+    if math.isnan(value):
+        return Interval(value=value, low=value, high=value)
+    low, high = _ends(metric, value, [_predictions(metric, logits, labels)], labels, seed)
+    return Interval(value=value, low=low, high=high)
+
+
+def paired_difference(
+    metric: str, logits: np.ndarray, reference_logits: np.ndarray, labels: np.ndarray, seed: int = 0
+) -> Difference:
+    """Computes the difference of two models' scores and its interval; each resample draws the same rows for both.
+
+    Args:
+        metric: One of `metrics.METRIC_NAMES`.
+        logits: Logits of the candidate, as `metrics.compute_metrics` takes them.
+        reference_logits: Logits of the reference for the same rows.
+        labels: As `metrics.compute_metrics` takes them.
+        seed: Seed of the resamples.
+    """
+    value = compute_metrics(metric, logits, labels)[metric] - compute_metrics(metric, reference_logits, labels)[metric]
+    if math.isnan(value):
+        return Difference(value=value, low=value, high=value, rows=len(labels))
+    pair = [_predictions(metric, each, labels) for each in (logits, reference_logits)]
+    low, high = _ends(metric, value, pair, labels, seed)
+    p_value = _mcnemar(*(predicted == labels for predicted in pair)) if metric == "accuracy" else None
+    return Difference(value=value, low=low, high=high, rows=len(labels), p_value=p_value)
+
+
+def describe_difference(difference: Difference) -> str:
+    """Describes a difference in points (hundredths): `between 0.1 and 0.9 points worse`.
+
+    If the interval contains 0, no loss is measurable, and the interval follows, since few rows measure little.
+    """
+    if math.isnan(difference.value):
+        return "not comparable, since a score is not a number"
+    low, high = 100 * difference.low, 100 * difference.high
+    digits = _digits(low, high)
+    if low > 0:
+        return f"between {low:.{digits}f} and {high:.{digits}f} points better"
+    if high < 0:
+        return f"between {-high:.{digits}f} and {-low:.{digits}f} points worse"
+    return f"no measurable loss (between {abs(low):.{digits}f} points worse and {abs(high):.{digits}f} better)"
+
+
+def _digits(*points: float) -> int:
+    """Returns how many decimals show each number that is not 0 as something else than 0; at most 3."""
+    smallest = min((abs(value) for value in points if value), default=1.0)
+    return next((digits for digits in (1, 2) if round(smallest, digits)), 3)
+
+
+def _predictions(metric: str, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    if metric in ("pearson", "spearman"):
+        return logits.reshape(len(labels)).astype(np.float64)
+    return decisions(logits, multi_label=labels.ndim == 2).astype(np.int64)
+
+
+def _ends(
+    metric: str, value: float, predictions: list[np.ndarray], labels: np.ndarray, seed: int
+) -> tuple[float, float]:
+    """Returns the ends of the interval of a score (one model's predictions) or of a difference (two models')."""
+    widest = 1.0 * len(predictions)
+    if metric in ("pearson", "spearman"):
+        if len(labels) < 4 or any(np.ptp(values) == 0 for values in (labels, *predictions)):
+            return -widest, widest
+        columns, counts = [labels, *predictions], np.ones(len(labels))
+    else:
+        columns, counts = _table([labels.astype(np.int64), *predictions])
+
+    def score(weights: np.ndarray) -> np.ndarray:
+        scores = [score_weighted(metric, weights, predicted, columns[0]) for predicted in columns[1:]]
+        return scores[0] - scores[1] if len(scores) == 2 else scores[0]
+
+    resampled = _resample(score, counts, seed)
+    low, high = np.quantile(resampled, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
+    return min(float(low), value), max(float(high), value)
+
+
+def _resample(score: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, seed: int) -> np.ndarray:
+    return np.concatenate([score(weights) for weights in _draw(counts, seed)])
+
+
+def _draw(counts: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+    """Draws resamples of a table: (resamples, cells) of a part of them at a time."""
+    generator = np.random.default_rng(seed)
+    rows = round(counts.sum())
+    part = max(1, _WEIGHTS_AT_ONCE // len(counts))
+    for start in range(0, _RESAMPLES, part):
+        size = min(part, _RESAMPLES - start)
+        if len(counts) <= _LARGE_TABLE:
+            yield generator.multinomial(rows, counts / counts.sum(), size).astype(np.float64)
+        else:
+            yield generator.poisson(counts, (size, len(counts))).astype(np.float64)
+
+
+def _table(columns: list[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Returns the different rows of labels and predictions, with two made-up rows, and how often each occurs."""
+    labels, *predictions = columns
+    made_up, weights = _made_up_rows(labels, len(predictions))
+    width = labels[0].size
+    rows = np.concatenate([column.reshape(-1, width) for column in columns], axis=1)
+    unique, counts = np.unique(rows, axis=0, return_counts=True)
+    table = np.concatenate([unique, made_up.reshape(len(made_up), -1)])
+    shape = (len(table), *labels.shape[1:])
+    parts = [part.reshape(shape) for part in np.split(table, len(columns), axis=1)]
+    return parts, np.concatenate([counts, weights])
+
+
+def _made_up_rows(labels: np.ndarray, models: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns rows of labels and predictions that weigh two rows together, one right and one wrong."""
+    unique, counts = np.unique(labels, axis=0, return_counts=True)
+    wrong = _wrong(unique)
+    orders = [(unique, unique), (unique, wrong)] if models == 1 else [(unique, unique, wrong), (unique, wrong, unique)]
+    rows = np.concatenate([np.stack(order, axis=1) for order in orders])
+    return rows, np.tile(counts / counts.sum(), 2)
+
+
+def _wrong(labels: np.ndarray) -> np.ndarray:
+    """Returns a wrong prediction for each of the labels that occur: the next one, or one bit of a set changed."""
+    if labels.ndim == 1:
+        return np.roll(labels, 1) if len(labels) > 1 else labels + 1
+    flipped = labels.copy()
+    bits = np.arange(len(labels)) % labels.shape[1]
+    flipped[np.arange(len(labels)), bits] ^= 1
+    return flipped
+
+
+def _mcnemar(right: np.ndarray, reference_right: np.ndarray) -> float:
+    """McNemar's exact test: whether either model is right more often on the rows that only one decides right."""
+    from scipy.stats import binomtest
+
+    gained, lost = int((right & ~reference_right).sum()), int((~right & reference_right).sum())
+    return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
