@@ -28,12 +28,15 @@ def run(config: AccuracyGateConfig, workspace: Workspace) -> Summary:
     else:
         log.warning(message)
     metrics = {"passed": float(criterion.passed), "loss": criterion.baseline - criterion.measured}
+    if criterion.test:
+        metrics["test_loss"] = criterion.test.baseline - criterion.test.measured
     facts = {FACT: criterion.model_dump(mode="json"), "words": message}
     return Summary.create("accuracy_gate", config, metrics, facts)
 
 
 def describe(criterion: CriterionResult) -> str:
-    """Returns the criterion's result in one line: the measured score, the baseline and the allowed loss."""
+    """Returns the criterion's result in one line: both scores and the allowed loss, and the scores on test rows."""
     verb = "keeps" if criterion.passed else "misses"
     compared = criterion.describe(criterion.measured)
-    return f"the quantized model {verb} its accuracy criterion against the FP32 model: {compared}"
+    rows = criterion.describe_rows()
+    return f"the quantized model {verb} its accuracy criterion against the FP32 model: {compared} ({rows})"

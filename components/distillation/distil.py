@@ -11,6 +11,7 @@ from compaware.components.core.data.dataset import PreparedDataset, load_dataset
 from compaware.components.core.data.soft_labels import load_soft_labels
 from compaware.components.core.data.tokenizer import load_model_tokenizer, load_tokenizer
 from compaware.components.core.evaluation.evaluate import evaluate_folder
+from compaware.components.core.evaluation.held_out import evaluate_on_test, metrics_on_test
 from compaware.components.core.evaluation.label_order import correct_student_order
 from compaware.components.core.models.build import new_classifier
 from compaware.components.core.models.first_token import use_first_token_only
@@ -88,6 +89,8 @@ def run(config: DistillationConfig, workspace: Workspace) -> Summary:
         "training_s": trained.seconds,
         "training_samples_per_s": trained.samples_per_s,
     }
+    test = evaluate_on_test(workspace.output, dataset, max_length_tokens=config.max_length_tokens)
+    metrics |= metrics_on_test("student", test)
     return Summary.create("distillation", config, metrics, {"training": trained.model_dump()})
 
 

@@ -15,8 +15,9 @@ from compaware.components.core.base.distributed import broadcast, is_main, local
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.files import size_bytes
 from compaware.components.core.base.summary import Summary
-from compaware.components.core.evaluation.criterion import FACT, Criterion, CriterionResult, sort_key
+from compaware.components.core.evaluation.criterion import FACT, Criterion, CriterionResult, HeldOutScores, sort_key
 from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_folder
+from compaware.components.core.evaluation.held_out import describe_rows, evaluate_on_test, metrics_on_test
 from compaware.components.core.evaluation.label_order import require_order
 from compaware.components.core.evaluation.metrics import compute_metrics
 from compaware.components.core.int8.convert import convert_graph, fold_for_simulation
@@ -88,7 +89,9 @@ def run(config: QuantizationAwareTrainingConfig, workspace: Workspace) -> Summar
         chosen = max(candidates, key=lambda candidate: sort_key(candidate.served[runtime].metrics[metric]))
     if is_main():
         copy_public_files(workspace.work / chosen.name.lower(), workspace.output)
-    return _summarise(inputs, baseline, criterion, candidates, chosen, runtime, reason)
+    test, test_metrics = _evaluate_on_test(inputs, workspace.output, runtime)
+    summary = _summarise(inputs, baseline, criterion, candidates, chosen, runtime, reason, test)
+    return summary.model_copy(update={"metrics": summary.metrics | test_metrics})
 
 
 def _ptq(inputs: QuantizationInputs, baseline: Evaluation, criterion: Criterion, folder: Path) -> QuantizedCandidate:
@@ -151,6 +154,27 @@ def _qat(inputs: QuantizationInputs, workspace: Workspace) -> QuantizedCandidate
     return candidate
 
 
+def _evaluate_on_test(
+    inputs: QuantizationInputs, output: Path, runtime: RuntimeName
+) -> tuple[HeldOutScores | None, dict[str, float]]:
+    """Evaluates the FP32 model and the finished INT8 model on the test split, if the data has one.
+
+    Returns:
+        The scores side by side, and all metrics.
+    """
+    manifest, length = inputs.dataset.manifest, inputs.config.max_length_tokens
+    baseline = evaluate_on_test(inputs.folder, inputs.dataset, max_length_tokens=length)
+    int8 = evaluate_on_test(output, inputs.dataset, max_length_tokens=length, runtime=runtime, precision="int8")
+    if baseline is None or int8 is None:
+        return None, {}
+    scores = HeldOutScores(
+        rows=manifest.splits["test"],
+        measured=int8.metrics[manifest.metric],
+        baseline=baseline.metrics[manifest.metric],
+    )
+    return scores, metrics_on_test("baseline", baseline) | metrics_on_test("int8", int8)
+
+
 def _summarise(
     inputs: QuantizationInputs,
     baseline: Evaluation,
@@ -159,24 +183,34 @@ def _summarise(
     chosen: QuantizedCandidate,
     runtime: RuntimeName,
     reason: str,
+    test: HeldOutScores | None,
 ) -> Summary:
     served = chosen.served[runtime]
     trained = candidates[-1].trained
     result = CriterionResult(
-        **criterion.model_dump(), measured=served.metrics[criterion.metric_name], runtime=runtime, runtime_reason=reason
+        **criterion.model_dump(),
+        measured=served.metrics[criterion.metric_name],
+        runtime=runtime,
+        runtime_reason=reason,
+        test=test,
     )
     passed = result.passed
     baseline_bytes = size_bytes(inputs.folder / _WEIGHTS)
     results = tune_results(baseline, baseline_bytes, candidates, criterion, runtime)
+    if test:
+        results[0]["test_metric"] = test.baseline
+        served_row = next(row for row in results if (row["candidate"], row["runtime"]) == (chosen.name, runtime))
+        served_row["test_metric"] = test.measured
     statistics = {name: statistics_table(chosen.served[name].mixed_precision) for name in chosen.served}
     tune_table = tune_result_table(results, criterion.metric_name)
     for name, table in statistics.items():
         log.info("Mixed Precision Statistics (%s, as %s computes it)\n%s", chosen.name, name, table)
     log.info("Tune Result\n%s", tune_table)
     write_log = log.info if passed else log.error
-    write_log(
-        "accuracy criterion %s in %s: %s", "met" if passed else "MISSED", runtime, result.describe(result.measured)
-    )
+    rows = describe_rows(inputs.dataset.manifest, "the quantization")
+    verdict = "met" if passed else "MISSED"
+    compared, beside = result.describe(result.measured), result.describe_rows()
+    write_log("accuracy criterion %s in %s: %s (%s)", verdict, runtime, compared, beside)
     metrics: dict[str, Any] = {f"baseline_{name}": value for name, value in baseline.metrics.items()}
     # Metrics must be the same in every run; the scores of QAT are in the tune result.
     metrics |= {f"ptq_{name}": value for name, value in candidates[0].served[runtime].metrics.items()}
@@ -191,7 +225,7 @@ def _summarise(
         "chosen": chosen.name,
         "mixed_precision": served.mixed_precision,
         "tune_results": results,
-        "statistics_markdown": statistics_markdown(statistics, tune_table),
+        "statistics_markdown": statistics_markdown(statistics, tune_table, rows),
         "training": trained.model_dump() if trained else None,
     }
     return Summary.create("quantization_aware_training", inputs.config, metrics, facts)

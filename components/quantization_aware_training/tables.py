@@ -17,6 +17,7 @@ _RESULT_COLUMNS = {
     "candidate": "Candidate",
     "runtime": "Runtime",
     "metric": "Metric",
+    "test_metric": "Metric on test",
     "duration_s": "Duration (s)",
     "size_bytes": "Bytes",
     "agreement": "Agreement with simulation",
@@ -70,14 +71,20 @@ def statistics_table(rows: list[dict[str, Any]]) -> str:
 
 def tune_result_table(rows: list[dict[str, Any]], metric_name: str) -> str:
     """Returns the tune result as Markdown."""
-    titles = {**_RESULT_COLUMNS, "metric": metric_label(metric_name)}
+    titles = {
+        **_RESULT_COLUMNS,
+        "metric": metric_label(metric_name),
+        "test_metric": f"{metric_label(metric_name)}, test",
+    }
+    if not any("test_metric" in row for row in rows):
+        del titles["test_metric"]
     return _table(rows, titles.keys(), titles.values())
 
 
-def statistics_markdown(statistics: dict[str, str], tune_result: str) -> str:
-    """Returns the component's Markdown: the statistics of each runtime, and the tune result."""
+def statistics_markdown(statistics: dict[str, str], tune_result: str, rows: str) -> str:
+    """Returns the component's Markdown: the statistics of each runtime, the tune result, and which rows decided."""
     parts = [f"## Mixed Precision Statistics: {runtime}\n\n{table}" for runtime, table in statistics.items()]
-    return "\n\n".join([*parts, "## Tune Result", f"{tune_result}\n"])
+    return "\n\n".join([*parts, "## Tune Result", tune_result, f"{rows}\n"])
 
 
 def _table(rows: Iterable[dict[str, Any]], columns: Collection[str], titles: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from compaware.components.core.data.dataset import PreparedDataset, load_dataset
 from compaware.components.core.data.soft_labels import load_soft_labels
 from compaware.components.core.data.tokenizer import load_tokenizer
 from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_folder
+from compaware.components.core.evaluation.held_out import evaluate_on_test, metrics_on_test
 from compaware.components.core.evaluation.label_order import correct_student_order, require_order
 from compaware.components.core.models.first_token import use_first_token_only
 from compaware.components.core.models.load import load_aligned, load_student, save_classifier
@@ -89,6 +90,9 @@ def run(config: SparsityAwareTrainingConfig, workspace: Workspace) -> Summary:
         "training_samples_per_s": trained.samples_per_s,
     }
     sizes, facts = broadcast(_measure(source, config, workspace, names, lock) if is_main() else ({}, {}))
+    for prefix, finished in (("baseline", source), ("sparse", workspace.output)):
+        test = evaluate_on_test(finished, dataset, max_length_tokens=config.max_length_tokens)
+        metrics |= metrics_on_test(prefix, test)
     return Summary.create(
         "sparsity_aware_training", config, metrics | sizes, facts | {"training": trained.model_dump()}
     )

@@ -18,6 +18,7 @@ from compaware.components.core.data.soft_labels import SoftLabelsKey, model_fing
 from compaware.components.core.data.tokenizer import load_model_tokenizer, load_tokenizer, tokenizer_fingerprint
 from compaware.components.core.evaluation.confusion import classification_facts
 from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_folder
+from compaware.components.core.evaluation.held_out import evaluate_on_test, metrics_on_test
 from compaware.components.core.evaluation.metrics import chance_score, compute_metrics, majority_baseline
 from compaware.components.core.models.build import new_classifier
 from compaware.components.core.models.first_token import use_first_token_only
@@ -98,6 +99,13 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
         "parameters": model.num_parameters(),
         "training": trained.model_dump() if trained else None,
     }
+    test = evaluate_on_test(
+        workspace.output,
+        dataset,
+        max_length_tokens=config.max_length_tokens,
+        batch_size=config.soft_label_batch_size,
+    )
+    metrics |= metrics_on_test("teacher", test)
     return Summary.create("teacher_check", config, metrics, facts)
 
 

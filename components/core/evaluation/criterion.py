@@ -9,6 +9,8 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Score, Summary
 
 FACT = "criterion"
+# What a figure says if there are no labelled test rows.
+CHOSEN_ON_THESE_ROWS = "chosen on these rows"
 # Scores are quotients of counts; the tolerance lets an exact tie pass.
 _TOLERANCE = 1e-9
 _DEFAULT_LOSS = 0.01
@@ -81,24 +83,48 @@ class Criterion(BaseModel):
         return f"{compared}, {change} where {allowed} is allowed"
 
 
+class HeldOutScores(BaseModel):
+    """Scores of two models on the test split, which decides nothing.
+
+    Attributes:
+        rows: Rows of the split.
+        measured: Score of the new model.
+        baseline: Score of the reference.
+    """
+
+    rows: int
+    measured: Score
+    baseline: Score
+
+    def describe(self) -> str:
+        """Formats the scores: `on the 1,821 test rows 0.9100 against 0.9150`."""
+        return f"on the {self.rows:,} test rows {self.measured:.4f} against {self.baseline:.4f}"
+
+
 class CriterionResult(Criterion):
     """A criterion and the score of a quantized model, as the model's summary holds them.
 
     Attributes:
-        measured: Score of the quantized model.
+        measured: Score of the quantized model on validation.
         runtime: Runtime that it was measured in.
         runtime_reason: Why this runtime was chosen.
+        test: Scores of both models on the test split; None without one.
     """
 
     measured: Score
     runtime: str
     runtime_reason: str
+    test: HeldOutScores | None = None
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def passed(self) -> bool:
         """Whether the score is good enough."""
         return self.passes(self.measured)
+
+    def describe_rows(self) -> str:
+        """Returns the scores on rows that decided nothing, or else a note that there are none."""
+        return self.test.describe() if self.test else CHOSEN_ON_THESE_ROWS
 
     @classmethod
     def from_summary(cls, summary: Summary) -> Self | None:

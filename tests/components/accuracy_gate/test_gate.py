@@ -9,13 +9,21 @@ from compaware.components.accuracy_gate import gate
 from compaware.components.accuracy_gate.config import AccuracyGateConfig
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Summary
-from compaware.components.core.evaluation.criterion import Criterion, CriterionResult
+from compaware.components.core.evaluation.criterion import Criterion, CriterionResult, HeldOutScores
 from compaware.components.core.stage.workspace import run_stage
 
 
-def judge(folder: Path, measured: float, on_failure: str = "fail", kind: str = "absolute") -> Summary:
+def judge(
+    folder: Path,
+    measured: float,
+    on_failure: str = "fail",
+    kind: str = "absolute",
+    test: HeldOutScores | None = None,
+) -> Summary:
     criterion = Criterion.create("accuracy", 0.9, 0.01, 0.01 if kind == "relative" else None)
-    judged = CriterionResult(**criterion.model_dump(), measured=measured, runtime="openvino", runtime_reason="made up")
+    judged = CriterionResult(
+        **criterion.model_dump(), measured=measured, runtime="openvino", runtime_reason="made up", test=test
+    )
     return run_gate(folder, {"criterion": judged.model_dump(mode="json")}, on_failure)
 
 
@@ -35,6 +43,16 @@ def test_a_model_that_keeps_its_accuracy_passes(tmp_path: Path):
     assert (tmp_path / "verdict" / "summary.json").is_file()
 
 
+def test_scores_on_test_stand_beside_the_verdict_and_do_not_change_it(tmp_path: Path):
+    for name, measured, test in (("bad", 0.895, 0.1), ("good", 0.85, 0.99)):
+        (tmp_path / name).mkdir()
+        scores = HeldOutScores(rows=1821, measured=test, baseline=0.9)
+        summary = judge(tmp_path / name, measured, on_failure="warn", test=scores)
+        assert summary.metrics["passed"] == float(name == "bad")
+        assert summary.metrics["test_loss"] == pytest.approx(0.9 - test)
+        assert f"(on the 1,821 test rows {test:.4f} against 0.9000)" in summary.facts["words"]
+
+
 @pytest.mark.parametrize(
     ("kind", "allowed"),
     [("absolute", "where 0.0100 is allowed"), ("relative", "where 0.0090 (1 % of 0.9000) is allowed")],
@@ -44,7 +62,7 @@ def test_a_model_that_misses_its_criterion_stops_the_pipeline_with_one_line(tmp_
         judge(tmp_path, 0.85, kind=kind)
     line = str(caught.value)
     assert "\n" not in line and "accuracy 0.8500 against 0.9000" in line and allowed in line
-    assert "on_failure=warn" in line
+    assert "on_failure=warn" in line and "(chosen on these rows)" in line and len(line) < 300
     assert not (tmp_path / "verdict").exists()
 
 

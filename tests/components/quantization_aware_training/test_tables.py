@@ -25,3 +25,7 @@ def test_a_value_that_a_candidate_lacks_is_a_dash() -> None:
     assert cells[2] == ["Baseline FP32", "torch", "0.5000", "1.0000", "9000", "-", "-", "-"]
     assert cells[3] == ["QAT INT8", "torch", "0.5000", "1.0000", "9000", "0.9877", "12.3000", "met"]
     assert len({len(line) for line in table}) == 1
+    # A column of scores on the test split stands beside the metric if there are some.
+    header, _, first, *_ = tune_result_table([{**baseline, "test_metric": 0.25}, int8], "f1_macro").splitlines()
+    assert [cell.strip() for cell in header.split("|")[3:5]] == ["macro F1", "macro F1, test"]
+    assert [cell.strip() for cell in first.split("|")[3:5]] == ["0.5000", "0.2500"]
