@@ -153,6 +153,7 @@ def _measured(variant: Variant, figures: Figures, dataset: PreparedDataset, defl
         f1_by_label=figures.f1_by_label,
         size_bytes=sum(size_bytes(file) for file in variant.files),
         compressed_bytes=sum(deflated[file] for file in variant.files),
+        loaded_memory_bytes=figures.loaded_memory_bytes,
         peak_memory_bytes=figures.peak_memory_bytes,
         batches={size: BatchSpeed.from_rounds(rounds, size) for size, rounds in figures.seconds.items()},
         path=str(variant.candidate.folder),
@@ -210,6 +211,8 @@ def flat_metrics(benchmark: Benchmark) -> dict[str, float]:
             continue
         metrics[f"{item.id}_size_bytes"] = item.size_bytes
         metrics[f"{item.id}_peak_memory_bytes"] = item.peak_memory_bytes
+        if item.loaded_memory_bytes is not None:
+            metrics[f"{item.id}_loaded_memory_bytes"] = item.loaded_memory_bytes
         for size, batch in item.batches.items():
             metrics[f"{item.id}_batch{size}_p50_ms"] = batch.p50_ms
             metrics[f"{item.id}_batch{size}_p99_ms"] = batch.p99_ms
@@ -237,6 +240,7 @@ def print_figures(benchmark: Benchmark, headline: str) -> None:
             print(f"{display_name(item.name)}, {runtime_and_precision(item)}")
             print(f"Batch size = {size}")
             print(f"Final Eval {capitalized(metric_label(item.metric_name))}: {item.metric:.4f}")
+            print(f"Rounds: {len(batch.round_ms)}, calls: {batch.calls}")
             print(f"Latency: {batch.p50_ms:.3f} ms")
             print(f"Throughput: {batch.samples_per_s:.1f} samples/sec", flush=True)
     print(headline)

@@ -1,5 +1,6 @@
 """Sentences that say how a benchmark was measured."""
 
+from compaware.components.benchmark.formatting import join_with_and
 from compaware.components.benchmark.results import Benchmark
 
 
@@ -16,16 +17,31 @@ def describe_method(benchmark: Benchmark) -> list[str]:
         f"Split {data['split']} of {data['task']}, {data['rows']} rows. {lengths}",
         "Each candidate in each runtime and precision has a process with a fixed number of threads "
         f"({benchmark.machine['threads']}); only one process works at a time.",
-        f"Up to {settings['rounds']} rounds within {settings['time_budget_s']:.0f} s, never fewer than 3. In each "
-        f"round all take turns on the same batches, in a new random order (seed {settings['seed']}). Each turn begins "
-        "with an untimed call.",
+        f"In each round all take turns on the same batches, in a new random order (seed {settings['seed']}). Each turn "
+        f"begins with an untimed call. Timed per candidate: {_rounds(benchmark)}. The limits were {settings['rounds']} "
+        f"rounds and {settings['time_budget_s']:.0f} s for all of them, but at least 3 rounds.",
         *_groups(benchmark),
         "A call is one forward pass from token ids to logits. Tokenization and padding are not timed.",
         "The metric is computed over the whole split, from the logits of the process that is timed.",
-        "Size is the size of the files that the runtime reads, and deflated their size after deflate compression. Peak "
-        "memory is that of the whole process, including its libraries, until the last timed call; other splits are "
-        "scored after it.",
+        "Size is the size of the files that the runtime reads, and deflated their size after deflate compression. "
+        "Memory is that of the whole process, including its libraries, after loading and a first prediction. Peak "
+        "memory is its highest value until the last timed call; other splits are scored after it.",
     ]
+
+
+def _rounds(benchmark: Benchmark) -> str:
+    """Returns the rounds and calls really done, for example `10 rounds with 200 calls at batch 1`."""
+    parts = []
+    for size in benchmark.batch_sizes:
+        batches = [item.batches[size] for item in benchmark.candidates]
+        rounds, calls = ({len(batch.round_ms) for batch in batches}, {batch.calls for batch in batches})
+        parts.append(f"{_range(rounds)} rounds with {_range(calls)} calls at batch {size}")
+    return join_with_and(parts)
+
+
+def _range(values: set[int]) -> str:
+    """Returns the only value, or the lowest and the highest if groups differ."""
+    return "–".join(map(str, sorted({min(values), max(values)})))
 
 
 def _groups(benchmark: Benchmark) -> list[str]:

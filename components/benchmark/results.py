@@ -77,6 +77,8 @@ class Measured(BaseModel):
         f1_by_label: F1 of each label of multi-label data, from the same logits; empty for other data.
         size_bytes: Size of the files that this runtime reads.
         compressed_bytes: Size of the same files after deflate (level 6), which shows what zeros and INT8 save.
+        loaded_memory_bytes: Resident memory of the worker process after loading and a first prediction; None in older
+            files.
         peak_memory_bytes: Highest resident memory of the worker process, from its start to the last timed call: it
             includes scoring the timed split.
         batches: Speed by batch size.
@@ -93,6 +95,7 @@ class Measured(BaseModel):
     f1_by_label: dict[str, Score] = {}
     size_bytes: int
     compressed_bytes: int
+    loaded_memory_bytes: int | None = None
     peak_memory_bytes: int
     batches: dict[int, BatchSpeed]
     path: str

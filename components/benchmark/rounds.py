@@ -27,12 +27,14 @@ class Figures:
     Attributes:
         metric: The primary metric over the whole split.
         f1_by_label: F1 of each label of multi-label data; empty for other data.
+        loaded_memory_bytes: Resident memory of the process after loading and a first prediction.
         peak_memory_bytes: Highest resident memory of the process.
         seconds: By batch size, the time of each call in each round.
     """
 
     metric: float
     f1_by_label: dict[str, float]
+    loaded_memory_bytes: int
     peak_memory_bytes: int
     seconds: dict[int, list[list[float]]]
 
@@ -87,7 +89,10 @@ def measure_group(
         complete = failures.request(memory, lambda worker: score_further_splits(worker, dataset, config, work))
     return {
         worker.variant: Figures(
-            *scores[worker], memory[worker], {size: by_worker[worker] for size, by_worker in seconds.items()}
+            *scores[worker],
+            loaded[worker]["loaded_bytes"],
+            memory[worker],
+            {size: by_worker[worker] for size, by_worker in seconds.items()},
         )
         for worker in complete
     }

@@ -65,13 +65,22 @@ def overview_table(benchmark: Benchmark) -> Table:
     """Returns the metric, size and memory of all candidates."""
     return Table(
         "All candidates",
-        ["candidate", "runtime", metric_label(benchmark.candidates[0].metric_name), "size", "deflated", "peak memory"],
+        [
+            "candidate",
+            "runtime",
+            metric_label(benchmark.candidates[0].metric_name),
+            "size",
+            "deflated",
+            "memory",
+            "peak memory",
+        ],
         [
             [
                 *_name_cells(item),
                 f"{item.metric:.4f}",
                 format_size(item.size_bytes),
                 format_size(item.compressed_bytes),
+                "–" if item.loaded_memory_bytes is None else format_size(item.loaded_memory_bytes),
                 format_size(item.peak_memory_bytes),
             ]
             for item in benchmark.candidates

@@ -5,7 +5,8 @@ libraries print goes to standard error. The process ends when its standard input
 benchmark.
 
 The first request loads the model and the split whose batches are timed:
-`{"folder", "runtime", "precision", "threads", "inputs", "calibration", "width"}` → `{"seconds"}`. After it:
+`{"folder", "runtime", "precision", "threads", "inputs", "calibration", "width"}` → `{"loaded_bytes"}`, the resident
+memory after a first prediction. After it:
 `{"score": FILE, "inputs", "batch_size"}` writes the logits of all rows of a split → `{"seconds"}`;
 `{"time": [[row, …], …]}` times each batch once, after an untimed one → `{"seconds": […]}`;
 `{"memory": true}` → `{"peak_bytes"}`.
@@ -40,6 +41,7 @@ class Server:
         self._model: Predictor = open_runtime(
             load["folder"], load["runtime"], load["precision"], load["threads"], calibration
         )
+        self._model.predict(self._batch(self._inputs, [0]))
 
     def handle(self, request: dict[str, Any]) -> dict[str, Any]:
         """Returns the response to a request; the module's docstring lists them."""
@@ -47,7 +49,7 @@ class Server:
             return {"seconds": self._score(Path(request["score"]), Path(request["inputs"]), request["batch_size"])}
         if "time" in request:
             return {"seconds": self._time(request["time"])}
-        return {"peak_bytes": peak_memory_bytes()}
+        return {"peak_bytes": memory_bytes("VmHWM")}
 
     def _score(self, file: Path, inputs_file: Path, batch_size: int) -> float:
         inputs = self._inputs if inputs_file == self._file else TokenizedSplit.load(inputs_file)
@@ -87,13 +89,13 @@ def _batches(file: Path) -> list[dict[str, np.ndarray]]:
     return [inputs.batch(order[start : start + _CALIBRATION_BATCH], names, None) for start in starts]
 
 
-def peak_memory_bytes() -> int:
-    """Returns the highest resident memory of this process so far.
+def memory_bytes(field: str) -> int:
+    """Returns the resident memory of this process: now (`VmRSS`), or its highest so far (`VmHWM`).
 
     It is read from /proc because getrusage includes the memory that the parent held when it started this process.
     """
     status = Path("/proc/self/status").read_text(encoding="ascii")
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    line = next(line for line in status.splitlines() if line.startswith(f"{field}:"))
     return int(line.split()[1]) * 1024
 
 
@@ -109,9 +111,8 @@ def main() -> None:
         request = json.loads(line)
         try:
             if server is None:
-                started = time.perf_counter()
                 server = Server(request)
-                response: dict[str, Any] = {"seconds": time.perf_counter() - started}
+                response: dict[str, Any] = {"loaded_bytes": memory_bytes("VmRSS")}
             else:
                 response = server.handle(request)
         except UserError as error:

@@ -137,6 +137,14 @@ def test_the_report_names_the_node_that_it_was_measured_on():
     assert "| node | ip-10-0-3-7 |" in text and "| instance type | c7i.2xlarge |" in text
 
 
+def test_the_rounds_and_calls_really_done_are_said():
+    milliseconds = {1: 10.0, 8: 40.0}
+    few = measured("teacher", "torch", role="teacher", metric=0.9, milliseconds=milliseconds, rounds=4, calls=2)
+    more = measured("student", "torch", role="student", metric=0.9, milliseconds=milliseconds, rounds=10, calls=20)
+    text = render_markdown(benchmark([few, more]), {})
+    assert "4–10 rounds with 8–200 calls at batch 1 and 4–10 rounds with 8–200 calls at batch 8" in text
+
+
 @pytest.mark.parametrize("metric", [0.0, 0.5, 1.0])
 def test_one_candidate_makes_a_report_too(metric: float):
     alone: Benchmark = benchmark([measured("teacher", "torch", role="teacher", metric=metric, milliseconds={1: 5.0})])
