@@ -36,8 +36,8 @@ def change_check(
         teacher: Hub id, folder or URI of the teacher.
         publish_uri: Path or URI where models are published; empty if none are.
         data_options: Options that other stages share: hub_config, hub_revision, read_options, label_names,
-            problem_type, max_train_rows, max_validation_rows, max_test_rows, validation_fraction, keep_duplicates,
-            tokenizer.
+            problem_type, max_train_rows, max_validation_rows, max_test_rows, validation_fraction, test_fraction,
+            keep_duplicates, metric, slice_columns, tokenizer.
 
     Returns:
         Fingerprint of data, teacher and student.

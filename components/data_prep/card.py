@@ -9,7 +9,7 @@ import numpy as np
 
 from compaware.components.core.base.files import write_text
 from compaware.components.core.base.rendering import cut, render
-from compaware.components.core.data.dataset import Manifest
+from compaware.components.core.data.dataset import UNLABELLED, Manifest
 from compaware.components.data_prep.lengths import Lengths
 from compaware.components.data_prep.split import Split
 
@@ -18,13 +18,22 @@ _TARGET_BINS = 10
 _EXAMPLES_PER_CLASS = 3
 _EXAMPLES = 30
 _EXAMPLE_CHARACTERS = 240
+# What each split is for.
+_USES = {
+    "train": "for training",
+    "validation": "decides: all choices are made on it",
+    "validation_mismatched": "decides nothing",
+    "test": "reported, decides nothing",
+    UNLABELLED: "no labels, decides nothing",
+}
 
 
 def describe(manifest: Manifest, splits: dict[str, Split], lengths: Lengths) -> dict[str, Any]:
     """Collects the content of the card as plain JSON values.
 
     Returns:
-        `manifest`, `balance` (class or range, and its rows in each split), `lengths` and `examples`.
+        `manifest`, `uses` of the splits, `balance` (class or range, and its rows in each labelled split), `lengths` and
+        `examples`.
     """
     groups, names = _groups(manifest, splits)
     rows = {split: _count(split_groups, len(names)).tolist() for split, split_groups in groups.items()}
@@ -34,6 +43,7 @@ def describe(manifest: Manifest, splits: dict[str, Split], lengths: Lengths) -> 
     ]
     return {
         "manifest": manifest.model_dump(mode="json"),
+        "uses": {split: _USES[split] for split in manifest.splits},
         "balance": balance,
         "lengths": dataclasses.asdict(lengths),
         "examples": _examples(splits["train"], groups["train"], names),
@@ -68,7 +78,7 @@ def _examples(train: Split, groups: np.ndarray, names: list[str]) -> list[dict[s
     masks = (groups[:, group] == 1 if groups.ndim == 2 else groups == group for group in range(len(names)))
     first_rows = (row for mask in masks for row in np.flatnonzero(mask)[:per_group].tolist())
     rows = list(dict.fromkeys(itertools.islice(first_rows, _EXAMPLES)))
-    values = (row for table in train.take(np.sort(rows)).tables() for row in table.drop_columns("label").to_pylist())
+    values = (row for table in train.take(np.sort(rows)).text_tables() for row in table.to_pylist())
     texts = dict(zip(sorted(rows), values, strict=True))
     return [
         {

@@ -17,6 +17,7 @@ from compaware.components.data_prep.tables.headers import looks_like_data
 from compaware.components.data_prep.tables.readers import FILES
 
 _DEFAULT_LABEL = "label"
+_TEXTS = ("text", "text_pair")
 # Columns in which pandas stores its row numbers.
 _PANDAS_INDEX = re.compile(r"Unnamed: \d+|__index_level_\d+__")
 # Rows that are searched for the column names.
@@ -62,7 +63,7 @@ def choose_columns(table: pa.Table, config: DataPrepConfig, task: Task | None) -
     for name in [*labels, *config.text_columns]:
         if name not in table.column_names:
             option = "label_column" if name in labels else "text_columns"
-            raise _no_column(table, "training", name, f": set {option}")
+            raise no_column(table, "training", name, f": set {option}")
     if shared := set(labels) & set(config.text_columns):
         raise UserError(f"text_columns has the label column '{min(shared)}': choose text columns, or set label_column")
     return Columns(config.text_columns or _default_text_columns(table, labels, task), labels)
@@ -83,7 +84,8 @@ def _default_text_columns(table: pa.Table, labels: list[str], task: Task | None)
     return others
 
 
-def _no_column(table: pa.Table, split: str, name: str, hint: str) -> UserError:
+def no_column(table: pa.Table, split: str, name: str, hint: str) -> UserError:
+    """Returns the error for a column that a split lacks."""
     if _has_no_header(table):
         names = ", ".join(f"name{number}" for number in range(1, min(table.num_columns, 6) + 1))
         hint = f": the first row looks like data, so set read_options='{{column_names: [{names}]}}'"
@@ -104,7 +106,7 @@ def select_columns(tables: dict[str, pa.Table], columns: Columns) -> tuple[dict[
     """Renames the chosen columns to `text`, `text_pair` and `label`, without copying their values.
 
     Returns:
-        The tables, and notes about a test split without labels, which is left out, and about names that look like data.
+        The tables, of which test may have no `label`, and notes about that and about names that look like data.
 
     Raises:
         UserError: A split lacks a column, a text is missing or is not text, or a label column has another value than 0
@@ -112,23 +114,27 @@ def select_columns(tables: dict[str, pa.Table], columns: Columns) -> tuple[dict[
     """
     selected, notes = {}, []
     for split, table in tables.items():
-        for name in [*columns.text, *columns.labels]:
-            if name in table.column_names:
-                continue
-            if split == "test" and name in columns.labels:
-                notes.append(f"The test split has no column '{name}' and is left out.")
-                break
-            raise _no_column(table, split, name, ": add it")
+        missing = [name for name in [*columns.text, *columns.labels] if name not in table.column_names]
+        if missing and (split != "test" or missing[0] not in columns.labels):
+            raise no_column(table, split, missing[0], ": add it")
+        try:
+            named = {
+                name: _text_column(table, source, split) for name, source in zip(_TEXTS, columns.text, strict=False)
+            }
+        except UserError as error:
+            if not missing:
+                raise
+            notes.append(f"The test split has no column '{missing[0]}' and is left out, since {error}.")
+            continue
+        if missing:
+            notes.append(f"The test split has no column '{missing[0]}' and becomes the split 'unlabelled'.")
+        elif len(columns.labels) == 1:
+            named["label"] = _simplify_type(table.column(columns.label))
         else:
-            texts = [_text_column(table, name, split) for name in columns.text]
-            named = dict(zip(("text", "text_pair"), texts, strict=False))
-            if len(columns.labels) == 1:
-                label = _simplify_type(table.column(columns.label))
-            else:
-                label = _join_indicators(table, columns.labels, split)
-            selected[split] = pa.table({**named, "label": label})
-            if _has_no_header(table):
-                notes.append(f"The column names of the {split} split look like data: {list_names(table.column_names)}.")
+            named["label"] = _join_indicators(table, columns.labels, split)
+        selected[split] = pa.table(named)
+        if _has_no_header(table):
+            notes.append(f"The column names of the {split} split look like data: {list_names(table.column_names)}.")
     return selected, notes
 
 

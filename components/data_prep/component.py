@@ -25,11 +25,12 @@ def data_prep(
 ) -> None:
     """Turn a task or a data set into Parquet splits with a manifest and a data card.
 
-    Training rows whose text is also in validation are dropped. If there is no validation split, one is taken from the
-    training rows: copies of a text stay in one split, and each class with at least two texts is in both. That split and
-    row limits are stratified and seeded. Class names are in a stable order. Test rows whose label is withheld (-1 or
-    empty) are left out. Data may be larger than memory: texts stay on disk, uncompressed, and a row takes about 50
-    bytes of memory, or 80 if a validation split is taken.
+    All choices are made on validation; test is only reported. If there is no validation split, one is taken from the
+    training rows, and with `test_fraction` a test split, too: copies of a text stay in one split, and each class with
+    enough texts is in all. These splits and row limits are stratified and seeded. Training rows whose text is also in
+    validation or test are dropped, as are test rows whose text is also in validation. Test rows whose label is withheld
+    (-1 or empty) become the split `unlabelled`. Class names are in a stable order. Data may be larger than memory:
+    texts stay on disk, uncompressed, and a row takes about 50 bytes of memory, or 80 if a split is taken.
 
     Args:
         dataset: The splits as Parquet, with their manifest.
@@ -44,9 +45,10 @@ def data_prep(
         text_columns: The one or two columns of text; the task's by default.
         label_column: The label column; 'label' by default. Lists, also written as text, and vectors of 0 and 1 are
             multi-label data.
-        seed: Seed of the samples and of the validation split.
+        seed: Seed of the samples and of the splits that are taken from training.
         options: Further configuration: hub_config, hub_revision, read_options, label_names, problem_type,
-            max_train_rows, max_validation_rows, max_test_rows, validation_fraction, keep_duplicates, tokenizer.
+            max_train_rows, max_validation_rows, max_test_rows, validation_fraction, test_fraction, keep_duplicates,
+            metric, slice_columns, tokenizer.
     """
     from compaware.components.launch import copy_file, log_metrics, run_component
 

@@ -62,11 +62,12 @@ class ReadOptions(BaseModel):
 class DataPrepConfig(ComponentConfig):
     """Turn a task or a data set into Parquet splits with a manifest and a data card.
 
-    Training rows whose text is also in validation are dropped. If there is no validation split, one is taken from the
-    training rows: copies of a text stay in one split, and each class with at least two texts is in both. That split and
-    row limits are stratified and seeded. Class names are in a stable order. Test rows whose label is withheld (-1 or
-    empty) are left out. Data may be larger than memory: texts stay on disk, uncompressed, and a row takes about 50
-    bytes of memory, or 80 if a validation split is taken.
+    All choices are made on validation; test is only reported. If there is no validation split, one is taken from the
+    training rows, and with `test_fraction` a test split, too: copies of a text stay in one split, and each class with
+    enough texts is in all. These splits and row limits are stratified and seeded. Training rows whose text is also in
+    validation or test are dropped, as are test rows whose text is also in validation. Test rows whose label is withheld
+    (-1 or empty) become the split `unlabelled`. Class names are in a stable order. Data may be larger than memory:
+    texts stay on disk, uncompressed, and a row takes about 50 bytes of memory, or 80 if a split is taken.
     """
 
     interface: ClassVar = Interface(
@@ -121,15 +122,33 @@ class DataPrepConfig(ComponentConfig):
     validation_fraction: float = Field(
         default=0.1, gt=0, lt=1, description="Share of training rows to move to validation if there is none."
     )
+    test_fraction: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Share of training rows to move to test if there is no labelled test split; 0: none.",
+    )
     keep_duplicates: bool = Field(
-        default=False, description="Keep training rows whose text is also in validation; they are reported anyway."
+        default=False, description="Keep rows whose text is also in another split; they are reported anyway."
+    )
+    metric: Literal["accuracy", "f1", "f1_macro", "f1_micro", "matthews_correlation", "pearson", "spearman"] | None = (
+        Field(
+            default=None,
+            description="Metric by which models are chosen and judged: accuracy, f1 (of the second of two classes), "
+            "f1_macro or matthews_correlation; for multi-label data f1_micro or f1_macro; for regression pearson or "
+            "spearman. By default the task's, or the first of these.",
+        )
+    )
+    slice_columns: list[str] = Field(
+        default_factory=list,
+        description="Columns by which reports divide the rows of validation and test, such as a language or a source.",
     )
     tokenizer: PathOrUri | None = Field(
         default=None,
         description="Tokenizer (hub id, folder or URI) for the lengths on the card; by default words are counted.",
     )
     seed: Annotated[int, MAIN] = Field(
-        default=42, ge=0, lt=2**32, description="Seed of the samples and of the validation split."
+        default=42, ge=0, lt=2**32, description="Seed of the samples and of the splits that are taken from training."
     )
     inputs_fingerprint: Annotated[str, GIVEN] = Field(
         default="", description="Fingerprint of data and models from change_check; if it differs, the step runs again."
@@ -141,10 +160,14 @@ class DataPrepConfig(ComponentConfig):
             raise ValueError("task=custom needs data: a file, a folder, a URI or a hub id")
         if len(set(self.text_columns)) < len(self.text_columns):
             raise ValueError("text_columns has a column twice: name different columns")
+        if len(set(self.slice_columns)) < len(self.slice_columns):
+            raise ValueError("slice_columns has a column twice: name different columns")
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError("validation_fraction and test_fraction leave no training rows: lower them")
         if self.label_names and len(set(self.label_names)) != len(self.label_names):
             raise ValueError("label_names has a name twice: give each class its own")
-        given = [name for name in ("text_columns", "label_column", "label_names", "problem_type", "hub_config")
-                 if getattr(self, name)]  # fmt: skip
+        given = [name for name in ("text_columns", "label_column", "label_names", "problem_type", "hub_config",
+                 "slice_columns") if getattr(self, name)]  # fmt: skip
         if self.task == "sample" and self.data is None and given:
             raise ValueError(f"{given[0]} is for own data: also set data")
         return self

@@ -95,11 +95,11 @@ def read_label_columns(
         if split == "test":
             read, kept = read.drop_rows(partial(_is_withheld, labels={*map(str, labels["train"].values), *known}))
             if not len(read.codes):
-                notes.append("The test split has no labels and is left out.")
+                notes.append("The test split has no labels and becomes the split 'unlabelled'.")
                 continue
             if left_out := len(column) - len(kept):
                 kept_rows[split] = kept
-                notes.append(f"{left_out} of {len(column)} test rows have no label and are left out.")
+                notes.append(f"{left_out} of {len(column)} test rows have no label and become the split 'unlabelled'.")
         if lists and not has_lists(column):
             raise UserError(
                 f"the labels of the {split} split are {column.type}, not lists: write lists, separate labels with |, "

@@ -1,12 +1,12 @@
 """Measures the lengths of the texts, in tokens or in words."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from compaware.components.data_prep.split import Split
+from compaware.components.data_prep.split import TextRows
 from compaware.components.storage import local_source
 
 _BINS = 24
@@ -36,7 +36,7 @@ class Lengths:
     histogram: list[dict[str, int]]
 
 
-def measure_lengths(splits: dict[str, Split], tokenizer: str | None, cache_dir: Path, seed: int) -> Lengths:
+def measure_lengths(splits: Mapping[str, TextRows], tokenizer: str | None, cache_dir: Path, seed: int) -> Lengths:
     """Measures every row, or `MAX_ROWS` sampled rows of a larger split.
 
     Args:
@@ -63,16 +63,16 @@ def measure_lengths(splits: dict[str, Split], tokenizer: str | None, cache_dir: 
 Counter = Callable[[list[list[str]]], list[int]]
 
 
-def _sample(split: Split, seed: int) -> Split:
+def _sample(split: TextRows, seed: int) -> TextRows:
     if split.num_rows <= MAX_ROWS:
         return split
     return split.take(np.sort(np.random.RandomState(seed).permutation(split.num_rows)[:MAX_ROWS]))
 
 
-def _measure(split: Split, count: Counter) -> np.ndarray:
+def _measure(split: TextRows, count: Counter) -> np.ndarray:
     lengths: list[int] = []
-    for table in split.tables():
-        for batch in table.drop_columns("label").to_batches(max_chunksize=_BATCH_ROWS):
+    for table in split.text_tables():
+        for batch in table.to_batches(max_chunksize=_BATCH_ROWS):
             lengths += count([column.to_pylist() for column in batch.columns])
     return np.array(lengths)
 

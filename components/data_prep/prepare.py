@@ -7,21 +7,25 @@ from functools import partial
 import numpy as np
 import pyarrow as pa
 
+from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.progress import Progress
 from compaware.components.core.base.summary import Summary
-from compaware.components.core.data.dataset import UNLABELLED, ProblemType, write_dataset_folder
+from compaware.components.core.data.dataset import SLICED, UNLABELLED, ProblemType, write_dataset_folder
 from compaware.components.core.data.label_names import match_names
 from compaware.components.core.data.tasks import Task, get_task
+from compaware.components.core.evaluation.metrics import suitable_metrics
 from compaware.components.core.stage.workspace import Workspace
 from compaware.components.data_prep.card import describe, write_card
 from compaware.components.data_prep.columns import choose_columns, name_row, select_columns
 from compaware.components.data_prep.config import CUSTOM, DataPrepConfig
+from compaware.components.data_prep.held_out import take_split
 from compaware.components.data_prep.labels import Labels, encode_labels, reorder_labels
 from compaware.components.data_prep.lengths import measure_lengths
-from compaware.components.data_prep.rows import check_classes, drop_duplicates, find_missing_classes, limit_rows
+from compaware.components.data_prep.messages import escape_name
+from compaware.components.data_prep.rows import Rows, check_classes, drop_duplicates, find_missing_classes, limit_rows
+from compaware.components.data_prep.slices import select_slices
 from compaware.components.data_prep.sources import Source, read_source
-from compaware.components.data_prep.split import Split
-from compaware.components.data_prep.validation import split_validation
+from compaware.components.data_prep.split import Split, TextRows
 
 log = logging.getLogger(__name__)
 
@@ -36,44 +40,55 @@ def run(config: DataPrepConfig, workspace: Workspace) -> Summary:
     task = None if own_data else get_task(config.task)
     source = read_source(config, task, workspace.work)
     columns = choose_columns(source.tables["train"], config, task)
+    slices = select_slices(source.tables, columns, config)
     tables, notes = select_columns(source.tables, columns)
     labels = _encode(tables, config, task, source, columns.label)
+    metric = _metric(config, task, labels)
+    notes += labels.notes
+    texts = {
+        name: table.select([column for column in table.column_names if column != "label"])
+        for name, table in tables.items()
+    }
     splits = {
-        name: Split(tables[name].drop_columns("label"), array, labels.rows.get(name, np.arange(len(array))))
+        name: Split(texts[name], labels.rows.get(name, np.arange(len(array))), array, slices.get(name))
         for name, array in labels.arrays.items()
     }
-    notes += labels.notes
+    unlabelled = _unlabelled_rows(texts, splits)
     check_classes(splits, labels.names, "add training rows of this class")
-    if "validation" not in splits:
-        new_splits, note = split_validation(splits["train"], config.validation_fraction, config.seed)
-        splits |= new_splits
-        notes.append(note)
-    splits, duplicates = drop_duplicates(splits, keep=config.keep_duplicates)
+    left, duplicates = drop_duplicates(splits, keep=config.keep_duplicates)
     notes += duplicates.notes()
-    check_classes(splits, labels.names, "set keep_duplicates=true, since its rows are all in validation")
-    splits, limit_notes = _limit(splits, config)
-    notes += limit_notes
+    if splits.keys() > left.keys():
+        notes.append("No test row is left, so the test split is left out.")
+    splits = left
+    check_classes(splits, labels.names, "set keep_duplicates=true, since its rows are all in validation or test")
+    splits = _take_splits(splits, config, notes)
+    splits, unlabelled = _limit(splits, config, notes), _limit(unlabelled, config, notes)
     check_classes(splits, labels.names, "raise max_train_rows, or add training rows of this class")
     notes += find_missing_classes(splits, labels.names)
-    lengths = measure_lengths(splits, config.tokenizer, workspace.work / "downloads", config.seed)
+    if metric == "f1":
+        positive = escape_name(labels.names[1])
+        notes.append(f"F1 is that of the class '{positive}', the second; set label_names to change that.")
+    rows: dict[str, TextRows] = {**splits, **unlabelled}
+    lengths = measure_lengths(rows, config.tokenizer, workspace.work / "downloads", config.seed)
     manifest = write_dataset_folder(
         workspace.output,
-        {name: _with_progress(name, splits[name]) for name in sorted(splits, key=_split_order)},
+        {name: _with_progress(name, rows[name]) for name in sorted(rows, key=_split_order)},
         task=CUSTOM if task is None else config.task,
         problem_type=labels.problem_type,
         text_columns=columns.text,
         label_column=columns.label,
         label_names=labels.names,
-        metric=_metric(task, labels),
+        metric=metric,
         source=source.description,
         notes=[*source.notes, *notes],
+        slices={name: splits[name].slice_tables() for name in SLICED if name in splits} if slices else {},
     )
     facts = describe(manifest, splits, lengths)
     write_card(facts, workspace.output)
     for note in notes:
         log.info("note: %s", note)
     metrics = {
-        **{f"{split}_rows": float(rows) for split, rows in manifest.splits.items()},
+        **{f"{split}_rows": float(count) for split, count in manifest.splits.items()},
         "classes": float(len(manifest.label_names)),
         "duplicates_found": float(duplicates.found),
         "duplicates_dropped": float(duplicates.dropped),
@@ -90,7 +105,7 @@ def _encode(
     """Encodes the labels; the configuration takes precedence over the task, and the task over the source."""
     problem_type: ProblemType | None = config.problem_type or (task.problem_type if task else None)
     names = config.label_names or (list(task.label_names) if task else None) or None
-    columns = {split: table.column("label") for split, table in tables.items()}
+    columns = {split: table.column("label") for split, table in tables.items() if "label" in table.column_names}
     source_names = source.class_names.get(column) if problem_type != "regression" else None
     encode = partial(
         encode_labels, columns, problem_type, name_row=lambda split, row: name_row(source.tables[split], split, row)
@@ -109,23 +124,52 @@ def _encode(
     return labels
 
 
-def _limit(splits: dict[str, Split], config: DataPrepConfig) -> tuple[dict[str, Split], list[str]]:
+def _unlabelled_rows(texts: dict[str, pa.Table], splits: dict[str, Split]) -> dict[str, TextRows]:
+    """Returns the test rows without a label as the split `unlabelled`, if there are any."""
+    if "test" not in texts:
+        return {}
+    is_unlabelled = np.ones(texts["test"].num_rows, dtype=bool)
+    if "test" in splits:
+        is_unlabelled[splits["test"].rows] = False
+    rows = np.flatnonzero(is_unlabelled)
+    return {UNLABELLED: TextRows(texts["test"], rows)} if len(rows) else {}
+
+
+def _take_splits(splits: dict[str, Split], config: DataPrepConfig, notes: list[str]) -> dict[str, Split]:
+    """Takes a validation split and, if asked for, a test split from the training rows, where the data has none.
+
+    Validation comes first, so that its rows do not depend on `test_fraction`.
+    """
+    if "test" in splits and config.test_fraction:
+        notes.append("The data has a labelled test split, so none was taken from training (test_fraction).")
+    rows = splits["train"].num_rows
+    for name, fraction in (("validation", config.validation_fraction), ("test", config.test_fraction)):
+        if name not in splits and fraction:
+            taken, note = take_split(splits["train"], name, max(1, round(rows * fraction)), config.seed)
+            splits = splits | taken
+            notes.append(note)
+    return splits
+
+
+def _limit(splits: dict[str, Rows], config: DataPrepConfig, notes: list[str]) -> dict[str, Rows]:
     limits = {
         "train": config.max_train_rows,
         "validation": config.max_validation_rows,
         "validation_mismatched": config.max_validation_rows,
         "test": config.max_test_rows,
+        UNLABELLED: config.max_test_rows,
     }
     limited = {name: limit_rows(split, limits[name], config.seed) for name, split in splits.items()}
-    notes = [
-        f"{limited[name].num_rows} of {split.num_rows} {name} rows were kept (stratified sample, seed {config.seed})."
+    notes += [
+        f"{limited[name].num_rows} of {split.num_rows} {name} rows were kept "
+        f"({'random' if name == UNLABELLED else 'stratified'} sample, seed {config.seed})."
         for name, split in splits.items()
         if limited[name].num_rows < split.num_rows
     ]
-    return limited, notes
+    return limited
 
 
-def _with_progress(name: str, split: Split) -> Iterator[pa.Table]:
+def _with_progress(name: str, split: TextRows) -> Iterator[pa.Table]:
     progress = Progress("row", split.num_rows)
     done = 0
     for table in split.tables():
@@ -134,18 +178,20 @@ def _with_progress(name: str, split: Split) -> Iterator[pa.Table]:
         progress.update(done, f"{name} written")
 
 
-def _metric(task: Task | None, labels: Labels) -> str:
-    """Returns the task's metric if it suits the labels."""
-    if labels.problem_type == "regression":
-        return "pearson"
-    if labels.problem_type == "multi_label_classification":
-        return "f1_micro"
-    suits = (
-        task is not None
-        and task.problem_type == "classification"
-        and (task.metric != "f1" or len(labels.names) == len(task.label_names))
-    )
-    return task.metric if task is not None and suits else "accuracy"
+def _metric(config: DataPrepConfig, task: Task | None, labels: Labels) -> str:
+    """Returns the metric of the configuration, or the task's if it suits the labels, or the usual one.
+
+    Raises:
+        UserError: The metric of the configuration does not suit the labels.
+    """
+    suitable = suitable_metrics(labels.problem_type, len(labels.names))
+    if config.metric is None:
+        return task.metric if task is not None and task.metric in suitable else suitable[0]
+    if config.metric not in suitable:
+        noun = "labels" if labels.problem_type == "multi_label_classification" else "classes"
+        kind = f"{len(labels.names)} {noun}" if labels.names else "numbers"
+        raise UserError(f"metric={config.metric} does not suit {kind}: choose from {', '.join(suitable)}")
+    return config.metric
 
 
 def _split_order(split: str) -> int:

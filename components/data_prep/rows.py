@@ -1,6 +1,7 @@
 """Drops duplicates, limits rows by stratified samples, and checks the classes of each split."""
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -9,10 +10,11 @@ import pyarrow.compute as pc
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.progress import Progress
 from compaware.components.data_prep.messages import count_names, escape_name
-from compaware.components.data_prep.split import Split
+from compaware.components.data_prep.split import Split, TextRows
 
 # Regression targets are stratified by this many ranges with equally many targets.
 TARGET_RANGES = 10
+Rows = TypeVar("Rows", bound=TextRows)
 
 
 @dataclass(frozen=True)
@@ -20,37 +22,47 @@ class Duplicates:
     """Numbers of exact duplicates: rows with the same text in every text column.
 
     Attributes:
-        found: Training rows whose text is also in a validation split.
-        dropped: Number of these that were dropped.
+        in_validation: Training rows whose text is also in a validation split.
+        in_test: Training rows whose text is also in the test split.
+        found: Training rows whose text is in either.
+        test_in_validation: Test rows whose text is also in `validation`.
         within_training: Training rows that repeat an earlier one.
         conflicting: Texts that have different labels, in the same or in different splits.
-        in_test: Training rows whose text is also in the test split.
-        validation_in_test: Validation rows whose text is also in the test split.
+        kept: Whether the rows in `found` and `test_in_validation` were kept; otherwise all of them were dropped.
     """
 
+    in_validation: int
+    in_test: int
     found: int
-    dropped: int
+    test_in_validation: int
     within_training: int
     conflicting: int
-    in_test: int
-    validation_in_test: int
+    kept: bool
+
+    @property
+    def dropped(self) -> int:
+        """Number of training rows that were dropped."""
+        return 0 if self.kept else self.found
 
     def notes(self) -> list[str]:
         """Returns a sentence for each number that is not 0."""
+        done = "kept" if self.kept else "dropped"
         sentences = {
-            f"Training rows that are also in validation: {self.found} (dropped: {self.dropped}).": self.found,
+            f"Training rows that are also in validation: {self.in_validation} ({done}).": self.in_validation,
+            f"Training rows that are also in test: {self.in_test} ({done}).": self.in_test,
+            f"Test rows that are also in validation: {self.test_in_validation} ({done}).": self.test_in_validation,
             f"Training rows that repeat an earlier one: {self.within_training} (kept).": self.within_training,
             f"Texts that have different labels in different rows: {self.conflicting}.": self.conflicting,
-            f"Training rows that are also in the test split: {self.in_test} (kept).": self.in_test,
-            f"Validation rows that are also in the test split: {self.validation_in_test} (kept).": (
-                self.validation_in_test
-            ),
         }
         return [sentence for sentence, count in sentences.items() if count]
 
 
 def drop_duplicates(splits: dict[str, Split], *, keep: bool) -> tuple[dict[str, Split], Duplicates]:
-    """Finds exact duplicates and, unless `keep`, drops training rows whose text is in validation.
+    """Finds exact duplicates and, unless `keep`, drops those that would make a score look better than it is.
+
+    These are training rows whose text is also in a validation split or in test, and test rows whose text is also in
+    `validation`. The latter are dropped from test, so that a test split changes no choice that is made on validation; a
+    test split without other rows is left out.
 
     Texts are compared by 64-bit hashes: among a hundred million texts, a collision has a probability of 3 in 10,000.
 
@@ -62,27 +74,43 @@ def drop_duplicates(splits: dict[str, Split], *, keep: bool) -> tuple[dict[str, 
     repeated = pa.array(_repeated(np.concatenate(list(hashes.values()))))
     repeated_rows = {split: _indices_in(split_hashes, repeated) for split, split_hashes in hashes.items()}
     texts = {split: hashes[split][rows] for split, rows in repeated_rows.items()}
-    validation = np.concatenate([values for split, values in texts.items() if split.startswith("validation")])
-    test = texts.get("test", validation[:0])
-    leaked = repeated_rows["train"][np.isin(texts["train"], validation)]
+    none = texts["train"][:0]
+    validation, test = texts.get("validation", none), texts.get("test", none)
+    in_validation = np.isin(texts["train"], np.append(validation, texts.get("validation_mismatched", none)))
+    in_test = np.isin(texts["train"], test)
+    test_in_validation = np.isin(test, validation)
+    leaked = {"train": repeated_rows["train"][in_validation | in_test]}
+    if "test" in splits:
+        leaked["test"] = repeated_rows["test"][test_in_validation]
     duplicates = Duplicates(
-        found=len(leaked),
-        dropped=0 if keep else len(leaked),
+        in_validation=int(in_validation.sum()),
+        in_test=int(in_test.sum()),
+        found=len(leaked["train"]),
+        test_in_validation=int(test_in_validation.sum()),
         within_training=len(texts["train"]) - len(np.unique(texts["train"])),
         conflicting=_count_conflicting(
             np.concatenate(list(texts.values())),
             np.concatenate([splits[split].labels[rows] for split, rows in repeated_rows.items()]),
         ),
-        in_test=int(np.isin(texts["train"], test).sum()),
-        validation_in_test=int(np.isin(validation, test).sum()),
+        kept=keep,
     )
-    if duplicates.dropped == splits["train"].num_rows:
-        raise UserError("every training row is in validation: add other training rows, or set keep_duplicates=true")
-    if duplicates.dropped:
-        kept = np.ones(splits["train"].num_rows, dtype=bool)
-        kept[leaked] = False
-        splits = {**splits, "train": splits["train"].take(kept)}
-    return splits, duplicates
+    if keep:
+        return splits, duplicates
+    left = {name: _without(split, leaked[name]) if name in leaked else split for name, split in splits.items()}
+    if not left["train"].num_rows:
+        raise UserError(
+            "every training row is in validation or test: add other training rows, or set keep_duplicates=true"
+        )
+    return {name: split for name, split in left.items() if split.num_rows}, duplicates
+
+
+def _without(split: Split, rows: np.ndarray) -> Split:
+    """Returns a split without the rows at these indices."""
+    if not len(rows):
+        return split
+    is_kept = np.ones(split.num_rows, dtype=bool)
+    is_kept[rows] = False
+    return split.take(is_kept)
 
 
 def _hash_texts(splits: dict[str, Split]) -> dict[str, np.ndarray]:
@@ -93,8 +121,8 @@ def _hash_texts(splits: dict[str, Split]) -> dict[str, np.ndarray]:
     for name, split in splits.items():
         split_hashes = np.empty(split.num_rows, dtype=np.int64)
         start = 0
-        for table in split.tables():
-            texts = [column.to_pylist() for column in table.drop_columns("label").columns]
+        for table in split.text_tables():
+            texts = [column.to_pylist() for column in table.columns]
             stop = start + table.num_rows
             # Python hashes strings by SipHash, to 64 bits.
             split_hashes[start:stop] = [hash(row) for row in zip(*texts, strict=True)]
@@ -124,11 +152,12 @@ def _count_conflicting(texts: np.ndarray, labels: np.ndarray) -> int:
     return int(np.count_nonzero(ranges["label_min"].to_numpy() != ranges["label_max"].to_numpy()))
 
 
-def limit_rows(split: Split, rows: int | None, seed: int) -> Split:
+def limit_rows(split: Rows, rows: int | None, seed: int) -> Rows:
     """Keeps at most `rows` rows, in order, with classes in proportion and at least one row each if `rows` allows."""
     if rows is None or rows >= split.num_rows:
         return split
-    return split.take(_sample(_strata(split.labels, rows), rows, seed))
+    strata = _strata(split.labels, rows) if isinstance(split, Split) else np.zeros(split.num_rows, dtype=np.int64)
+    return split.take(_sample(strata, rows, seed))
 
 
 def check_classes(splits: dict[str, Split], label_names: list[str], remedy: str) -> None:

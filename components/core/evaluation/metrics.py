@@ -21,6 +21,15 @@ _LABELS = {
 METRIC_NAMES = tuple(_LABELS)
 
 
+def suitable_metrics(problem_type: str, num_labels: int) -> tuple[str, ...]:
+    """Returns the metrics that can judge labels of this kind, the usual one first."""
+    if problem_type == "regression":
+        return "pearson", "spearman"
+    if problem_type == "multi_label_classification":
+        return "f1_micro", "f1_macro"
+    return ("accuracy", *(("f1",) if num_labels == 2 else ()), "f1_macro", "matthews_correlation")
+
+
 def metric_label(metric: str) -> str:
     """Returns a metric's name as reports show it, such as `macro F1`."""
     return _LABELS.get(metric, metric)

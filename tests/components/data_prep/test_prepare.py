@@ -87,8 +87,9 @@ def test_a_hub_repository_with_class_names_and_a_withheld_test_split(prepare: Pr
     assert class_names == {"label": ["no", "yes"]}
     assert {name: table.num_rows for name, table in tables.items()} == {"train": 4, "validation": 2, "test": 2}
     dataset, _ = prepare(data=str(tmp_path / "hub"))
-    assert dataset.manifest.splits == {"train": 4, "validation": 2}
-    assert dataset.manifest.notes == ["The test split has no labels and is left out."]
+    assert dataset.manifest.splits == {"train": 4, "validation": 2, "unlabelled": 2} and not dataset.has_test
+    assert dataset.split("unlabelled").to_pylist() == [{"text": "test 0"}, {"text": "test 1"}]
+    assert dataset.manifest.notes == ["The test split has no labels and becomes the split 'unlabelled'."]
 
 
 def _with_class_names(file: Path, names: list[str] | None, ids: list[Any], nested: bool = False) -> None:

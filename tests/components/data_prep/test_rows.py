@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compaware.components.core.base.errors import UserError
+from compaware.components.data_prep.held_out import take_split
 from compaware.components.data_prep.rows import drop_duplicates, limit_rows
 from compaware.components.data_prep.split import Split
-from compaware.components.data_prep.validation import split_validation
 
 
 def _split(texts: list[str], labels: list[int] | list[float], pairs: list[str] | None = None) -> Split:
@@ -60,7 +60,7 @@ def test_a_limit_takes_the_first_rows_of_each_class_in_shuffled_order(labels: li
 
 def test_a_seed_always_draws_the_same_rows() -> None:
     assert limit_rows(_numbered([0, 1, 2] * 8), 6, 42).rows.tolist() == [0, 8, 11, 13, 16, 18]
-    splits, _ = split_validation(_numbered([index / 7 for index in range(40)]), 0.25, 7)
+    splits, _ = take_split(_numbered([index / 7 for index in range(40)]), "validation", 10, 7)
     assert splits["validation"].rows.tolist() == [1, 5, 9, 13, 17, 22, 27, 29, 34, 37]
 
 
@@ -79,20 +79,37 @@ def test_a_limit_of_regression_rows_covers_the_range() -> None:
     assert Counter(int(target // 25) for target in kept) == dict.fromkeys(range(4), 1)
 
 
-def test_duplicates_of_validation_are_dropped_and_others_reported() -> None:
+def test_rows_that_would_flatter_a_score_are_dropped_and_other_duplicates_reported() -> None:
     splits = {
         "train": _split(["a", "b", "b", "c", "d", "A"], [0, 1, 0, 1, 1, 0]),
         "validation": _split(["a", "c", "x"], [0, 0, 1]),
         "test": _split(["d", "x"], [1, 0]),
     }
     kept, duplicates = drop_duplicates(splits, keep=False)
-    assert _column(kept["train"]) == ["b", "b", "d", "A"]
-    assert (duplicates.found, duplicates.dropped, duplicates.within_training, duplicates.in_test) == (2, 2, 1, 1)
+    assert _column(kept["train"]) == ["b", "b", "A"]
+    # Validation decides, so it keeps the rows that test has, too.
+    assert (_column(kept["validation"]), _column(kept["test"])) == (["a", "c", "x"], ["d"])
     # b within training, c between training and validation, x between validation and test.
-    assert (duplicates.conflicting, duplicates.validation_in_test) == (3, 1)
-    assert len(duplicates.notes()) == 5
+    assert duplicates.notes() == [
+        "Training rows that are also in validation: 2 (dropped).",
+        "Training rows that are also in test: 1 (dropped).",
+        "Test rows that are also in validation: 1 (dropped).",
+        "Training rows that repeat an earlier one: 1 (kept).",
+        "Texts that have different labels in different rows: 3.",
+    ]
+    assert (duplicates.found, duplicates.dropped) == (3, 3)
     kept, duplicates = drop_duplicates(splits, keep=True)
-    assert (kept["train"].num_rows, duplicates.found, duplicates.dropped) == (6, 2, 0)
+    assert kept == splits
+    assert (duplicates.found, duplicates.dropped, duplicates.notes()[2]) == (
+        *(3, 0),
+        "Test rows that are also in validation: 1 (kept).",
+    )
+
+
+def test_a_test_split_that_is_a_copy_of_validation_is_left_out() -> None:
+    split = _split(["a", "b"], [0, 1])
+    kept, duplicates = drop_duplicates({"train": _numbered([0, 1]), "validation": split, "test": split}, keep=False)
+    assert sorted(kept) == ["train", "validation"] and duplicates.test_in_validation == 2
 
 
 PAIRS = st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xyz"), st.integers(0, 1)), min_size=1, max_size=12)
@@ -112,16 +129,19 @@ def test_duplicates_match_a_naive_count(rows: dict[str, list[tuple[str, str, int
     judged = {row for split_rows in rows.values() for row in split_rows}
     kept, duplicates = drop_duplicates(splits, keep=True)
     assert kept["train"].num_rows == len(rows["train"])
-    assert duplicates.found == sum(text in validation for text in texts["train"])
+    assert duplicates.in_validation == sum(text in validation for text in texts["train"])
     assert duplicates.within_training == len(texts["train"]) - len(set(texts["train"]))
     assert duplicates.conflicting == sum(count > 1 for count in Counter(row[:2] for row in judged).values())
     assert duplicates.in_test == sum(text in texts["test"] for text in texts["train"])
-    judging = texts["validation"] + texts["validation_mismatched"]
-    assert duplicates.validation_in_test == sum(text in texts["test"] for text in judging)
-    left = [text for text in texts["train"] if text not in validation]
+    assert duplicates.test_in_validation == sum(text in texts["validation"] for text in texts["test"])
+    left = [text for text in texts["train"] if text not in validation.union(texts["test"])]
+    assert duplicates.found == len(texts["train"]) - len(left)
     if left:
         kept, _ = drop_duplicates(splits, keep=False)
         assert list(zip(_column(kept["train"]), _column(kept["train"], "text_pair"), strict=True)) == left
+        assert kept["validation"] is splits["validation"]
+        left = [text[0] for text in texts["test"] if text not in texts["validation"]]
+        assert (_column(kept["test"]) if "test" in kept else []) == left
 
 
 def test_a_pair_is_a_duplicate_only_as_a_whole() -> None:

@@ -129,13 +129,15 @@ def test_a_class_for_each_row_is_allowed_if_the_problem_is_classification() -> N
 
 
 @pytest.mark.parametrize("withheld", [-1, None])
-def test_withheld_rows_of_the_test_split_are_left_out_and_counted(withheld: int | None) -> None:
+def test_withheld_rows_of_the_test_split_are_set_apart_and_counted(withheld: int | None) -> None:
     labels = _encode([0, 1, 2], test=[1, withheld, 2, withheld])
     assert labels.arrays["test"].tolist() == [1, 2]
     assert labels.rows["test"].tolist() == [0, 2]
-    assert labels.notes == ["2 of 4 test rows have no label and are left out."]
+    assert labels.notes == ["2 of 4 test rows have no label and become the split 'unlabelled'."]
     assert _encode([0, 1, -1], test=[1, -1]).arrays["test"].tolist() == [2, 0]
-    assert _encode(["a", "b"], test=["?", "?"]).notes == ["The test split has no labels and is left out."]
+    assert _encode(["a", "b"], test=["?", "?"]).notes == [
+        "The test split has no labels and becomes the split 'unlabelled'."
+    ]
     assert list(_encode([["a"], ["b"]], test=["", ""]).arrays) == ["train"]
     listed = _encode([["a"], ["b"]], test=[["a", "b"], ["-1"], None, []])
     assert listed.arrays["test"].tolist() == [[1, 1], [0, 0]]
@@ -144,7 +146,7 @@ def test_withheld_rows_of_the_test_split_are_left_out_and_counted(withheld: int 
         _encode([0, 1, 2], test=[-1, None, 1, 7])
 
 
-def test_withheld_rows_with_a_column_for_each_label_are_left_out(prepare: Prepare, tmp_path: Any) -> None:
+def test_withheld_rows_with_a_column_for_each_label_are_set_apart(prepare: Prepare, tmp_path: Any) -> None:
     header = ("text", "toxic", "insult")
     rows = [(f"row {index}", index % 2, int(index % 3 == 0)) for index in range(40)]
     write_csv(tmp_path / "own/train.csv", rows, header)
@@ -155,11 +157,12 @@ def test_withheld_rows_with_a_column_for_each_label_are_left_out(prepare: Prepar
         {"text": "one", "label": [1, 0]},
         {"text": "three", "label": [0, 1]},
     ]
-    assert "2 of 4 test rows have no label and are left out." in dataset.manifest.notes
+    assert dataset.split("unlabelled").to_pylist() == [{"text": "two"}, {"text": "four"}]
+    assert "2 of 4 test rows have no label and become the split 'unlabelled'." in dataset.manifest.notes
     write_csv(tmp_path / "own/test.csv", [("one", -1, -1)], header)
     dataset, _ = prepare(data=str(tmp_path / "own"), **options)
-    assert list(dataset.manifest.splits) == ["train", "validation"]
-    assert "The test split has no labels and is left out." in dataset.manifest.notes
+    assert list(dataset.manifest.splits) == ["train", "validation", "unlabelled"]
+    assert "The test split has no labels and becomes the split 'unlabelled'." in dataset.manifest.notes
 
 
 def test_a_label_spelled_differently_in_validation_is_named_with_the_known_spelling() -> None:
@@ -171,13 +174,13 @@ def test_splits_that_lack_a_class_are_noted(prepare: Prepare, tmp_path: Any) -> 
     rows = [(f"row {index}", "abc"[index % 3]) for index in range(30)]
     write_csv(tmp_path / "own/train.csv", rows)
     write_csv(tmp_path / "own/dev.csv", [("one", "a"), ("two", "a")])
-    write_csv(tmp_path / "own/test.csv", [("two", "a"), ("three", "b")])
+    write_csv(tmp_path / "own/test.csv", [("two", "a"), ("three", "b"), ("four", "a")])
     dataset, _ = prepare(data=str(tmp_path / "own"))
     assert dataset.manifest.notes[-2:] == [
         "The validation split has only the class 'a', so always predicting it makes no error there.",
         "The test split has no rows of the class 'c'.",
     ]
-    assert "Validation rows that are also in the test split: 1 (kept)." in dataset.manifest.notes
+    assert "Test rows that are also in validation: 1 (dropped)." in dataset.manifest.notes
     write_csv(tmp_path / "own/dev.csv", [row for row in rows if row[1] == "a"])
     with pytest.raises(UserError, match="class 'a', which the training split lacks: set keep_duplicates=true"):
         prepare(data=str(tmp_path / "own"))

@@ -1,4 +1,4 @@
-"""Takes a validation split from the training rows if the data has none."""
+"""Takes a validation or test split from the training rows if the data has none."""
 
 from dataclasses import dataclass
 
@@ -38,61 +38,67 @@ class _Classes:
         classes: (pairs,) the class of each pair; pairs are distinct and sorted by class.
         starts: (classes + 1,) the first pair of each class.
         in_training: (classes,) number of texts of each class in training.
-        in_validation: (classes,) number of texts of each class in validation.
+        in_held_out: (classes,) number of texts of each class in the new split.
     """
 
     texts: np.ndarray
     classes: np.ndarray
     starts: np.ndarray
     in_training: np.ndarray
-    in_validation: np.ndarray
+    in_held_out: np.ndarray
 
     def texts_of(self, index: int) -> np.ndarray:
         """Returns the texts of a class."""
         return self.texts[self.starts[index] : self.starts[index + 1]]
 
 
-def split_validation(split: Split, fraction: float, seed: int) -> tuple[dict[str, Split], str]:
-    """Takes a stratified validation split out of the training rows.
+def take_split(train: Split, name: str, requested: int, seed: int) -> tuple[dict[str, Split], str]:
+    """Takes a stratified split out of the training rows.
 
-    Copies of a text stay in one split. Each class stays in training and, if it has two texts, is in validation too; the
-    validation split may be larger than requested for that.
+    Copies of a text stay in one split. Each class stays in training and, if it has two texts, is in the new split too;
+    the new split may be larger than requested for that.
+
+    Args:
+        train: The training rows.
+        name: Name of the new split.
+        requested: Rows of the new split.
+        seed: Seed of the draw.
 
     Returns:
-        The splits, and a note about them.
+        The new split and what is left of `train`, and a note about them.
 
     Raises:
         UserError: There are too few different texts for two splits.
     """
-    texts = _find_texts(split)
-    classes = None if split.labels.dtype == np.float64 else _find_classes(texts.of_row, split.labels)
-    requested = max(1, round(split.num_rows * fraction))
+    texts = _find_texts(train)
+    classes = None if train.labels.dtype == np.float64 else _find_classes(texts.of_row, train.labels)
     if classes is None:
-        strata = _target_strata(texts, split.labels, requested)
+        strata = _target_strata(texts, train.labels, requested)
     else:
         strata = _class_strata(classes, len(texts.sizes))
     chosen = _draw(texts, strata, requested, seed, every_stratum=classes is not None)
     if classes:
         _restore_training(classes, chosen, texts.sizes)
-        _complete_validation(classes, chosen, texts.sizes)
+        _complete_held_out(classes, chosen, texts.sizes)
     if not chosen.any() and len(chosen) > 1 and classes is None:
         chosen[texts.sizes.argmin()] = True
     if not chosen.any():
-        raise UserError(_explain_too_few(texts, classes))
+        raise UserError(_explain_too_few(name, texts, classes))
     mask = chosen[texts.of_row]
     rows = int(mask.sum())
-    note = f"There was no validation split, so {rows} training rows were moved into one (seed {seed})."
+    kind = "labelled test" if name == "test" else name
+    note = f"There was no {kind} split, so {rows} training rows were moved into one (seed {seed})."
     if abs(rows - requested) > 1 + requested // 10:
         note += f" {requested} were requested, but copies of a text stay together and classes are in both splits."
-    return {"train": split.take(~mask), "validation": split.take(mask)}, note
+    return {"train": train.take(~mask), name: train.take(mask)}, note
 
 
-def _find_texts(split: Split) -> _Texts:
-    progress = Progress("row", split.num_rows)
-    hashes = np.empty(split.num_rows, dtype=np.int64)
+def _find_texts(train: Split) -> _Texts:
+    progress = Progress("row", train.num_rows)
+    hashes = np.empty(train.num_rows, dtype=np.int64)
     start = 0
-    for table in split.tables():
-        columns = [map(normalize_text, column.to_pylist()) for column in table.drop_columns("label").columns]
+    for table in train.text_tables():
+        columns = [map(normalize_text, column.to_pylist()) for column in table.columns]
         stop = start + table.num_rows
         hashes[start:stop] = [hash(row) for row in zip(*columns, strict=True)]
         start = stop
@@ -184,19 +190,19 @@ def _fill(texts: np.ndarray, sizes: np.ndarray, quota: int) -> np.ndarray:
 def _restore_training(classes: _Classes, chosen: np.ndarray, sizes: np.ndarray) -> None:
     """Moves a text of each class that training lacks back to training."""
     moved = classes.classes[chosen[classes.texts]]
-    classes.in_validation += np.bincount(moved, minlength=len(classes.in_validation))
-    classes.in_training -= classes.in_validation
-    for index in np.flatnonzero((classes.in_training == 0) & (classes.in_validation > 0)).tolist():
+    classes.in_held_out += np.bincount(moved, minlength=len(classes.in_held_out))
+    classes.in_training -= classes.in_held_out
+    for index in np.flatnonzero((classes.in_training == 0) & (classes.in_held_out > 0)).tolist():
         if classes.in_training[index] == 0:
             texts = classes.texts_of(index)
-            _move(classes, chosen, int(texts[sizes[texts].argmax()]), into_validation=False)
+            _move(classes, chosen, int(texts[sizes[texts].argmax()]), into_held_out=False)
 
 
-def _complete_validation(classes: _Classes, chosen: np.ndarray, sizes: np.ndarray) -> None:
-    """Moves a text of each class that validation lacks there, if training keeps another text of each of its classes."""
-    missing = (classes.in_validation == 0) & (classes.in_training > 1)
+def _complete_held_out(classes: _Classes, chosen: np.ndarray, sizes: np.ndarray) -> None:
+    """Moves a text of each class that the new split lacks, if training keeps another text of each of its classes."""
+    missing = (classes.in_held_out == 0) & (classes.in_training > 1)
     for index in sorted(np.flatnonzero(missing).tolist(), key=lambda index: int(classes.in_training[index])):
-        if classes.in_validation[index]:
+        if classes.in_held_out[index]:
             continue
         spare = np.ones(len(chosen), dtype=bool)
         spare[classes.texts[classes.in_training[classes.classes] < 2]] = False
@@ -204,18 +210,18 @@ def _complete_validation(classes: _Classes, chosen: np.ndarray, sizes: np.ndarra
         texts = texts[spare[texts] & ~chosen[texts]]
         if len(texts):
             # Prefer texts with many missing classes, so that fewer texts are moved.
-            gains = np.bincount(classes.texts, classes.in_validation[classes.classes] == 0, len(chosen))[texts]
-            _move(classes, chosen, int(texts[np.lexsort((sizes[texts], -gains))[0]]), into_validation=True)
+            gains = np.bincount(classes.texts, classes.in_held_out[classes.classes] == 0, len(chosen))[texts]
+            _move(classes, chosen, int(texts[np.lexsort((sizes[texts], -gains))[0]]), into_held_out=True)
 
 
-def _move(classes: _Classes, chosen: np.ndarray, text: int, *, into_validation: bool) -> None:
-    chosen[text] = into_validation
+def _move(classes: _Classes, chosen: np.ndarray, text: int, *, into_held_out: bool) -> None:
+    chosen[text] = into_held_out
     indices = classes.classes[classes.texts == text]
-    classes.in_validation[indices] += 1 if into_validation else -1
-    classes.in_training[indices] += -1 if into_validation else 1
+    classes.in_held_out[indices] += 1 if into_held_out else -1
+    classes.in_training[indices] += -1 if into_held_out else 1
 
 
-def _explain_too_few(texts: _Texts, classes: _Classes | None) -> str:
+def _explain_too_few(name: str, texts: _Texts, classes: _Classes | None) -> str:
     rows, different = len(texts.of_row), len(texts.sizes)
     if different == 1 and rows > 1:
         reason = f"all {rows} training rows have the same text"
@@ -223,4 +229,4 @@ def _explain_too_few(texts: _Texts, classes: _Classes | None) -> str:
         reason = f"no class has two different texts in the {rows} training rows"
     else:
         reason = f"{rows} training rows are too few"
-    return f"no validation split can be taken from training, since {reason}: add rows or a validation split"
+    return f"no {name} split can be taken from training, since {reason}: add rows or a {name} split"

@@ -9,17 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from compaware.components.core.base.errors import UserError
+from compaware.components.data_prep.held_out import take_split
 from compaware.components.data_prep.normalize import normalize_text
 from compaware.components.data_prep.rows import drop_duplicates
 from compaware.components.data_prep.split import Split
-from compaware.components.data_prep.validation import split_validation
 
 
 def _split_rows(
     texts: list[str], labels: np.ndarray | list[int] | list[float], fraction: float, seed: int = 0
 ) -> list[Split]:
     split = Split.whole(pa.table({"text": texts}), np.array(labels))
-    splits, _ = split_validation(split, fraction, seed)
+    splits, _ = take_split(split, "validation", max(1, round(len(texts) * fraction)), seed)
     assert sorted([*splits["train"].rows, *splits["validation"].rows]) == list(range(len(texts)))
     return [splits["train"], splits["validation"]]
 
