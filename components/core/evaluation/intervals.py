@@ -13,7 +13,7 @@ SciPy is imported in the functions, as in `metrics`.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -26,7 +26,10 @@ _LEVEL = 0.95
 _RESAMPLES = 10_000
 # Above this number of cells, independent Poisson counts replace the multinomial draw, which takes 0.1 µs per cell.
 _LARGE_TABLE = 2_000
-_WEIGHTS_AT_ONCE = 2**22
+_WEIGHTS_AT_ONCE = 2**20
+# In a larger split, correlations use rounded numbers, so that many rows agree: steps per standard deviation.
+_LARGE_SPLIT_ROWS = 5_000
+_STEPS = 16
 
 
 class Interval(BaseModel):
@@ -131,21 +134,19 @@ def _ends(
     if metric in ("pearson", "spearman"):
         if len(labels) < 4 or any(np.ptp(values) == 0 for values in (labels, *predictions)):
             return -widest, widest
-        columns, counts = [labels, *predictions], np.ones(len(labels))
+        columns, counts = _correlation_table([labels, *predictions], ranks=metric == "spearman")
     else:
-        columns, counts = _table([labels.astype(np.int64), *predictions])
+        columns, counts = _decision_table([labels.astype(np.int64), *predictions])
 
     def score(weights: np.ndarray) -> np.ndarray:
         scores = [score_weighted(metric, weights, predicted, columns[0]) for predicted in columns[1:]]
         return scores[0] - scores[1] if len(scores) == 2 else scores[0]
 
-    resampled = _resample(score, counts, seed)
+    resampled = np.concatenate([score(weights) for weights in _draw(counts, seed)])
+    if metric in ("pearson", "spearman"):
+        resampled += value - score(counts[None])  # What rounding changes is the same in all resamples.
     low, high = np.quantile(resampled, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return min(float(low), value), max(float(high), value)
-
-
-def _resample(score: Callable[[np.ndarray], np.ndarray], counts: np.ndarray, seed: int) -> np.ndarray:
-    return np.concatenate([score(weights) for weights in _draw(counts, seed)])
 
 
 def _draw(counts: np.ndarray, seed: int) -> Iterator[np.ndarray]:
@@ -161,36 +162,60 @@ def _draw(counts: np.ndarray, seed: int) -> Iterator[np.ndarray]:
             yield generator.poisson(counts, (size, len(counts))).astype(np.float64)
 
 
-def _table(columns: list[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
-    """Returns the different rows of labels and predictions, with two made-up rows, and how often each occurs."""
-    labels, *predictions = columns
-    made_up, weights = _made_up_rows(labels, len(predictions))
-    width = labels[0].size
-    rows = np.concatenate([column.reshape(-1, width) for column in columns], axis=1)
-    unique, counts = np.unique(rows, axis=0, return_counts=True)
-    table = np.concatenate([unique, made_up.reshape(len(made_up), -1)])
-    shape = (len(table), *labels.shape[1:])
-    parts = [part.reshape(shape) for part in np.split(table, len(columns), axis=1)]
-    return parts, np.concatenate([counts, weights])
+def _decision_table(columns: list[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Returns the different rows of labels and decisions, and two made-up rows, with how often each occurs."""
+    labels, *decided = columns
+    rows, counts = _unique_rows(columns)
+    made_up, weights = _made_up_rows(labels, len(decided))
+    return (
+        [np.concatenate([real, added]) for real, added in zip(rows, made_up, strict=True)],
+        np.concatenate([counts, weights]),
+    )
 
 
-def _made_up_rows(labels: np.ndarray, models: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns rows of labels and predictions that weigh two rows together, one right and one wrong."""
+def _made_up_rows(labels: np.ndarray, models: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Returns rows that weigh two rows together: one where the first model is right and one where it is wrong."""
     unique, counts = np.unique(labels, axis=0, return_counts=True)
     wrong = _wrong(unique)
-    orders = [(unique, unique), (unique, wrong)] if models == 1 else [(unique, unique, wrong), (unique, wrong, unique)]
-    rows = np.concatenate([np.stack(order, axis=1) for order in orders])
-    return rows, np.tile(counts / counts.sum(), 2)
+    columns = [(unique, unique), (unique, wrong), (wrong, unique)]
+    return [np.concatenate(column) for column in columns[: 1 + models]], np.tile(counts / counts.sum(), 2)
 
 
 def _wrong(labels: np.ndarray) -> np.ndarray:
-    """Returns a wrong prediction for each of the labels that occur: the next one, or one bit of a set changed."""
+    """Returns a wrong decision for each of the labels that occur: the next one, or one bit of a set changed."""
     if labels.ndim == 1:
         return np.roll(labels, 1) if len(labels) > 1 else labels + 1
-    flipped = labels.copy()
-    bits = np.arange(len(labels)) % labels.shape[1]
-    flipped[np.arange(len(labels)), bits] ^= 1
-    return flipped
+    wrong = labels.copy()
+    rows = np.arange(len(labels))
+    wrong[rows, rows % labels.shape[1]] ^= 1
+    return wrong
+
+
+def _correlation_table(columns: list[np.ndarray], ranks: bool) -> tuple[list[np.ndarray], np.ndarray]:
+    """Returns the different rows of targets and predictions, rounded if there are many, with how often each occurs."""
+    if len(columns[0]) > _LARGE_SPLIT_ROWS:
+        columns = [_rounded_ranks(values) if ranks else _rounded(values) for values in columns]
+    return _unique_rows(columns)
+
+
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """Rounds numbers to a fraction of their standard deviation."""
+    step = values.std() / _STEPS
+    return np.round(values / step) * step
+
+
+def _rounded_ranks(values: np.ndarray) -> np.ndarray:
+    """Returns ranks in steps of a few thousandths of the rows; equal numbers keep equal ranks."""
+    from scipy.stats import rankdata
+
+    return np.floor(4 * _STEPS * (rankdata(values) - 0.5) / len(values))
+
+
+def _unique_rows(columns: list[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Returns the different rows of some columns, (rows,) or (rows, labels) each, and how often each occurs."""
+    rows = np.stack(columns, axis=1)
+    unique, counts = np.unique(rows, axis=0, return_counts=True)
+    return list(unique.swapaxes(0, 1)), counts.astype(np.float64)
 
 
 def _mcnemar(right: np.ndarray, reference_right: np.ndarray) -> float:

@@ -34,8 +34,8 @@ def _f1(weights: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> np.nd
 
 
 def _f1_micro(weights: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    twice_found, given_and_true = _f1_parts(weights, predicted, labels)
-    return _fraction(twice_found.sum(axis=1), given_and_true.sum(axis=1))
+    found, given_and_true = (predicted * labels).sum(axis=1), (predicted + labels).sum(axis=1)
+    return _fraction(2 * (weights @ found), weights @ given_and_true)
 
 
 def _f1_macro(weights: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> np.ndarray:
