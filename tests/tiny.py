@@ -144,6 +144,17 @@ def make_dataset(
     return load_dataset_folder(folder)
 
 
+def with_test_labels_reversed(data: PreparedDataset, folder: Path) -> PreparedDataset:
+    """A copy of the data in which every label of the test split is wrong."""
+    folder.mkdir()
+    described = data.manifest.model_dump(exclude={"splits", "fingerprint", "slice_columns"})
+    splits = {name: [data.split(name)] for name in data.manifest.splits}
+    test = data.split("test")
+    splits["test"] = [test.set_column(test.column_names.index("label"), "label", [pa.array(data.labels("test")[::-1])])]
+    write_dataset_folder(folder, splits, **described)
+    return load_dataset_folder(folder)
+
+
 def _table(rows: dict[str, list]) -> pa.Table:
     labels = np.array(rows["label"])
     return pa.table({**rows, "label": label_array(labels.astype(np.int8) if labels.ndim == 2 else labels)})

@@ -16,6 +16,7 @@ from compaware.components.benchmark.formatting import capitalized, display_name,
 from compaware.components.benchmark.results import FILE_NAME
 from compaware.components.core.base.files import write_text
 from compaware.components.core.base.rendering import render
+from compaware.components.core.evaluation.held_out import describe_rows
 from compaware.components.core.evaluation.metrics import metric_label
 from compaware.components.core.runtimes.formats import ONNX_FILE, OPENVINO_FILE
 from compaware.components.publish.card import card_metadata, limits
@@ -25,6 +26,14 @@ from compaware.components.publish.release import Release, model_files, stage_set
 # OpenVINO Model Server expects the model's files in a folder whose name is a number.
 _SERVING_FOLDER = "serving"
 _SERVING_VERSION = "1"
+
+
+# What was chosen on validation, by the model's role.
+_CHOSEN = {
+    "student": "the checkpoint and this version",
+    "sparse": "the checkpoint and this version",
+    "int8": "the checkpoint, the quantization and this version",
+}
 
 
 def write_version(release: Release, entry: Entry, folder: Path) -> None:
@@ -123,6 +132,7 @@ def _render(template: str, release: Release, entry: Entry, **more: Any) -> str:
         ],
         source=_format_settings(manifest.source),
         limits=limits(release),
+        rows=describe_rows(manifest, _CHOSEN[release.role]),
         metric=capitalized(metric_label(entry.metric_name)),
         git_revision=git_revision(),
         format_size=format_size,

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from compaware.components.benchmark.formatting import join_with_and, name_and_runtime, runtime_label
 from compaware.components.core.data.tasks import TASKS
 from compaware.components.core.evaluation.criterion import CriterionResult
 from compaware.components.publish.history_files import Entry
@@ -19,15 +20,19 @@ _METRIC_TYPES = {"f1_macro": "f1", "pearson": "pearsonr", "spearman": "spearmanr
 
 
 def card_metadata(release: Release, entry: Entry) -> dict[str, Any]:
-    """Returns the card's YAML metadata; `model-index` holds the measured metric."""
+    """Returns the card's YAML metadata; `model-index` holds the metric on validation and on test."""
     manifest = release.dataset.manifest
     data = manifest.source.get("data") if manifest.source.get("kind") == "hub" else None
     metric = _METRIC_TYPES.get(entry.metric_name, entry.metric_name)
-    result = {
-        "task": {"type": "text-classification", "name": manifest.task},
-        "dataset": {"type": data or manifest.task, "name": manifest.task, "split": "validation"},
-        "metrics": [{"type": metric, "name": entry.metric_name, "value": round(entry.metric, 6)}],
-    }
+    results = [
+        {
+            "task": {"type": "text-classification", "name": manifest.task},
+            "dataset": {"type": data or manifest.task, "name": manifest.task, "split": split},
+            "metrics": [{"type": metric, "name": entry.metric_name, "value": round(value, 6)}],
+        }
+        for split, value in (("validation", entry.metric), ("test", entry.test_metric))
+        if value is not None
+    ]
     teacher = release.teacher_id()
     fields: dict[str, Any] = {
         # All built-in tasks are English.
@@ -38,7 +43,7 @@ def card_metadata(release: Release, entry: Entry) -> dict[str, Any]:
         "datasets": [data] if data else None,
         "metrics": [metric],
         "tags": ["compaware", *_TAGS[release.role]],
-        "model-index": [{"name": release.name, "results": [result]}],
+        "model-index": [{"name": release.name, "results": results}],
     }
     return {key: value for key, value in fields.items() if value is not None}
 
@@ -46,9 +51,10 @@ def card_metadata(release: Release, entry: Entry) -> dict[str, Any]:
 def limits(release: Release) -> list[str]:
     """Returns what a user should know before relying on the model."""
     manifest, stage = release.dataset.manifest, release.stage
+    rows = [f"{manifest.splits[split]:,} {split}" for split in ("validation", "test") if manifest.splits.get(split)]
     texts = [
         f"Inputs are cut at {release.max_length_tokens} tokens.",
-        f"It was measured on {manifest.splits['validation']} validation rows of {manifest.task} and on nothing else; "
+        f"It was measured on {join_with_and(rows)} rows of {manifest.task} and on nothing else; "
         "it has the biases of the teacher and of the data.",
     ]
     criterion = CriterionResult.from_summary(stage)
@@ -62,7 +68,20 @@ def limits(release: Release) -> list[str]:
         )
     if release.role == "sparse":
         texts.append("Its zeros reduce the compressed size; the report says whether they make any runtime faster.")
+    texts += other_recommendation(release)
     texts.append(
         f"Speed was measured on {release.benchmark.machine['cpu']}; on other CPUs another runtime may be faster."
     )
     return texts + manifest.notes
+
+
+def other_recommendation(release: Release) -> list[str]:
+    """Returns a sentence if the benchmark recommends another model, or this one in another runtime or precision."""
+    benchmark, published = release.benchmark, release.measured
+    if benchmark.recommended is None or benchmark.recommended.id == published.id:
+        return []
+    recommended = benchmark.by_id(benchmark.recommended.id)
+    forms = f"{name_and_runtime(recommended)} instead of this model"
+    if recommended.name == published.name:
+        forms = f"this model in {runtime_label(recommended)} instead of {runtime_label(published)}"
+    return [f"On {benchmark.machine['cpu']}, the benchmark recommends {forms}."]

@@ -34,6 +34,9 @@ class Entry(BaseModel):
         metric: Its value on the validation split.
         earlier_version: The published version that it was compared with.
         earlier_metric: That version's metric on the same split.
+        test_rows: Rows of the test split, which decides nothing; None without one.
+        test_metric: The metric on the test split.
+        earlier_test_metric: The published version's metric on the test split.
         size_bytes: Size of the files that the runtime reads.
         p50_ms: Median latency at the smallest measured batch size, in milliseconds.
         model_fingerprint: SHA-256 of its files.
@@ -53,6 +56,9 @@ class Entry(BaseModel):
     metric: Score
     earlier_version: str | None
     earlier_metric: float | None
+    test_rows: int | None = None
+    test_metric: float | None = None
+    earlier_test_metric: float | None = None
     size_bytes: int
     p50_ms: float
     model_fingerprint: str

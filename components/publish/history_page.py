@@ -9,6 +9,7 @@ from compaware.components.benchmark.charts import metric_by_version
 from compaware.components.benchmark.formatting import capitalized, format_size
 from compaware.components.core.base.files import write_text
 from compaware.components.core.base.rendering import render
+from compaware.components.core.evaluation.criterion import CHOSEN_ON_THESE_ROWS
 from compaware.components.core.evaluation.metrics import metric_label
 from compaware.components.publish.history_files import Entry
 
@@ -43,8 +44,17 @@ def write_history_pages(folder: Path, message: str, history: list[Entry]) -> Non
             chart=chart,
             format_size=format_size,
             score=partial(_score, shown),
+            has_test=any(item.test_metric is not None for item in shown),
+            rows=_describe_rows(shown),
         )
         write_text(folder / name, page)
+
+
+def _describe_rows(shown: list[Entry]) -> str:
+    """Returns a sentence that says which rows decided."""
+    if shown and shown[-1].test_rows:
+        return "Validation decided each time; test decided nothing."
+    return f"Validation decided each time: the figures are {CHOSEN_ON_THESE_ROWS}."
 
 
 def _score(shown: list[Entry], item: Entry) -> str:

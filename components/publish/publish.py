@@ -4,13 +4,15 @@ import logging
 import math
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from transformers import AutoConfig
 
 from compaware.components.core.base.errors import UnavailableError, UserError
 from compaware.components.core.base.summary import Summary
-from compaware.components.core.evaluation.criterion import Criterion
+from compaware.components.core.evaluation.criterion import CHOSEN_ON_THESE_ROWS, Criterion, HeldOutScores
 from compaware.components.core.evaluation.evaluate import evaluate_folder
+from compaware.components.core.evaluation.held_out import evaluate_on_test
 from compaware.components.core.evaluation.metrics import metric_label
 from compaware.components.core.stage.workspace import Workspace
 from compaware.components.publish.bundle import write_version
@@ -47,9 +49,13 @@ def run(config: PublishConfig, workspace: Workspace) -> Summary:
         register(release, entry)
     write_history_pages(workspace.output, message, history)
     _delete_abandoned(config.publish_uri)
-    metrics = {"published": float(published), entry.metric_name: entry.metric}
-    if entry.earlier_metric is not None:
-        metrics[f"earlier_{entry.metric_name}"] = entry.earlier_metric
+    scores = {
+        entry.metric_name: entry.metric,
+        f"earlier_{entry.metric_name}": entry.earlier_metric,
+        f"test_{entry.metric_name}": entry.test_metric,
+        f"earlier_test_{entry.metric_name}": entry.earlier_test_metric,
+    }
+    metrics = {"published": float(published)} | {name: score for name, score in scores.items() if score is not None}
     return Summary.create("publish", config, metrics, {"words": message, "entry": entry.model_dump()})
 
 
@@ -112,7 +118,7 @@ def _decide(release: Release, latest: Entry | None, history: list[Entry], cache:
             f"{config.model} gives NaN or infinite logits for validation rows and is not published: train it again"
         )
     earlier, changed, published = None, ["data", "teacher", "parameters", "version"], True
-    reason = "nothing was published before"
+    reason, folder = "nothing was published before", None
     if latest:
         folder = fetch(join(config.publish_uri, latest.version), cache, require_manifest=True)
         _check_labels(release, folder)
@@ -124,6 +130,11 @@ def _decide(release: Release, latest: Entry | None, history: list[Entry], cache:
         reason = f"{criterion.describe(metric)}; the baseline is {latest.version} on the same {rows} rows"
         if math.isnan(earlier):
             earlier, published, reason = None, True, f"{latest.version} gives NaN or infinite logits for these rows"
+    # Only reported: the decision is made.
+    test = _score_on_test(release, config.model)
+    earlier_test = _score_on_test(release, folder) if folder and earlier is not None else None
+    if earlier is not None:
+        reason = f"{reason} ({_describe_test(release, test, earlier_test)})"
     now = datetime.now(UTC)
     return Entry(
         version=(uploaded or _version(release, history, now)) if published else "",
@@ -138,6 +149,9 @@ def _decide(release: Release, latest: Entry | None, history: list[Entry], cache:
         metric=metric,
         earlier_version=latest.version if latest else None,
         earlier_metric=earlier,
+        test_rows=release.dataset.manifest.splits.get("test"),
+        test_metric=test,
+        earlier_test_metric=earlier_test,
         size_bytes=release.measured.size_bytes,
         p50_ms=release.measured.batches[release.benchmark.batch_sizes[0]].p50_ms,
         model_fingerprint=release.model_fingerprint,
@@ -153,15 +167,30 @@ def _criterion(release: Release, earlier: float) -> Criterion:
 
 def _score(release: Release, folder: Path) -> float:
     """Returns a model's primary metric on the validation split, in the runtime that serves it on this CPU."""
-    runtime, precision = serving_runtime(folder)
-    evaluation = evaluate_folder(
-        folder,
-        release.dataset.path,
-        runtime=runtime,
-        precision=precision,
-        max_length_tokens=release.config.max_length_tokens,
-    )
+    evaluation = evaluate_folder(folder, release.dataset.path, **_serving_options(release, folder))
     return evaluation.metrics[release.dataset.manifest.metric]
+
+
+def _score_on_test(release: Release, folder: Path) -> float | None:
+    """Returns a model's primary metric on the test split, likewise; None if the data has no labelled test split."""
+    evaluation = evaluate_on_test(folder, release.dataset, **_serving_options(release, folder))
+    return evaluation.metrics[release.dataset.manifest.metric] if evaluation else None
+
+
+def _serving_options(release: Release, folder: Path) -> dict[str, Any]:
+    runtime, precision = serving_runtime(folder)
+    return {
+        "runtime": runtime,
+        "precision": precision,
+        "max_length_tokens": release.config.max_length_tokens,
+    }
+
+
+def _describe_test(release: Release, test: float | None, earlier_test: float | None) -> str:
+    """Returns both scores on the test split, or else a note that there are none."""
+    if test is None or earlier_test is None:
+        return CHOSEN_ON_THESE_ROWS
+    return HeldOutScores(rows=release.dataset.manifest.splits["test"], measured=test, baseline=earlier_test).describe()
 
 
 def _check_labels(release: Release, folder: Path) -> None:
@@ -189,6 +218,7 @@ def _version(release: Release, history: list[Entry], now: datetime) -> str:
 def _describe(release: Release, entry: Entry) -> str:
     if entry.published:
         score = f"{metric_label(entry.metric_name)} {entry.metric:.4f}"
+        score += f", {entry.test_metric:.4f} on test" if entry.test_metric is not None else ""
         return f"published {entry.version} at {release.config.publish_uri}: {score} ({entry.reason})"
     return f"not published, {entry.earlier_version} stays: {entry.reason}"
 

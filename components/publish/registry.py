@@ -77,6 +77,8 @@ def _artifact(release: Release, entry: Entry) -> dict[str, Any]:
 def _properties(entry: Entry) -> dict[str, dict[str, Any]]:
     texts = {"role": entry.role, "model_sha256": entry.model_fingerprint, "data": entry.fingerprints["data"]}
     figures = {entry.metric_name: entry.metric, "p50_ms": entry.p50_ms, "size_bytes": float(entry.size_bytes)}
+    if entry.test_metric is not None:
+        figures[f"test_{entry.metric_name}"] = entry.test_metric
     return {
         **{name: {"metadataType": "MetadataStringValue", "string_value": value} for name, value in texts.items()},
         **{name: {"metadataType": "MetadataDoubleValue", "double_value": value} for name, value in figures.items()},

@@ -95,5 +95,6 @@ def test_all_components_agree_on_whether_a_criterion_is_met(
         runtime="onnxruntime",
         role="int8",
         benchmark=found,
+        measured=item,
     )
     assert any("misses its accuracy criterion" in sentence for sentence in limits(release)) != kept

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from compaware.components.accuracy_gate import gate
@@ -17,7 +16,7 @@ from compaware.components.accuracy_gate.config import AccuracyGateConfig
 from compaware.components.core.base.hashing import fingerprint_files
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.base.validation import validate
-from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder, write_dataset_folder
+from compaware.components.core.data.dataset import PreparedDataset
 from compaware.components.core.evaluation import evaluate as evaluation
 from compaware.components.core.evaluation import held_out, label_order
 from compaware.components.core.stage.config import ComponentConfig
@@ -30,21 +29,10 @@ from compaware.components.sparsity_aware_training import sparsify
 from compaware.components.sparsity_aware_training.config import SparsityAwareTrainingConfig
 from compaware.components.teacher_check import check
 from compaware.components.teacher_check.config import TeacherCheckConfig
-from tests.tiny import SMALL_BERT, make_dataset
+from tests.tiny import SMALL_BERT, make_dataset, with_test_labels_reversed
 
 QUICK = {"max_length_tokens": 16, "learning_rate": 5e-3, "batch_size": 16}
 _VARIES = re.compile(r"test|words|markdown|size_bytes|seconds|runtime$|_per_s|_s$")
-
-
-def with_test_labels_reversed(data: PreparedDataset, folder: Path) -> PreparedDataset:
-    """A copy of the data in which every label of the test split is wrong."""
-    folder.mkdir()
-    described = data.manifest.model_dump(exclude={"splits", "fingerprint", "slice_columns"})
-    splits = {name: [data.split(name)] for name in data.manifest.splits}
-    test = data.split("test")
-    splits["test"] = [test.set_column(test.column_names.index("label"), "label", [pa.array(data.labels("test")[::-1])])]
-    write_dataset_folder(folder, splits, **described)
-    return load_dataset_folder(folder)
 
 
 @dataclass

@@ -45,7 +45,7 @@ class Folders:
 def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
     """An accurate student, an equally accurate one with other weights, a wrong one, and an INT8 model."""
     root = tmp_path_factory.mktemp("publish")
-    dataset = make_dataset(root / "dataset")
+    dataset = make_dataset(root / "dataset", test_rows=40)
     good = _trained(make_model(root / "good", dataset), dataset)
     results = root / "results"
     results.mkdir()

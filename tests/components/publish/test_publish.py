@@ -20,7 +20,7 @@ from compaware.components.storage import exists
 from tests.components.publish.conftest import Folders, Publish
 from tests.components.publish.registry_server import running_registry
 from tests.components.storage.answering import answering
-from tests.tiny import make_dataset
+from tests.tiny import make_dataset, with_test_labels_reversed
 
 
 def answers(version: Path, *texts: str) -> list[str]:
@@ -36,14 +36,21 @@ def test_a_published_student_is_complete_and_documented(folders: Folders, publis
     prefix = tmp_path / "Reviews EN"
     summary = publish_model(folders.good, prefix, run_id="run-7")
     latest = Published.read(str(prefix)).latest
-    assert latest is not None and summary.metrics == {"published": 1.0, "accuracy": latest.metric}
+    assert latest is not None and summary.metrics["accuracy"] == latest.metric and summary.metrics["published"] == 1.0
     version = prefix / latest.version
     assert exists(str(version))
     assert AutoModelForSequenceClassification.from_pretrained(version).config.num_labels == 2
     card = ModelCard.load(version / "README.md")
     assert (card.data.pipeline_tag, card.data.base_model) == ("text-classification", "someone/bert-reviews")
-    (result,) = card.data.eval_results
-    assert (result.metric_type, result.metric_value) == ("accuracy", round(latest.metric, 6))
+    figures = {result.dataset_split: (result.metric_type, result.metric_value) for result in card.data.eval_results}
+    assert latest.test_metric is not None and summary.metrics["test_accuracy"] == latest.test_metric
+    assert figures == {
+        "validation": ("accuracy", round(latest.metric, 6)),
+        "test": ("accuracy", round(latest.test_metric, 6)),
+    }
+    assert f"{latest.test_metric:.4f} on the test split ({latest.metric:.4f} on validation)" in card.text
+    assert "chose the checkpoint and this version; test (40 rows) decided nothing." in card.text
+    assert "On Example CPU, the benchmark recommends INT8 in onnxruntime instead of this model." in card.text
     assert latest.model_fingerprint in card.text and "temperature=2.0" in card.text
     provenance = json.loads((version / "provenance.json").read_text(encoding="utf-8"))
     assert provenance["run_id"] == "run-7"
@@ -204,3 +211,23 @@ def test_the_stand_in_answers_as_the_real_registry_did():
         for step in recorded["answers"]:
             response = urllib3.request(step["method"], f"{registry.address}{step['path']}", json=step.get("body"))
             assert (response.status, response.json()) == (step["status"], step["answer"])
+
+
+def test_scores_on_test_are_reported_and_decide_nothing(folders: Folders, publish_model: Publish, tmp_path: Path):
+    """A model that is wrong on validation is refused, even if it is the only one that is right on test."""
+    turned = with_test_labels_reversed(folders.dataset, tmp_path / "turned")
+    entries = {}
+    for name, data in (("usual", folders.dataset), ("turned", turned)):
+        for model in (folders.good, folders.bad, folders.as_good):
+            publish_model(model, tmp_path / name, dataset=data.path)
+        entries[name] = Published.read(str(tmp_path / name)).history
+    for one, other in zip(entries["usual"], entries["turned"], strict=True):
+        assert (one.published, one.metric, one.earlier_metric) == (other.published, other.metric, other.earlier_metric)
+        assert one.test_metric is not None and other.test_metric is not None
+        assert one.test_metric + other.test_metric == pytest.approx(1)
+    assert [entry.published for entry in entries["turned"]] == [True, False, True]
+    refused = entries["turned"][1]
+    assert refused.test_metric > 0.9 > refused.earlier_test_metric
+    assert refused.reason.endswith(
+        f"(on the 40 test rows {refused.test_metric:.4f} against {refused.earlier_test_metric:.4f})"
+    )
