@@ -16,7 +16,7 @@ _TAGS = {
     "sparse": ["sparsity", "pruning"],
     "int8": ["int8", "quantization", "openvino", "onnx"],
 }
-_METRIC_TYPES = {"f1_macro": "f1", "pearson": "pearsonr", "spearman": "spearmanr"}
+_METRIC_TYPES = {"f1_macro": "f1", "f1_micro": "f1", "pearson": "pearsonr", "spearman": "spearmanr"}
 
 
 def card_metadata(release: Release, entry: Entry) -> dict[str, Any]:

@@ -44,7 +44,7 @@ def _limits(constraint: Constraint, benchmark: Benchmark) -> str:
 
 def sentences(benchmark: Benchmark, sweep: Sweep) -> list[str]:
     """Returns what a reader should know before using the figures, besides the headline."""
-    return [_why(benchmark, sweep), _counts(sweep), *_teacher(benchmark, sweep), *caveats(benchmark)]
+    return [_why(benchmark, sweep), _counts(benchmark, sweep), *_teacher(benchmark, sweep), *caveats(benchmark)]
 
 
 def _why(benchmark: Benchmark, sweep: Sweep) -> str:
@@ -63,14 +63,15 @@ def _why(benchmark: Benchmark, sweep: Sweep) -> str:
     )
 
 
-def _counts(sweep: Sweep) -> str:
+def _counts(benchmark: Benchmark, sweep: Sweep) -> str:
+    metric = metric_label(benchmark.candidates[0].metric_name)
     measured, failed = len(sweep.standings), len(sweep.failed)
     latency_front = [display_name(item.name) for item in sweep.standings if item.on_latency_front]
     size_front = [display_name(item.name) for item in sweep.standings if item.on_size_front]
     missing = f"; {failed} failed for the reasons below" if failed else ""
     return (
-        f"{measured} of {measured + failed} members were measured{missing}. The Pareto front of accuracy and latency: "
-        f"{join_with_and(latency_front)}. The Pareto front of accuracy and size: {join_with_and(size_front)}. Lines in "
+        f"{measured} of {measured + failed} members were measured{missing}. The Pareto front of {metric} and latency: "
+        f"{join_with_and(latency_front)}. The Pareto front of {metric} and size: {join_with_and(size_front)}. Lines in "
         "the charts are the fronts, and dashed lines the limits."
     )
 

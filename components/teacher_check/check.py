@@ -19,7 +19,13 @@ from compaware.components.core.data.tokenizer import load_model_tokenizer, load_
 from compaware.components.core.evaluation.confusion import classification_facts
 from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_folder
 from compaware.components.core.evaluation.held_out import evaluate_on_test, metrics_on_test
-from compaware.components.core.evaluation.metrics import chance_score, compute_metrics, majority_baseline
+from compaware.components.core.evaluation.metrics import (
+    chance_score,
+    compute_metrics,
+    majority_baseline,
+    metric_label,
+    perfect_score,
+)
 from compaware.components.core.models.build import new_classifier
 from compaware.components.core.models.first_token import use_first_token_only
 from compaware.components.core.models.heads import Alignment, align_labels
@@ -58,10 +64,10 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
     metric = dataset.manifest.metric
     labels = dataset.labels("validation")
     majority = majority_baseline(metric, labels, dataset.manifest.num_labels)
-    if majority >= 1 and config.min_score is None:
+    if majority >= perfect_score(metric, labels, dataset.manifest.num_labels) and config.min_score is None:
         raise UserError(
-            "the validation split has only one class, so predictions that ignore the text are always right: add rows "
-            "of other classes, or set min_score to accept a teacher anyway"
+            f"no model can reach a better {metric_label(metric)} on validation than predictions that ignore the text "
+            f"({majority:.4f}): add rows with other labels, or set min_score to accept a teacher anyway"
         )
     set_seed(config.seed)
     model, tokenizer, aligned = _load(config, dataset, workspace)

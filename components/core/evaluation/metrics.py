@@ -81,6 +81,18 @@ def majority_baseline(metric: str, labels: np.ndarray, num_labels: int) -> float
     return max(compute_metrics(metric, np.tile(logits, (len(labels), 1)), labels)[metric] for logits in candidates)
 
 
+def perfect_score(metric: str, labels: np.ndarray, num_labels: int) -> float:
+    """Returns the primary metric of predictions without an error.
+
+    It is 1, except where the rows cannot tell good predictions from bad ones, such as F1 without a positive row.
+    """
+    if labels.ndim == 2:
+        logits = labels - 0.5
+    else:
+        logits = labels[:, None] if labels.dtype == np.float64 else np.eye(num_labels)[labels]
+    return compute_metrics(metric, logits, labels)[metric]
+
+
 def chance_score(metric: str, logits: np.ndarray, labels: np.ndarray) -> float:
     """Returns the primary metric that the same predictions in random order hardly exceed.
 

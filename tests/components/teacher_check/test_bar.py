@@ -3,20 +3,21 @@
 import numpy as np
 import pytest
 
-from compaware.components.core.data.tasks import TASKS
-from compaware.components.core.evaluation.metrics import majority_baseline
+from compaware.components.core.evaluation.metrics import majority_baseline, perfect_score, suitable_metrics
 from compaware.components.teacher_check.check import find_shortfall
 
-# Those of the task table, and what own data may have.
-KINDS = sorted(
-    {(task.metric, len(task.label_names)) for task in TASKS.values()}
-    | {("f1_macro", 2), ("f1_macro", 5), ("f1_micro", 3), ("spearman", 0)}
-)
+# Every metric that own data may be judged by.
+KINDS = [
+    (kind, metric, classes)
+    for kind, numbers in {"classification": (2, 3, 6), "multi_label_classification": (3,), "regression": (0,)}.items()
+    for classes in numbers
+    for metric in suitable_metrics(kind, classes)
+]
 
 
-def draw_labels(generator: np.random.Generator, metric: str, classes: int, rows: int) -> np.ndarray:
+def draw_labels(generator: np.random.Generator, kind: str, classes: int, rows: int) -> np.ndarray:
     """Labels in random balance, of two classes or more."""
-    if metric == "f1_micro":
+    if kind == "multi_label_classification":
         return (generator.random((rows, classes)) < generator.random(classes)).astype(int)
     if not classes:
         return generator.normal(size=rows)
@@ -37,11 +38,14 @@ def passes(metric: str, classes: int, answers: np.ndarray, labels: np.ndarray) -
     return not find_shortfall(metric, as_logits(answers, classes), labels, majority, None)
 
 
-@pytest.mark.parametrize(("metric", "classes"), KINDS)
+@pytest.mark.parametrize(("kind", "metric", "classes"), KINDS)
 @pytest.mark.parametrize("rows", [60, 2500])
-def test_constant_and_shuffled_predictions_fail_and_correct_ones_pass(metric: str, classes: int, rows: int) -> None:
+def test_constant_and_shuffled_predictions_fail_and_correct_ones_pass(
+    kind: str, metric: str, classes: int, rows: int
+) -> None:
     generator = np.random.default_rng(rows + classes)
-    labels = draw_labels(generator, metric, classes, rows)
+    labels = draw_labels(generator, kind, classes, rows)
+    assert perfect_score(metric, labels, classes) == pytest.approx(1)
     assert passes(metric, classes, labels, labels)
     assert not passes(metric, classes, generator.permutation(labels), labels)
     for answer in np.unique(labels[:50], axis=0)[:3]:
@@ -80,3 +84,18 @@ def test_a_good_teacher_passes_on_few_rows_and_any_teacher_above_min_score(
     assert not find_shortfall("accuracy", as_logits(poor, 2), labels, 0.5, 0.4)
     assert "which min_score allows, but" in caplog.text
     assert "0.6000 is needed (min_score)" in find_shortfall("accuracy", as_logits(poor, 2), labels, 0.5, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("metric", "labels"),
+    [
+        ("accuracy", np.zeros(9, int)),
+        ("matthews_correlation", np.ones(9, int)),
+        ("f1", np.zeros(9, int)),
+        ("f1_macro", np.ones(9, int)),
+        ("f1_micro", np.zeros((9, 2), int)),
+        ("spearman", np.full(9, 2.5)),
+    ],
+)
+def test_rows_on_which_no_model_can_be_better_are_known(metric: str, labels: np.ndarray) -> None:
+    assert majority_baseline(metric, labels, 2) >= perfect_score(metric, labels, 2)

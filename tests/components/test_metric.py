@@ -1,0 +1,108 @@
+"""Every choice and every report follows the metric of the data, whichever it is."""
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+from transformers import EvalPrediction
+
+import compaware.components
+import compaware.pipelines
+from compaware.components.benchmark.report import render_html, render_markdown
+from compaware.components.benchmark.results import Benchmark
+from compaware.components.core.evaluation.criterion import Criterion
+from compaware.components.core.evaluation.metrics import METRIC_NAMES, compute_metrics, metric_label
+from compaware.components.core.stage.options import TrainingOptions
+from compaware.components.core.training.arguments import build_arguments
+from compaware.components.core.training.trainer import _metrics_of
+from compaware.components.sweep_benchmark.judge import judge
+from compaware.components.sweep_benchmark.pareto import Constraint
+from compaware.components.sweep_benchmark.sweep_report import render
+from compaware.components.sweep_benchmark.sweep_sentences import headline, sentences
+from tests.components.benchmark.synthetic import benchmark, family, measured
+from tests.components.sweep_benchmark.test_judge import member
+
+# Formulas, defaults, and names in formats of others. All other modules take the metric from the data.
+NAMING = {
+    "components/core/data/tasks.py",
+    "components/core/evaluation/intervals.py",
+    "components/core/evaluation/metrics.py",
+    "components/core/evaluation/row_weights.py",
+    "components/data_prep/config.py",
+    "components/data_prep/prepare.py",
+    "components/publish/card.py",
+    # Pearson's correlation tells whether a regression teacher can be rescaled.
+    "components/teacher_check/correction.py",
+}
+
+
+def test_no_other_module_names_a_metric() -> None:
+    names = {*METRIC_NAMES, *(f"eval_{name}" for name in METRIC_NAMES)}
+    naming = set()
+    for package in (compaware.components, compaware.pipelines):
+        root = Path(package.__path__[0])
+        for file in root.rglob("*.py"):
+            nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            if any(isinstance(node, ast.Constant) and node.value in names for node in nodes):
+                naming.add(file.relative_to(root.parent).as_posix())
+    assert naming == NAMING
+
+
+def outputs(metric: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns logits and labels for which the metric is neither perfect nor like another one."""
+    generator = np.random.default_rng(0)
+    if metric in ("pearson", "spearman"):
+        labels = generator.normal(size=60)
+        return (np.exp(labels) + generator.normal(size=60))[:, None], labels
+    if metric == "f1_micro":
+        labels = (generator.random((60, 3)) < (0.2, 0.5, 0.7)).astype(np.int8)
+        return labels - 0.5 + generator.normal(size=(60, 3)), labels
+    labels = generator.choice(2, 60, p=(0.7, 0.3))
+    return np.eye(2)[labels] + generator.normal(size=(60, 2)), labels
+
+
+@pytest.mark.parametrize("metric", METRIC_NAMES)
+def test_the_checkpoint_is_chosen_by_the_metric(metric: str, tmp_path: Path) -> None:
+    logits, labels = outputs(metric)
+    arguments = build_arguments(TrainingOptions(), tmp_path, metric, "fp32")
+    scores = _metrics_of(metric)(EvalPrediction(logits, labels))
+    assert arguments.metric_for_best_model == f"eval_{metric}" and arguments.greater_is_better
+    assert scores[metric] == compute_metrics(metric, logits, labels)[metric]
+
+
+def by_metric(found: Benchmark, metric: str) -> Benchmark:
+    """Returns a made-up benchmark with another metric."""
+    for item in found.candidates:
+        item.metric_name = metric
+    criteria = {"int8": Criterion.create(metric, 0.896, 0.005)}
+    return benchmark(found.candidates, criteria=criteria)
+
+
+@pytest.mark.parametrize("metric", METRIC_NAMES)
+def test_reports_speak_of_accuracy_only_where_it_is_the_metric(metric: str) -> None:
+    found = by_metric(family(), metric)
+    sweep_figures = by_metric(
+        benchmark(
+            [
+                measured("teacher", "torch", role="teacher", metric=0.90, milliseconds={1: 20.0}),
+                measured("two_t2", "openvino", role="student", metric=0.84, milliseconds={1: 3.0}),
+            ]
+        ),
+        metric,
+    )
+    sweep = judge(sweep_figures, [member("two_t2")], Constraint(min_accuracy=0.8))
+    title = headline(sweep_figures, sweep)
+    sweep_figures.words = sentences(sweep_figures, sweep)
+    sweep_page, sweep_text = render(sweep_figures, sweep, title)
+    assert metric_label(metric) in title
+    for text in (render_html(found, {}), render_markdown(found, {}), sweep_page, sweep_text):
+        assert metric_label(metric) in text
+        assert ("accuracy" in text) == (metric == "accuracy")
+
+
+@pytest.mark.parametrize("metric", METRIC_NAMES)
+def test_the_criterion_names_the_metric(metric: str) -> None:
+    criterion = Criterion.create(metric, 0.9, 0.01)
+    assert criterion.passes(0.895) and not criterion.passes(0.88)
+    assert criterion.describe(0.88).startswith((metric, metric_label(metric)))
