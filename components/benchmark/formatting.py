@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from compaware.components.benchmark.results import BatchSpeed, Measured
-from compaware.components.benchmark.timing import Ratio
+from compaware.components.benchmark.results import Benchmark, Measured
+from compaware.components.benchmark.timing import BatchSpeed, Ratio
+from compaware.components.core.evaluation.intervals import Difference, Interval, describe_difference
 
 
 def display_name(name: str) -> str:
@@ -30,6 +31,34 @@ def format_points(value: float, reference: float) -> str:
     """Returns the difference of two metrics in points (hundredths), with its sign."""
     difference = round(100 * (value - reference), 1)
     return f"{difference:+.1f} points" if difference else "±0.0 points"
+
+
+def reported_split(benchmark: Benchmark) -> str:
+    """Returns the split whose accuracy is reported: test where it was scored, or else the one that decides."""
+    return "test" if benchmark.data.get("test_rows") else str(benchmark.data["split"])
+
+
+def format_interval(interval: Interval) -> str:
+    """Returns the ends of an interval: `0.876 to 0.905`."""
+    return f"{interval.low:.3f} to {interval.high:.3f}"
+
+
+def format_points_interval(difference: Difference) -> str:
+    """Returns a difference in points with its interval: `-0.5 (-1.2 to +0.2)`."""
+    ends = (difference.value, difference.low, difference.high)
+    value, low, high = (f"{round(100 * number, 1) + 0.0:+.1f}" for number in ends)  # -0.0 becomes +0.0.
+    return f"{value} ({low} to {high})"
+
+
+def format_loss(difference: Difference, metric: str, split: str) -> str:
+    """Returns a difference for headlines: `between 0.1 and 0.9 points worse in accuracy on test`.
+
+    If the interval contains 0, its lower end follows, since few rows measure little.
+    """
+    where = f"in {metric} on {split}"
+    if difference.low <= 0 <= difference.high:
+        return f"no measurable loss {where} (at most {abs(100 * difference.low):.1f} points)"
+    return f"{describe_difference(difference)} {where}"
 
 
 def format_ratio(ratio: Ratio) -> str:

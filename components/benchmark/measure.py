@@ -8,14 +8,19 @@ from typing import Any
 import numpy as np
 
 from compaware.components.benchmark import sentences
+from compaware.components.benchmark.comparisons import fill_comparisons
 from compaware.components.benchmark.config import BenchmarkConfig
 from compaware.components.benchmark.failures import Failures
+from compaware.components.benchmark.flat_metrics import flat_metrics
 from compaware.components.benchmark.formatting import capitalized, display_name, runtime_and_precision
 from compaware.components.benchmark.groups import available_memory_bytes, memory_needed_bytes, plan_groups
+from compaware.components.benchmark.recommendation import recommend
 from compaware.components.benchmark.report import load_summaries, render_html, render_markdown
-from compaware.components.benchmark.results import FILE_NAME, BatchSpeed, Benchmark, Group, Measured, fastest
+from compaware.components.benchmark.results import FILE_NAME, Benchmark, Group, Measured
 from compaware.components.benchmark.rounds import Figures, measure_group, scaled
 from compaware.components.benchmark.scoring import SCORING_BATCH, logits_file
+from compaware.components.benchmark.splits import TEST, labelled_splits
+from compaware.components.benchmark.timing import BatchSpeed
 from compaware.components.benchmark.tokenized_split import TokenizedSplit
 from compaware.components.benchmark.variants import input_limit, prepare_variants, read_configs
 from compaware.components.benchmark.worker_process import Variant
@@ -36,7 +41,7 @@ log = logging.getLogger(__name__)
 def run(config: BenchmarkConfig, workspace: Workspace) -> Summary:
     """Measures the candidates, writes `benchmark.json`, `report.html` and `report.md`, and prints the figures."""
     benchmark, summaries = measure(config, workspace.work)
-    benchmark.recommended = sentences.recommend(benchmark)
+    benchmark.recommended = recommend(benchmark)
     benchmark.words = sentences.sentences(benchmark)
     write_text(workspace.output / FILE_NAME, benchmark.model_dump_json(indent=2) + "\n")
     write_text(workspace.output / "report.html", render_html(benchmark, summaries))
@@ -82,9 +87,14 @@ def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, S
         unmeasured=failures.items,
         groups=groups,
     )
-    benchmark.fill_ratios()
     benchmark.fill_criteria(
         {name: criterion for name, summary in summaries.items() if (criterion := CriterionResult.from_summary(summary))}
+    )
+    benchmark.fill_ratios()
+    fill_comparisons(
+        benchmark,
+        {split: dataset.labels(split) for split in labelled_splits(config, dataset)},
+        lambda item, split: np.load(logits_file(work, item.id, split)),
     )
     return benchmark, summaries
 
@@ -176,6 +186,7 @@ def _data_facts(dataset: PreparedDataset, config: BenchmarkConfig, inputs: Token
         "task": dataset.manifest.task,
         "split": config.split,
         "rows": dataset.manifest.splits[config.split],
+        "test_rows": dataset.manifest.splits[TEST] if TEST in labelled_splits(config, dataset)[1:] else 0,
         "metric": dataset.manifest.metric,
         "fingerprint": dataset.manifest.fingerprint,
         "median_length_tokens": float(np.median(inputs.lengths)),
@@ -197,40 +208,6 @@ def _facts(benchmark: Benchmark, config: BenchmarkConfig, work: Path) -> dict[st
         **{f"batch{size}_p50_ms": batch.p50_ms for size, batch in served.batches.items()},
     }
     return {"headline": sentences.headline(benchmark), "lineage": lineage, **classified}
-
-
-def flat_metrics(benchmark: Benchmark) -> dict[str, float]:
-    """Returns flat numbers whose names depend only on models and settings, so that runs can be compared.
-
-    Not every CPU has BF16, so BF16 has no names of its own and only counts for the best figures of a model.
-    """
-    metrics: dict[str, float] = {"unmeasured": len(benchmark.unmeasured)}
-    for item in benchmark.candidates:
-        metrics.setdefault(f"{item.name}_{item.metric_name}", item.metric)
-        if "bf16" in item.precision:
-            continue
-        metrics[f"{item.id}_size_bytes"] = item.size_bytes
-        metrics[f"{item.id}_peak_memory_bytes"] = item.peak_memory_bytes
-        if item.loaded_memory_bytes is not None:
-            metrics[f"{item.id}_loaded_memory_bytes"] = item.loaded_memory_bytes
-        for size, batch in item.batches.items():
-            metrics[f"{item.id}_batch{size}_p50_ms"] = batch.p50_ms
-            metrics[f"{item.id}_batch{size}_p99_ms"] = batch.p99_ms
-            metrics[f"{item.id}_batch{size}_samples_per_s"] = batch.samples_per_s
-    for name in dict.fromkeys(item.name for item in benchmark.candidates):
-        for size in benchmark.batch_sizes:
-            best = fastest([item for item in benchmark.candidates if item.name == name], size).batches[size]
-            metrics[f"{name}_best_batch{size}_p50_ms"] = best.p50_ms
-            metrics[f"{name}_best_batch{size}_samples_per_s"] = best.samples_per_s
-    teacher = benchmark.reference("teacher")
-    for size in benchmark.batch_sizes if benchmark.of("int8") else []:
-        best = fastest(benchmark.of("int8"), size).batches[size]
-        if teacher:
-            metrics[f"best_int8_speedup_vs_teacher_batch{size}"] = best.speed_over(teacher.batches[size]).median
-        if benchmark.dense():
-            plain = fastest(benchmark.dense(), size).batches[size]
-            metrics[f"best_int8_speedup_vs_best_fp32_batch{size}"] = best.speed_over(plain).median
-    return metrics
 
 
 def print_figures(benchmark: Benchmark, headline: str) -> None:

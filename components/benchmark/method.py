@@ -22,7 +22,10 @@ def describe_method(benchmark: Benchmark) -> list[str]:
         f"rounds and {settings['time_budget_s']:.0f} s for all of them, but at least 3 rounds.",
         *_groups(benchmark),
         "A call is one forward pass from token ids to logits. Tokenization and padding are not timed.",
-        "The metric is computed over the whole split, from the logits of the process that is timed.",
+        "The metric is computed over the whole split, from the logits of the process that is timed. Intervals are from "
+        "a bootstrap over rows (10,000 resamples); differences are of the same rows, and p is McNemar's exact test.",
+        "The form to serve is the fastest one that keeps the accuracy on the rows that decide, whatever its model and "
+        "precision. Of forms that are equally fast in these rounds, it is the smallest.",
         "Size is the size of the files that the runtime reads, and deflated their size after deflate compression. "
         "Memory is that of the whole process, including its libraries, after loading and a first prediction. Peak "
         "memory is its highest value until the last timed call; other splits are scored after it.",

@@ -7,7 +7,14 @@ from typing import Any
 from markupsafe import Markup
 
 from compaware.components.benchmark import charts
-from compaware.components.benchmark.formatting import display_name, format_points, format_size, runtime_and_precision
+from compaware.components.benchmark.formatting import (
+    display_name,
+    format_interval,
+    format_points,
+    format_size,
+    reported_split,
+    runtime_and_precision,
+)
 from compaware.components.benchmark.method import describe_method
 from compaware.components.benchmark.results import Benchmark, Measured
 from compaware.components.benchmark.sections import Section, model_sections
@@ -118,22 +125,29 @@ def cards(benchmark: Benchmark, chosen: Measured) -> list[Card]:
     teacher = benchmark.reference("teacher")
     if teacher and batch.ratio_to_teacher is not None:
         low, high = batch.spread["ratio_to_teacher"]
-        figures.append(
-            Card(
-                f"speed, batch {size}",
-                f"{batch.ratio_to_teacher:.1f}x",
-                f"over the {display_name(teacher.name)} ({low:.1f}–{high:.1f})",
-            )
-        )
+        note = f"over the {display_name(teacher.name)} ({low:.1f}–{high:.1f})"
+        if batch.ratio_to_best_teacher is not None:
+            note += f"; {batch.ratio_to_best_teacher:.1f}x over its best form"
+        figures.append(Card(f"speed, batch {size}", f"{batch.ratio_to_teacher:.1f}x", note))
     figures.append(Card(f"latency, batch {size}", f"{batch.p50_ms:.2f} ms", f"p50; p99 {batch.p99_ms:.2f} ms"))
     note = f"{format_size(chosen.compressed_bytes)} deflated"
     if teacher:
         note = f"{display_name(teacher.name)}: {format_size(teacher.size_bytes)}"
     figures.append(Card("size", format_size(chosen.size_bytes), note))
-    reference = teacher or benchmark.dense()[0] if benchmark.dense() else chosen
-    difference = f"{format_points(chosen.metric, reference.metric)} from the {display_name(reference.name)}"
-    figures.append(Card(metric_label(chosen.metric_name), f"{chosen.metric:.4f}", difference))
+    figures.append(_score_card(benchmark, chosen))
     return figures
+
+
+def _score_card(benchmark: Benchmark, chosen: Measured) -> Card:
+    metric = metric_label(chosen.metric_name)
+    if chosen.reported_interval is None:
+        reference = benchmark.reference("teacher") or benchmark.dense()[0] if benchmark.dense() else chosen
+        difference = f"{format_points(chosen.metric, reference.metric)} from the {display_name(reference.name)}"
+        return Card(metric, f"{chosen.metric:.4f}", difference)
+    note = f"{format_interval(chosen.reported_interval)} with 95 % confidence"
+    if chosen.test:
+        note += f"; {chosen.metric:.4f} on {benchmark.data['split']}"
+    return Card(f"{metric}, {reported_split(benchmark)}", f"{chosen.reported_metric:.4f}", note)
 
 
 def load_summaries(folders: dict[str, Path]) -> dict[str, Summary]:

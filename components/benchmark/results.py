@@ -3,64 +3,47 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel
 
 from compaware.components.benchmark.config import Role
-from compaware.components.benchmark.timing import Ratio, latency_percentiles, ratio
+from compaware.components.benchmark.timing import BatchSpeed
 from compaware.components.core.base.summary import Score
 from compaware.components.core.evaluation.criterion import Criterion, sort_key
+from compaware.components.core.evaluation.intervals import Difference, Interval
 from compaware.components.core.runtimes.formats import RuntimeName
 
 FILE_NAME = "benchmark.json"
-# Quantiles of the latency that are stored for each batch size.
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
-class BatchSpeed(BaseModel):
-    """Speed of one candidate at one batch size.
+class SplitScore(BaseModel):
+    """The metric of one candidate on a split that is only reported.
 
     Attributes:
-        p50_ms: Median time of a call, in milliseconds; `p90_ms` and `p99_ms` likewise.
-        samples_per_s: Sentences per second over all timed calls.
-        ratio_to_teacher: Speed over the teacher's (FP32, torch eager), median of the rounds; None without a teacher.
-        ratio_to_fp32_student: Speed over the FP32 student's (torch eager), median of the rounds; None without one.
-        spread: 10th and 90th percentile over the rounds, by name of the ratio.
-        calls: Number of timed calls.
-        round_ms: Mean time of a call in each round, from which the ratios are computed.
-        quantiles_ms: Time of a call at the quantiles `QUANTILES`.
+        rows: Rows of the split.
+        metric: The task's primary metric.
+        interval: The metric with its 95 % interval.
     """
 
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    samples_per_s: float
-    ratio_to_teacher: float | None = None
-    ratio_to_fp32_student: float | None = None
-    spread: dict[str, tuple[float, float]] = {}
-    calls: int
-    round_ms: list[float]
-    quantiles_ms: list[float]
+    rows: int
+    metric: Score
+    interval: Interval
 
-    @classmethod
-    def from_rounds(cls, rounds: list[list[float]], batch_size: int) -> "BatchSpeed":
-        """Summarizes the seconds of each call in each round."""
-        calls = [second for seconds in rounds for second in seconds]
-        p50, p90, p99 = latency_percentiles([1000 * second for second in calls])
-        return cls(
-            p50_ms=p50,
-            p90_ms=p90,
-            p99_ms=p99,
-            samples_per_s=batch_size * len(calls) / sum(calls),
-            calls=len(calls),
-            quantiles_ms=[1000 * value for value in np.quantile(calls, QUANTILES).tolist()],
-            round_ms=[1000 * sum(seconds) / len(seconds) for seconds in rounds],
-        )
 
-    def speed_over(self, other: "BatchSpeed") -> Ratio:
-        """Returns how many times faster this is than `other`, which took turns with it or with the same reference."""
-        rounds = min(len(self.round_ms), len(other.round_ms))
-        return ratio(other.round_ms[:rounds], self.round_ms[:rounds])
+class Differences(BaseModel):
+    """Differences of a candidate's metric from a reference's, on the same rows.
+
+    Attributes:
+        validation: On the split that decides, which is usually validation.
+        test: On the test split; None without one.
+    """
+
+    validation: Difference
+    test: Difference | None = None
+
+    @property
+    def reported(self) -> Difference:
+        """The difference on test, or without a test split that on validation."""
+        return self.test or self.validation
 
 
 class Measured(BaseModel):
@@ -74,6 +57,9 @@ class Measured(BaseModel):
         runtime: torch (eager), openvino, onnxruntime or ipex.
         metric_name: The task's primary metric.
         metric: Its value over the whole split, from the logits of the worker that was timed.
+        interval: The metric with its 95 % interval; None in files of earlier versions.
+        test: The metric on the test split; None without one.
+        differences: By id of a reference (the teacher and the dense FP32 model), the paired differences from it.
         f1_by_label: F1 of each label of multi-label data, from the same logits; empty for other data.
         size_bytes: Size of the files that this runtime reads.
         compressed_bytes: Size of the same files after deflate (level 6), which shows what zeros and INT8 save.
@@ -92,6 +78,9 @@ class Measured(BaseModel):
     runtime: RuntimeName
     metric_name: str
     metric: Score
+    interval: Interval | None = None
+    test: SplitScore | None = None
+    differences: dict[str, Differences] = {}
     f1_by_label: dict[str, Score] = {}
     size_bytes: int
     compressed_bytes: int
@@ -99,6 +88,16 @@ class Measured(BaseModel):
     peak_memory_bytes: int
     batches: dict[int, BatchSpeed]
     path: str
+
+    @property
+    def reported_metric(self) -> float:
+        """The metric on test, or without a test split on the rows that decide."""
+        return self.test.metric if self.test else self.metric
+
+    @property
+    def reported_interval(self) -> Interval | None:
+        """The interval of `reported_metric`."""
+        return self.test.interval if self.test else self.interval
 
 
 class Unmeasured(BaseModel):
@@ -188,15 +187,36 @@ class Benchmark(BaseModel):
         eager = (item for item in self.of(role) if item.runtime == "torch" and item.precision == "fp32")
         return next(eager, None)
 
-    def dense(self) -> list[Measured]:
-        """Returns the dense FP32 model that compressed ones are compared with, in all its runtimes.
+    def forms(self, name: str) -> list[Measured]:
+        """Returns a model in all its runtimes and precisions."""
+        return [item for item in self.candidates if item.name == name]
+
+    def accurate_forms(self, name: str) -> list[Measured]:
+        """Returns the forms of a model that lose no more than allowed against its most accurate form."""
+        forms = self.forms(name)
+        best = max((item.metric for item in forms), key=sort_key)
+        criterion = self.criteria.get(name, Criterion.usual(forms[0].metric_name, best)).with_baseline(best)
+        return [item for item in forms if criterion.passes(item.metric)] or forms
+
+    def dense(self, precision: str = "fp32") -> list[Measured]:
+        """Returns the dense model that compressed ones are compared with, in all runtimes that have this precision.
 
         It is the student, or the teacher if there is no student. The teacher does not replace a student that could not
         be measured.
         """
         roles = [item.role for item in self.candidates] + [item.role for item in self.unmeasured]
         models = self.of("student" if "student" in roles else "teacher")
-        return [item for item in models if item.name == models[0].name and item.precision == "fp32"]
+        return [item for item in models if item.name == models[0].name and item.precision == precision]
+
+    def references(self) -> list[Measured]:
+        """Returns the candidates that others are compared with: the teacher and the dense model, in FP32."""
+        references = [*filter(None, [self.reference("teacher")]), *self.dense()[:1]]
+        return list({item.id: item for item in references}.values())
+
+    def best_teacher(self, batch_size: int) -> Measured | None:
+        """Returns the fastest form of the teacher that keeps its accuracy; None without a teacher as the reference."""
+        teacher = self.reference("teacher")
+        return fastest(self.accurate_forms(teacher.name), batch_size) if teacher else None
 
     def meets_criterion(self, item: Measured) -> bool:
         """Whether a candidate meets its criterion; a candidate without one does."""
@@ -224,16 +244,20 @@ class Benchmark(BaseModel):
                 self.criteria[item.name] = criterion.with_baseline(criterion.baseline)
 
     def fill_ratios(self) -> None:
-        """Sets each batch's ratios and their spread."""
+        """Sets each batch's ratios and their spread, once the criteria are set."""
         teacher, student = self.reference("teacher"), self.reference("student")
-        for candidate in self.candidates:
-            for size, batch in candidate.batches.items():
-                if teacher:
-                    speed = batch.speed_over(teacher.batches[size])
-                    batch.ratio_to_teacher, batch.spread["ratio_to_teacher"] = speed.median, speed.spread
-                if student:
-                    speed = batch.speed_over(student.batches[size])
-                    batch.ratio_to_fp32_student, batch.spread["ratio_to_fp32_student"] = speed.median, speed.spread
+        for size in self.batch_sizes:
+            references = {
+                "ratio_to_teacher": teacher,
+                "ratio_to_best_teacher": self.best_teacher(size),
+                "ratio_to_fp32_student": student,
+            }
+            batches = [candidate.batches[size] for candidate in self.candidates]
+            for field, reference in references.items():
+                for batch in batches if reference else ():
+                    speed = batch.speed_over(reference.batches[size])
+                    setattr(batch, field, speed.median)
+                    batch.spread[field] = speed.spread
 
 
 def fastest(candidates: Iterable[Measured], batch_size: int) -> Measured:

@@ -7,7 +7,14 @@ from markupsafe import Markup
 
 from compaware.components.benchmark import charts
 from compaware.components.benchmark.results import Benchmark
-from compaware.components.benchmark.tables import Table, fact_tables, label_table, speed_table, unmeasured_table
+from compaware.components.benchmark.tables import (
+    Table,
+    difference_table,
+    fact_tables,
+    label_table,
+    speed_table,
+    unmeasured_table,
+)
 from compaware.components.core.base.summary import Summary
 
 
@@ -44,6 +51,7 @@ def model_sections(benchmark: Benchmark, summaries: Mapping[str, Summary]) -> li
     """Returns the sections of a benchmark for which there are data, those about speed first."""
     found = [
         *(table_section(table, is_open=True) for table in unmeasured_table(benchmark)),
+        *map(table_section, difference_table(benchmark)),
         speed_section(benchmark),
         Section(
             "Spread of the latency",

@@ -18,6 +18,11 @@ def further_splits(config: BenchmarkConfig, dataset: PreparedDataset) -> list[st
     return [name for name in (TEST, UNLABELLED) if dataset.manifest.splits.get(name) and name != config.split]
 
 
+def labelled_splits(config: BenchmarkConfig, dataset: PreparedDataset) -> list[str]:
+    """Returns the split that decides, which is the timed one, and then `test` if it is another one."""
+    return [config.split, *(name for name in further_splits(config, dataset) if name == TEST)]
+
+
 def rows_to_score(dataset: PreparedDataset, split: str) -> pa.Table:
     """Returns the rows of a split that candidates score: all of them, but only the first ones of `unlabelled`."""
     if split == UNLABELLED:

@@ -8,7 +8,10 @@ from typing import Any
 from compaware.components.benchmark.formatting import (
     display_name,
     format_batch_ratio,
+    format_interval,
+    format_points_interval,
     format_size,
+    name_and_runtime,
     runtime_and_precision,
 )
 from compaware.components.benchmark.results import Benchmark, Measured
@@ -65,19 +68,11 @@ def overview_table(benchmark: Benchmark) -> Table:
     """Returns the metric, size and memory of all candidates."""
     return Table(
         "All candidates",
-        [
-            "candidate",
-            "runtime",
-            metric_label(benchmark.candidates[0].metric_name),
-            "size",
-            "deflated",
-            "memory",
-            "peak memory",
-        ],
+        ["candidate", "runtime", *score_columns(benchmark), "size", "deflated", "memory", "peak memory"],
         [
             [
                 *_name_cells(item),
-                f"{item.metric:.4f}",
+                *score_cells(item),
                 format_size(item.size_bytes),
                 format_size(item.compressed_bytes),
                 "–" if item.loaded_memory_bytes is None else format_size(item.loaded_memory_bytes),
@@ -89,6 +84,48 @@ def overview_table(benchmark: Benchmark) -> Table:
         _marked(benchmark, benchmark.recommended.id if benchmark.recommended else None),
         text_columns=2,
     )
+
+
+def score_columns(benchmark: Benchmark) -> list[str]:
+    """Returns the headings of the metric on the split that decides and, where it was scored, on test."""
+    first = benchmark.candidates[0]
+    splits = [str(benchmark.data["split"]), *(["test"] if first.test else [])]
+    return [f"{metric_label(first.metric_name)}, {split}" for split in splits]
+
+
+def score_cells(item: Measured) -> list[str]:
+    """Returns the metric with its interval, in the columns of `score_columns`."""
+    cells = [f"{item.metric:.4f} ({format_interval(item.interval)})" if item.interval else f"{item.metric:.4f}"]
+    if item.test:
+        cells.append(f"{item.test.metric:.4f} ({format_interval(item.test.interval)})")
+    return cells
+
+
+def difference_table(benchmark: Benchmark) -> Iterable[Table]:
+    """Returns a table of the paired differences of all candidates from the references, if they were computed."""
+    rows, roles = [], []
+    for item in benchmark.candidates:
+        for identifier, differences in item.differences.items():
+            both = [differences.validation, *([differences.test] if differences.test else [])]
+            p_value = differences.reported.p_value
+            rows.append(
+                [
+                    *_name_cells(item),
+                    name_and_runtime(benchmark.by_id(identifier)),
+                    *map(format_points_interval, both),
+                    "–" if p_value is None else f"{p_value:.2g}",
+                ]
+            )
+            roles.append(item.role)
+    if rows:
+        splits = [name.rpartition(", ")[2] for name in score_columns(benchmark)]
+        yield Table(
+            f"Differences of {metric_label(benchmark.candidates[0].metric_name)}, with 95 % intervals",
+            ["candidate", "runtime", "compared with", *(f"points, {split}" for split in splits), "McNemar p"],
+            rows,
+            roles,
+            text_columns=3,
+        )
 
 
 def speed_table(benchmark: Benchmark, size: int) -> Table:
@@ -103,6 +140,7 @@ def speed_table(benchmark: Benchmark, size: int) -> Table:
             "p99 ms",
             "samples/s",
             "over teacher",
+            "over best teacher",
             "over FP32 student",
         ],
         [
@@ -111,6 +149,7 @@ def speed_table(benchmark: Benchmark, size: int) -> Table:
                 *(f"{value:.2f}" for value in (batch.p50_ms, batch.p90_ms, batch.p99_ms)),
                 f"{batch.samples_per_s:.1f}",
                 format_batch_ratio(batch, "ratio_to_teacher"),
+                format_batch_ratio(batch, "ratio_to_best_teacher"),
                 format_batch_ratio(batch, "ratio_to_fp32_student"),
             ]
             for item in benchmark.candidates

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from pydantic import BaseModel
 
 MIN_ROUNDS = 3
+# Quantiles of the latency that are stored for each batch size.
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 # Speeds that differ by less than this count as equal, however small their spread is.
 _EQUAL = 0.03
 
@@ -58,6 +61,54 @@ def latency_percentiles(milliseconds: Sequence[float]) -> tuple[float, float, fl
     """Returns the 50th, 90th and 99th percentile over all timed calls."""
     p50, p90, p99 = np.percentile(np.asarray(milliseconds), [50, 90, 99])
     return float(p50), float(p90), float(p99)
+
+
+class BatchSpeed(BaseModel):
+    """Speed of one candidate at one batch size.
+
+    Attributes:
+        p50_ms: Median time of a call, in milliseconds; `p90_ms` and `p99_ms` likewise.
+        samples_per_s: Sentences per second over all timed calls.
+        ratio_to_teacher: Speed over the teacher's (FP32, torch eager), median of the rounds; None without a teacher.
+        ratio_to_best_teacher: Speed over the teacher's fastest form at this batch size; None without a teacher.
+        ratio_to_fp32_student: Speed over the FP32 student's (torch eager), median of the rounds; None without one.
+        spread: 10th and 90th percentile over the rounds, by name of the ratio.
+        calls: Number of timed calls.
+        round_ms: Mean time of a call in each round, from which the ratios are computed.
+        quantiles_ms: Time of a call at the quantiles `QUANTILES`.
+    """
+
+    p50_ms: float
+    p90_ms: float
+    p99_ms: float
+    samples_per_s: float
+    ratio_to_teacher: float | None = None
+    ratio_to_best_teacher: float | None = None
+    ratio_to_fp32_student: float | None = None
+    spread: dict[str, tuple[float, float]] = {}
+    calls: int
+    round_ms: list[float]
+    quantiles_ms: list[float]
+
+    @classmethod
+    def from_rounds(cls, rounds: list[list[float]], batch_size: int) -> "BatchSpeed":
+        """Summarizes the seconds of each call in each round."""
+        calls = [second for seconds in rounds for second in seconds]
+        p50, p90, p99 = latency_percentiles([1000 * second for second in calls])
+        return cls(
+            p50_ms=p50,
+            p90_ms=p90,
+            p99_ms=p99,
+            samples_per_s=batch_size * len(calls) / sum(calls),
+            calls=len(calls),
+            quantiles_ms=[1000 * value for value in np.quantile(calls, QUANTILES).tolist()],
+            round_ms=[1000 * sum(seconds) / len(seconds) for seconds in rounds],
+        )
+
+    def speed_over(self, other: "BatchSpeed") -> Ratio:
+        """Returns how many times faster this is than `other`, which took turns with it or with the same reference."""
+        rounds = min(len(self.round_ms), len(other.round_ms))
+        return ratio(other.round_ms[:rounds], self.round_ms[:rounds])
 
 
 def relative_spread(rounds: Sequence[float]) -> float:

@@ -1,5 +1,6 @@
 """Sentences of a sweep's report."""
 
+from compaware.components.benchmark.caveats import caveats
 from compaware.components.benchmark.formatting import (
     capitalized,
     display_name,
@@ -9,7 +10,6 @@ from compaware.components.benchmark.formatting import (
     name_and_runtime,
 )
 from compaware.components.benchmark.results import Benchmark
-from compaware.components.benchmark.sentences import caveats
 from compaware.components.core.evaluation.metrics import metric_label
 from compaware.components.sweep_benchmark.pareto import TOLERANCE, Constraint, Standing
 from compaware.components.sweep_benchmark.sweep_results import Sweep

@@ -7,8 +7,8 @@ import pytest
 
 from compaware.components.accuracy_gate import gate
 from compaware.components.accuracy_gate.config import AccuracyGateConfig
+from compaware.components.benchmark.recommendation import recommend
 from compaware.components.benchmark.results import Benchmark
-from compaware.components.benchmark.sentences import recommend
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.evaluation.criterion import FACT, Criterion, CriterionResult

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
+from compaware.components.benchmark.comparisons import fill_comparisons
 from compaware.components.benchmark.config import Role
-from compaware.components.benchmark.results import BatchSpeed, Benchmark, Measured
-from compaware.components.benchmark.sentences import recommend, sentences
+from compaware.components.benchmark.recommendation import recommend
+from compaware.components.benchmark.results import Benchmark, Measured
+from compaware.components.benchmark.sentences import sentences
+from compaware.components.benchmark.timing import BatchSpeed
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.evaluation.criterion import Criterion
 from compaware.components.core.runtimes.formats import RuntimeName
@@ -81,19 +84,44 @@ def benchmark(
     *,
     criteria: dict[str, Criterion] | None = None,
     flags: tuple[str, ...] = ("avx2",),
+    test: dict[str, float] | None = None,
+    rows: int = 872,
 ) -> Benchmark:
-    """Returns a complete benchmark of these candidates."""
+    """Returns a complete benchmark of these candidates.
+
+    Args:
+        candidates: The candidates.
+        criteria: Criteria of their own, by name.
+        flags: Flags of the CPU.
+        test: Accuracy on test by name; intervals and differences are computed from logits with these accuracies. None
+            for results without intervals, as earlier versions wrote them.
+        rows: Rows of validation; there are twice as many test rows.
+    """
     made = Benchmark(
         machine={"cpu": "Example CPU", "flags": list(flags), "threads": 2, "versions": {"torch": "2.13.0"}},
-        data={"task": "sst2", "split": "validation", "rows": 872, "median_length_tokens": 23.0, "cut_rows": 0},
+        data={"task": "sst2", "split": "validation", "rows": rows, "median_length_tokens": 23.0, "cut_rows": 0},
         settings={"rounds": 10, "time_budget_s": 60.0, "seed": 0, "padded": False, "max_length_tokens": 128},
         candidates=candidates,
     )
-    made.fill_ratios()
     made.fill_criteria(criteria or {})
+    made.fill_ratios()
+    if test is not None:
+        labels = {"validation": np.zeros(rows, np.int64)} | ({"test": np.zeros(2 * rows, np.int64)} if test else {})
+        made.data["test_rows"] = len(labels.get("test", ()))
+        fill_comparisons(
+            made,
+            labels,
+            lambda item, split: logits(test[item.name] if split == "test" else item.metric, len(labels[split])),
+        )
     made.recommended = recommend(made)
     made.words = sentences(made)
     return made
+
+
+def logits(accuracy: float, rows: int) -> np.ndarray:
+    """Returns logits for labels of 0: the first rows are right, so that a less accurate model errs on more rows."""
+    right = np.arange(rows) < round(accuracy * rows)
+    return np.stack([right, ~right], axis=1).astype(np.float32)
 
 
 def family(int8_speed: float = 2.0, int8_metric: float = 0.8956, sparse_speed: float = 1.0) -> Benchmark:

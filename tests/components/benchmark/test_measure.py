@@ -67,14 +67,15 @@ def test_the_model_to_serve_comes_with_its_confusion_matrix_and_curve(benchmark_
     assert matrix.sum() == 90 and facts["roc"]["tpr"][-1] == 1
 
 
-def test_metric_names_do_not_depend_on_the_cpu() -> None:
+def test_metric_names_do_not_depend_on_the_cpu_but_for_the_comparison_with_bf16() -> None:
     plain = family()
     bf16 = measured(
         "student", "openvino", role="student", precision="bf16", metric=0.89, milliseconds={1: 1, 8: 4, 32: 9}
     )
     with_bf16 = benchmark([*plain.candidates, bf16.model_copy(update={"id": "student_openvino_bf16"})])
     slow, fast = measure.flat_metrics(plain), measure.flat_metrics(with_bf16)
-    assert slow.keys() == fast.keys()
+    assert fast.keys() - slow.keys() == {f"best_int8_speedup_vs_best_bf16_batch{size}" for size in (1, 8, 32)}
+    assert slow.keys() <= fast.keys()
     assert fast["student_best_batch1_p50_ms"] < 1.1 < slow["student_best_batch1_p50_ms"]
 
 
@@ -88,6 +89,9 @@ def test_test_and_unlabelled_rows_are_scored_by_every_candidate_but_not_timed(
     alone = evaluate_folder(models["student"], dataset.path, split="test", threads=1)
     np.testing.assert_allclose(np.load(logits_file(work, "student_torch", "test")), alone.logits, atol=1e-5)
     assert measured.data["split"] == "validation" and measured.data["rows"] == 90
+    assert measured.by_id("student_torch").test.metric == alone.metrics["accuracy"]
+    assert measured.by_id("student_torch").test.rows == measured.data["test_rows"] == 60
+    assert measured.by_id("int8_openvino").differences.keys() == {"teacher_torch", "student_torch"}
 
 
 def test_at_least_three_rounds_whatever_the_budget(benchmark_run: Run) -> None:
@@ -138,6 +142,10 @@ def test_metrics_are_flat_numbers_with_stable_names(benchmark_run: Run) -> None:
         "int8_onnxruntime_size_bytes",
         "best_int8_speedup_vs_teacher_batch1",
         "best_int8_speedup_vs_best_fp32_batch8",
+        "best_int8_speedup_vs_best_teacher_batch8",
+        "student_accuracy_low",
+        "int8_test_accuracy",
+        "int8_test_accuracy_high",
     } <= set(metrics)
     assert all(math.isfinite(value) for value in metrics.values())
 

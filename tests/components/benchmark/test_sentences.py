@@ -69,7 +69,7 @@ def test_metrics_are_called_by_their_usual_names():
     for item in found.candidates:
         item.metric_name = "f1_macro"
     assert "points of macro F1" in headline(found)
-    assert "| macro F1 |" in render_markdown(found, {})
+    assert "| macro F1, validation |" in render_markdown(found, {})
 
 
 def test_a_tie_with_the_allowed_loss_is_kept():

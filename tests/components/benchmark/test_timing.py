@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compaware.components.benchmark.results import BatchSpeed
 from compaware.components.benchmark.timing import (
     MIN_ROUNDS,
+    BatchSpeed,
     latency_percentiles,
     plan_rounds,
     ratio,

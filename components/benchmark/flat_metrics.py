@@ -1,0 +1,70 @@
+"""All figures of a benchmark as flat numbers, for KFP."""
+
+from collections.abc import Iterable
+
+from compaware.components.benchmark.recommendation import best_int8
+from compaware.components.benchmark.results import Benchmark, Measured, fastest
+
+
+def flat_metrics(benchmark: Benchmark) -> dict[str, float]:
+    """Returns flat numbers whose names depend only on data, models and settings, so that runs can be compared.
+
+    Not every CPU has BF16, so BF16 has no names of its own, except where it is the reference of INT8's speed, and
+    otherwise only counts for the best figures of a model.
+    """
+    metrics: dict[str, float] = {"unmeasured": len(benchmark.unmeasured)}
+    for name in dict.fromkeys(item.name for item in benchmark.candidates):
+        forms = benchmark.forms(name)
+        metrics |= _scores(forms[0])
+        for item in forms:
+            if "bf16" not in item.precision:
+                metrics |= _form(item)
+        for size in benchmark.batch_sizes:
+            best = fastest(benchmark.accurate_forms(name), size).batches[size]
+            metrics[f"{name}_best_batch{size}_p50_ms"] = best.p50_ms
+            metrics[f"{name}_best_batch{size}_samples_per_s"] = best.samples_per_s
+    return metrics | dict(_int8_speedups(benchmark))
+
+
+def _scores(item: Measured) -> dict[str, float]:
+    """Returns a model's scores on validation and test, each with its interval."""
+    name, metric = item.name, item.metric_name
+    scores = {f"{name}_{metric}": item.metric}
+    if item.interval:
+        scores |= {f"{name}_{metric}_low": item.interval.low, f"{name}_{metric}_high": item.interval.high}
+    if item.test:
+        test = f"{name}_test_{metric}"
+        scores |= {
+            test: item.test.metric,
+            f"{test}_low": item.test.interval.low,
+            f"{test}_high": item.test.interval.high,
+        }
+    return scores
+
+
+def _form(item: Measured) -> dict[str, float]:
+    metrics: dict[str, float] = {
+        f"{item.id}_size_bytes": item.size_bytes,
+        f"{item.id}_peak_memory_bytes": item.peak_memory_bytes,
+    }
+    if item.loaded_memory_bytes is not None:
+        metrics[f"{item.id}_loaded_memory_bytes"] = item.loaded_memory_bytes
+    for size, batch in item.batches.items():
+        metrics[f"{item.id}_batch{size}_p50_ms"] = batch.p50_ms
+        metrics[f"{item.id}_batch{size}_p99_ms"] = batch.p99_ms
+        metrics[f"{item.id}_batch{size}_samples_per_s"] = batch.samples_per_s
+    return metrics
+
+
+def _int8_speedups(benchmark: Benchmark) -> Iterable[tuple[str, float]]:
+    """Yields the speed of the best INT8 form over each reference, at each batch size."""
+    for size in benchmark.batch_sizes if benchmark.of("int8") else []:
+        best = best_int8(benchmark, size).batches[size]
+        for reference, item in {
+            "teacher": benchmark.reference("teacher"),
+            "best_teacher": benchmark.best_teacher(size),
+            "best_fp32": fastest(benchmark.dense(), size) if benchmark.dense() else None,
+            "best_bf16": fastest(benchmark.dense("bf16"), size) if benchmark.dense("bf16") else None,
+        }.items():
+            if item:
+                yield f"best_int8_speedup_vs_{reference}_batch{size}", best.speed_over(item.batches[size]).median
