@@ -43,10 +43,10 @@ def distillation(
         student: Student by hub id, folder or URI (file, s3, minio).
         student_layers: In place of `student`: build it from these encoder layers of the teacher; the first is 0.
         training_options: Options that other stages share: temperature, alpha, backend, batch_size, precision,
-            checkpoint_minutes, training_arguments. `options` replace them.
+            checkpoint_minutes, calibrate, training_arguments. `options` replace them.
         options: Further configuration: temperature, alpha, backend, batch_size, precision, checkpoint_minutes,
-            training_arguments, epochs, learning_rate, student_config, student_tokenizer, frozen_layers, hidden_weight,
-            attention_weight, layer_map.
+            calibrate, training_arguments, epochs, learning_rate, student_config, student_tokenizer, frozen_layers,
+            hidden_weight, attention_weight, layer_map.
         job: How the training is launched: JobOptions of components/launch.
         task_config: KFP fills it in: settings of the task that apply to the pods of its job (KFP 2.15 or newer).
     """

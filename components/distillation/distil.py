@@ -10,6 +10,7 @@ from compaware.components.core.base.summary import Summary
 from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder
 from compaware.components.core.data.soft_labels import load_soft_labels
 from compaware.components.core.data.tokenizer import load_model_tokenizer, load_tokenizer
+from compaware.components.core.evaluation.calibration import calibrate_model, require_classes
 from compaware.components.core.evaluation.evaluate import evaluate_folder
 from compaware.components.core.evaluation.held_out import evaluate_on_test, metrics_on_test
 from compaware.components.core.evaluation.label_order import correct_student_order
@@ -39,6 +40,7 @@ def run(config: DistillationConfig, workspace: Workspace) -> Summary:
     """
     backend = choose_backend(config.backend, config.precision)
     dataset = load_dataset_folder(config.dataset)
+    require_classes(config.calibrate, dataset.manifest)
     soft_labels = load_soft_labels(config.soft_labels, dataset, teacher=config.teacher)
     if soft_labels.key.max_length_tokens != config.max_length_tokens:
         log.warning(
@@ -89,9 +91,10 @@ def run(config: DistillationConfig, workspace: Workspace) -> Summary:
         "training_s": trained.seconds,
         "training_samples_per_s": trained.samples_per_s,
     }
+    calibration = calibrate_model(workspace.output, evaluation, dataset) if config.calibrate else {}
     test = evaluate_on_test(workspace.output, dataset, max_length_tokens=config.max_length_tokens)
     metrics |= metrics_on_test("student", test)
-    return Summary.create("distillation", config, metrics, {"training": trained.model_dump()})
+    return Summary.create("distillation", config, metrics, {"training": trained.model_dump(), **calibration})
 
 
 def build_student(

@@ -16,6 +16,7 @@ from compaware.components.benchmark.formatting import capitalized, display_name,
 from compaware.components.benchmark.results import FILE_NAME
 from compaware.components.core.base.files import write_text
 from compaware.components.core.base.rendering import render
+from compaware.components.core.evaluation.calibration import read_temperature
 from compaware.components.core.evaluation.held_out import describe_rows
 from compaware.components.core.evaluation.metrics import metric_label
 from compaware.components.core.runtimes.formats import ONNX_FILE, OPENVINO_FILE
@@ -132,6 +133,7 @@ def _render(template: str, release: Release, entry: Entry, **more: Any) -> str:
         ],
         source=_format_settings(manifest.source),
         limits=limits(release),
+        temperature=read_temperature(release.config.model),
         rows=describe_rows(manifest, _CHOSEN[release.role]),
         metric=capitalized(metric_label(entry.metric_name)),
         git_revision=git_revision(),

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from compaware.components.core.base.files import move_replacing, remove, size_bytes, write_text
 from compaware.components.core.base.summary import Score
 from compaware.components.core.data.dataset import ProblemType
+from compaware.components.core.evaluation.calibration import Calibration
 from compaware.components.core.evaluation.evaluate import evaluate_folder
 from compaware.components.core.evaluation.metrics import decisions
 from compaware.components.core.int8.mixed_precision import count_by_precision
@@ -39,6 +40,7 @@ class RuntimeResult(BaseModel):
         size_bytes: Size of the files that the runtime loads.
         agreement: Agreement with the simulated INT8 graph: fraction of equal decisions, or Pearson's r for regression.
         mixed_precision: See `core.int8.mixed_precision`.
+        calibration: Temperature of its logits, if the options ask for it.
     """
 
     metrics: dict[str, Score]
@@ -46,6 +48,7 @@ class RuntimeResult(BaseModel):
     size_bytes: int
     agreement: float
     mixed_precision: list[dict[str, Any]]
+    calibration: Calibration | None = None
 
 
 class QuantizedCandidate(BaseModel):
@@ -147,6 +150,9 @@ def _measure(
         size_bytes=sum(size_bytes(folder / name) for name in _FILES[runtime]),
         agreement=agreement(evaluation.logits[simulated.rows], simulated.logits, inputs.dataset.manifest.problem_type),
         mixed_precision=count_by_precision(graph, folder, runtime),
+        calibration=Calibration.fit(evaluation.logits, inputs.dataset.labels("validation"))
+        if inputs.config.calibrate
+        else None,
     )
 
 

@@ -44,8 +44,8 @@ def quantization_aware_training(
         max_length_tokens: Longer inputs are cut to this many tokens.
         seed: Seed of weights, shuffling and dropout.
         training_options: Options that other stages share: temperature, alpha, backend, batch_size, precision,
-            checkpoint_minutes, training_arguments. `options` replace them.
-        options: Further configuration: temperature, alpha, batch_size, precision, checkpoint_minutes,
+            checkpoint_minutes, calibrate, training_arguments. `options` replace them.
+        options: Further configuration: temperature, alpha, batch_size, precision, checkpoint_minutes, calibrate,
             training_arguments, epochs, learning_rate, mode, max_metric_loss, max_relative_metric_loss,
             calibration_rows, freeze_observers_fraction, aot_package.
         job: How the training is launched: JobOptions of components/launch.

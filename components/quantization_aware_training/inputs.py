@@ -13,6 +13,7 @@ from compaware.components.core.data.dataset import GROUP_ROWS, PreparedDataset, 
 from compaware.components.core.data.soft_labels import SoftLabels, load_soft_labels
 from compaware.components.core.data.text import table_batches
 from compaware.components.core.data.tokenizer import load_tokenizer
+from compaware.components.core.evaluation.calibration import require_classes
 from compaware.components.core.int8.ptq import run_graph
 from compaware.components.core.models.load import load_aligned
 from compaware.components.core.models.pairing import fit_tokenizer, input_names
@@ -59,6 +60,7 @@ class QuantizationInputs:
             UserError: The model does not fit the data, or the soft labels belong to other data.
         """
         dataset = load_dataset_folder(config.dataset)
+        require_classes(config.calibrate, dataset.manifest)
         soft_labels = load_soft_labels(config.soft_labels, dataset) if config.soft_labels else None
         model, folder = load_aligned(config.model, dataset.manifest, work)
         tokenizer = load_tokenizer(config.model)

@@ -15,6 +15,7 @@ from compaware.components.core.base.distributed import broadcast, is_main, local
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.files import size_bytes
 from compaware.components.core.base.summary import Summary
+from compaware.components.core.evaluation.calibration import save_temperature
 from compaware.components.core.evaluation.criterion import FACT, Criterion, CriterionResult, HeldOutScores, sort_key
 from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_folder
 from compaware.components.core.evaluation.held_out import describe_rows, evaluate_on_test, metrics_on_test
@@ -89,6 +90,8 @@ def run(config: QuantizationAwareTrainingConfig, workspace: Workspace) -> Summar
         chosen = max(candidates, key=lambda candidate: sort_key(candidate.served[runtime].metrics[metric]))
     if is_main():
         copy_public_files(workspace.work / chosen.name.lower(), workspace.output)
+        if calibration := chosen.served[runtime].calibration:
+            save_temperature(workspace.output, calibration.temperature)
     test, test_metrics = _evaluate_on_test(inputs, workspace.output, runtime)
     summary = _summarise(inputs, baseline, criterion, candidates, chosen, runtime, reason, test)
     return summary.model_copy(update={"metrics": summary.metrics | test_metrics})
@@ -228,4 +231,6 @@ def _summarise(
         "statistics_markdown": statistics_markdown(statistics, tune_table, rows),
         "training": trained.model_dump() if trained else None,
     }
+    if served.calibration:
+        facts["calibration"] = served.calibration.model_dump()
     return Summary.create("quantization_aware_training", inputs.config, metrics, facts)

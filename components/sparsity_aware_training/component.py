@@ -45,8 +45,8 @@ def sparsity_aware_training(
         target_sparsity: Fraction of zeros in the encoder's linear layers, such as 0.8. A model with as many zeros keeps
             them. By default (0), a sparse model keeps its zeros, and an N:M pattern sets the fraction.
         training_options: Options that other stages share: temperature, alpha, backend, batch_size, precision,
-            checkpoint_minutes, training_arguments. `options` replace them.
-        options: Further configuration: temperature, alpha, batch_size, precision, checkpoint_minutes,
+            checkpoint_minutes, calibrate, training_arguments. `options` replace them.
+        options: Further configuration: temperature, alpha, batch_size, precision, checkpoint_minutes, calibrate,
             training_arguments, epochs, learning_rate, pattern, score, scope, exclude, pruning_begin_fraction,
             pruning_end_fraction.
         job: How the training is launched: JobOptions of components/launch.

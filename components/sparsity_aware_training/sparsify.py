@@ -14,6 +14,7 @@ from compaware.components.core.base.summary import Summary
 from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder
 from compaware.components.core.data.soft_labels import load_soft_labels
 from compaware.components.core.data.tokenizer import load_tokenizer
+from compaware.components.core.evaluation.calibration import calibrate_model, require_classes
 from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_folder
 from compaware.components.core.evaluation.held_out import evaluate_on_test, metrics_on_test
 from compaware.components.core.evaluation.label_order import correct_student_order, require_order
@@ -55,6 +56,7 @@ def run(config: SparsityAwareTrainingConfig, workspace: Workspace) -> Summary:
             not fit the pattern; or the soft labels belong to other data.
     """
     dataset = load_dataset_folder(config.dataset)
+    require_classes(config.calibrate, dataset.manifest)
     soft_labels = load_soft_labels(config.soft_labels, dataset) if config.soft_labels else None
     set_seed(config.seed)
     folder = prepare_student(config, dataset, workspace) if config.student else config.model
@@ -89,12 +91,13 @@ def run(config: SparsityAwareTrainingConfig, workspace: Workspace) -> Summary:
         "training_s": trained.seconds,
         "training_samples_per_s": trained.samples_per_s,
     }
+    calibration = calibrate_model(workspace.output, sparse, dataset) if config.calibrate else {}
     sizes, facts = broadcast(_measure(source, config, workspace, names, lock) if is_main() else ({}, {}))
     for prefix, finished in (("baseline", source), ("sparse", workspace.output)):
         test = evaluate_on_test(finished, dataset, max_length_tokens=config.max_length_tokens)
         metrics |= metrics_on_test(prefix, test)
     return Summary.create(
-        "sparsity_aware_training", config, metrics | sizes, facts | {"training": trained.model_dump()}
+        "sparsity_aware_training", config, metrics | sizes, facts | {"training": trained.model_dump(), **calibration}
     )
 
 

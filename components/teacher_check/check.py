@@ -16,6 +16,7 @@ from compaware.components.core.base.summary import Summary
 from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder
 from compaware.components.core.data.soft_labels import SoftLabelsKey, model_fingerprint, write_soft_labels
 from compaware.components.core.data.tokenizer import load_model_tokenizer, load_tokenizer, tokenizer_fingerprint
+from compaware.components.core.evaluation.calibration import calibrate_model, require_classes
 from compaware.components.core.evaluation.confusion import classification_facts
 from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_folder
 from compaware.components.core.evaluation.held_out import evaluate_on_test, metrics_on_test
@@ -61,6 +62,7 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
     backend = choose_backend(config.backend, config.precision)
     require_shared_storage(workspace)
     dataset = load_dataset_folder(config.dataset)
+    require_classes(config.calibrate, dataset.manifest)
     metric = dataset.manifest.metric
     labels = dataset.labels("validation")
     majority = majority_baseline(metric, labels, dataset.manifest.num_labels)
@@ -94,6 +96,8 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
             raise UserError(
                 f"after fine-tuning, {shortfall}: train longer (epochs), change learning_rate, or use another teacher"
             )
+    # Before the soft labels, whose key holds a hash of config.json.
+    calibration = calibrate_model(workspace.output, evaluation, dataset) if config.calibrate else {}
     started = time.monotonic()
     _write_soft_labels(model, tokenizer, dataset, config, workspace)
     soft_labels_s = time.monotonic() - started
@@ -104,6 +108,7 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
         **classification_facts(dataset.manifest, evaluation.logits, labels),
         "parameters": model.num_parameters(),
         "training": trained.model_dump() if trained else None,
+        **calibration,
     }
     test = evaluate_on_test(
         workspace.output,

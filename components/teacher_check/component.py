@@ -40,10 +40,10 @@ def teacher_check(
         seed: Seed of weights, shuffling and dropout.
         teacher: Teacher by hub id, folder or URI (file, s3, minio).
         training_options: Options that other stages share: temperature, alpha, backend, batch_size, precision,
-            checkpoint_minutes, training_arguments. `options` replace them.
-        options: Further configuration: backend, batch_size, precision, checkpoint_minutes, training_arguments, epochs,
-            learning_rate, teacher_config, tokenizer, vocabulary_size, label_order, min_score, fine_tune_if_needed,
-            soft_label_batch_size.
+            checkpoint_minutes, calibrate, training_arguments. `options` replace them.
+        options: Further configuration: backend, batch_size, precision, checkpoint_minutes, calibrate,
+            training_arguments, epochs, learning_rate, teacher_config, tokenizer, vocabulary_size, label_order,
+            min_score, fine_tune_if_needed, soft_label_batch_size.
         job: How the training is launched: JobOptions of components/launch.
         task_config: KFP fills it in: settings of the task that apply to the pods of its job (KFP 2.15 or newer).
     """

@@ -19,6 +19,7 @@ from compaware.components.core.base.validation import validate
 from compaware.components.core.data.dataset import PreparedDataset
 from compaware.components.core.evaluation import evaluate as evaluation
 from compaware.components.core.evaluation import held_out, label_order
+from compaware.components.core.evaluation.calibration import read_temperature
 from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.core.stage.workspace import run_stage
 from compaware.components.distillation import distil
@@ -31,7 +32,7 @@ from compaware.components.teacher_check import check
 from compaware.components.teacher_check.config import TeacherCheckConfig
 from tests.tiny import SMALL_BERT, make_dataset, with_test_labels_reversed
 
-QUICK = {"max_length_tokens": 16, "learning_rate": 5e-3, "batch_size": 16}
+QUICK = {"max_length_tokens": 16, "learning_rate": 5e-3, "batch_size": 16, "calibrate": True}
 _VARIES = re.compile(r"test|words|markdown|size_bytes|seconds|runtime$|_per_s|_s$")
 
 
@@ -127,6 +128,9 @@ def test_the_finished_models_are_evaluated_on_test_after_everything_else(runs: t
     assert student["teacher_test_accuracy"] == one.summaries["teacher"].metrics["teacher_test_accuracy"]
     found = evaluation.evaluate_folder(one.root / "student", one.data.path, "test", max_length_tokens=16)
     assert student["student_test_accuracy"] == found.metrics["accuracy"] == int8.metrics["baseline_test_accuracy"]
+    for name in on_test:
+        temperature = read_temperature(one.root / name)
+        assert temperature is not None and temperature == one.summaries[name].facts["calibration"]["temperature"]
     words = one.summaries["verdict"].facts["words"]
     assert f"on the 48 test rows {int8.metrics['int8_test_accuracy']:.4f} against" in words
     table = int8.facts["statistics_markdown"]

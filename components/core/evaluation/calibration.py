@@ -4,18 +4,63 @@ SciPy is imported in the functions, since the import would delay the start of tr
 """
 
 import json
+import logging
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
+from compaware.components.core.base.distributed import is_main
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.files import write_text
+from compaware.components.core.base.summary import Score
+from compaware.components.core.data.dataset import Manifest, PreparedDataset
+from compaware.components.core.evaluation.evaluate import Evaluation
+from compaware.components.core.models.config import TEMPERATURE_KEY
 
-# Of a model's config.json. (transformers moves a key named `temperature` to the generation options.)
-TEMPERATURE_KEY = "calibration_temperature"
+log = logging.getLogger(__name__)
+
 _BINS = 15
+_NO_CLASSES = "the labels are numbers, and only a classifier has probabilities: set calibrate=false"
 # Keeps the temperature finite if all rows are right, or if the logits are noise.
 _TEMPERATURES = (0.05, 20.0)
+
+
+class Calibration(BaseModel):
+    """A temperature, and the errors of the probabilities on validation; see `calibration_errors`.
+
+    Attributes:
+        temperature: The logits are divided by it.
+        before: Errors without it.
+        after: Errors with it, on the rows that it was fitted on. (One number cannot fit their noise.)
+    """
+
+    temperature: float
+    before: dict[str, Score]
+    after: dict[str, Score]
+
+    @classmethod
+    def fit(cls, logits: np.ndarray, labels: np.ndarray) -> "Calibration":
+        """Fits a temperature to logits of the validation split; see `fit_temperature`."""
+        temperature = fit_temperature(logits, labels)
+        after = calibration_errors(logits / temperature, labels)
+        calibration = cls(temperature=temperature, before=calibration_errors(logits, labels), after=after)
+        log.info(
+            "temperature %.3f: on validation, the negative log-likelihood falls from %.4f to %.4f",
+            *(temperature, calibration.before["nll"], after["nll"]),
+        )
+        return calibration
+
+
+def require_classes(calibrate: bool, manifest: Manifest) -> None:
+    """Checks that the data has classes if `calibrate` is set.
+
+    Raises:
+        UserError: The labels are numbers.
+    """
+    if calibrate and manifest.problem_type == "regression":
+        raise UserError(_NO_CLASSES)
 
 
 def calibration_errors(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -34,7 +79,8 @@ def calibration_errors(logits: np.ndarray, labels: np.ndarray) -> dict[str, floa
     Raises:
         UserError: The labels are numbers.
     """
-    _require_classes(labels)
+    if labels.dtype.kind == "f":
+        raise UserError(_NO_CLASSES)
     if not np.isfinite(logits).all():
         return dict.fromkeys(("ece", "brier", "nll"), float("nan"))
     log_probabilities = _log_probabilities(logits.astype(np.float64), labels)
@@ -60,7 +106,8 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """
     from scipy.optimize import minimize_scalar
 
-    _require_classes(labels)
+    if labels.dtype.kind == "f":
+        raise UserError(_NO_CLASSES)
     if not np.isfinite(logits).all():
         raise UserError(
             "no temperature fits logits that are NaN or infinite: train again with a lower learning_rate, or set "
@@ -73,6 +120,23 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(found.x))
 
 
+def calibrate_model(folder: Path, evaluation: Evaluation, dataset: PreparedDataset) -> dict[str, Any]:
+    """Fits a temperature to a saved model's logits and adds it to its config.json on rank 0.
+
+    Args:
+        folder: The model's folder.
+        evaluation: Its evaluation on validation.
+        dataset: The data.
+
+    Returns:
+        The fact `calibration` of a summary.
+    """
+    calibration = Calibration.fit(evaluation.logits, dataset.labels("validation"))
+    if is_main():
+        save_temperature(folder, calibration.temperature)
+    return {"calibration": calibration.model_dump()}
+
+
 def save_temperature(folder: Path, temperature: float) -> None:
     """Adds a temperature to a model's config.json."""
     file = folder / "config.json"
@@ -83,11 +147,6 @@ def save_temperature(folder: Path, temperature: float) -> None:
 def read_temperature(folder: Path) -> float | None:
     """Returns the temperature in a model's config.json; None if it has none."""
     return json.loads((folder / "config.json").read_text(encoding="utf-8")).get(TEMPERATURE_KEY)
-
-
-def _require_classes(labels: np.ndarray) -> None:
-    if labels.dtype.kind == "f":
-        raise UserError("the labels are numbers, and only a classifier has probabilities: set calibrate=false")
 
 
 def _log_probabilities(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -12,10 +12,15 @@ from compaware.components.core.models.families import FAMILIES
 from compaware.components.core.models.files import check_model_folder
 
 log = logging.getLogger(__name__)
+# Temperature of the logits in config.json, see `core.evaluation.calibration`. (transformers takes a key named
+# `temperature` for an option of text generation.)
+TEMPERATURE_KEY = "calibration_temperature"
 
 
 def load_model_config(source: str | Path) -> PreTrainedConfig:
-    """Loads the configuration of a model folder or a hub id.
+    """Loads the configuration of a model folder or a hub id, without the temperature that its logits were fitted with.
+
+    Models that are made of this one have other logits.
 
     Raises:
         UserError: There is no configuration, or the model cannot be loaded by this version of transformers.
@@ -32,6 +37,8 @@ def load_model_config(source: str | Path) -> PreTrainedConfig:
     except Exception as error:  # transformers raises many kinds of errors for wrong values.
         raise UserError(f"cannot read config.json of {source}: {first_line(error)}") from error
     _settle_labels(source, config, values)
+    if hasattr(config, TEMPERATURE_KEY):
+        delattr(config, TEMPERATURE_KEY)
     return config
 
 

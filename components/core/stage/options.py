@@ -32,6 +32,11 @@ class CommonTrainingOptions(BaseModel):
     checkpoint_minutes: float = Field(
         default=5.0, ge=0, description="Minutes between checkpoints, besides the one after each evaluation."
     )
+    calibrate: bool = Field(
+        default=False,
+        description="Calibrate the probabilities: fit a temperature on validation and save it in config.json as "
+        "calibration_temperature. Labels stay the same; load.py of a published model prints the probabilities.",
+    )
     training_arguments: dict[str, Any] = Field(
         default_factory=dict, description="Any other transformers.TrainingArguments, by name."
     )

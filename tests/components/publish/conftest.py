@@ -13,6 +13,7 @@ from compaware.components.core.base.summary import Summary
 from compaware.components.core.base.validation import validate
 from compaware.components.core.data.dataset import PreparedDataset
 from compaware.components.core.data.tokenizer import load_tokenizer
+from compaware.components.core.evaluation.calibration import save_temperature
 from compaware.components.core.int8.convert import convert_graph
 from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier
 from compaware.components.core.int8.save import save_int8_files
@@ -134,4 +135,5 @@ def _int8(source: Path, folder: Path, dataset: PreparedDataset) -> Path:
     save_int8_files(convert_graph(quantized.eval().graph), folder, max_sequence_tokens(model.config))
     load_tokenizer(source).save_pretrained(folder)
     shutil.copy(source / "config.json", folder)
+    save_temperature(folder, 2.0)
     return folder

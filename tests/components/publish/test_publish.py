@@ -5,15 +5,21 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import onnxruntime
 import pytest
 import urllib3
 import yaml
 from huggingface_hub import ModelCard
+from scipy.special import softmax
 from transformers import AutoModelForSequenceClassification
 
 from compaware.components.core.base.errors import UnavailableError, UserError
+from compaware.components.core.base.rendering import render
+from compaware.components.core.data.tokenizer import load_tokenizer
 from compaware.components.publish import publish
 from compaware.components.publish.history_files import Entry, Published
 from compaware.components.storage import exists
@@ -23,13 +29,13 @@ from tests.components.storage.answering import answering
 from tests.tiny import make_dataset, with_test_labels_reversed
 
 
-def answers(version: Path, *texts: str) -> list[str]:
-    """Runs the published script in a process that cannot import this repository and returns its labels."""
+def answers(version: Path, *texts: str) -> list[list[str]]:
+    """Runs the published script in a process that cannot import this repository and returns the columns it prints."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [sys.executable, "-I", str(version / "load.py"), *texts]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=version.parent, check=False)
     assert done.returncode == 0, done.stderr
-    return [line.partition("\t")[0] for line in done.stdout.splitlines()]
+    return [line.split("\t") for line in done.stdout.splitlines()]
 
 
 def test_a_published_student_is_complete_and_documented(folders: Folders, publish_model: Publish, tmp_path: Path):
@@ -60,7 +66,8 @@ def test_a_published_student_is_complete_and_documented(folders: Folders, publis
     model = service["spec"]["predictor"]["model"]
     assert service["metadata"]["name"] == "reviews-en"
     assert model["modelFormat"]["name"] == "huggingface" and model["storageUri"] == version.as_uri()
-    assert answers(version, "a good film", "a bad film") == ["positive", "negative"]
+    assert answers(version, "a good film", "a bad film") == [["positive", "a good film"], ["negative", "a bad film"]]
+    assert "temperature" not in (version / "load.py").read_text(encoding="utf-8")
 
 
 def test_a_published_int8_model_is_loaded_and_served_from_its_files(
@@ -69,7 +76,16 @@ def test_a_published_int8_model_is_loaded_and_served_from_its_files(
     publish_model(folders.int8, tmp_path / "reviews", version="1.0", student=folders.good)
     version = tmp_path / "reviews" / "1.0"
     assert "compaware" not in (version / "load.py").read_text(encoding="utf-8")
-    assert answers(version, "a good film", "a bad film") == ["positive", "negative"]
+    texts = ["a good film", "a bad film"]
+    inputs = load_tokenizer(version)(texts, padding=True, return_tensors="np")
+    session = onnxruntime.InferenceSession(version / "model_quantized.onnx")
+    (logits,) = session.run(None, {item.name: inputs[item.name].astype("int64") for item in session.get_inputs()})
+    printed = [[label, float(probability), text] for label, probability, text in answers(version, *texts)]
+    # The model's temperature is 2.
+    probabilities = softmax(logits / 2, axis=1).max(axis=1)
+    assert [row[::2] for row in printed] == [["positive", "a good film"], ["negative", "a bad film"]]
+    assert [row[1] for row in printed] == pytest.approx(probabilities, abs=6e-5)
+    assert "calibrated by a temperature of 2.000" in (version / "README.md").read_text(encoding="utf-8")
     service = yaml.safe_load((version / "inference-service.yaml").read_text(encoding="utf-8"))
     model = service["spec"]["predictor"]["model"]
     assert model["runtime"] == "kserve-openvino" and model["storageUri"] == f"{version.as_uri()}/serving"
@@ -77,6 +93,18 @@ def test_a_published_int8_model_is_loaded_and_served_from_its_files(
     assert served == {"openvino_model.xml", "openvino_model.bin"}
     with pytest.raises(UserError, match=r"version 1\.0 already exists at .*"):
         publish_model(folders.good, tmp_path / "reviews", version="1.0")
+
+
+def test_the_script_of_calibrated_multi_label_data_prints_each_label_with_its_probability(
+    capsys: pytest.CaptureFixture[str],
+):
+    manifest = SimpleNamespace(problem_type="multi_label_classification")
+    values = {"manifest": manifest, "temperature": 2.0, "max_length_tokens": 9, "is_pair": False, "onnx_file": None}
+    script = render("load.py.j2", "publish", **values)
+    config = SimpleNamespace(id2label={0: "praise", 1: "blame"}, calibration_temperature=2.0)
+    logits = np.array([[2.0, -1.0], [4.0, 1.0], [-1.0, -1.0]])
+    exec(script[script.index("labels =") :], {"np": np, "config": config, "logits": logits, "texts": ["a", "b", "c"]})
+    assert capsys.readouterr().out == "praise 0.7311\ta\npraise 0.8808\tblame 0.6225\tb\nc\n"
 
 
 def test_a_worse_model_is_refused_in_one_line_and_an_equal_one_is_published(

@@ -90,6 +90,8 @@ def test_a_regression_teacher_is_checked_by_correlation_and_rescaled_to_the_labe
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pairs = make_dataset(tmp_path / "pairs", 512, 96, kind="similarity")
+    with pytest.raises(UserError, match=r"the labels are numbers, .* set calibrate=false"):
+        check(tmp_path / "calibrated", pairs, teacher=str(tmp_path / "nowhere"), calibrate=True)
     summary = check(tmp_path, pairs, teacher_config=SMALL_BERT, fine_tune_if_needed=True, epochs=12, learning_rate=5e-3)
     assert summary.metrics["teacher_pearson"] > 0.5 and summary.facts["confusion_matrix"] is None
     assert summary.facts["labels"] == "a new head"

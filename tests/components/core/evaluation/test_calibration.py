@@ -17,6 +17,8 @@ from compaware.components.core.evaluation.calibration import (
     read_temperature,
     save_temperature,
 )
+from compaware.components.core.models.load import load_classifier, load_tokenizer, save_classifier
+from tests.tiny import make_dataset, make_model
 
 
 def drawn(kind: str, rows: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
@@ -75,3 +77,10 @@ def test_the_temperature_in_config_json_survives_from_pretrained_and_save_pretra
     AutoConfig.from_pretrained(tmp_path).save_pretrained(tmp_path / "copy")
     assert read_temperature(tmp_path / "copy") == 1.5
     assert json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))["model_type"] == "bert"
+
+
+def test_a_model_that_is_made_of_another_does_not_keep_its_temperature(tmp_path: Path) -> None:
+    source = make_model(tmp_path / "model", make_dataset(tmp_path / "data", 8, 8))
+    save_temperature(source, 1.5)
+    save_classifier(load_classifier(source), load_tokenizer(source), tmp_path / "copy")
+    assert (read_temperature(source), read_temperature(tmp_path / "copy")) == (1.5, None)
