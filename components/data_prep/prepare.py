@@ -23,7 +23,7 @@ from compaware.components.data_prep.labels import Labels, encode_labels, reorder
 from compaware.components.data_prep.lengths import measure_lengths
 from compaware.components.data_prep.messages import escape_name
 from compaware.components.data_prep.rows import Rows, check_classes, drop_duplicates, find_missing_classes, limit_rows
-from compaware.components.data_prep.slices import select_slices
+from compaware.components.data_prep.slices import name_classes, select_slices
 from compaware.components.data_prep.sources import Source, read_source
 from compaware.components.data_prep.split import Split, TextRows
 
@@ -81,7 +81,11 @@ def run(config: DataPrepConfig, workspace: Workspace) -> Summary:
         metric=metric,
         source=source.description,
         notes=[*source.notes, *notes],
-        slices={name: splits[name].slice_tables() for name in SLICED if name in splits} if slices else {},
+        slices={
+            name: name_classes(splits[name].slice_tables(), source.class_names)
+            for name in SLICED
+            if slices and name in splits
+        },
     )
     facts = describe(manifest, splits, lengths)
     write_card(facts, workspace.output)

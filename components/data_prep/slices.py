@@ -1,6 +1,9 @@
 """Selects the columns by which reports divide the rows of validation and test."""
 
+from collections.abc import Iterator
+
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.data.dataset import SLICED
@@ -48,6 +51,17 @@ def select_slices(tables: dict[str, pa.Table], columns: Columns, config: DataPre
                 raise no_column(tables[split], split, name, ": set slice_columns")
             _check_kind(tables[split].column(name), name, split)
     return {split: tables[split].select(names) for split in splits}
+
+
+def name_classes(tables: Iterator[pa.Table], class_names: dict[str, list[str]]) -> Iterator[pa.Table]:
+    """Replaces class indices by names, in the slice columns for which the source has names."""
+    for table in tables:
+        for index, name in enumerate(table.column_names):
+            if names := class_names.get(name):
+                column = table.column(name)
+                indices = pc.index_in(column, pa.array([str(number) for number in range(len(names))]))
+                table = table.set_column(index, name, pc.coalesce(pa.array(names).take(indices), column))
+        yield table
 
 
 def _check_kind(column: pa.ChunkedArray, name: str, split: str) -> None:

@@ -109,7 +109,7 @@ class PreparedDataset:
         return np.concatenate(columns)
 
     def slices(self, name: str) -> pa.Table:
-        """Reads the `slice_columns` of a split of validation or test as strings; a missing value is empty.
+        """Reads the `slice_columns` of validation or test as strings; a missing value is empty.
 
         Raises:
             UserError: There is no such split.

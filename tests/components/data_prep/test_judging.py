@@ -8,6 +8,7 @@ from typing import Any, get_args
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from datasets import ClassLabel, Dataset, Features, Value
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.data.dataset import PreparedDataset
@@ -181,6 +182,17 @@ def test_slice_columns_follow_the_rows_through_drops_and_samples(prepare: Prepar
     dataset, _ = prepare(data=str(source), test_fraction=0.2, **options)
     assert dataset.manifest.splits == {"train": 140, "validation": 20, "test": 40}
     _check_slices(dataset)
+
+
+def test_slices_of_a_column_with_class_names_have_these_names(prepare: Prepare, tmp_path: Path) -> None:
+    features = Features({"text": Value("string"), "label": Value("int64"), "mood": ClassLabel(names=["calm", "cross"])})
+    (tmp_path / "own").mkdir()
+    for split in ("train", "validation"):
+        moods = [0, 1, None, 1] * 5
+        rows = {"text": [f"{split} {row}" for row in range(20)], "label": [0, 1] * 10, "mood": moods}
+        Dataset.from_dict(rows, features).to_parquet(tmp_path / f"own/{split}.parquet")
+    dataset, _ = prepare(data=str(tmp_path / "own"), text_columns=["text"], slice_columns=["mood"])
+    assert dataset.slices("validation")["mood"].to_pylist() == ["calm", "cross", "", "cross"] * 5
 
 
 @pytest.mark.parametrize(
