@@ -37,7 +37,7 @@ def distillation(
         teacher: Teacher folder that teacher_check wrote.
         soft_labels: Soft labels that teacher_check wrote for this data.
         model: The student.
-        metrics: Validation scores of the student and the teacher, sizes and training speed.
+        metrics: Scores of the student and the teacher, sizes and training speed.
         max_length_tokens: Longer inputs are cut to this many tokens.
         seed: Seed of weights, shuffling and dropout.
         student: Student by hub id, folder or URI (file, s3, minio).

@@ -29,7 +29,7 @@ class DistillationConfig(ComponentConfig, TrainingOptions, BackendOptions, SoftL
         "LAUNCHER",
         {
             "model": Output("Model", "The student.", field="output"),
-            "metrics": Output("Metrics", "Validation scores of the student and the teacher, sizes and training speed."),
+            "metrics": Output("Metrics", "Scores of the student and the teacher, sizes and training speed."),
         },
         job=True,
     )

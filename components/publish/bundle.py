@@ -131,6 +131,7 @@ def _render(template: str, release: Release, entry: Entry, **more: Any) -> str:
             (display_name(item.name), runtime_and_precision(item), item, item.batches[release.benchmark.batch_sizes[0]])
             for item in release.benchmark.candidates
         ],
+        has_test=any(item.test for item in release.benchmark.candidates),
         source=_format_settings(manifest.source),
         limits=limits(release),
         temperature=read_temperature(release.config.model),

@@ -39,7 +39,7 @@ def quantization_aware_training(
         model: Folder of the FP32 classifier: fine-tuned, distilled or sparse.
         soft_labels: Soft labels that teacher_check wrote for this data; without them, the true labels are used.
         quantized: The INT8 model: OpenVINO IR, ONNX, configuration and tokenizer.
-        metrics: Validation scores of the baseline and of each file, agreement and sizes.
+        metrics: Scores of the baseline and of each file, agreement and sizes.
         statistics: Operators by precision, and the scores of FP32, PTQ and QAT side by side.
         max_length_tokens: Longer inputs are cut to this many tokens.
         seed: Seed of weights, shuffling and dropout.

@@ -29,7 +29,7 @@ class QuantizationAwareTrainingConfig(ComponentConfig, TrainingOptions, SoftLabe
             "quantized": Output(
                 "Model", "The INT8 model: OpenVINO IR, ONNX, configuration and tokenizer.", field="output"
             ),
-            "metrics": Output("Metrics", "Validation scores of the baseline and of each file, agreement and sizes."),
+            "metrics": Output("Metrics", "Scores of the baseline and of each file, agreement and sizes."),
             "statistics": Output(
                 "Markdown",
                 "Operators by precision, and the scores of FP32, PTQ and QAT side by side.",

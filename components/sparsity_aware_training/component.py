@@ -36,7 +36,7 @@ def sparsity_aware_training(
         model: Folder of the classifier to train, sparse or dense.
         soft_labels: Soft labels that teacher_check wrote for this data; without them, the true labels are used.
         sparse: The sparse model.
-        metrics: Validation scores before and after, sparsity, size and compressed size.
+        metrics: Scores before and after, sparsity, size and compressed size.
         layers: Sparsity of every layer.
         max_length_tokens: Longer inputs are cut to this many tokens.
         seed: Seed of weights, shuffling and dropout.

@@ -24,7 +24,7 @@ class SparsityAwareTrainingConfig(ComponentConfig, TrainingOptions, SoftLabelOpt
         "LAUNCHER",
         {
             "sparse": Output("Model", "The sparse model.", field="output"),
-            "metrics": Output("Metrics", "Validation scores before and after, sparsity, size and compressed size."),
+            "metrics": Output("Metrics", "Scores before and after, sparsity, size and compressed size."),
             "layers": Output("Markdown", "Sparsity of every layer.", fact="layers_markdown"),
         },
         job=True,

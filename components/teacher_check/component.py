@@ -34,7 +34,7 @@ def teacher_check(
         dataset: Dataset folder that data_prep wrote.
         model: The teacher, its labels in the data's order.
         soft_labels: The teacher's logits for the training split, tied to this data.
-        metrics: Validation scores of the teacher and of the best predictions that ignore the text.
+        metrics: Scores of the teacher and of the best predictions that ignore the text.
         confusion_matrix: Confusion matrix of the validation split; for two classes, the ROC curve, too.
         max_length_tokens: Longer inputs are cut to this many tokens.
         seed: Seed of weights, shuffling and dropout.

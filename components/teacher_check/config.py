@@ -29,9 +29,7 @@ class TeacherCheckConfig(ComponentConfig, TrainingOptions, BackendOptions):
                 "The teacher's logits for the training split, tied to this data.",
                 field="soft_labels_output",
             ),
-            "metrics": Output(
-                "Metrics", "Validation scores of the teacher and of the best predictions that ignore the text."
-            ),
+            "metrics": Output("Metrics", "Scores of the teacher and of the best predictions that ignore the text."),
             "confusion_matrix": Output(
                 "ClassificationMetrics",
                 "Confusion matrix of the validation split; for two classes, the ROC curve, too.",

@@ -30,6 +30,7 @@ from compaware.components.sparsity_aware_training import sparsify
 from compaware.components.sparsity_aware_training.config import SparsityAwareTrainingConfig
 from compaware.components.teacher_check import check
 from compaware.components.teacher_check.config import TeacherCheckConfig
+from tests.components.benchmark.synthetic import benchmark, family
 from tests.tiny import SMALL_BERT, make_dataset, with_test_labels_reversed
 
 QUICK = {"max_length_tokens": 16, "learning_rate": 5e-3, "batch_size": 16, "calibrate": True}
@@ -136,3 +137,13 @@ def test_the_finished_models_are_evaluated_on_test_after_everything_else(runs: t
     table = int8.facts["statistics_markdown"]
     assert "accuracy, test |" in table
     assert table.endswith("Validation (96 rows) chose the quantization; test (48 rows) decided nothing.\n")
+
+
+def test_figures_on_test_choose_no_form_to_serve() -> None:
+    names = {item.name for item in family().candidates}
+    found = [
+        benchmark(family().candidates, test={name: 0.95 if name == lucky else 0.5 for name in names}) for lucky in names
+    ]
+    assert len({item.recommended.model_dump_json() for item in found if item.recommended}) == 1
+    assert len({tuple(map(item.meets_criterion, item.candidates)) for item in found}) == 1
+    assert len({item.by_id("int8_onnxruntime").reported_metric for item in found}) == 2
