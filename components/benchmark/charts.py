@@ -120,14 +120,14 @@ def pareto(
 
 
 def throughput_by_batch(benchmark: Benchmark) -> str:
-    """Draws the sentences per second at each batch size, of the reference and of each model in its fastest runtime."""
+    """Draws the sentences per second at each batch size, of the reference and of each model's fastest accurate form."""
     reference = benchmark.reference("teacher")
     names = list(dict.fromkeys(item.name for item in benchmark.candidates))
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(4.6, 0.4 + len(benchmark.batch_sizes) * (0.5 + 0.35 * (len(names) + 1))))
         panels = figure.subplots(len(benchmark.batch_sizes), 1, squeeze=False)[:, 0]
         for axes, size in zip(panels, benchmark.batch_sizes, strict=True):
-            best = [fastest([item for item in benchmark.candidates if item.name == name], size) for name in names]
+            best = [fastest(benchmark.accurate_forms(name), size) for name in names]
             shown = ([reference] if reference and reference not in best else []) + best
             _bars(axes, shown, size)
         figure.set_layout_engine("tight", h_pad=1.4)
@@ -268,17 +268,41 @@ def _scatter(
                 x, y, s=46, marker="o", c=_SURFACE, edgecolors=_ROLE_COLOURS[item.role], linewidths=1.6, zorder=3
             )
         for x, y, item in points:
+            _draw_certainty(axes, x, item)
             marker = "o" if hollow else MARKERS[item.runtime]
             axes.scatter(
                 x, y, s=74, marker=marker, c=_ROLE_COLOURS[item.role], edgecolors=_SURFACE, linewidths=1.4, zorder=4
             )
         everything = [*points, *hollow]
         _log_axis(axes, [x for x, _, _ in everything])
-        _metric_axis(axes, [y for _, y, _ in everything], points[0][2].metric_name)
+        shown = [*[y for _, y, _ in everything], *(end for _, _, item in points for end in _certainty(item))]
+        _metric_axis(axes, shown, points[0][2].metric_name)
+        axes.set_title(_score_title(benchmark), loc="left", fontsize=10.5, color=_MUTED)
         figure.set_layout_engine("tight")
         figure.draw_without_rendering()
         _label(axes, named or points, everything)
         return figure, axes
+
+
+def _certainty(item: Measured) -> list[float]:
+    """Returns the ends of a candidate's interval and its metric on test, as far as they are known."""
+    ends = [item.interval.low, item.interval.high] if item.interval else []
+    return ends + ([item.test.metric] if item.test else [])
+
+
+def _draw_certainty(axes: Axes, x: float, item: Measured) -> None:
+    colour = _ROLE_COLOURS[item.role]
+    if item.interval:
+        axes.plot([x, x], [item.interval.low, item.interval.high], color=colour, linewidth=0.8, zorder=1)
+    if item.test:
+        axes.scatter(x, item.test.metric, s=70, marker="_", c=colour, linewidths=1.4, zorder=2)
+
+
+def _score_title(benchmark: Benchmark) -> str:
+    first = benchmark.candidates[0]
+    parts = [f"{metric_label(first.metric_name)} on {benchmark.data['split']}"]
+    parts += ["lines: 95 %"] if first.interval else []
+    return "; ".join(parts + (["dashes: test"] if first.test else []))
 
 
 def _log_axis(axes: Axes, values: Sequence[float]) -> None:

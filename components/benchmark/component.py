@@ -26,8 +26,9 @@ def benchmark(
 
     Each model runs in every runtime that can serve it on this CPU, in a separate process. The processes take turns on
     the same batches, so that a disturbance affects all of them. Speed, memory, size and accuracy come from the same
-    process and the same files. The report recommends a model to serve, and says which technique brings nothing on this
-    CPU.
+    process and the same files. The report recommends the fastest form (model, runtime and precision) that keeps the
+    accuracy, and says which technique brings nothing on this CPU. A labelled test split is reported and decides
+    nothing.
 
     A model that cannot be measured is listed with the reason; the task fails only if no model can be measured. If
     memory does not hold all processes at once, they are measured in groups that share a reference.

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from compaware.components.benchmark.recommendation import best_int8
-from compaware.components.benchmark.results import Benchmark, Measured, fastest
+from compaware.components.benchmark.results import Benchmark, Measured, SplitScore, fastest
+from compaware.components.core.evaluation.intervals import Interval
 
 
 def flat_metrics(benchmark: Benchmark) -> dict[str, float]:
@@ -15,7 +16,8 @@ def flat_metrics(benchmark: Benchmark) -> dict[str, float]:
     metrics: dict[str, float] = {"unmeasured": len(benchmark.unmeasured)}
     for name in dict.fromkeys(item.name for item in benchmark.candidates):
         forms = benchmark.forms(name)
-        metrics |= _scores(forms[0])
+        first = forms[0]
+        metrics |= score_metrics(name, first.metric_name, first.metric, first.interval, first.test)
         for item in forms:
             if "bf16" not in item.precision:
                 metrics |= _form(item)
@@ -26,20 +28,14 @@ def flat_metrics(benchmark: Benchmark) -> dict[str, float]:
     return metrics | dict(_int8_speedups(benchmark))
 
 
-def _scores(item: Measured) -> dict[str, float]:
-    """Returns a model's scores on validation and test, each with its interval."""
-    name, metric = item.name, item.metric_name
-    scores = {f"{name}_{metric}": item.metric}
-    if item.interval:
-        scores |= {f"{name}_{metric}_low": item.interval.low, f"{name}_{metric}_high": item.interval.high}
-    if item.test:
-        test = f"{name}_test_{metric}"
-        scores |= {
-            test: item.test.metric,
-            f"{test}_low": item.test.interval.low,
-            f"{test}_high": item.test.interval.high,
-        }
-    return scores
+def score_metrics(
+    name: str, metric: str, value: float, interval: Interval | None, test: SplitScore | None
+) -> dict[str, float]:
+    """Returns a model's score on the rows that decide and on test, each with its interval, as flat numbers."""
+    scores = {f"{name}_{metric}": value}
+    if interval:
+        scores |= {f"{name}_{metric}_low": interval.low, f"{name}_{metric}_high": interval.high}
+    return scores | (score_metrics(f"{name}_test", metric, test.metric, test.interval, None) if test else {})
 
 
 def _form(item: Measured) -> dict[str, float]:

@@ -19,6 +19,7 @@ from compaware.components.benchmark.formatting import (
 )
 from compaware.components.benchmark.recommendation import recommend
 from compaware.components.benchmark.results import Benchmark, Measured, fastest
+from compaware.components.core.evaluation.criterion import CHOSEN_ON_THESE_ROWS
 from compaware.components.core.evaluation.intervals import describe_difference
 from compaware.components.core.evaluation.metrics import metric_label
 
@@ -35,14 +36,11 @@ def headline(benchmark: Benchmark) -> str:
         score = f"{metric} {chosen.reported_metric:.4f}{' on test' if chosen.test else ''}"
         return f"{name}: {rate:.0f} sentences per second at batch {size}, {score}"
     speed = chosen.batches[size].speed_over(reference.batches[size]).median
-    if reference.id in chosen.differences:
-        loss = format_loss(chosen.differences[reference.id].reported, metric, reported_split(benchmark))
-    else:
-        loss = f"{format_points(chosen.metric, reference.metric)} of {metric}"
     return (
         f"{name}: {format_quotient(speed, 'faster', 'slower')} than the {display_name(reference.name)} "
         f"at batch {size}, "
-        f"{format_quotient(reference.size_bytes / chosen.size_bytes, 'smaller', 'larger')}, {loss}"
+        f"{format_quotient(reference.size_bytes / chosen.size_bytes, 'smaller', 'larger')}, "
+        f"{compare_scores(benchmark, chosen, reference)}"
     )
 
 
@@ -50,7 +48,7 @@ def sentences(benchmark: Benchmark) -> list[str]:
     """Returns what a reader should know before using the figures, the most useful first."""
     return [
         _serve(benchmark),
-        *accuracy(benchmark, benchmark.by_id(recommend(benchmark).id)),
+        *accuracy(benchmark, benchmark.by_id(recommend(benchmark).id), benchmark.references()),
         which_rows(benchmark, "the form to serve"),
         *unmeasured(benchmark),
         *int8_speed(benchmark),
@@ -63,7 +61,15 @@ def sentences(benchmark: Benchmark) -> list[str]:
     ]
 
 
-def accuracy(benchmark: Benchmark, chosen: Measured) -> Iterable[str]:
+def compare_scores(benchmark: Benchmark, item: Measured, reference: Measured) -> str:
+    """Returns the difference of two metrics with its interval, or without one in files of earlier versions."""
+    metric = metric_label(item.metric_name)
+    if reference.id in item.differences:
+        return format_loss(item.differences[reference.id].reported, metric, reported_split(benchmark))
+    return f"{format_points(item.metric, reference.metric)} of {metric}"
+
+
+def accuracy(benchmark: Benchmark, chosen: Measured, references: Iterable[Measured]) -> Iterable[str]:
     """Returns the metric of a candidate with its interval, and its differences from the references."""
     if chosen.reported_interval is None:
         return
@@ -71,10 +77,10 @@ def accuracy(benchmark: Benchmark, chosen: Measured) -> Iterable[str]:
         f"The {metric_label(chosen.metric_name)} of {name_and_runtime(chosen)} on {reported_split(benchmark)} is "
         f"{chosen.reported_metric:.4f} (95 % interval {format_interval(chosen.reported_interval)})."
     )
-    for identifier, difference in chosen.differences.items():
-        reference = benchmark.by_id(identifier)
-        if reference.name != chosen.name:
-            text += f" Against the {display_name(reference.name)}: {describe_difference(difference.reported)}."
+    for reference in references:
+        if reference.name != chosen.name and reference.id in chosen.differences:
+            words = describe_difference(chosen.differences[reference.id].reported)
+            text += f" Against the {display_name(reference.name)}: {words}."
     yield text
 
 
@@ -89,7 +95,7 @@ def which_rows(benchmark: Benchmark, chosen: str) -> str:
     text = f"{capitalized(data['split'])} ({data['rows']:,} rows) chose {chosen}"
     if rows := data.get("test_rows"):
         return f"{text}; test ({rows:,} rows) decided nothing."
-    return f"{text}. There is no other labelled split: the accuracy figures are chosen on these rows."
+    return f"{text}. There is no other labelled split: the accuracy figures are {CHOSEN_ON_THESE_ROWS}."
 
 
 def _serve(benchmark: Benchmark) -> str:

@@ -27,10 +27,11 @@ def sweep_benchmark(
     """Measure all members of a sweep side by side and name the one to serve.
 
     The members are measured in one pod, in turns, as benchmark does it. Each member runs in OpenVINO and onnxruntime,
-    and the faster runtime counts. The report shows the Pareto fronts of accuracy against latency and against size, and
-    lists the members that failed with their reasons. Of the members that meet all limits, it recommends the fastest if
-    a minimum accuracy is given, and otherwise the most accurate. Without any limit, it recommends the fastest within
-    one point of the most accurate. If no member meets the limits, the report names the nearest one.
+    and its fastest form (runtime and precision) that keeps the accuracy of its most accurate form counts. The report
+    shows the Pareto fronts of accuracy against latency and against size, and lists the members that failed with their
+    reasons. Of the members that meet all limits, it recommends the fastest if a minimum accuracy is given, and
+    otherwise the most accurate. Without any limit, it recommends the fastest within one point of the most accurate. If
+    no member meets the limits, the report names the nearest one. The test split decides nothing.
 
     Args:
         dataset: Folder of a Dataset artifact.

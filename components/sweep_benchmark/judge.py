@@ -3,8 +3,10 @@
 import logging
 
 from compaware.components.benchmark.config import BenchmarkConfig, Candidate, MeasuringOptions
+from compaware.components.benchmark.flat_metrics import score_metrics
 from compaware.components.benchmark.measure import measure, print_figures
-from compaware.components.benchmark.results import FILE_NAME, Benchmark, Recommended, fastest
+from compaware.components.benchmark.recommendation import fastest_and_smallest
+from compaware.components.benchmark.results import FILE_NAME, Benchmark, Recommended
 from compaware.components.core.base.files import write_text
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.stage.workspace import Workspace
@@ -51,7 +53,7 @@ def run(config: SweepBenchmarkConfig, workspace: Workspace) -> Summary:
     write_text(workspace.output / "report.html", page)
     write_text(workspace.output / "report.md", text)
     print_figures(benchmark, title)
-    return Summary.create("sweep_benchmark", config, _metrics(benchmark, sweep), {"headline": title})
+    return Summary.create("sweep_benchmark", config, flat_metrics(benchmark, sweep), {"headline": title})
 
 
 def judge(benchmark: Benchmark, members: list[Member], constraint: Constraint) -> Sweep:
@@ -68,23 +70,25 @@ def judge(benchmark: Benchmark, members: list[Member], constraint: Constraint) -
 
 def _standing(benchmark: Benchmark, name: str) -> Standing:
     size = benchmark.batch_sizes[0]
-    best = fastest([item for item in benchmark.candidates if item.name == name], size)
+    best = fastest_and_smallest(benchmark.accurate_forms(name), size)
     return Standing(
         id=best.id,
         name=name,
         accuracy=best.metric,
+        interval=best.interval,
+        test=best.test,
         latency_ms=best.batches[size].p50_ms,
         size_mb=best.size_bytes / 1e6,
     )
 
 
-def _metrics(benchmark: Benchmark, sweep: Sweep) -> dict[str, float]:
+def flat_metrics(benchmark: Benchmark, sweep: Sweep) -> dict[str, float]:
     """Returns flat numbers; those of the recommended member have the same names in every sweep."""
     metric = benchmark.candidates[0].metric_name
     named = [(item.name, item) for item in sweep.standings] + [("recommended", sweep.by_id(sweep.chosen))]
     metrics: dict[str, float] = {}
     for name, item in named:
-        metrics[f"{name}_{metric}"] = item.accuracy
+        metrics |= score_metrics(name, metric, item.accuracy, item.interval, item.test)
         metrics[f"{name}_p50_ms"] = item.latency_ms
         metrics[f"{name}_size_mb"] = item.size_mb
     return metrics | {

@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel
 
+from compaware.components.benchmark.results import SplitScore
+from compaware.components.core.evaluation.intervals import Interval
+
 # Accuracy that is given up for speed if there is no constraint.
 TOLERANCE = 0.01
 # Metrics are quotients of counts; the slack makes an exact tie pass.
@@ -11,12 +14,14 @@ _SLACK = 1e-9
 
 
 class Standing(BaseModel):
-    """A member in its fastest runtime.
+    """A member in its fastest form that keeps the accuracy of its most accurate one.
 
     Attributes:
         id: Id of its figures in benchmark.json.
         name: Name of the member.
-        accuracy: The primary metric.
+        accuracy: The primary metric on the rows that decide.
+        interval: The metric with its 95 % interval.
+        test: The metric on the test split, which decides nothing; None without one.
         latency_ms: Median latency at the smallest batch size.
         size_mb: Size of the files that the runtime reads, in MB (10^6 bytes).
         on_latency_front: Whether it is on the Pareto front of accuracy and latency.
@@ -28,6 +33,8 @@ class Standing(BaseModel):
     accuracy: float
     latency_ms: float
     size_mb: float
+    interval: Interval | None = None
+    test: SplitScore | None = None
     on_latency_front: bool = False
     on_size_front: bool = False
 

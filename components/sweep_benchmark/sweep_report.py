@@ -6,10 +6,9 @@ from compaware.components.benchmark import charts
 from compaware.components.benchmark.charts import Point
 from compaware.components.benchmark.formatting import display_name, runtime_and_precision
 from compaware.components.benchmark.report import Card, Parts, cards, render_page, render_text
-from compaware.components.benchmark.results import Benchmark, fastest
+from compaware.components.benchmark.results import Benchmark
 from compaware.components.benchmark.sections import speed_section, table_section
-from compaware.components.benchmark.tables import Table, unmeasured_table
-from compaware.components.core.evaluation.metrics import metric_label
+from compaware.components.benchmark.tables import Table, score_cells, score_columns, unmeasured_table
 from compaware.components.sweep_benchmark.sweep_results import Sweep
 
 
@@ -27,8 +26,7 @@ def _drawings(benchmark: Benchmark, sweep: Sweep) -> list[str]:
     size = benchmark.batch_sizes[0]
     by_latency: list[Point] = []
     by_size: list[Point] = []
-    if benchmark.of("teacher"):
-        teacher = fastest(benchmark.of("teacher"), size)
+    if teacher := benchmark.best_teacher(size):
         by_latency.append((teacher.batches[size].p50_ms, teacher.metric, teacher))
         by_size.append((teacher.size_bytes / 1e6, teacher.metric, teacher))
     latency_front, size_front = [], []
@@ -55,16 +53,16 @@ def _cards(benchmark: Benchmark, sweep: Sweep) -> list[Card]:
 def _members(benchmark: Benchmark, sweep: Sweep) -> Table:
     ordered = sorted(sweep.standings, key=lambda item: item.latency_ms)
     measured = [benchmark.by_id(item.id) for item in ordered]
-    metric, size = metric_label(benchmark.candidates[0].metric_name), benchmark.batch_sizes[0]
+    size = benchmark.batch_sizes[0]
     marked = next((index for index, item in enumerate(ordered) if item.id == sweep.chosen), None)
     rows = []
     for item, candidate in zip(ordered, measured, strict=True):
         fronts = [name for name, on in (("latency", item.on_latency_front), ("size", item.on_size_front)) if on]
-        figures = [f"{item.accuracy:.4f}", f"{item.latency_ms:.2f}", f"{item.size_mb:.1f}", ", ".join(fronts) or "–"]
-        rows.append([display_name(item.name), runtime_and_precision(candidate), *figures])
+        figures = [f"{item.latency_ms:.2f}", f"{item.size_mb:.1f}", ", ".join(fronts) or "–"]
+        rows.append([display_name(item.name), runtime_and_precision(candidate), *score_cells(candidate), *figures])
     return Table(
-        "Members in their fastest runtime",
-        ["member", "runtime", metric, f"p50 ms, batch {size}", "MB", "Pareto front"],
+        "Members in their fastest form that keeps the accuracy",
+        ["member", "runtime", *score_columns(benchmark), f"p50 ms, batch {size}", "MB", "Pareto front"],
         rows,
         [candidate.role for candidate in measured],
         marked if sweep.is_met else None,

@@ -9,7 +9,9 @@ from compaware.components.benchmark.formatting import (
     join_with_and,
     name_and_runtime,
 )
-from compaware.components.benchmark.results import Benchmark
+from compaware.components.benchmark.results import Benchmark, Measured
+from compaware.components.benchmark.sentences import accuracy, compare_scores, which_rows
+from compaware.components.core.evaluation.criterion import sort_key
 from compaware.components.core.evaluation.metrics import metric_label
 from compaware.components.sweep_benchmark.pareto import TOLERANCE, Constraint, Standing
 from compaware.components.sweep_benchmark.sweep_results import Sweep
@@ -28,7 +30,10 @@ def headline(benchmark: Benchmark, sweep: Sweep) -> str:
 def _figures(item: Standing, benchmark: Benchmark) -> str:
     metric = metric_label(benchmark.candidates[0].metric_name)
     batch = benchmark.batch_sizes[0]
-    return f"{metric} {item.accuracy:.4f}, {item.latency_ms:.2f} ms at batch {batch}, {item.size_mb:.1f} MB"
+    score = f"{item.accuracy:.4f}"
+    if item.test:
+        score = f"{item.test.metric:.4f} on test ({item.accuracy:.4f} on {benchmark.data['split']})"
+    return f"{metric} {score}, {item.latency_ms:.2f} ms at batch {batch}, {item.size_mb:.1f} MB"
 
 
 def _limits(constraint: Constraint, benchmark: Benchmark) -> str:
@@ -44,7 +49,16 @@ def _limits(constraint: Constraint, benchmark: Benchmark) -> str:
 
 def sentences(benchmark: Benchmark, sweep: Sweep) -> list[str]:
     """Returns what a reader should know before using the figures, besides the headline."""
-    return [_why(benchmark, sweep), _counts(benchmark, sweep), *_teacher(benchmark, sweep), *caveats(benchmark)]
+    teacher, chosen = benchmark.reference("teacher"), benchmark.by_id(sweep.chosen)
+    return [
+        _why(benchmark, sweep),
+        *accuracy(benchmark, chosen, [teacher] if teacher else []),
+        which_rows(benchmark, "the member to serve and its form"),
+        _counts(benchmark, sweep),
+        *_inaccurate_forms(benchmark, sweep),
+        *_teacher(benchmark, sweep),
+        *caveats(benchmark),
+    ]
 
 
 def _why(benchmark: Benchmark, sweep: Sweep) -> str:
@@ -76,16 +90,30 @@ def _counts(benchmark: Benchmark, sweep: Sweep) -> str:
     )
 
 
+def _inaccurate_forms(benchmark: Benchmark, sweep: Sweep) -> list[str]:
+    """Returns the forms that do not count."""
+    lost = [
+        f"{name_and_runtime(form)} ({format_points(form.metric, max(forms, key=_metric).metric)})"
+        for forms in (benchmark.forms(item.name) for item in sweep.standings)
+        for form in forms
+        if form not in benchmark.accurate_forms(form.name)
+    ]
+    text = "These forms do not count, since they lose more accuracy than allowed against the same member's best form"
+    return [f"{text}: {join_with_and(lost)}."] if lost else []
+
+
+def _metric(item: Measured) -> float:
+    return sort_key(item.metric)
+
+
 def _teacher(benchmark: Benchmark, sweep: Sweep) -> list[str]:
     teacher, chosen = benchmark.reference("teacher"), benchmark.by_id(sweep.chosen)
     if teacher is None:
         return []
     size = benchmark.batch_sizes[0]
     speed = chosen.batches[size].speed_over(teacher.batches[size])
-    return [
-        capitalized(
-            f"{name_and_runtime(chosen)} runs at {format_ratio(speed)} the speed of the teacher (FP32, torch "
-            f"eager) at batch {size}, {format_points(chosen.metric, teacher.metric)} of its "
-            f"{metric_label(teacher.metric_name)}."
-        )
-    ]
+    text = (
+        f"{name_and_runtime(chosen)} runs at {format_ratio(speed)} the speed of the teacher in FP32 and torch eager, "
+        f"which computes the whole last layer, at batch {size}, {compare_scores(benchmark, chosen, teacher)}."
+    )
+    return [capitalized(text)]

@@ -6,7 +6,7 @@ import pytest
 
 from compaware.components.benchmark.results import Benchmark, Unmeasured
 from compaware.components.core.base.errors import UserError
-from compaware.components.sweep_benchmark.judge import judge
+from compaware.components.sweep_benchmark.judge import flat_metrics, judge
 from compaware.components.sweep_benchmark.members import mark_unmeasured
 from compaware.components.sweep_benchmark.pareto import Constraint
 from compaware.components.sweep_benchmark.sweep_report import render
@@ -98,3 +98,37 @@ def test_where_no_member_meets_the_limits_the_nearest_is_named_and_none_is_to_se
         "No member of the sweep has at most 10.0 MB and accuracy of at least 0.86; the nearest is three"
     )
     assert "nearest" in page and "(serve)" not in text.partition("## Batch size")[0]
+
+
+def test_a_form_that_loses_the_accuracy_of_its_member_does_not_count_and_is_listed(figures: Benchmark):
+    fast = measured(
+        "three_t2", "openvino", role="student", precision="bf16", metric=0.85, milliseconds={1: 1.0, 8: 4.0}
+    ).model_copy(update={"id": "three_t2_bf16_openvino"})
+    lossy = benchmark([*figures.candidates, fast])
+    sweep = judge(lossy, MEMBERS, Constraint())
+    assert "three_t2_onnxruntime" in {item.id for item in sweep.standings}
+    assert "three_t2 in openvino with BF16 (-3.0 points)" in " ".join(sentences(lossy, sweep))
+    kept = benchmark([*figures.candidates, fast.model_copy(update={"metric": 0.879})])
+    sweep = judge(kept, MEMBERS, Constraint())
+    assert sweep.chosen == "three_t2_bf16_openvino"
+    assert headline(kept, sweep).startswith("Serve three_t2 in openvino with BF16: accuracy 0.8790")
+    assert "do not count" not in " ".join(sentences(kept, sweep))
+
+
+@pytest.mark.parametrize("lucky", ["two_t2", "three_t2"])
+def test_test_rows_are_reported_and_choose_no_member(figures: Benchmark, lucky: str):
+    test = {"teacher": 0.9, "two_t2": 0.8, "three_t2": 0.8, "three_t2_int8": 0.7} | {lucky: 0.99}
+    tested = benchmark(figures.candidates, test=test)
+    sweep = judge(tested, MEMBERS, Constraint(min_accuracy=0.86))
+    assert sweep.chosen == "three_t2_int8_onnxruntime"
+    title = headline(tested, sweep)
+    assert title.startswith("Serve three_t2_int8 in onnxruntime: accuracy 0.7001 on test (0.8700 on validation), 2.0")
+    tested.words = sentences(tested, sweep)
+    text = " ".join(tested.words)
+    assert "Validation (872 rows) chose the member to serve and its form; test (1,744 rows) decided nothing." in text
+    assert "points worse in accuracy on test" in text
+    for page in render(tested, sweep, title):
+        assert "accuracy, validation" in page and "accuracy, test" in page and "0.7001 (0.6" in page
+    metrics = flat_metrics(tested, sweep)
+    assert metrics["recommended_test_accuracy"] == pytest.approx(0.7, abs=0.001)
+    assert metrics["recommended_accuracy_low"] < 0.87 < metrics["three_t2_int8_accuracy_high"]
