@@ -31,7 +31,7 @@ from compaware.components.core.models.build import new_classifier
 from compaware.components.core.models.first_token import use_first_token_only
 from compaware.components.core.models.heads import Alignment, align_labels
 from compaware.components.core.models.load import load_classifier, load_with_new_head, save_classifier
-from compaware.components.core.models.pairing import fit_tokenizer
+from compaware.components.core.models.pairing import fit_tokenizer, input_names
 from compaware.components.core.runtimes.servable import require_servable
 from compaware.components.core.stage.workspace import Workspace
 from compaware.components.core.training.ipex import choose_backend
@@ -40,6 +40,7 @@ from compaware.components.storage import local_source
 from compaware.components.teacher_check.config import TeacherCheckConfig
 from compaware.components.teacher_check.correction import correct_head
 from compaware.components.teacher_check.parts import SoftLabelParts, require_shared_storage
+from compaware.components.teacher_check.runtime import TeacherRuntime, choose_runtime, open_teacher
 from compaware.components.teacher_check.wordpiece import train_tokenizer
 
 log = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
     # Before the soft labels, whose key holds a hash of config.json.
     calibration = calibrate_model(workspace.output, evaluation, dataset) if config.calibrate else {}
     started = time.monotonic()
-    _write_soft_labels(model, tokenizer, dataset, config, workspace)
+    runtime = _write_soft_labels(model, tokenizer, dataset, config, workspace)
     soft_labels_s = time.monotonic() - started
     metrics = {f"teacher_{name}": value for name, value in evaluation.metrics.items()}
     metrics |= {"majority_score": majority, "fine_tuned": float(trained is not None), "soft_labels_s": soft_labels_s}
@@ -109,6 +110,8 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
         "parameters": model.num_parameters(),
         "training": trained.model_dump() if trained else None,
         **calibration,
+        "soft_labels_runtime": runtime.model_dump(exclude={"agreement"}),
+        "soft_labels_agreement": runtime.agreement.model_dump() if runtime.agreement else None,
     }
     test = evaluate_on_test(
         workspace.output,
@@ -210,19 +213,23 @@ def _write_soft_labels(
     dataset: PreparedDataset,
     config: TeacherCheckConfig,
     workspace: Workspace,
-) -> None:
-    """Computes the soft labels on all ranks, and saves them on rank 0."""
-    key = broadcast(_key(dataset, config, workspace.output) if is_main() else None)
+) -> TeacherRuntime:
+    """Computes the soft labels on all ranks, saves them on rank 0, and returns what the teacher ran in."""
+    chosen = choose_runtime(config.precision, dataset.manifest.splits["train"])
+    length, batch_size = config.max_length_tokens, config.soft_label_batch_size
+    predict, chosen = open_teacher(chosen, model, tokenizer, dataset, length, batch_size)
+    key = broadcast(_key(dataset, config, workspace.output, chosen) if is_main() else None)
     assert key is not None
     parts = SoftLabelParts(dataset, key, workspace)
     folder = workspace.extra(config.soft_labels_output)
-    parts.compute(model, tokenizer, config.soft_label_batch_size)
+    parts.compute(predict, input_names(model), tokenizer, batch_size)
     barrier()
     if is_main():
         write_soft_labels(folder, parts.groups(), parts.key)
+    return chosen
 
 
-def _key(dataset: PreparedDataset, config: TeacherCheckConfig, teacher: Path) -> SoftLabelsKey:
+def _key(dataset: PreparedDataset, config: TeacherCheckConfig, teacher: Path, chosen: TeacherRuntime) -> SoftLabelsKey:
     return SoftLabelsKey(
         dataset_fingerprint=dataset.manifest.fingerprint,
         split="train",
@@ -231,6 +238,8 @@ def _key(dataset: PreparedDataset, config: TeacherCheckConfig, teacher: Path) ->
         teacher_fingerprint=model_fingerprint(teacher),
         tokenizer_fingerprint=tokenizer_fingerprint(teacher),
         max_length_tokens=config.max_length_tokens,
+        runtime=chosen.runtime,
+        precision=chosen.precision,
     )
 
 

@@ -17,7 +17,8 @@ class TeacherCheckConfig(ComponentConfig, TrainingOptions, BackendOptions):
     The teacher's labels are matched with the data's by name, and its outputs are put in the data's order. On the
     validation split it must be clearly better than predictions that ignore the text. Otherwise the task stops and says
     what to change, or fine-tunes the teacher if `fine_tune_if_needed` is set. Its logits for the training split are
-    saved once, so that no training step runs the teacher again.
+    saved once, so that no training step runs the teacher again. On a CPU with BF16 hardware they are computed in BF16
+    if they agree with FP32, unless `precision` is fp32.
     """
 
     interface: ClassVar = Interface(

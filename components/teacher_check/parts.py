@@ -1,28 +1,26 @@
 """Computes soft labels in parts, which the ranks of a job share and a restarted job reuses.
 
 Part i is row group i of the training split, in its own file. The path of the file contains a hash of the teacher's
-weights, the data and everything else that determines the logits, so an existing file is always valid.
+weights, the data, the runtime and everything else that determines the logits, so an existing file is always valid.
 """
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
-from compaware.components.core.base import cpu
-from compaware.components.core.base.distributed import device, local_world_size, rank, world_size
+from compaware.components.core.base.distributed import rank, world_size
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.hashing import short_hash
 from compaware.components.core.base.progress import Progress
 from compaware.components.core.data.dataset import GROUP_ROWS, PreparedDataset
 from compaware.components.core.data.soft_labels import SoftLabelsKey
 from compaware.components.core.data.text import table_batches
-from compaware.components.core.models.pairing import input_names
 from compaware.components.core.stage.workspace import Workspace
 from compaware.components.storage import exists, fetch, upload
+from compaware.components.teacher_check.runtime import Predict
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +42,7 @@ class SoftLabelParts:
     """The parts of the soft labels in the work folder and, if it is given, at the work URI.
 
     Attributes:
-        key: The data and teacher of the logits; the same on all ranks.
+        key: The data, teacher and runtime of the logits; the same on all ranks.
     """
 
     def __init__(self, dataset: PreparedDataset, key: SoftLabelsKey, workspace: Workspace):
@@ -55,11 +53,14 @@ class SoftLabelParts:
         self._folder = workspace.work / name
         self._uri = f"{workspace.work_uri.rstrip('/')}/{name}" if workspace.work_uri else None
 
-    def compute(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int) -> None:
+    def compute(
+        self, predict: Predict, input_names: Sequence[str], tokenizer: PreTrainedTokenizerBase, batch_size: int
+    ) -> None:
         """Computes the missing parts of this rank.
 
         Args:
-            model: The teacher with the weights of the key; moved to this process's device.
+            predict: Returns the teacher's logits for a batch, in the runtime of the key.
+            input_names: The teacher's inputs.
             tokenizer: Its tokenizer.
             batch_size: Rows in a batch; a batch has rows of similar length from one part.
         """
@@ -68,14 +69,11 @@ class SoftLabelParts:
         missing = [number for number in own if not self._exists(number)]
         if len(missing) < len(own):
             log.info("soft labels: %d of %d parts of this rank exist already", len(own) - len(missing), len(own))
-        torch.set_num_threads(cpu.threads(local_world_size()))
-        model.to(device()).eval()
-        names = input_names(model)
         progress, done = Progress("row", sum(self._rows(number) for number in missing)), 0
         for number, table in zip(missing, self._dataset.groups(self.key.split, missing), strict=True):
             logits = np.empty((table.num_rows, self.key.num_labels), np.float32)
-            for indices, batch in table_batches(table, tokenizer, names, self.key.max_length_tokens, batch_size):
-                logits[indices] = _predict(model, batch)
+            for indices, batch in table_batches(table, tokenizer, input_names, self.key.max_length_tokens, batch_size):
+                logits[indices] = predict(batch)
                 done += len(indices)
                 progress.update(done, "soft labels", samples_per_count=world_size())
             self._save(number, logits)
@@ -106,12 +104,6 @@ class SoftLabelParts:
 
     def _rows(self, number: int) -> int:
         return min(GROUP_ROWS, self.key.rows - number * GROUP_ROWS)
-
-
-def _predict(model: PreTrainedModel, batch: dict[str, np.ndarray]) -> np.ndarray:
-    with torch.inference_mode():
-        output = model(**{name: torch.from_numpy(values).to(model.device) for name, values in batch.items()})
-    return output.logits.float().cpu().numpy()
 
 
 def _name(number: int) -> str:

@@ -34,6 +34,8 @@ class SoftLabelsKey(BaseModel):
         teacher_fingerprint: SHA-256 of the teacher's weights and configuration.
         tokenizer_fingerprint: SHA-256 of the teacher's tokenizer files.
         max_length_tokens: Longest input of the teacher.
+        runtime: Runtime that computed the logits.
+        precision: Its precision.
     """
 
     dataset_fingerprint: str
@@ -43,6 +45,9 @@ class SoftLabelsKey(BaseModel):
     teacher_fingerprint: str
     tokenizer_fingerprint: str
     max_length_tokens: int
+    # Soft labels of earlier versions are from FP32 PyTorch.
+    runtime: str = "torch"
+    precision: str = "fp32"
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,9 @@ class CompressionTrainer(Trainer):
         if self._frozen:
             self._frozen.load(batch.pop("number"), batch["attention_mask"])
         if model.training:
-            loss, output = self._objective(model, batch, labels, teacher_logits)
+            # accelerate casts in the model's own forward only; an objective may run a teacher, too.
+            with self.accelerator.autocast():
+                loss, output = self._objective(model, batch, labels, teacher_logits)
         else:
             output = model(**batch)
             loss = task_loss(output["logits"], labels)

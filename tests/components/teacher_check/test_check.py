@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 import torch
 
+from compaware.components.core.base import cpu
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.base.validation import validate
@@ -143,8 +144,9 @@ def test_a_teacher_with_another_number_of_labels_stops_or_gets_a_new_head(
 
 
 def test_soft_labels_are_the_saved_teachers_logits_even_after_mixed_precision(
-    tmp_path: Path, data: PreparedDataset
+    tmp_path: Path, data: PreparedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(cpu, "has_bf16", lambda: False)  # Only the training is in BF16.
     check(tmp_path, data, teacher_config=SMALL_BERT, fine_tune_if_needed=True, precision="bf16")
     logits = np.concatenate(list(load_soft_labels(tmp_path / "soft", data).groups()))
     answers = evaluate_folder(tmp_path / "model", data.path, "train", max_length_tokens=32, batch_size=64)

@@ -24,6 +24,7 @@ def test_a_restarted_job_computes_only_the_missing_parts(tmp_path: Path) -> None
     kept = tmp_path / "kept"
     words = ["-m", "compaware.components.teacher_check", f"dataset={data.path}", f"teacher={tmp_path}/fresh"]
     words += ["fine_tune_if_needed=true", "learning_rate=1e-2", "max_length_tokens=32", f"work_uri={kept}"]
+    words += ["precision=fp32"]  # The logits are compared with those of FP32.
     words += ["training_arguments={max_steps: 60}", f"soft_labels_output={tmp_path}/soft"]
     words += ["existing_output=resume", f"output={tmp_path}/model", f"work={tmp_path}/work"]
     killed = subprocess.Popen([sys.executable, *TWO_RANKS, *words])

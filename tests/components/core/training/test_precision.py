@@ -1,6 +1,7 @@
 """BF16 is chosen if the hardware computes it and the loss agrees. The tests emulate BF16 and fake the hardware."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -32,9 +33,19 @@ def choose(model: PreTrainedModel, asked: str) -> tuple[str, str]:
 
 def test_bf16_is_chosen_if_its_loss_agrees(model: PreTrainedModel, tmp_path: Path) -> None:
     data, tokenizer = make_dataset(tmp_path / "data", 64, 32), load_tokenizer(tmp_path / "model")
-    workspace = Workspace(ComponentConfig(output=tmp_path / "out"))
-    trained = train(model, tokenizer, data, TrainingOptions(epochs=1, learning_rate=1e-3), workspace)
+    workspace, steps_in_bf16 = Workspace(ComponentConfig(output=tmp_path / "out")), []
+
+    class Recorded(LogitObjective):
+        def __call__(self, *arguments: Any) -> Any:
+            if torch.is_grad_enabled():
+                steps_in_bf16.append(torch.is_autocast_enabled("cpu"))
+            return super().__call__(*arguments)
+
+    options = TrainingOptions(epochs=1, learning_rate=1e-3)
+    trained = train(model, tokenizer, data, options, workspace, objective=Recorded())
     assert trained.precision == "bf16" and "the loss agrees" in trained.precision_reason
+    # An objective may run a teacher of its own.
+    assert steps_in_bf16 == [True, True]
     assert model.classifier.weight.dtype == torch.float32
 
 
