@@ -55,13 +55,13 @@ def run(config: DataPrepConfig, workspace: Workspace) -> Summary:
     }
     unlabelled = _unlabelled_rows(texts, splits)
     check_classes(splits, labels.names, "add training rows of this class")
-    left, duplicates = drop_duplicates(splits, keep=config.keep_duplicates)
+    had_test = "test" in splits
+    splits, duplicates = drop_duplicates(splits, keep=config.keep_duplicates)
     notes += duplicates.notes()
-    if splits.keys() > left.keys():
+    if had_test and "test" not in splits:
         notes.append("No test row is left, so the test split is left out.")
-    splits = left
     check_classes(splits, labels.names, "set keep_duplicates=true, since its rows are all in validation or test")
-    splits = _take_splits(splits, config, notes)
+    notes += _take_splits(splits, config)
     splits, unlabelled = _limit(splits, config, notes), _limit(unlabelled, config, notes)
     check_classes(splits, labels.names, "raise max_train_rows, or add training rows of this class")
     notes += find_missing_classes(splits, labels.names)
@@ -139,20 +139,25 @@ def _unlabelled_rows(texts: dict[str, pa.Table], splits: dict[str, Split]) -> di
     return {UNLABELLED: TextRows(texts["test"], rows)} if len(rows) else {}
 
 
-def _take_splits(splits: dict[str, Split], config: DataPrepConfig, notes: list[str]) -> dict[str, Split]:
+def _take_splits(splits: dict[str, Split], config: DataPrepConfig) -> list[str]:
     """Takes a validation split and, if asked for, a test split from the training rows, where the data has none.
 
-    Validation comes first, so that its rows do not depend on `test_fraction`.
+    Validation comes first, so that its rows do not depend on `test_fraction`. `splits` is changed in place, so that
+    memory does not hold the training rows twice.
+
+    Returns:
+        Notes about the new splits.
     """
+    notes = []
     if "test" in splits and config.test_fraction:
         notes.append("The data has a labelled test split, so none was taken from training (test_fraction).")
     rows = splits["train"].num_rows
     for name, fraction in (("validation", config.validation_fraction), ("test", config.test_fraction)):
         if name not in splits and fraction:
             taken, note = take_split(splits["train"], name, max(1, round(rows * fraction)), config.seed)
-            splits = splits | taken
+            splits.update(taken)
             notes.append(note)
-    return splits
+    return notes
 
 
 def _limit(splits: dict[str, Rows], config: DataPrepConfig, notes: list[str]) -> dict[str, Rows]:
