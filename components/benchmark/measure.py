@@ -204,6 +204,7 @@ def _facts(benchmark: Benchmark, config: BenchmarkConfig, work: Path) -> dict[st
     lineage = {
         "model_to_serve": served.id,
         served.metric_name: served.metric,
+        **({f"test_{served.metric_name}": served.test.metric} if served.test else {}),
         "size_bytes": served.size_bytes,
         **{f"batch{size}_p50_ms": batch.p50_ms for size, batch in served.batches.items()},
     }
@@ -217,6 +218,8 @@ def print_figures(benchmark: Benchmark, headline: str) -> None:
             print(f"{display_name(item.name)}, {runtime_and_precision(item)}")
             print(f"Batch size = {size}")
             print(f"Final Eval {capitalized(metric_label(item.metric_name))}: {item.metric:.4f}")
+            if item.test:
+                print(f"Test {capitalized(metric_label(item.metric_name))}: {item.test.metric:.4f}")
             print(f"Rounds: {len(batch.round_ms)}, calls: {batch.calls}")
             print(f"Latency: {batch.p50_ms:.3f} ms")
             print(f"Throughput: {batch.samples_per_s:.1f} samples/sec", flush=True)

@@ -52,20 +52,21 @@ def collect_history(output: Path, stage: Stage) -> Path:
 
 
 def table(measured: Benchmark) -> str:
-    """Returns a table with score, size, latency at the first and throughput at the last batch size."""
+    """Returns a table with scores, size, latency at the first and throughput at the last batch size."""
     first, last = measured.batch_sizes[0], measured.batch_sizes[-1]
     metric = measured.candidates[0].metric_name
-    headers = ["candidate", "precision", "runtime", metric, "MB", f"p50 ms, batch {first}", f"samples/s, batch {last}"]
     rows = [
-        [
-            candidate.name,
-            candidate.precision,
-            candidate.runtime,
-            f"{candidate.metric:.4f}",
-            f"{candidate.size_bytes / 1e6:.1f}",
-            f"{candidate.batches[first].p50_ms:.2f}",
-            f"{candidate.batches[last].samples_per_s:.0f}",
-        ]
+        {
+            "candidate": candidate.name,
+            "precision": candidate.precision,
+            "runtime": candidate.runtime,
+            metric: f"{candidate.metric:.4f}",
+            **({f"{metric}, test": f"{candidate.test.metric:.4f}"} if candidate.test else {}),
+            "MB": f"{candidate.size_bytes / 1e6:.1f}",
+            f"p50 ms, batch {first}": f"{candidate.batches[first].p50_ms:.2f}",
+            f"samples/s, batch {last}": f"{candidate.batches[last].samples_per_s:.0f}",
+        }
         for candidate in measured.candidates
     ]
-    return tabulate(rows, headers=headers, disable_numparse=True, colalign=("left",) * 3 + ("right",) * 4)
+    align = ("left",) * 3 + ("right",) * (len(rows[0]) - 3)
+    return tabulate(rows, headers="keys", disable_numparse=True, colalign=align)

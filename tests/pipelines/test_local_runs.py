@@ -32,13 +32,14 @@ METRICS = {
         *("train_rows", "validation_rows", "test_rows", "classes", "mean_length_tokens", "max_length_tokens"),
         *("duplicates_found", "duplicates_dropped", "conflicting_labels"),
     },
-    "teacher_check": {"teacher_accuracy", "majority_score", "fine_tuned", "soft_labels_s"},
+    "teacher_check": {"teacher_accuracy", "teacher_test_accuracy", "majority_score", "fine_tuned", "soft_labels_s"},
     "distillation": {
         *("student_accuracy", "teacher_accuracy", "student_parameters", "teacher_parameters", "student_size_bytes"),
-        *("training_s", "training_samples_per_s", "cut_rows"),
+        *("student_test_accuracy", "teacher_test_accuracy", "training_s", "training_samples_per_s", "cut_rows"),
     },
     "quantization_aware_training": {
         *("baseline_accuracy", "ptq_accuracy", "int8_accuracy", "int8_openvino_accuracy", "int8_onnxruntime_accuracy"),
+        *("baseline_test_accuracy", "int8_test_accuracy"),
         *("openvino_agreement", "onnxruntime_agreement", "openvino_size_bytes", "onnxruntime_size_bytes"),
         *("size_bytes", "baseline_size_bytes", "criterion_passed", "made_in_s", "trained"),
     },
@@ -50,7 +51,7 @@ METRICS = {
         *(f"best_int8_speedup_vs_{other}_batch{size}" for other in ("teacher", "best_fp32") for size in (1, 4)),
         "unmeasured",
     },
-    "accuracy_gate": {"passed", "loss"},
+    "accuracy_gate": {"passed", "loss", "test_loss"},
 }
 
 
