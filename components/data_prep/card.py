@@ -36,7 +36,8 @@ def describe(manifest: Manifest, splits: dict[str, Split], lengths: Lengths) -> 
         `examples`.
     """
     groups, names = _groups(manifest, splits)
-    rows = {split: _count(split_groups, len(names)).tolist() for split, split_groups in groups.items()}
+    labelled = [split for split in manifest.splits if split in groups]
+    rows = {split: _count(groups[split], len(names)).tolist() for split in labelled}
     balance = [
         {"name": name, "rows": {split: counts[index] for split, counts in rows.items()}}
         for index, name in enumerate(names)
