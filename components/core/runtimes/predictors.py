@@ -167,34 +167,46 @@ class OpenVinoPredictor:
     """Runs a model in OpenVINO: the IR of an INT8 folder, or FP32 weights that are converted on loading."""
 
     def __init__(self, folder: Path, precision: Precision, threads: int):
-        import openvino
-
-        hint = "bf16" if precision.endswith("bf16") else "f32"
-        settings = {"INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1, "INFERENCE_PRECISION_HINT": hint}
-        try:
-            compiled = openvino.Core().compile_model(self._model(folder, precision), "CPU", settings)
-        except RuntimeError as error:
-            raise UserError(f"OpenVINO cannot load {folder}: {_last_line(error)}") from error
+        compiled = compile_openvino(folder, precision, threads, {"NUM_STREAMS": 1})
         self._request = compiled.create_infer_request()
         self.input_names: Sequence[str] = [port.get_any_name() for port in compiled.inputs]
-
-    @staticmethod
-    def _model(folder: Path, precision: Precision) -> Any:
-        if precision.startswith("int8"):
-            return _require_file(folder, OPENVINO_FILE, "openvino", precision)
-        if (folder / FP32_OPENVINO_FILE).is_file():
-            return str(folder / FP32_OPENVINO_FILE)
-        import openvino
-
-        from compaware.components.core.models.load import load_trained
-        from compaware.components.core.runtimes.export import export_program
-
-        return openvino.convert_model(export_program(load_trained(folder)))
 
     def predict(self, batch: TokenBatch) -> np.ndarray:
         """See `Predictor`."""
         result = self._request.infer({name: batch[name] for name in self.input_names}, share_inputs=True)
         return np.array(result[0], np.float32)
+
+
+def compile_openvino(folder: Path, precision: Precision, threads: int, settings: dict[str, Any]) -> Any:
+    """Returns the compiled model of a folder.
+
+    Args:
+        folder: A Model artifact.
+        precision: `fp32`, `bf16`, `int8` or `int8_bf16`.
+        threads: Threads of all streams together.
+        settings: Further properties, which decide the number of streams.
+    """
+    import openvino
+
+    hint = "bf16" if precision.endswith("bf16") else "f32"
+    common = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": hint}
+    try:
+        return openvino.Core().compile_model(_openvino_model(folder, precision), "CPU", common | settings)
+    except RuntimeError as error:
+        raise UserError(f"OpenVINO cannot load {folder}: {_last_line(error)}") from error
+
+
+def _openvino_model(folder: Path, precision: Precision) -> Any:
+    if precision.startswith("int8"):
+        return _require_file(folder, OPENVINO_FILE, "openvino", precision)
+    if (folder / FP32_OPENVINO_FILE).is_file():
+        return str(folder / FP32_OPENVINO_FILE)
+    import openvino
+
+    from compaware.components.core.models.load import load_trained
+    from compaware.components.core.runtimes.export import export_program
+
+    return openvino.convert_model(export_program(load_trained(folder)))
 
 
 class OnnxPredictor:

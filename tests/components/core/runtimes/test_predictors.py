@@ -10,7 +10,8 @@ from compaware.components.core.base import cpu
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.models.load import load_classifier
 from compaware.components.core.runtimes.formats import RuntimeName
-from compaware.components.core.runtimes.predictors import available, int8_runtime, open_runtime
+from compaware.components.core.runtimes.predictors import available, convert_fp32, int8_runtime, open_runtime
+from compaware.components.core.runtimes.streams import open_streams
 from tests.tiny import make_dataset, make_model
 
 
@@ -36,6 +37,19 @@ def test_every_runtime_has_the_models_logits_in_fp32(folder: Path, runtime: Runt
         with torch.no_grad():
             expected = model(**{name: torch.from_numpy(batch[name]) for name in predictor.input_names}).logits.numpy()
         np.testing.assert_allclose(predictor.predict(batch), expected, atol=1e-4)
+
+
+def test_streams_have_the_logits_of_one_batch_after_another_in_order(folder: Path, tmp_path: Path) -> None:
+    convert_fp32(folder, tmp_path)
+    batches = [inputs(1, 3), inputs(6, 40), inputs(2, 9)] * 3
+    runtimes: list[RuntimeName] = ["openvino", "onnxruntime"]
+    for runtime in runtimes:
+        predictor = open_runtime(tmp_path, runtime, "fp32", threads=1)
+        streams = open_streams(predictor, tmp_path, runtime, "fp32", threads=2)
+        assert streams.count >= 1
+        for found, batch in zip(streams.run(batches), batches, strict=True):
+            np.testing.assert_allclose(found, predictor.predict(batch), atol=1e-5)
+    assert len(open_streams(predictor, folder, "torch", "fp32", threads=1).run(batches)) == len(batches)
 
 
 def test_bf16_can_be_forced_on_any_cpu(folder: Path) -> None:
