@@ -211,6 +211,7 @@ def machine_table(benchmark: Benchmark) -> Table:
         ["CPU", str(machine["cpu"])],
         ["relevant CPU flags", ", ".join(machine["flags"]) or "none"],
         ["threads", str(machine["threads"])],
+        *([["CPUs of the processes", machine["affinity"]]] if "affinity" in machine else []),
         *([name, str(value)] for name, value in machine["versions"].items()),
     ]
     return Table("Machine", ["property", "value"], rows, [], text_columns=2)

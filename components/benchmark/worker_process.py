@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from compaware.components.benchmark.config import Candidate
+from compaware.components.benchmark.pinning import choose_affinity, pinned
 from compaware.components.benchmark.splits import inputs_file
 from compaware.components.core.base.distributed import RANK_VARIABLES
 from compaware.components.core.base.errors import UserError
@@ -55,7 +56,7 @@ class Variant:
 
 
 class Worker:
-    """A process that runs one variant on request (see `worker`).
+    """A process that runs one variant on request (see `worker`), pinned to physical cores where there are enough.
 
     Args:
         variant: The variant that it measures.
@@ -68,7 +69,7 @@ class Worker:
         self._threads = threads
         self._log = log
         kept = {name: value for name, value in os.environ.items() if name not in RANK_VARIABLES}
-        with log.open("w", encoding="utf-8") as errors:
+        with log.open("w", encoding="utf-8") as errors, pinned(choose_affinity(threads).cpus):
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "compaware.components.benchmark.worker"],
                 stdin=subprocess.PIPE,

@@ -50,7 +50,7 @@ def has_bf16() -> bool:
 def cpu_limit() -> int:
     """Returns how many whole CPUs this process may use: its affinity mask, limited by the cgroup quota (v2 or v1)."""
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = _cgroup_quota(Path("/sys/fs/cgroup"))
+    quota = cgroup_quota()
     return max(1, min(available, int(quota) if quota else available))
 
 
@@ -107,8 +107,8 @@ def _cpuinfo() -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def _cgroup_quota(root: Path) -> float | None:
-    """Returns the cgroup quota in CPUs; None without a limit."""
+def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
+    """Returns the cgroup quota (v2 or v1) in CPUs; None without a limit."""
     try:
         if (root / "cpu.max").is_file():
             quota, period = (root / "cpu.max").read_text(encoding="ascii").split()

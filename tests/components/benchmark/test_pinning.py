@@ -1,0 +1,61 @@
+"""Workers get one logical CPU of each physical core, where the container has cores of its own."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from compaware.components.benchmark.pinning import choose_affinity, pinned
+
+
+@pytest.fixture
+def topology(tmp_path: Path) -> Path:
+    """Returns the topology of four cores with two threads each, numbered as on most servers."""
+    for number in range(8):
+        folder = tmp_path / f"cpu{number}" / "topology"
+        folder.mkdir(parents=True)
+        (folder / "thread_siblings_list").write_text(f"{number % 4},{number % 4 + 4}\n", encoding="ascii")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("allowed", "threads", "cpus"),
+    [(range(8), 4, (0, 1, 2, 3)), (range(8), 1, (0, 1, 2, 3)), ([2, 3, 6, 7], 2, (2, 3)), ([1, 6], 2, (1, 6))],
+)
+def test_one_logical_cpu_of_each_allowed_core_is_chosen(
+    topology: Path, allowed: list[int], threads: int, cpus: tuple[int, ...]
+) -> None:
+    found = choose_affinity(threads, allowed, None, topology)
+    assert found.cpus == cpus and found.reason == "one logical CPU of each physical core"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "quota", "threads", "reason"),
+    [
+        (range(8), 4.0, 4, "a quota of 4 CPUs but none of its own"),
+        (range(8), 1.5, 1, "a quota of 1.5 CPUs but none of its own"),
+        (range(8), None, 8, "8 threads for 4 physical cores"),
+        ([3, 7], 2.0, 2, "2 threads for 1 physical core"),
+        ([0, 9], None, 1, "the topology of the CPUs is unknown"),
+    ],
+)
+def test_workers_are_not_pinned_without_cores_of_their_own(
+    topology: Path, allowed: list[int], quota: float | None, threads: int, reason: str
+) -> None:
+    found = choose_affinity(threads, allowed, quota, topology)
+    assert not found.cpus and reason in found.reason
+
+
+def test_a_quota_as_wide_as_the_allowed_cpus_pins(topology: Path) -> None:
+    assert choose_affinity(2, [2, 3], 2.0, topology).cpus == (2, 3)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
+def test_a_child_keeps_the_cpus_and_the_parent_gets_its_own_back() -> None:
+    before = os.sched_getaffinity(0)
+    one = min(before)
+    with pinned([one]):
+        assert os.sched_getaffinity(0) == {one}
+    assert os.sched_getaffinity(0) == before
+    with pinned([]):
+        assert os.sched_getaffinity(0) == before
