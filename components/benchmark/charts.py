@@ -181,6 +181,46 @@ def latency_distribution(benchmark: Benchmark, batch_size: int) -> str:
         return _svg(figure, f"latency distribution at batch {batch_size}", f"distribution{batch_size}")
 
 
+def latency_by_load(curves: Sequence[tuple[Measured, Sequence[tuple[float, float, float]]]], bound_ms: float) -> str:
+    """Draws the latency of candidates (log scale) against the rate at which queries arrive.
+
+    Args:
+        curves: Candidates with their points: rate, median and 99th percentile of the latency, by rate.
+        bound_ms: Bound on the 99th percentile, drawn as a dashed line; higher latencies end shortly above it.
+    """
+    top = 4 * bound_ms
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(5.2, 3.4))
+        axes = figure.subplots()
+        for item, points in curves:
+            rates, medians, tails = zip(*points, strict=True)
+            colour = _ROLE_COLOURS[item.role]
+            axes.plot(rates, medians, color=colour, linewidth=1.0, zorder=2)
+            axes.plot(rates, tails, color=colour, linewidth=1.8, zorder=3)
+            axes.scatter(
+                rates,
+                tails,
+                s=46,
+                marker=MARKERS[item.runtime],
+                c=colour,
+                edgecolors=_SURFACE,
+                linewidths=1.2,
+                zorder=4,
+            )
+        axes.axhline(bound_ms, color=_MUTED, linewidth=1.2, linestyle=(0, (4, 4)), zorder=1)
+        axes.set_yscale("log")
+        axes.set_ylim(min(median for _, points in curves for _, median, _ in points) / 1.5, top)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+        axes.set_xlim(left=0)
+        axes.set_title("latency, ms (log scale)", loc="left", fontsize=10.5, color=_MUTED)
+        axes.set_xlabel("queries per second")
+        axes.tick_params(length=0)
+        figure.set_layout_engine("tight")
+        return _svg(figure, "latency by load", "load")
+
+
 def learning_curves(name: str, role: Role, metric: str, training: dict[str, Any]) -> str:
     """Draws the training loss and, below it, the validation metric by step, with a mark at the best step.
 

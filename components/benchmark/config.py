@@ -42,7 +42,10 @@ class MeasuringOptions(BaseModel):
     )
     rounds: int = Field(default=10, ge=3, description="Maximum timed rounds; all candidates take a turn in each.")
     time_budget_s: float = Field(
-        default=90.0, gt=0, description="Time for all timed rounds in seconds; there are at least 3 rounds."
+        default=90.0,
+        gt=0,
+        description="Time for all timed rounds in seconds; there are at least 3 rounds. The scenarios of a "
+        "server take as long again, but at most a minute.",
     )
     threads: PositiveInt | None = Field(
         default=None, description="Threads of every runtime; by default all CPUs within the container's limit."
@@ -50,6 +53,12 @@ class MeasuringOptions(BaseModel):
     max_length_tokens: Annotated[PositiveInt, MAIN] = Field(default=128, description="Longer sentences are cut.")
     padded: bool = Field(
         default=False, description="Pad every sentence to max_length_tokens instead of the longest of its batch."
+    )
+    # An answer within 100 ms seems immediate to a person; half of it is left for the network and the tokenizer.
+    latency_bound_ms: float = Field(
+        default=50.0,
+        gt=0,
+        description="Bound on the 99th percentile of a query's latency when queries arrive at random, in ms.",
     )
     seed: int = Field(default=0, ge=0, description="Seed for the order of the sentences and of the candidates' turns.")
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from compaware.components.benchmark.recommendation import best_int8
 from compaware.components.benchmark.results import Benchmark, Measured, SplitScore, fastest
+from compaware.components.benchmark.serving.flat import serving_metrics
 from compaware.components.core.evaluation.intervals import Interval
 
 
@@ -25,6 +26,8 @@ def flat_metrics(benchmark: Benchmark) -> dict[str, float]:
             best = fastest(benchmark.accurate_forms(name), size).batches[size]
             metrics[f"{name}_best_batch{size}_p50_ms"] = best.p50_ms
             metrics[f"{name}_best_batch{size}_samples_per_s"] = best.samples_per_s
+    if benchmark.recommended:
+        metrics |= serving_metrics(benchmark.serving, benchmark.recommended.id)
     return metrics | dict(_int8_speedups(benchmark))
 
 

@@ -14,11 +14,13 @@ from compaware.components.benchmark.failures import Failures
 from compaware.components.benchmark.flat_metrics import flat_metrics
 from compaware.components.benchmark.formatting import capitalized, display_name, runtime_and_precision
 from compaware.components.benchmark.groups import available_memory_bytes, memory_needed_bytes, plan_groups
+from compaware.components.benchmark.pinning import choose_affinity
 from compaware.components.benchmark.recommendation import recommend
 from compaware.components.benchmark.report import load_summaries, render_html, render_markdown
 from compaware.components.benchmark.results import FILE_NAME, Benchmark, Group, Measured
 from compaware.components.benchmark.rounds import Figures, measure_group, scaled
 from compaware.components.benchmark.scoring import SCORING_BATCH, logits_file
+from compaware.components.benchmark.serving.scenarios import measure_serving
 from compaware.components.benchmark.splits import TEST, labelled_splits
 from compaware.components.benchmark.timing import BatchSpeed
 from compaware.components.benchmark.tokenized_split import TokenizedSplit
@@ -40,8 +42,10 @@ log = logging.getLogger(__name__)
 
 def run(config: BenchmarkConfig, workspace: Workspace) -> Summary:
     """Measures the candidates, writes `benchmark.json`, `report.html` and `report.md`, and prints the figures."""
-    benchmark, summaries = measure(config, workspace.work)
+    benchmark, summaries, variants = measure(config, workspace.work)
     benchmark.recommended = recommend(benchmark)
+    chosen = [benchmark.recommended.id, *benchmark.recommended.by_batch.values()]
+    benchmark.serving = measure_serving(benchmark, chosen, benchmark.dense(), variants, config, workspace.work)
     benchmark.words = sentences.sentences(benchmark)
     write_text(workspace.output / FILE_NAME, benchmark.model_dump_json(indent=2) + "\n")
     write_text(workspace.output / "report.html", render_html(benchmark, summaries))
@@ -50,7 +54,7 @@ def run(config: BenchmarkConfig, workspace: Workspace) -> Summary:
     return Summary.create("benchmark", config, flat_metrics(benchmark), _facts(benchmark, config, workspace.work))
 
 
-def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, Summary]]:
+def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, Summary], list[Variant]]:
     """Measures all candidates except those that cannot be measured, which are listed with the reason.
 
     Args:
@@ -58,7 +62,7 @@ def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, S
         work: Folder for inputs, converted forms and logs.
 
     Returns:
-        The figures, without a recommendation, and the summaries of the measured candidates by name.
+        The figures, without a recommendation; the summaries of the measured candidates by name; and the variants.
 
     Raises:
         UserError: The split is empty, or no candidate can be measured.
@@ -80,7 +84,7 @@ def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, S
     summaries = load_summaries({item.name: item.folder for item in config.models if item.name in names})
     settings = config.model_dump(mode="json", include={"rounds", "time_budget_s", "padded", "seed"})
     benchmark = Benchmark(
-        machine=cpu.machine_facts() | {"threads": threads},
+        machine=cpu.machine_facts() | {"threads": threads, "affinity": choose_affinity(threads).reason},
         data=_data_facts(dataset, config, TokenizedSplit.load(variants[0].inputs(config.split))),
         settings=settings | {"max_length_tokens": limit, "length_limited_by_model": limit < config.max_length_tokens},
         candidates=candidates,
@@ -96,7 +100,7 @@ def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, S
         {split: dataset.labels(split) for split in labelled_splits(config, dataset)},
         lambda item, split: np.load(logits_file(work, item.id, split)),
     )
-    return benchmark, summaries
+    return benchmark, summaries, variants
 
 
 def _measure(

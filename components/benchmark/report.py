@@ -19,6 +19,7 @@ from compaware.components.benchmark.method import describe_method
 from compaware.components.benchmark.results import Benchmark, Measured
 from compaware.components.benchmark.sections import Section, model_sections
 from compaware.components.benchmark.sentences import headline
+from compaware.components.benchmark.serving.sections import serving_sections
 from compaware.components.benchmark.tables import Table, machine_table, overview_table
 from compaware.components.core.base.rendering import render
 from compaware.components.core.base.summary import Summary
@@ -79,7 +80,11 @@ def render_markdown(benchmark: Benchmark, summaries: dict[str, Summary]) -> str:
 
 
 def _parts(benchmark: Benchmark, summaries: dict[str, Summary]) -> Parts:
-    return Parts(headline(benchmark), overview_table(benchmark), model_sections(benchmark, summaries))
+    return Parts(
+        headline(benchmark),
+        overview_table(benchmark),
+        [*serving_sections(benchmark), *model_sections(benchmark, summaries)],
+    )
 
 
 def render_page(benchmark: Benchmark, drawings: list[str], figures: list[Card], parts: Parts) -> str:

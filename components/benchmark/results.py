@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from compaware.components.benchmark.config import Role
+from compaware.components.benchmark.serving.results import Serving
 from compaware.components.benchmark.timing import BatchSpeed
 from compaware.components.core.base.summary import Score
 from compaware.components.core.evaluation.criterion import Criterion, sort_key
@@ -155,6 +156,7 @@ class Benchmark(BaseModel):
         unmeasured: Candidates that could not be measured in some or all of their runtimes.
         groups: Candidates that were measured at the same time; one group if memory holds them all.
         candidates: Every candidate in every runtime.
+        serving: The recommended candidates in the scenarios of a server; None if they were not measured.
         recommended: The candidates to serve; set by `sentences.recommend`.
         words: The report's sentences; set by `sentences.sentences`.
     """
@@ -167,6 +169,7 @@ class Benchmark(BaseModel):
     unmeasured: list[Unmeasured] = []
     groups: list[Group] = []
     recommended: Recommended | None = None
+    serving: Serving | None = None
     words: list[str] = []
 
     @property

@@ -19,6 +19,7 @@ from compaware.components.benchmark.formatting import (
 )
 from compaware.components.benchmark.recommendation import recommend
 from compaware.components.benchmark.results import Benchmark, Measured, fastest
+from compaware.components.benchmark.serving.sentences import serving_sentences
 from compaware.components.core.evaluation.criterion import CHOSEN_ON_THESE_ROWS
 from compaware.components.core.evaluation.intervals import describe_difference
 from compaware.components.core.evaluation.metrics import metric_label
@@ -50,6 +51,7 @@ def sentences(benchmark: Benchmark) -> list[str]:
         _serve(benchmark),
         *accuracy(benchmark, benchmark.by_id(recommend(benchmark).id), benchmark.references()),
         which_rows(benchmark, "the form to serve"),
+        *serving_sentences(benchmark),
         *unmeasured(benchmark),
         *int8_speed(benchmark),
         *int8_accuracy(benchmark),

@@ -9,7 +9,11 @@ The first request loads the model and the split whose batches are timed:
 memory after a first prediction. After it:
 `{"score": FILE, "inputs", "batch_size"}` writes the logits of all rows of a split → `{"seconds"}`;
 `{"time": [[row, …], …]}` times each batch once, after an untimed one → `{"seconds": […]}`;
-`{"memory": true}` → `{"peak_bytes"}`.
+`{"memory": true}` → `{"peak_bytes"}`;
+`{"offline": [[row, …], …], "passes"}` runs all batches in the runtime's streams, after an untimed pass →
+`{"seconds", "streams"}`;
+`{"arrivals": [second, …], "rows": [row, …], "most_queries", "bound_s"}` serves queries as they arrive (see
+`serve_queue`) → `{"latencies": [second, …], "calls", "unserved"}`.
 The response to a request that fails because of the user's input is `{"error": "one line"}`.
 """
 
@@ -17,15 +21,18 @@ import json
 import os
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from compaware.components.benchmark.serving.batching import serve_queue
 from compaware.components.benchmark.tokenized_split import TokenizedSplit
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.runtimes.predictors import Predictor, open_runtime
+from compaware.components.core.runtimes.streams import Streams, open_streams
 
 _CALIBRATION_BATCH = 32
 
@@ -34,6 +41,8 @@ class Server:
     """Handles the requests for one model."""
 
     def __init__(self, load: dict[str, Any]):
+        self._load = load
+        self._streams: Streams | None = None
         self._file = Path(load["inputs"])
         self._inputs = TokenizedSplit.load(self._file)
         self._width: int | None = load["width"]
@@ -49,6 +58,10 @@ class Server:
             return {"seconds": self._score(Path(request["score"]), Path(request["inputs"]), request["batch_size"])}
         if "time" in request:
             return {"seconds": self._time(request["time"])}
+        if "offline" in request:
+            return self._offline(request["offline"], request["passes"])
+        if "arrivals" in request:
+            return self._serve(request)
         return {"peak_bytes": memory_bytes("VmHWM")}
 
     def _score(self, file: Path, inputs_file: Path, batch_size: int) -> float:
@@ -76,7 +89,29 @@ class Server:
             seconds.append(time.perf_counter() - started)
         return seconds
 
-    def _batch(self, inputs: TokenizedSplit, rows: list[int]) -> dict[str, np.ndarray]:
+    def _offline(self, batches: list[list[int]], passes: int) -> dict[str, Any]:
+        if self._streams is None:
+            load = self._load
+            self._streams = open_streams(
+                self._model, load["folder"], load["runtime"], load["precision"], load["threads"]
+            )
+        prepared = [self._batch(self._inputs, rows) for rows in batches]
+        self._streams.run(prepared)
+        started = time.perf_counter()
+        self._streams.run(prepared * passes)
+        return {"seconds": time.perf_counter() - started, "streams": self._streams.count}
+
+    def _serve(self, request: dict[str, Any]) -> dict[str, Any]:
+        latencies, calls, unserved = serve_queue(
+            lambda rows: self._model.predict(self._batch(self._inputs, rows)),
+            request["arrivals"],
+            request["rows"],
+            request["most_queries"],
+            request["bound_s"],
+        )
+        return {"latencies": latencies, "calls": calls, "unserved": unserved}
+
+    def _batch(self, inputs: TokenizedSplit, rows: Sequence[int]) -> dict[str, np.ndarray]:
         return inputs.batch(rows, self._model.input_names, self._width)
 
 

@@ -7,6 +7,8 @@ from compaware.components.benchmark.flat_metrics import score_metrics
 from compaware.components.benchmark.measure import measure, print_figures
 from compaware.components.benchmark.recommendation import fastest_and_smallest
 from compaware.components.benchmark.results import FILE_NAME, Benchmark, Recommended
+from compaware.components.benchmark.serving.flat import serving_metrics
+from compaware.components.benchmark.serving.scenarios import measure_serving
 from compaware.components.core.base.files import write_text
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.stage.workspace import Workspace
@@ -38,13 +40,15 @@ def run(config: SweepBenchmarkConfig, workspace: Workspace) -> Summary:
         candidates=(teacher, *candidates),
         **config.model_dump(include=set(MeasuringOptions.model_fields)),
     )
-    benchmark, _ = measure(measuring, workspace.work)
+    benchmark, _, variants = measure(measuring, workspace.work)
     members = mark_unmeasured(members, benchmark)
     sweep = judge(benchmark, members, Constraint(**config.model_dump(include=set(Constraint.model_fields))))
     if sweep.is_met:
         benchmark.recommended = Recommended(
             id=sweep.chosen, by_batch=dict.fromkeys(benchmark.batch_sizes, sweep.chosen)
         )
+    teacher_forms = [item for item in benchmark.of("teacher") if item.precision == "fp32"]
+    benchmark.serving = measure_serving(benchmark, [sweep.chosen], teacher_forms, variants, measuring, workspace.work)
     title = headline(benchmark, sweep)
     benchmark.words = [f"{title}.", *sentences(benchmark, sweep)]
     page, text = render(benchmark, sweep, title)
@@ -91,8 +95,12 @@ def flat_metrics(benchmark: Benchmark, sweep: Sweep) -> dict[str, float]:
         metrics |= score_metrics(name, metric, item.accuracy, item.interval, item.test)
         metrics[f"{name}_p50_ms"] = item.latency_ms
         metrics[f"{name}_size_mb"] = item.size_mb
-    return metrics | {
-        "constraint_met": sweep.is_met,
-        "members": len(sweep.members),
-        "failed_members": len(sweep.failed),
-    }
+    return (
+        metrics
+        | serving_metrics(benchmark.serving, sweep.chosen)
+        | {
+            "constraint_met": sweep.is_met,
+            "members": len(sweep.members),
+            "failed_members": len(sweep.failed),
+        }
+    )

@@ -11,6 +11,7 @@ from compaware.components.benchmark.formatting import (
 )
 from compaware.components.benchmark.results import Benchmark, Measured
 from compaware.components.benchmark.sentences import accuracy, compare_scores, which_rows
+from compaware.components.benchmark.serving.sentences import serving_sentences
 from compaware.components.core.evaluation.criterion import sort_key
 from compaware.components.core.evaluation.metrics import metric_label
 from compaware.components.sweep_benchmark.pareto import TOLERANCE, Constraint, Standing
@@ -56,6 +57,7 @@ def sentences(benchmark: Benchmark, sweep: Sweep) -> list[str]:
         which_rows(benchmark, "the member to serve and its form"),
         _counts(benchmark, sweep),
         *_inaccurate_forms(benchmark, sweep),
+        *serving_sentences(benchmark),
         *_teacher(benchmark, sweep),
         *caveats(benchmark),
     ]

@@ -65,7 +65,7 @@ def benchmark_run(
             ],
             "batch_sizes": [1, 8],
             "rounds": 4,
-            "time_budget_s": 2.0,
+            "time_budget_s": 3.0,
             "threads": 1,
             "max_length_tokens": 32,
         },

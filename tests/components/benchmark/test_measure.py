@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compaware.components.benchmark import measure
-from compaware.components.benchmark.config import BenchmarkConfig
+from compaware.components.benchmark import measure, worker_process
+from compaware.components.benchmark.config import BenchmarkConfig, Candidate
+from compaware.components.benchmark.failures import Failures
+from compaware.components.benchmark.pinning import Affinity
 from compaware.components.benchmark.results import FILE_NAME, Benchmark
 from compaware.components.benchmark.scoring import logits_file
+from compaware.components.benchmark.variants import prepare_variants
 from compaware.components.benchmark.worker_process import Worker
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Summary
@@ -97,6 +101,41 @@ def test_test_and_unlabelled_rows_are_scored_by_every_candidate_but_not_timed(
 def test_at_least_three_rounds_whatever_the_budget(benchmark_run: Run) -> None:
     for item in results(benchmark_run).candidates:
         assert all(len(batch.round_ms) >= 3 for batch in item.batches.values())
+
+
+def test_the_model_to_serve_and_the_dense_one_are_measured_as_servers(benchmark_run: Run) -> None:
+    measured, metrics = results(benchmark_run), benchmark_run[1].metrics
+    assert measured.serving is not None and measured.recommended is not None and not measured.serving.failures
+    ids = [form.id for form in measured.serving.forms]
+    assert ids[0] == measured.recommended.id and 1 <= len(ids) <= 3
+    assert measured.serving.reference in ids and measured.serving.reference.startswith("student_")
+    for form in measured.serving.forms:
+        assert form.single_stream.queries >= 30
+        assert 0 < form.single_stream.p50_ms <= form.single_stream.p90_ms <= form.single_stream.p99_ms
+        assert form.offline.samples_per_s > 0 and form.offline.batch_size in (1, 8) and form.offline.streams == 1
+        assert all(probe.queries >= 200 and 1 <= probe.queries_per_call <= 8 for probe in form.server.probes)
+    served = measured.serving.forms[0]
+    assert metrics["serving_single_stream_p99_ms"] == served.single_stream.p99_ms
+    assert metrics["serving_offline_samples_per_s"] == served.offline.samples_per_s
+    assert metrics["serving_server_queries_per_s"] == (served.server.best.queries_per_s if served.server.best else 0)
+    for name in ("report.html", "report.md"):
+        assert "Speed as a server" in (benchmark_run[0] / name).read_text(encoding="utf-8")
+
+
+def test_a_worker_keeps_to_its_cpus_with_all_its_threads(
+    dataset: PreparedDataset, models: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = os.sched_getaffinity(0)
+    monkeypatch.setattr(worker_process, "choose_affinity", lambda threads: Affinity((min(own),), ""))
+    candidate = Candidate(name="int8", role="int8", folder=models["int8"], runtimes=("openvino",))
+    config = BenchmarkConfig(output=tmp_path / "results", dataset=dataset.path, candidates=(candidate,))
+    variant = prepare_variants(config, [candidate], dataset, 32, tmp_path, Failures())[0]
+    with Worker(variant, 1, tmp_path / "worker.log") as worker:
+        worker.start_loading("validation", None)
+        worker.receive()
+        tasks = [int(folder.name) for folder in Path(f"/proc/{worker._process.pid}/task").iterdir()]
+        assert len(tasks) > 1 and all(os.sched_getaffinity(task) == {min(own)} for task in tasks)
+    assert os.sched_getaffinity(0) == own
 
 
 def test_the_metric_is_that_of_an_independent_evaluation(
