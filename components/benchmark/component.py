@@ -45,7 +45,8 @@ def benchmark(
         metrics: All figures as flat numbers with stable names.
         confusion_matrix: Confusion matrix of the model to serve, and its ROC curve for two classes.
         max_length_tokens: Longer sentences are cut.
-        options: Further configuration: split, batch_sizes, rounds, time_budget_s, threads, padded, seed, candidates.
+        options: Further configuration: split, batch_sizes, rounds, time_budget_s, threads, padded, latency_bound_ms,
+            seed, candidates.
     """
     from compaware.components.launch import copy_file, log_classification, log_metrics, run_component
 

@@ -45,7 +45,8 @@ def sweep_benchmark(
         max_latency_ms: Maximum median latency at the smallest batch size, in ms; 0: no limit.
         max_size_mb: Maximum size of the served files, in MB (10^6); 0: no limit.
         min_accuracy: Minimum of the task's primary metric; 0: no limit.
-        options: Further configuration: split, batch_sizes, rounds, time_budget_s, threads, padded, seed.
+        options: Further configuration: split, batch_sizes, rounds, time_budget_s, threads, padded, latency_bound_ms,
+            seed.
     """
     from compaware.components.launch import copy_file, log_metrics, run_component
 
