@@ -199,7 +199,8 @@ class Benchmark(BaseModel):
         forms = self.forms(name)
         best = max((item.metric for item in forms), key=sort_key)
         criterion = self.criteria.get(name, Criterion.usual(forms[0].metric_name, best)).with_baseline(best)
-        return [item for item in forms if criterion.passes(item.metric)] or forms
+        limit = Criterion.create(criterion.metric_name, best, criterion.allowed_loss)
+        return [item for item in forms if limit.passes(item.metric)] or forms
 
     def dense(self, precision: str = "fp32") -> list[Measured]:
         """Returns the dense model that compressed ones are compared with, in all runtimes that have this precision.
@@ -257,7 +258,9 @@ class Benchmark(BaseModel):
             }
             batches = [candidate.batches[size] for candidate in self.candidates]
             for field, reference in references.items():
-                for batch in batches if reference else ():
+                if reference is None:
+                    continue
+                for batch in batches:
                     speed = batch.speed_over(reference.batches[size])
                     setattr(batch, field, speed.median)
                     batch.spread[field] = speed.spread

@@ -1,7 +1,7 @@
 """Tables of the report."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,7 +103,8 @@ def score_cells(item: Measured) -> list[str]:
 
 def difference_table(benchmark: Benchmark) -> Iterable[Table]:
     """Returns a table of the paired differences of all candidates from the references, if they were computed."""
-    rows, roles = [], []
+    rows: list[list[str]] = []
+    roles: list[str] = []
     for item in benchmark.candidates:
         for identifier, differences in item.differences.items():
             both = [differences.validation, *([differences.test] if differences.test else [])]
@@ -180,7 +181,7 @@ def label_table(benchmark: Benchmark) -> Iterable[Table]:
         )
 
 
-def fact_tables(benchmark: Benchmark, summaries: dict[str, Summary]) -> Iterable[Table]:
+def fact_tables(benchmark: Benchmark, summaries: Mapping[str, Summary]) -> Iterable[Table]:
     """Returns the tables from the summaries of the candidates."""
     for name, summary in summaries.items():
         for key, heading in _FACT_TABLES.items():

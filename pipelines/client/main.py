@@ -25,6 +25,8 @@ from compaware.pipelines.client.site import read_site
 STAGE_FAILED = 1
 USER_ERROR = 2
 INTERRUPTED = 130
+# Sentences of the report that `run` prints: what to serve, how sure that is, and which rows decided.
+_PRINTED_WORDS = 3
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -91,7 +93,7 @@ def _run(pipeline: str, overrides: tuple[str, ...], config: Path | None, output:
     for stage in stages:
         if stage.name in REPORT_STAGES and not stage.failed:
             measured = results.collect(folder, stage)
-            print("", results.table(measured), "", *measured.words[:1], "", sep="\n")
+            print("", results.table(measured), "", *measured.words[:_PRINTED_WORDS], "", sep="\n")
             print(f"report: {folder / 'report.html'}\nmodels: {folder / 'models'}")
         if stage.name == PUBLISH_STAGE and not stage.failed and arguments.get(catalog.WRITTEN):
             print(f"history: {results.collect_history(folder, stage)}")
