@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from compaware.components.benchmark.quality.flat import quality_metrics
 from compaware.components.benchmark.recommendation import best_int8
 from compaware.components.benchmark.results import Benchmark, Measured, SplitScore, fastest
 from compaware.components.benchmark.serving.flat import serving_metrics
@@ -28,7 +29,7 @@ def flat_metrics(benchmark: Benchmark) -> dict[str, float]:
             metrics[f"{name}_best_batch{size}_samples_per_s"] = best.samples_per_s
     if benchmark.recommended:
         metrics |= serving_metrics(benchmark.serving, benchmark.recommended.id)
-    return metrics | dict(_int8_speedups(benchmark))
+    return metrics | dict(_int8_speedups(benchmark)) | quality_metrics(benchmark.quality)
 
 
 def score_metrics(

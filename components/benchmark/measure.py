@@ -15,6 +15,7 @@ from compaware.components.benchmark.flat_metrics import flat_metrics
 from compaware.components.benchmark.formatting import capitalized, display_name, runtime_and_precision
 from compaware.components.benchmark.groups import available_memory_bytes, memory_needed_bytes, plan_groups
 from compaware.components.benchmark.pinning import choose_affinity
+from compaware.components.benchmark.quality.collect import collect_quality
 from compaware.components.benchmark.recommendation import recommend
 from compaware.components.benchmark.report import load_summaries, render_html, render_markdown
 from compaware.components.benchmark.results import FILE_NAME, Benchmark, Group, Measured
@@ -46,6 +47,7 @@ def run(config: BenchmarkConfig, workspace: Workspace) -> Summary:
     benchmark.recommended = recommend(benchmark)
     chosen = [benchmark.recommended.id, *benchmark.recommended.by_batch.values()]
     benchmark.serving = measure_serving(benchmark, chosen, benchmark.dense(), variants, config, workspace.work)
+    benchmark.quality = collect_quality(benchmark, load_dataset_folder(config.dataset), workspace.work)
     benchmark.words = sentences.sentences(benchmark)
     write_text(workspace.output / FILE_NAME, benchmark.model_dump_json(indent=2) + "\n")
     write_text(workspace.output / "report.html", render_html(benchmark, summaries))

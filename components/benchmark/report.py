@@ -16,8 +16,16 @@ from compaware.components.benchmark.formatting import (
     runtime_and_precision,
 )
 from compaware.components.benchmark.method import describe_method
+from compaware.components.benchmark.quality.sections import quality_sections
 from compaware.components.benchmark.results import Benchmark, Measured
-from compaware.components.benchmark.sections import Section, model_sections
+from compaware.components.benchmark.sections import (
+    Section,
+    difference_section,
+    speed_section,
+    spread_section,
+    stage_sections,
+    unmeasured_section,
+)
 from compaware.components.benchmark.sentences import headline
 from compaware.components.benchmark.serving.sections import serving_sections
 from compaware.components.benchmark.tables import Table, machine_table, overview_table
@@ -80,11 +88,16 @@ def render_markdown(benchmark: Benchmark, summaries: dict[str, Summary]) -> str:
 
 
 def _parts(benchmark: Benchmark, summaries: dict[str, Summary]) -> Parts:
-    return Parts(
-        headline(benchmark),
-        overview_table(benchmark),
-        [*serving_sections(benchmark), *model_sections(benchmark, summaries)],
-    )
+    sections = [
+        *unmeasured_section(benchmark),
+        *difference_section(benchmark),
+        *serving_sections(benchmark),
+        speed_section(benchmark),
+        spread_section(benchmark),
+        *quality_sections(benchmark),
+        *stage_sections(benchmark, summaries),
+    ]
+    return Parts(headline(benchmark), overview_table(benchmark), sections)
 
 
 def render_page(benchmark: Benchmark, drawings: list[str], figures: list[Card], parts: Parts) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from compaware.components.benchmark.config import Role
+from compaware.components.benchmark.quality.results import Quality
 from compaware.components.benchmark.serving.results import Serving
 from compaware.components.benchmark.timing import BatchSpeed
 from compaware.components.core.base.summary import Score
@@ -158,6 +159,7 @@ class Benchmark(BaseModel):
         candidates: Every candidate in every runtime.
         serving: The recommended candidates in the scenarios of a server; None if they were not measured.
         recommended: The candidates to serve; set by `sentences.recommend`.
+        quality: Classes, calibration, slices and drift; None in a sweep, and in files that were written without them.
         words: The report's sentences; set by `sentences.sentences`.
     """
 
@@ -170,6 +172,7 @@ class Benchmark(BaseModel):
     groups: list[Group] = []
     recommended: Recommended | None = None
     serving: Serving | None = None
+    quality: Quality | None = None
     words: list[str] = []
 
     @property

@@ -1,6 +1,6 @@
 """Sections of the report below its overview: folded parts with sentences, charts and tables."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -11,7 +11,7 @@ from compaware.components.benchmark.tables import (
     Table,
     difference_table,
     fact_tables,
-    label_table,
+    layer_table,
     speed_table,
     unmeasured_table,
 )
@@ -27,6 +27,7 @@ class Section:
         notes: Sentences below the heading.
         drawings: Charts (SVG); Markdown leaves them out.
         tables: Tables; their own headings are shown if there are several.
+        page_tables: Further tables, which Markdown leaves out.
         is_open: Whether the page shows it unfolded.
     """
 
@@ -34,6 +35,7 @@ class Section:
     notes: Sequence[str] = ()
     drawings: Sequence[Markup] = ()
     tables: Sequence[Table] = ()
+    page_tables: Sequence[Table] = ()
     is_open: bool = False
 
 
@@ -42,38 +44,46 @@ def table_section(table: Table, *, is_open: bool = False) -> Section:
     return Section(table.name, tables=[table], is_open=is_open)
 
 
+def unmeasured_section(benchmark: Benchmark) -> list[Section]:
+    """Returns the candidates that could not be measured, if there are any."""
+    return [table_section(table, is_open=True) for table in unmeasured_table(benchmark)]
+
+
 def speed_section(benchmark: Benchmark) -> Section:
     """Returns the tables of speed at each batch size."""
     return Section("Speed by batch size", tables=[speed_table(benchmark, size) for size in benchmark.batch_sizes])
 
 
-def model_sections(benchmark: Benchmark, summaries: Mapping[str, Summary]) -> list[Section]:
-    """Returns the sections of a benchmark for which there are data, those about speed first."""
-    found = [
-        *(table_section(table, is_open=True) for table in unmeasured_table(benchmark)),
-        *map(table_section, difference_table(benchmark)),
-        speed_section(benchmark),
-        Section(
-            "Spread of the latency",
-            ["Median (dot), middle 50 % (thick) and middle 90 % (thin) of the calls."],
-            [Markup(charts.latency_distribution(benchmark, size)) for size in benchmark.batch_sizes],
-        ),
-        *map(table_section, label_table(benchmark)),
-        Section("Learning curves", drawings=list(_learning_curves(benchmark, summaries))),
-        Section("Sparsity by layer", drawings=list(_sparsity(summaries))),
-        *map(table_section, fact_tables(benchmark, summaries)),
-    ]
-    return [section for section in found if section.drawings or section.tables]
+def difference_section(benchmark: Benchmark) -> list[Section]:
+    """Returns the differences of the metric with their intervals, if there are any."""
+    return [table_section(table) for table in difference_table(benchmark)]
 
 
-def _learning_curves(benchmark: Benchmark, summaries: Mapping[str, Summary]) -> Iterable[Markup]:
+def spread_section(benchmark: Benchmark) -> Section:
+    """Returns the charts of the latency's distribution."""
+    return Section(
+        "Spread of the latency",
+        ["Median (dot), middle 50 % (thick) and middle 90 % (thin) of the calls."],
+        [Markup(charts.latency_distribution(benchmark, size)) for size in benchmark.batch_sizes],
+    )
+
+
+def stage_sections(benchmark: Benchmark, summaries: Mapping[str, Summary]) -> Iterator[Section]:
+    """Yields the learning curves, and the tables from the summaries of the stages with their charts."""
+    curves = list(_learning_curves(benchmark, summaries))
+    if curves:
+        yield Section("Learning curves", drawings=curves)
+    for name, summary in summaries.items():
+        for table in fact_tables(benchmark, name, summary):
+            yield table_section(table)
+        if layers := summary.facts.get("layers"):
+            chart = charts.sparsity_by_layer(name, [layer["sparsity"] for layer in layers])
+            table = layer_table(benchmark, name, layers)
+            yield Section(table.name, drawings=[Markup(chart)], tables=[table])
+
+
+def _learning_curves(benchmark: Benchmark, summaries: Mapping[str, Summary]) -> Iterator[Markup]:
     roles = {item.name: item.role for item in benchmark.candidates}
     for name, summary in summaries.items():
         if training := summary.facts.get("training"):
             yield Markup(charts.learning_curves(name, roles[name], benchmark.candidates[0].metric_name, training))
-
-
-def _sparsity(summaries: Mapping[str, Summary]) -> Iterable[Markup]:
-    for name, summary in summaries.items():
-        if layers := summary.facts.get("layers"):
-            yield Markup(charts.sparsity_by_layer(name, [layer["sparsity"] for layer in layers]))

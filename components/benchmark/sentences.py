@@ -17,6 +17,7 @@ from compaware.components.benchmark.formatting import (
     reported_split,
     runtime_label,
 )
+from compaware.components.benchmark.quality.sentences import quality_sentences
 from compaware.components.benchmark.recommendation import recommend
 from compaware.components.benchmark.results import Benchmark, Measured, fastest
 from compaware.components.benchmark.serving.sentences import serving_sentences
@@ -55,6 +56,7 @@ def sentences(benchmark: Benchmark) -> list[str]:
         *unmeasured(benchmark),
         *int8_speed(benchmark),
         *int8_accuracy(benchmark),
+        *quality_sentences(benchmark),
         *int8_size(benchmark),
         *sparsity(benchmark),
         *_other_differences(benchmark),

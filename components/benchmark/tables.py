@@ -1,7 +1,7 @@
 """Tables of the report."""
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,6 @@ from compaware.components.core.evaluation.metrics import metric_label
 _FACT_TABLES = {
     "mixed_precision": "Mixed precision statistics",
     "tune_results": "Tune result",
-    "layers": "Sparsity by layer",
 }
 # Titles of the columns whose keys are too short to understand.
 _COLUMN_TITLES = {
@@ -169,25 +168,17 @@ def unmeasured_table(benchmark: Benchmark) -> Iterable[Table]:
         yield Table("Not measured", ["candidate", "runtime", "reason"], rows, [], text_columns=3, prose=(2,))
 
 
-def label_table(benchmark: Benchmark) -> Iterable[Table]:
-    """Returns a table of F1 by label for multi-label data, of each model in its first runtime."""
-    models = list({item.name: item for item in reversed(benchmark.candidates)}.values())[::-1]
-    if models[0].f1_by_label:
-        yield Table(
-            "F1 by label",
-            ["label", *(display_name(item.name) for item in models)],
-            [[label, *(f"{item.f1_by_label[label]:.4f}" for item in models)] for label in models[0].f1_by_label],
-            [],
-        )
+def fact_tables(benchmark: Benchmark, name: str, summary: Summary) -> Iterable[Table]:
+    """Returns the tables from the summary of a candidate, except that of its layers."""
+    for key, heading in _FACT_TABLES.items():
+        rows = summary.facts.get(key)
+        if rows:
+            yield _fact_table(f"{heading}: {display_name(name)}", rows, benchmark.candidates[0].metric_name)
 
 
-def fact_tables(benchmark: Benchmark, summaries: Mapping[str, Summary]) -> Iterable[Table]:
-    """Returns the tables from the summaries of the candidates."""
-    for name, summary in summaries.items():
-        for key, heading in _FACT_TABLES.items():
-            rows = summary.facts.get(key)
-            if rows:
-                yield _fact_table(f"{heading}: {display_name(name)}", rows, benchmark.candidates[0].metric_name)
+def layer_table(benchmark: Benchmark, name: str, layers: list[dict[str, Any]]) -> Table:
+    """Returns the sparsity of each layer of a candidate."""
+    return _fact_table(f"Sparsity by layer: {display_name(name)}", layers, benchmark.candidates[0].metric_name)
 
 
 def _fact_table(heading: str, rows: list[dict[str, Any]], metric_name: str) -> Table:

@@ -28,7 +28,7 @@ from compaware.components.publish.release import Release
 from compaware.components.sweep_benchmark.judge import judge
 from compaware.components.sweep_benchmark.pareto import Constraint
 from compaware.components.sweep_benchmark.sweep_report import render
-from tests.components.benchmark.synthetic import benchmark, family, measured
+from tests.components.benchmark.synthetic import benchmark, family, measured, quality
 from tests.components.sweep_benchmark.test_judge import member
 from tests.markup import HOSTILE, Document, Page, seen
 from tests.tiny import make_dataset, make_model
@@ -86,11 +86,10 @@ def test_the_data_card(card: Path) -> None:
 
 
 def test_the_benchmark_report() -> None:
-    found = benchmark(family().candidates[:5:4])
+    found = family()
     found.data["task"] = found.machine["cpu"] = ALL_OF_THEM
     found.words = [*found.words, *NAMES]
-    for item in found.candidates:
-        item.f1_by_label = dict.fromkeys(NAMES, 0.5)
+    found.quality = quality(tuple(NAMES), text=ALL_OF_THEM)
     rows = [{"op_type": name, "total": 1} for name in NAMES]
     summaries = {
         "int8": Summary(component="i", version="0", config={}, metrics={}, facts={"tune_results": rows}, machine={})

@@ -6,6 +6,11 @@ import numpy as np
 
 from compaware.components.benchmark.comparisons import fill_comparisons
 from compaware.components.benchmark.config import Role
+from compaware.components.benchmark.quality.calibration import calibration
+from compaware.components.benchmark.quality.class_scores import class_rows, class_scores
+from compaware.components.benchmark.quality.disagreements import disagreements, drift
+from compaware.components.benchmark.quality.results import Quality
+from compaware.components.benchmark.quality.slices import by_length, by_value, score_part
 from compaware.components.benchmark.recommendation import recommend
 from compaware.components.benchmark.results import Benchmark, Measured
 from compaware.components.benchmark.sentences import sentences
@@ -99,7 +104,14 @@ def benchmark(
     """
     made = Benchmark(
         machine={"cpu": "Example CPU", "flags": list(flags), "threads": 2, "versions": {"torch": "2.13.0"}},
-        data={"task": "sst2", "split": "validation", "rows": rows, "median_length_tokens": 23.0, "cut_rows": 0},
+        data={
+            "task": "sst2",
+            "split": "validation",
+            "rows": rows,
+            "metric": "accuracy",
+            "median_length_tokens": 23.0,
+            "cut_rows": 0,
+        },
         settings={"rounds": 10, "time_budget_s": 60.0, "seed": 0, "padded": False, "max_length_tokens": 128},
         candidates=candidates,
     )
@@ -169,4 +181,53 @@ def family(int8_speed: float = 2.0, int8_metric: float = 0.8956, sparse_speed: f
                 "sparse", "openvino", role="sparse", metric=0.8901, milliseconds=scaled(1 / sparse_speed), megabytes=69
             ),
         ]
+    )
+
+
+def quality(
+    names: tuple[str, ...] = ("negative", "positive"), *, loss: float = 0.0, rows: int = 872, text: str = "a dull film"
+) -> Quality:
+    """Returns the figures of predictions for `family`, from random logits.
+
+    Args:
+        names: Names of the classes, and of the shops that rows come from.
+        loss: Fraction of the last class's rows that INT8 decides wrong and the student right.
+        rows: Number of rows.
+        text: Text of all rows.
+    """
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, len(names), rows)
+    student = 4 * np.eye(len(names))[labels] + 1.5 * generator.normal(size=(rows, len(names)))
+    int8 = student + 0.1 * generator.normal(size=student.shape)
+    last = np.flatnonzero(labels == len(names) - 1)
+    int8[last[: int(loss * len(last))]] = 9 * np.eye(len(names))[0]
+    logits = {"teacher": 1.2 * student, "student": student, "int8": int8, "sparse": student}
+    parts = [*by_length(generator.integers(3, 60, rows)), *by_value("shop", [names[label] for label in labels])]
+    found = disagreements(int8, student, labels, names)
+    for item in found:
+        item.text = text
+    return Quality(
+        split="test",
+        rows=rows,
+        forms={
+            "teacher": "teacher_openvino",
+            "student": "student_openvino",
+            "int8": "int8_onnxruntime",
+            "sparse": "sparse_openvino",
+        },
+        served="int8_onnxruntime",
+        reference="student_torch",
+        int8="int8_onnxruntime",
+        class_rows=class_rows(labels, names),
+        classes={
+            name: class_scores(each, labels, names, None if name == "student" else student)
+            for name, each in logits.items()
+        },
+        calibration={
+            name: calibration(each, labels, 0.8 if name == "int8" else None, None if name == "student" else student)
+            for name, each in logits.items()
+        },
+        slices=[score_part(part, "accuracy", int8, labels, student) for part in parts],
+        disagreements=found,
+        drift=[drift(split, int8, student, names, multi_label=False) for split in ("test", "unlabelled")],
     )

@@ -98,6 +98,28 @@ def test_test_and_unlabelled_rows_are_scored_by_every_candidate_but_not_timed(
     assert measured.by_id("int8_openvino").differences.keys() == {"teacher_torch", "student_torch"}
 
 
+def test_figures_of_the_predictions_are_of_the_test_rows(benchmark_run: Run, dataset: PreparedDataset) -> None:
+    found, work = results(benchmark_run), benchmark_run[0].with_name("logits")
+    quality = found.quality
+    assert quality and found.recommended
+    assert (quality.split, quality.rows, quality.served) == ("test", 60, found.recommended.id)
+    assert set(quality.classes) == set(quality.calibration) == set(quality.forms) == {i.name for i in found.candidates}
+    assert sum(item.rows for item in quality.slices if item.column == "length") == 60
+    labels = dataset.labels("test")
+    int8, fp32 = (np.load(logits_file(work, name, "test")) for name in (quality.int8, quality.reference))
+    for name, identifier in quality.forms.items():
+        decided = np.load(logits_file(work, identifier, "test")).argmax(axis=1)
+        recalls = [score.recall.value for score in quality.classes[name].values() if score.recall]
+        assert recalls == pytest.approx([(decided[labels == label] == label).mean() for label in (0, 1)])
+    assert [(item.split, item.rows) for item in quality.drift] == [("test", 60), ("unlabelled", 20)]
+    assert quality.drift[0].agreement == (int8.argmax(axis=1) == fp32.argmax(axis=1)).mean()
+    texts = dataset.split("test")["text"].to_pylist()
+    page, data = ((benchmark_run[0] / name).read_text(encoding="utf-8") for name in ("report.html", FILE_NAME))
+    for item in quality.disagreements:
+        assert texts[item.row] in page and texts[item.row] not in data
+    assert benchmark_run[1].metrics["int8_ece"] == quality.calibration["int8"].errors.ece
+
+
 def test_at_least_three_rounds_whatever_the_budget(benchmark_run: Run) -> None:
     for item in results(benchmark_run).candidates:
         assert all(len(batch.round_ms) >= 3 for batch in item.batches.values())

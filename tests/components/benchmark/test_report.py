@@ -7,7 +7,7 @@ import pytest
 
 from compaware.components.benchmark.report import render_html, render_markdown
 from compaware.components.benchmark.results import Benchmark, Unmeasured
-from tests.components.benchmark.synthetic import LAYERS, SUMMARIES, benchmark, family, measured
+from tests.components.benchmark.synthetic import LAYERS, SUMMARIES, benchmark, family, measured, quality
 from tests.markup import Document
 
 # Elements of HTML that have no end tag, and those of SVG that are written without one.
@@ -149,3 +149,35 @@ def test_the_rounds_and_calls_really_done_are_said():
 def test_one_candidate_makes_a_report_too(metric: float):
     alone: Benchmark = benchmark([measured("teacher", "torch", role="teacher", metric=metric, milliseconds={1: 5.0})])
     assert "Teacher in torch" in Outline(render_html(alone, {})).text
+
+
+def test_figures_of_the_predictions_are_in_the_page_and_their_texts_only_there():
+    found = family()
+    found.quality = quality(loss=0.05)
+    page, text = render_html(found, {}), render_markdown(found, {})
+    for written in (page, text):
+        for heading in ("By class", "By slice", "Calibration", "INT8 against FP32"):
+            assert heading in written
+        assert "872 test rows" in written and "shop" in written and "unlabelled" in written
+    assert "a dull film" in page and "a dull film" not in text and "a dull film" not in found.model_dump_json()
+
+
+def test_figures_on_validation_say_that_these_rows_decided():
+    found = family()
+    found.quality = quality()
+    found.quality.split = "validation"
+    assert "872 validation rows, which also decided" in render_markdown(found, {})
+
+
+def test_regression_has_slices_and_drift_and_no_classes():
+    found = family()
+    found.data["metric"] = "pearson"
+    found.quality = quality()
+    found.quality.classes = found.quality.calibration = {}
+    found.quality.disagreements[0].int8 = "2.5"
+    page = render_html(found, {})
+    assert "mean absolute error, INT8 (95 %)" in page and "By class" not in page and "<td>2.5</td>" in page
+
+
+def test_a_report_of_a_file_without_figures_of_the_predictions():
+    assert "By class" not in render_html(family(), {})

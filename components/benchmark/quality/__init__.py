@@ -1,0 +1,1 @@
+"""Figures of the predictions beside the metric: classes, calibration, slices, disagreements and drift."""

@@ -1,0 +1,51 @@
+"""Sections of the report about the predictions."""
+
+from collections.abc import Iterator
+
+from compaware.components.benchmark.formatting import capitalized, display_name, name_and_runtime
+from compaware.components.benchmark.quality.results import Quality
+from compaware.components.benchmark.quality.tables import (
+    calibration_table,
+    class_table,
+    disagreement_table,
+    drift_table,
+    slice_table,
+)
+from compaware.components.benchmark.results import Benchmark
+from compaware.components.benchmark.sections import Section
+from compaware.components.benchmark.splits import TEST
+
+
+def quality_sections(benchmark: Benchmark) -> Iterator[Section]:
+    """Yields the sections for which there are figures; none for a file that was written without them."""
+    quality = benchmark.quality
+    if quality is None:
+        return
+    rows = f"{quality.rows:,} {quality.split} rows{'' if quality.split == TEST else ', which also decided'}"
+    served = name_and_runtime(benchmark.by_id(quality.served))
+    if quality.classes:
+        text = f"Precision and recall of {served}, and F1 of one form of each model, on {rows}."
+        table = class_table(benchmark, quality)
+        yield Section(table.name, [text], tables=[table])
+    text = f"{capitalized(served)} on {rows}, by quartile of the length and by the data's slice columns."
+    yield Section("By slice", [text], tables=[slice_table(benchmark, quality)])
+    if quality.calibration:
+        text = (
+            f"How far probabilities are from frequencies, on {rows}. ECE is the mean distance of the two. Lower is "
+            "better for all three errors. A second row of a model gives them at the temperature in its config.json."
+        )
+        yield Section("Calibration", [text], tables=[calibration_table(benchmark, quality)])
+    if quality.drift:
+        yield _int8_section(benchmark, quality)
+
+
+def _int8_section(benchmark: Benchmark, quality: Quality) -> Section:
+    int8 = benchmark.by_id(quality.int8 or "")
+    reference = benchmark.by_id(quality.reference or "")
+    of = "probability" if quality.classes else "value"
+    notes = [
+        f"{capitalized(name_and_runtime(int8))} against the FP32 {display_name(reference.name)}. A difference is the "
+        f"largest absolute difference of a {of} in a row."
+    ]
+    lists = [disagreement_table(benchmark, quality)] if quality.disagreements else []
+    return Section("INT8 against FP32", notes, tables=[drift_table(quality)], page_tables=lists)
