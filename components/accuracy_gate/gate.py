@@ -28,6 +28,8 @@ def run(config: AccuracyGateConfig, workspace: Workspace) -> Summary:
     else:
         log.warning(message)
     metrics = {"passed": float(criterion.passed), "loss": criterion.baseline - criterion.measured}
+    if criterion.difference:
+        metrics |= {"loss_low": -criterion.difference.high, "loss_high": -criterion.difference.low}
     if criterion.test:
         metrics["test_loss"] = criterion.test.baseline - criterion.test.measured
     facts = {FACT: criterion.model_dump(mode="json"), "words": message}
@@ -37,6 +39,6 @@ def run(config: AccuracyGateConfig, workspace: Workspace) -> Summary:
 def describe(criterion: CriterionResult) -> str:
     """Returns the criterion's result in one line: both scores and the allowed loss, and the scores on test rows."""
     verb = "keeps" if criterion.passed else "misses"
-    compared = criterion.describe(criterion.measured)
+    compared = criterion.describe_result()
     rows = criterion.describe_rows()
     return f"the quantized model {verb} its accuracy criterion against the FP32 model: {compared} ({rows})"

@@ -59,7 +59,7 @@ def limits(release: Release) -> list[str]:
     ]
     criterion = CriterionResult.from_summary(stage)
     if criterion and not criterion.passed:
-        compared = criterion.describe(criterion.measured)
+        compared = criterion.describe_result()
         texts.append(f"It misses its accuracy criterion against the FP32 model: {compared}.")
     agreement = stage.metrics.get(f"{release.runtime}_agreement")
     if agreement is not None:

@@ -14,7 +14,8 @@ from compaware.components.core.base.files import move_replacing, remove, size_by
 from compaware.components.core.base.summary import Score
 from compaware.components.core.data.dataset import ProblemType
 from compaware.components.core.evaluation.calibration import Calibration
-from compaware.components.core.evaluation.evaluate import evaluate_folder
+from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_folder
+from compaware.components.core.evaluation.intervals import Difference, paired_difference
 from compaware.components.core.evaluation.metrics import decisions
 from compaware.components.core.int8.mixed_precision import count_by_precision
 from compaware.components.core.int8.save import save_int8_files
@@ -36,6 +37,7 @@ class RuntimeResult(BaseModel):
 
     Attributes:
         metrics: Validation metrics.
+        difference: Paired difference to the FP32 model on validation.
         seconds: Time of the predictions after warm-up.
         size_bytes: Size of the files that the runtime loads.
         agreement: Agreement with the simulated INT8 graph: fraction of equal decisions, or Pearson's r for regression.
@@ -44,6 +46,7 @@ class RuntimeResult(BaseModel):
     """
 
     metrics: dict[str, Score]
+    difference: Difference
     seconds: float
     size_bytes: int
     agreement: float
@@ -92,6 +95,7 @@ def save_candidate(
     name: Literal["PTQ", "QAT"],
     graph: torch.fx.GraphModule,
     simulated: SimulatedLogits,
+    baseline: Evaluation,
     started: float,
     inputs: QuantizationInputs,
     folder: Path,
@@ -104,6 +108,7 @@ def save_candidate(
         name: Method that made the model.
         graph: The converted graph; weights are not folded.
         simulated: Logits of the graph, to compare with those of the files.
+        baseline: Evaluation of the FP32 model on validation.
         started: `time.monotonic()` when the work on the model began.
         inputs: Model configuration, tokenizer, data and options.
         folder: Folder of the candidate; it exists only when the candidate is complete.
@@ -120,7 +125,7 @@ def save_candidate(
     candidate = QuantizedCandidate(
         name=name,
         made_in_s=made_in_s,
-        served={runtime: _measure(staged, runtime, graph, simulated, inputs) for runtime in RUNTIMES},
+        served={runtime: _measure(staged, runtime, graph, simulated, baseline, inputs) for runtime in RUNTIMES},
         trials=trials,
         trained=trained,
     )
@@ -139,13 +144,16 @@ def _measure(
     runtime: RuntimeName,
     graph: torch.fx.GraphModule,
     simulated: SimulatedLogits,
+    baseline: Evaluation,
     inputs: QuantizationInputs,
 ) -> RuntimeResult:
     options: dict[str, Any] = {"runtime": runtime, "precision": "int8", "warm": True}
     length = inputs.config.max_length_tokens
     evaluation = evaluate_folder(folder, inputs.config.dataset, max_length_tokens=length, **options)
+    metric, labels = inputs.dataset.manifest.metric, inputs.dataset.labels("validation")
     return RuntimeResult(
         metrics=evaluation.metrics,
+        difference=paired_difference(metric, evaluation.logits, baseline.logits, labels),
         seconds=evaluation.seconds,
         size_bytes=sum(size_bytes(folder / name) for name in _FILES[runtime]),
         agreement=agreement(evaluation.logits[simulated.rows], simulated.logits, inputs.dataset.manifest.problem_type),

@@ -62,6 +62,11 @@ class QuantizationAwareTrainingConfig(ComponentConfig, TrainingOptions, SoftLabe
         lt=1,
         description="In place of `max_metric_loss`: largest loss as a fraction of the FP32 model's metric.",
     )
+    gate_on: Literal["point", "interval"] = Field(
+        default="point",
+        description="What may not exceed the largest loss: point takes the loss on the validation split itself, "
+        "interval the upper end of its 95 % interval. interval needs more rows; the result says how many.",
+    )
     calibration_rows: int = Field(
         default=256, ge=8, description="Training sentences to calibrate the activation ranges of ptq on."
     )

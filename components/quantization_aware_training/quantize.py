@@ -19,6 +19,7 @@ from compaware.components.core.evaluation.calibration import save_temperature
 from compaware.components.core.evaluation.criterion import FACT, Criterion, CriterionResult, HeldOutScores, sort_key
 from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_folder
 from compaware.components.core.evaluation.held_out import describe_rows, evaluate_on_test, metrics_on_test
+from compaware.components.core.evaluation.intervals import paired_difference
 from compaware.components.core.evaluation.label_order import require_order
 from compaware.components.core.evaluation.metrics import compute_metrics
 from compaware.components.core.int8.convert import convert_graph, fold_for_simulation
@@ -32,6 +33,7 @@ from compaware.components.core.training.objectives import LogitObjective
 from compaware.components.core.training.trainer import train
 from compaware.components.quantization_aware_training.candidate import (
     QuantizedCandidate,
+    RuntimeResult,
     SimulatedLogits,
     copy_public_files,
     load_candidate,
@@ -76,18 +78,19 @@ def run(config: QuantizationAwareTrainingConfig, workspace: Workspace) -> Summar
         )
     require_order(config.model, baseline.logits, inputs.dataset)
     criterion = Criterion.create(
-        metric, baseline.metrics[metric], config.max_metric_loss, config.max_relative_metric_loss
+        metric, baseline.metrics[metric], config.max_metric_loss, config.max_relative_metric_loss, config.gate_on
     )
     ptq = broadcast(_ptq(inputs, baseline, criterion, workspace.work / "ptq") if is_main() else None)
     assert ptq is not None
     candidates = [ptq]
-    passed = criterion.passes(ptq.served[runtime].metrics[metric])
+    served = ptq.served[runtime]
+    passed = criterion.passes(served.metrics[metric], served.difference)
     log.info("PTQ %s the criterion", "meets" if passed else "misses")
     if config.mode == "qat" or (config.mode == "auto" and not passed):
-        candidates.append(_qat(inputs, workspace))
+        candidates.append(_qat(inputs, baseline, workspace))
     chosen = candidates[-1]
     if config.mode == "auto":
-        chosen = max(candidates, key=lambda candidate: sort_key(candidate.served[runtime].metrics[metric]))
+        chosen = max(candidates, key=lambda candidate: _sort_key(candidate.served[runtime], criterion))
     if is_main():
         copy_public_files(workspace.work / chosen.name.lower(), workspace.output)
         if calibration := chosen.served[runtime].calibration:
@@ -111,14 +114,24 @@ def _ptq(inputs: QuantizationInputs, baseline: Evaluation, criterion: Criterion,
         logits.append(inputs.simulate(fold_for_simulation(graph)))
         return compute_metrics(metric, logits[-1], labels)[metric]
 
-    before = compute_metrics(metric, baseline.logits[inputs.simulated_rows], labels)[metric]
-    passes = criterion.with_baseline(before).passes
+    before = baseline.logits[inputs.simulated_rows]
+    simulated_criterion = criterion.with_baseline(compute_metrics(metric, before, labels)[metric])
+
+    def passes(score: float) -> bool:
+        return simulated_criterion.passes(score, paired_difference(metric, logits[-1], before, labels))
+
     tuned = quantize_after_training(inputs.model, inputs.calibration_batches(), score, passes)
     simulated = SimulatedLogits(rows=inputs.simulated_rows, logits=logits[tuned.chosen])
-    return save_candidate("PTQ", tuned.graph, simulated, started, inputs, folder, tuned.trials)
+    return save_candidate("PTQ", tuned.graph, simulated, baseline, started, inputs, folder, tuned.trials)
 
 
-def _qat(inputs: QuantizationInputs, workspace: Workspace) -> QuantizedCandidate:
+def _sort_key(served: RuntimeResult, criterion: Criterion) -> tuple[float, float]:
+    """Returns a key that sorts results by what the criterion judges, then by the score."""
+    score = served.metrics[criterion.metric_name]
+    return sort_key(criterion.judged(score, served.difference)), sort_key(score)
+
+
+def _qat(inputs: QuantizationInputs, baseline: Evaluation, workspace: Workspace) -> QuantizedCandidate:
     """Trains with fake quantization on all ranks and saves the candidate on rank 0, or loads a finished candidate."""
     config, folder = inputs.config, workspace.work / "qat"
     finished = broadcast(load_candidate(folder) if is_main() else None)
@@ -151,7 +164,7 @@ def _qat(inputs: QuantizationInputs, workspace: Workspace) -> QuantizedCandidate
         model.to("cpu").eval()
         simulated = SimulatedLogits(rows=inputs.simulated_rows, logits=inputs.simulate(model.graph))
         graph = convert_graph(model.graph)
-        candidate = save_candidate("QAT", graph, simulated, started, inputs, folder, trained=trained)
+        candidate = save_candidate("QAT", graph, simulated, baseline, started, inputs, folder, trained=trained)
     candidate = broadcast(candidate)
     assert candidate is not None
     return candidate
@@ -195,6 +208,7 @@ def _summarise(
         measured=served.metrics[criterion.metric_name],
         runtime=runtime,
         runtime_reason=reason,
+        difference=served.difference,
         test=test,
     )
     passed = result.passed
@@ -212,7 +226,7 @@ def _summarise(
     write_log = log.info if passed else log.error
     rows = describe_rows(inputs.dataset.manifest, "the quantization")
     verdict = "met" if passed else "MISSED"
-    compared, beside = result.describe(result.measured), result.describe_rows()
+    compared, beside = result.describe_result(), result.describe_rows()
     write_log("accuracy criterion %s in %s: %s (%s)", verdict, runtime, compared, beside)
     metrics: dict[str, Any] = {f"baseline_{name}": value for name, value in baseline.metrics.items()}
     # Metrics must be the same in every run; the scores of QAT are in the tune result.
@@ -222,6 +236,7 @@ def _summarise(
     for name, served_result in chosen.served.items():
         metrics |= {f"int8_{name}_{key}": value for key, value in served_result.metrics.items()}
         metrics |= {f"{name}_agreement": served_result.agreement, f"{name}_size_bytes": served_result.size_bytes}
+    metrics |= {"int8_difference_low": served.difference.low, "int8_difference_high": served.difference.high}
     metrics |= {"size_bytes": served.size_bytes, "baseline_size_bytes": baseline_bytes, "criterion_passed": passed}
     facts = {
         FACT: result.model_dump(mode="json"),

@@ -7,6 +7,7 @@ from tabulate import tabulate
 
 from compaware.components.core.evaluation.criterion import Criterion
 from compaware.components.core.evaluation.evaluate import Evaluation
+from compaware.components.core.evaluation.intervals import describe_difference
 from compaware.components.core.evaluation.metrics import metric_label
 from compaware.components.core.int8.mixed_precision import COLUMNS
 from compaware.components.core.runtimes.formats import RuntimeName
@@ -20,6 +21,7 @@ _RESULT_COLUMNS = {
     "test_metric": "Metric on test",
     "duration_s": "Duration (s)",
     "size_bytes": "Bytes",
+    "difference": "Against FP32, 95 % interval",
     "agreement": "Agreement with simulation",
     "made_in_s": "Quantization (s)",
     "passed": "Criterion",
@@ -56,9 +58,10 @@ def tune_results(
                     "metric": served.metrics[name],
                     "duration_s": served.seconds,
                     "size_bytes": served.size_bytes,
+                    "difference": describe_difference(served.difference),
                     "agreement": served.agreement,
                     "made_in_s": round(candidate.made_in_s, 1),
-                    "passed": "met" if criterion.passes(served.metrics[name]) else "missed",
+                    "passed": "met" if criterion.passes(served.metrics[name], served.difference) else "missed",
                 }
             )
     return rows

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, computed_field
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Score, Summary
+from compaware.components.core.evaluation.intervals import Difference, describe_difference
 
 FACT = "criterion"
 # What a figure says if there are no labelled test rows.
@@ -14,6 +15,9 @@ CHOSEN_ON_THESE_ROWS = "chosen on these rows"
 # Scores are quotients of counts; the tolerance lets an exact tie pass.
 _TOLERANCE = 1e-9
 _DEFAULT_LOSS = 0.01
+_MANY_ROWS = 1_000_000
+
+GateOn = Literal["point", "interval"]
 
 
 class Criterion(BaseModel):
@@ -26,6 +30,8 @@ class Criterion(BaseModel):
         baseline: Score of the reference. If it is NaN, no score passes.
         kind: Whether the loss is a difference of scores, or a part of the baseline's absolute value.
         asked_loss: The largest loss as the user set it: 0.005, or 0.02 for 2 % of the baseline.
+        gate_on: What may not be larger than that: the loss that was measured (`point`), or the upper end of its 95 %
+            interval (`interval`), which shows that the model is not inferior.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,13 +40,25 @@ class Criterion(BaseModel):
     baseline: Score
     kind: Literal["absolute", "relative"]
     asked_loss: float
+    gate_on: GateOn = "point"
 
     @classmethod
-    def create(cls, metric_name: str, baseline: float, absolute: float, relative: float | None = None) -> "Criterion":
+    def create(
+        cls,
+        metric_name: str,
+        baseline: float,
+        absolute: float,
+        relative: float | None = None,
+        gate_on: GateOn = "point",
+    ) -> "Criterion":
         """Creates a criterion from the relative loss if it is given, else from the absolute loss."""
-        if relative is None:
-            return Criterion(metric_name=metric_name, baseline=baseline, kind="absolute", asked_loss=absolute)
-        return Criterion(metric_name=metric_name, baseline=baseline, kind="relative", asked_loss=relative)
+        return Criterion(
+            metric_name=metric_name,
+            baseline=baseline,
+            kind="absolute" if relative is None else "relative",
+            asked_loss=absolute if relative is None else relative,
+            gate_on=gate_on,
+        )
 
     @classmethod
     def usual(cls, metric_name: str, baseline: float) -> "Criterion":
@@ -55,11 +73,44 @@ class Criterion(BaseModel):
 
     def with_baseline(self, baseline: float) -> "Criterion":
         """Returns the criterion with another baseline: the reference on other rows, or another reference."""
-        return Criterion(metric_name=self.metric_name, baseline=baseline, kind=self.kind, asked_loss=self.asked_loss)
+        return Criterion(
+            metric_name=self.metric_name,
+            baseline=baseline,
+            kind=self.kind,
+            asked_loss=self.asked_loss,
+            gate_on=self.gate_on,
+        )
 
-    def passes(self, score: float) -> bool:
-        """Returns whether a score is good enough; NaN never is."""
-        return score >= self.baseline - self.allowed_loss - _TOLERANCE
+    def judged(self, score: float, difference: Difference | None = None) -> float:
+        """Returns the score that the criterion looks at; NaN if it needs an interval and there is none.
+
+        Args:
+            score: The measured score.
+            difference: Its paired difference to the reference on the same rows.
+        """
+        if self.gate_on == "point":
+            return score
+        return math.nan if difference is None else self.baseline + difference.low
+
+    def passes(self, score: float, difference: Difference | None = None) -> bool:
+        """Returns whether a score is good enough; NaN never is. For the arguments see `judged`."""
+        return self.judged(score, difference) >= self.baseline - self.allowed_loss - _TOLERANCE
+
+    def rows_to_decide(self, difference: Difference) -> float | None:
+        """Estimates how many rows it takes until the interval is on one side of the allowed loss.
+
+        The width of an interval falls with the square root of the number of rows.
+
+        Returns:
+            About how many rows, infinite if the difference is the allowed loss itself; None if the interval already is
+            on one side, or if a score is NaN.
+        """
+        limit = -self.allowed_loss
+        if not difference.low < limit <= difference.high:
+            return None
+        margin = difference.value - limit
+        end = difference.low if margin > 0 else difference.high
+        return difference.rows * ((difference.value - end) / margin) ** 2 if abs(margin) > _TOLERANCE else math.inf
 
     def allowance(self, points: bool = False) -> str:
         """Formats the allowed loss: `0.0050`, or `0.0100 (2 % of 0.5000)`.
@@ -72,15 +123,32 @@ class Criterion(BaseModel):
             return f"{_format(100 * self.allowed_loss, 1)} points{part}"
         return f"{_format(self.allowed_loss, 4)}{part}"
 
-    def describe(self, score: float) -> str:
-        """Compares a score with the baseline: `accuracy 0.85 against 0.90, a loss of 0.05 where 0.01 is allowed`."""
-        lost = self.baseline - score
+    def describe(self, score: float, difference: Difference | None = None) -> str:
+        """Compares a score with the baseline: `accuracy 0.85 against 0.90, a loss of 0.05 where 0.01 is allowed`.
+
+        The paired difference follows if it is given. If the criterion is judged on the interval, the loss is the upper
+        end of the interval, and if the interval is too wide to decide, the number of rows that would decide follows.
+        """
+        lost = self.baseline - self.judged(score, difference)
         change = f"a gain of {-lost:.4f}" if lost < 0 else f"a loss of {lost:.4f}"
-        if not self.passes(score) and f"{lost:.4f}" == f"{self.allowed_loss:.4f}":
+        if not self.passes(score, difference) and f"{lost:.4f}" == f"{self.allowed_loss:.4f}":
             change = f"a loss of {lost:.6g}"  # With four digits it would look like a tie.
+        if self.gate_on == "interval":
+            change = change.replace(" of ", " of at least " if lost < 0 else " of up to ")
         compared = f"{self.metric_name} {score:.4f} against {self.baseline:.4f}"
         allowed = f"a loss of {self.allowance()}" if lost < 0 else self.allowance()
-        return f"{compared}, {change} where {allowed} is allowed"
+        sentence = f"{compared}, {change} where {allowed} is allowed"
+        if difference is None:
+            return sentence
+        return f"{sentence}; {describe_difference(difference)}{self._describe_rows_to_decide(difference)}"
+
+    def _describe_rows_to_decide(self, difference: Difference) -> str:
+        rows = self.rows_to_decide(difference) if self.gate_on == "interval" else None
+        if rows is None:
+            return ""
+        if rows > _MANY_ROWS:
+            return "; to decide takes more than a million rows"
+        return f"; about {_round_up(rows):,} rows would decide, here are {difference.rows:,}"
 
 
 class HeldOutScores(BaseModel):
@@ -108,19 +176,25 @@ class CriterionResult(Criterion):
         measured: Score of the quantized model on validation.
         runtime: Runtime that it was measured in.
         runtime_reason: Why this runtime was chosen.
+        difference: Paired difference to the reference on validation; None in summaries of older versions.
         test: Scores of both models on the test split; None without one.
     """
 
     measured: Score
     runtime: str
     runtime_reason: str
+    difference: Difference | None = None
     test: HeldOutScores | None = None
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def passed(self) -> bool:
         """Whether the score is good enough."""
-        return self.passes(self.measured)
+        return self.passes(self.measured, self.difference)
+
+    def describe_result(self) -> str:
+        """Compares the measured score with the baseline, see `describe`."""
+        return self.describe(self.measured, self.difference)
 
     def describe_rows(self) -> str:
         """Returns the scores on rows that decided nothing, or else a note that there are none."""
@@ -153,3 +227,9 @@ def sort_key(score: float) -> float:
 def _format(value: float, digits: int) -> str:
     """Formats a number with `digits` decimals, or with more if rounding would change it."""
     return f"{value:.{digits}f}" if round(value, digits) == round(value, digits + 6) else f"{value:.4g}"
+
+
+def _round_up(rows: float) -> int:
+    """Rounds up to two significant digits."""
+    step = 10 ** max(0, math.floor(math.log10(rows)) - 1)
+    return math.ceil(rows / step) * step

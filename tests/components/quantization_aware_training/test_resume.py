@@ -10,6 +10,7 @@ from transformers import TrainerCallback, set_seed
 from compaware.components.core.data.dataset import PreparedDataset
 from compaware.components.core.data.tokenizer import load_tokenizer
 from compaware.components.core.evaluation.evaluate import Evaluation
+from compaware.components.core.evaluation.intervals import Difference
 from compaware.components.core.int8.convert import convert_graph
 from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier, FreezeObservers
 from compaware.components.core.int8.ptq import run_graph
@@ -76,7 +77,10 @@ def test_finished_candidates_are_loaded_and_not_made_again(
     # Files are made and measured by other tests; here, what is remembered of them counts.
     scores, rows = {"accuracy": 0.5}, tiny[1].manifest.splits["validation"]
     baseline = Evaluation(scores, np.zeros((rows, 2), np.float32), 1.0, "cpu")
-    served = candidate.RuntimeResult(metrics=scores, seconds=1.0, size_bytes=1, agreement=1.0, mixed_precision=[])
+    difference = Difference(value=0.0, low=-0.1, high=0.1, rows=rows)
+    served = candidate.RuntimeResult(
+        metrics=scores, difference=difference, seconds=1.0, size_bytes=1, agreement=1.0, mixed_precision=[]
+    )
     monkeypatch.setattr(stage, "evaluate_folder", lambda *_, **__: baseline)
     monkeypatch.setattr(candidate, "save_int8_files", lambda *_: None)
     monkeypatch.setattr(candidate, "_measure", lambda *_: served)

@@ -18,12 +18,19 @@ def test_the_statistics_read_as_plain_text_and_as_markdown() -> None:
 
 def test_a_value_that_a_candidate_lacks_is_a_dash() -> None:
     baseline = {"candidate": "Baseline FP32", "runtime": "torch", "metric": 0.5, "duration_s": 1.0, "size_bytes": 9_000}
-    int8 = {**baseline, "candidate": "QAT INT8", "agreement": 0.98765, "made_in_s": 12.3, "passed": "met"}
+    int8 = {
+        **baseline,
+        "candidate": "QAT INT8",
+        "difference": "no loss",
+        "agreement": 0.98765,
+        "made_in_s": 12.3,
+        "passed": "met",
+    }
     table = tune_result_table([baseline, int8], "accuracy").splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
     assert cells[0][2] == "accuracy"
-    assert cells[2] == ["Baseline FP32", "torch", "0.5000", "1.0000", "9000", "-", "-", "-"]
-    assert cells[3] == ["QAT INT8", "torch", "0.5000", "1.0000", "9000", "0.9877", "12.3000", "met"]
+    assert cells[2] == ["Baseline FP32", "torch", "0.5000", "1.0000", "9000", "-", "-", "-", "-"]
+    assert cells[3] == ["QAT INT8", "torch", "0.5000", "1.0000", "9000", "no loss", "0.9877", "12.3000", "met"]
     assert len({len(line) for line in table}) == 1
     # A column of scores on the test split stands beside the metric if there are some.
     header, _, first, *_ = tune_result_table([{**baseline, "test_metric": 0.25}, int8], "f1_macro").splitlines()
