@@ -24,7 +24,7 @@ def run(config: AccuracyGateConfig, workspace: Workspace) -> Summary:
     if criterion.passed:
         log.info(message)
     elif config.on_failure == "fail":
-        raise UserError(f"{message}; train longer, allow a larger loss, or set on_failure=warn to continue anyway")
+        raise UserError(f"{message}; train longer, allow more, or set on_failure=warn")
     else:
         log.warning(message)
     metrics = {"passed": float(criterion.passed), "loss": criterion.baseline - criterion.measured}
@@ -41,4 +41,4 @@ def describe(criterion: CriterionResult) -> str:
     verb = "keeps" if criterion.passed else "misses"
     compared = criterion.describe_result()
     rows = criterion.describe_rows()
-    return f"the quantized model {verb} its accuracy criterion against the FP32 model: {compared} ({rows})"
+    return f"INT8 {verb} its accuracy criterion: {compared} ({rows})"

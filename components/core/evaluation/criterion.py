@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, computed_field
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Score, Summary
-from compaware.components.core.evaluation.intervals import Difference, describe_difference
+from compaware.components.core.evaluation.intervals import Difference, describe_interval
 
 FACT = "criterion"
 # What a figure says if there are no labelled test rows.
@@ -126,29 +126,29 @@ class Criterion(BaseModel):
     def describe(self, score: float, difference: Difference | None = None) -> str:
         """Compares a score with the baseline: `accuracy 0.85 against 0.90, a loss of 0.05 where 0.01 is allowed`.
 
-        The paired difference follows if it is given. If the criterion is judged on the interval, the loss is the upper
-        end of the interval, and if the interval is too wide to decide, the number of rows that would decide follows.
+        If the paired difference is given, its interval follows. If the interval is judged and is too wide to decide,
+        the number of rows that would decide follows.
         """
-        lost = self.baseline - self.judged(score, difference)
+        compared = f"{self.metric_name} {score:.4f} against {self.baseline:.4f}"
+        if difference and math.isnan(difference.value):
+            difference = None
+        if self.gate_on == "interval" and difference:
+            allowed = f"{self.allowance(points=True)} are allowed"
+            return f"{compared}, {describe_interval(difference)} where {allowed}{self._rows_that_decide(difference)}"
+        lost = self.baseline - score
         change = f"a gain of {-lost:.4f}" if lost < 0 else f"a loss of {lost:.4f}"
         if not self.passes(score, difference) and f"{lost:.4f}" == f"{self.allowed_loss:.4f}":
             change = f"a loss of {lost:.6g}"  # With four digits it would look like a tie.
-        if self.gate_on == "interval":
-            change = change.replace(" of ", " of at least " if lost < 0 else " of up to ")
-        compared = f"{self.metric_name} {score:.4f} against {self.baseline:.4f}"
         allowed = f"a loss of {self.allowance()}" if lost < 0 else self.allowance()
-        sentence = f"{compared}, {change} where {allowed} is allowed"
-        if difference is None:
-            return sentence
-        return f"{sentence}; {describe_difference(difference)}{self._describe_rows_to_decide(difference)}"
+        interval = f", 95 % interval {describe_interval(difference)}" if difference else ""
+        return f"{compared}, {change} where {allowed} is allowed{interval}"
 
-    def _describe_rows_to_decide(self, difference: Difference) -> str:
-        rows = self.rows_to_decide(difference) if self.gate_on == "interval" else None
+    def _rows_that_decide(self, difference: Difference) -> str:
+        rows = self.rows_to_decide(difference)
         if rows is None:
             return ""
-        if rows > _MANY_ROWS:
-            return "; to decide takes more than a million rows"
-        return f"; about {_round_up(rows):,} rows would decide, here are {difference.rows:,}"
+        needed = f"about {_round_up(rows):,}" if rows <= _MANY_ROWS else "more than a million"
+        return f"; {needed} rows would decide"
 
 
 class HeldOutScores(BaseModel):

@@ -22,8 +22,12 @@ from compaware.components.core.base.summary import Score
 from compaware.components.core.evaluation.metrics import compute_metrics, decisions
 from compaware.components.core.evaluation.row_weights import score_weighted
 
-_LEVEL = 0.95
+_TAIL = 0.025
 _RESAMPLES = 10_000
+_CORRELATIONS = ("pearson", "spearman")
+# Any three points may lie on a line.
+_FEWEST_ROWS = 4
+_NO_WIDTH = 1e-9
 # Above this number of cells, independent Poisson counts replace the multinomial draw, which takes 0.1 µs per cell.
 _LARGE_TABLE = 2_000
 _WEIGHTS_AT_ONCE = 2**20
@@ -103,6 +107,12 @@ def describe_difference(difference: Difference) -> str:
 
     If the interval contains 0, no loss is measurable, and the interval follows, since few rows measure little.
     """
+    between = describe_interval(difference)
+    return f"no measurable loss ({between})" if difference.low <= 0 <= difference.high else between
+
+
+def describe_interval(difference: Difference) -> str:
+    """Describes a difference's interval in points: `between 0.5 points worse and 0.3 better`."""
     if math.isnan(difference.value):
         return "not comparable, since a score is not a number"
     low, high = 100 * difference.low, 100 * difference.high
@@ -111,7 +121,7 @@ def describe_difference(difference: Difference) -> str:
         return f"between {low:.{digits}f} and {high:.{digits}f} points better"
     if high < 0:
         return f"between {-high:.{digits}f} and {-low:.{digits}f} points worse"
-    return f"no measurable loss (between {abs(low):.{digits}f} points worse and {abs(high):.{digits}f} better)"
+    return f"between {abs(low):.{digits}f} points worse and {abs(high):.{digits}f} better"
 
 
 def _digits(*points: float) -> int:
@@ -121,7 +131,7 @@ def _digits(*points: float) -> int:
 
 
 def _predictions(metric: str, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    if metric in ("pearson", "spearman"):
+    if metric in _CORRELATIONS:
         return logits.reshape(len(labels)).astype(np.float64)
     return decisions(logits, multi_label=labels.ndim == 2).astype(np.int64)
 
@@ -130,10 +140,12 @@ def _ends(
     metric: str, value: float, predictions: list[np.ndarray], labels: np.ndarray, seed: int
 ) -> tuple[float, float]:
     """Returns the ends of the interval of a score (one model's predictions) or of a difference (two models')."""
-    widest = 1.0 * len(predictions)
-    if metric in ("pearson", "spearman"):
-        if len(labels) < 4 or any(np.ptp(values) == 0 for values in (labels, *predictions)):
-            return -widest, widest
+    least = -1.0 if metric in (*_CORRELATIONS, "matthews_correlation") else 0.0
+    least, most = (least, 1.0) if len(predictions) == 1 else (least - 1.0, 1.0 - least)
+    if metric in _CORRELATIONS:
+        # A correlation with a constant is unknown, not 0.
+        if len(labels) < _FEWEST_ROWS or any(np.ptp(values) == 0 for values in (labels, *predictions)):
+            return least, most
         columns, counts = _correlation_table([labels, *predictions], ranks=metric == "spearman")
     else:
         columns, counts = _decision_table([labels.astype(np.int64), *predictions])
@@ -143,10 +155,19 @@ def _ends(
         return scores[0] - scores[1] if len(scores) == 2 else scores[0]
 
     resampled = np.concatenate([score(weights) for weights in _draw(counts, seed)])
-    if metric in ("pearson", "spearman"):
+    if metric in _CORRELATIONS:
         resampled += value - score(counts[None])  # What rounding changes is the same in all resamples.
-    low, high = np.quantile(resampled, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
-    return min(float(low), value), max(float(high), value)
+    low, high = np.quantile(resampled, [_TAIL, 1 - _TAIL]).tolist()
+    if high - low < _NO_WIDTH:
+        # All rows are in perfect order, or the metric is undefined, such as F1 without any row of the positive class.
+        margin = _unseen_fraction(len(labels)) if metric in _CORRELATIONS else math.inf
+        low, high = value - margin, value + margin
+    return max(least, min(low, value)), min(most, max(high, value))
+
+
+def _unseen_fraction(rows: int) -> float:
+    """Returns how large a part of the rows may be of a kind that is not among these: the exact bound for 0 of them."""
+    return 1 - _TAIL ** (1 / rows)
 
 
 def _draw(counts: np.ndarray, seed: int) -> Iterator[np.ndarray]:
@@ -182,13 +203,10 @@ def _made_up_rows(labels: np.ndarray, models: int) -> tuple[list[np.ndarray], np
 
 
 def _wrong(labels: np.ndarray) -> np.ndarray:
-    """Returns a wrong decision for each of the labels that occur: the next one, or one bit of a set changed."""
-    if labels.ndim == 1:
-        return np.roll(labels, 1) if len(labels) > 1 else labels + 1
-    wrong = labels.copy()
-    rows = np.arange(len(labels))
-    wrong[rows, rows % labels.shape[1]] ^= 1
-    return wrong
+    """Returns a wrong decision for each of the labels (or sets of labels) that occur: another one that occurs."""
+    if len(labels) > 1:
+        return np.roll(labels, 1, axis=0)
+    return labels + 1 if labels.ndim == 1 else 1 - labels
 
 
 def _correlation_table(columns: list[np.ndarray], ranks: bool) -> tuple[list[np.ndarray], np.ndarray]:

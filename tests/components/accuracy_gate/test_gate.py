@@ -1,6 +1,7 @@
 """The gate passes models that meet their criterion and stops others with one line."""
 
 import math
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from compaware.components.accuracy_gate.config import AccuracyGateConfig
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.evaluation.criterion import Criterion, CriterionResult, HeldOutScores
+from compaware.components.core.evaluation.intervals import Difference
 from compaware.components.core.stage.workspace import run_stage
 
 
@@ -64,6 +66,25 @@ def test_a_model_that_misses_its_criterion_stops_the_pipeline_with_one_line(tmp_
     assert "\n" not in line and "accuracy 0.8500 against 0.9000" in line and allowed in line
     assert "on_failure=warn" in line and "(chosen on these rows)" in line and len(line) < 300
     assert not (tmp_path / "verdict").exists()
+
+
+def test_a_gate_on_the_interval_stops_a_model_whose_loss_may_be_too_large(tmp_path: Path):
+    criterion = Criterion.create("matthews_correlation", 0.5068, 0.01, 0.02, gate_on="interval")
+    judged = CriterionResult(
+        **criterion.model_dump(),
+        measured=0.5045,
+        runtime="openvino",
+        runtime_reason="made up",
+        difference=Difference(value=-0.0023, low=-0.0312, high=0.0270, rows=1043),
+        test=HeldOutScores(rows=1821, measured=0.5, baseline=0.5),
+    )
+    with pytest.raises(UserError, match="about 15,000 rows would decide") as caught:
+        run_gate(tmp_path, {"criterion": judged.model_dump(mode="json")}, "fail")
+    assert "between 3.1 points worse and 2.7 better" in str(caught.value) and len(str(caught.value)) < 300
+    shutil.rmtree(tmp_path / "model")
+    metrics = run_gate(tmp_path, {"criterion": judged.model_dump(mode="json")}, "warn").metrics
+    assert metrics["passed"] == 0 and metrics["loss"] == pytest.approx(0.0023)
+    assert (metrics["loss_low"], metrics["loss_high"]) == (-0.0270, 0.0312)
 
 
 def test_warn_lets_it_pass_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture):

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compaware.components.core.evaluation.criterion import Criterion, CriterionResult, sort_key
+from compaware.components.core.evaluation.intervals import Difference
 
 CRITERIA = st.builds(
     lambda baseline, loss, kind: Criterion(metric_name="accuracy", baseline=baseline, kind=kind, asked_loss=loss),
@@ -73,3 +74,49 @@ def test_the_description_names_the_base_of_a_percentage_and_never_hides_a_differ
     assert absolute.allowance(points=True) == "0.05 points"
     assert "a loss of 0.00052 where 0.0005 is allowed" in absolute.describe(0.9 - 0.00052)
     assert "a gain of 0.0100 where a loss of 0.0005 is allowed" in absolute.describe(0.91)
+
+
+def difference(value: float, margin: float, rows: int = 872) -> Difference:
+    return Difference(value=value, low=value - margin, high=value + margin, rows=rows)
+
+
+def test_on_the_interval_a_model_passes_only_if_the_largest_likely_loss_is_allowed() -> None:
+    point = Criterion.create("accuracy", 0.9, absolute=0.01)
+    interval = Criterion.create("accuracy", 0.9, absolute=0.01, gate_on="interval")
+    unsure, sure, worse = difference(-0.005, 0.02), difference(-0.005, 0.005), difference(-0.02, 0.005)
+    assert [point.passes(0.9 + item.value, item) for item in (unsure, sure, worse)] == [True, True, False]
+    assert [interval.passes(0.9 + item.value, item) for item in (unsure, sure, worse)] == [False, True, False]
+    # Without an interval nothing shows that the loss is small.
+    assert not interval.passes(0.95) and not interval.passes(math.nan, difference(math.nan, 0.01))
+    assert interval.with_baseline(0.8).gate_on == "interval"
+
+
+def test_an_interval_that_is_too_wide_says_how_many_rows_would_decide() -> None:
+    criterion = Criterion.create("accuracy", 0.9, absolute=0.01, gate_on="interval")
+    unsure = difference(-0.005, 0.02)
+    # The interval must be a quarter as wide, which takes 16 times the rows.
+    assert criterion.rows_to_decide(unsure) == pytest.approx(16 * 872)
+    assert criterion.describe(0.895, unsure) == (
+        "accuracy 0.8950 against 0.9000, between 2.5 points worse and 1.5 better where 1.0 points are allowed; "
+        "about 14,000 rows would decide"
+    )
+    assert criterion.rows_to_decide(difference(-0.005, 0.001)) is None
+    assert criterion.rows_to_decide(difference(-0.05, 0.01)) is None
+    assert criterion.rows_to_decide(difference(math.nan, 0.01)) is None
+    assert "more than a million rows would decide" in criterion.describe(0.89, difference(-0.01, 0.02))
+    # More rows may also show that the loss is too large.
+    assert criterion.rows_to_decide(difference(-0.02, 0.02)) == pytest.approx(4 * 872)
+
+
+def test_the_measured_loss_is_shown_with_its_interval() -> None:
+    criterion = Criterion.create("accuracy", 0.9, absolute=0.01)
+    assert criterion.describe(0.895, difference(-0.005, 0.02)) == (
+        "accuracy 0.8950 against 0.9000, a loss of 0.0050 where 0.0100 is allowed, "
+        "95 % interval between 2.5 points worse and 1.5 better"
+    )
+
+
+def test_a_result_of_an_older_version_is_judged_on_the_measured_loss() -> None:
+    facts = {"metric_name": "accuracy", "baseline": 0.9, "kind": "absolute", "asked_loss": 0.01, "measured": 0.895}
+    result = CriterionResult.model_validate(facts | {"runtime": "openvino", "runtime_reason": "", "allowed_loss": 0.01})
+    assert result.passed and result.gate_on == "point" and result.difference is None

@@ -1,0 +1,140 @@
+"""Intervals contain the true value as often as they say, never close on what is unknown, and words follow them."""
+
+import math
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.interval_coverage import POPULATIONS, simulate
+from compaware.components.core.evaluation import intervals
+from compaware.components.core.evaluation.intervals import (
+    Difference,
+    Interval,
+    describe_difference,
+    paired_difference,
+    score_interval,
+)
+from compaware.components.core.evaluation.metrics import METRIC_NAMES, compute_metrics
+from compaware.components.core.evaluation.row_weights import score_weighted
+
+
+def sample(metric: str, rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return POPULATIONS[metric][1](np.random.default_rng(seed), rows)
+
+
+@pytest.mark.parametrize("metric", METRIC_NAMES)
+def test_an_interval_is_around_the_metric_itself_and_the_same_for_a_seed(metric: str) -> None:
+    labels, logits, reference = sample(metric, 200)
+    score, difference = score_interval(metric, logits, labels), paired_difference(metric, logits, reference, labels)
+    values = [compute_metrics(metric, each, labels)[metric] for each in (logits, reference)]
+    assert score.value == values[0] and difference.value == values[0] - values[1]
+    assert score.low < score.value < score.high and difference.low < difference.value < difference.high
+    assert difference.rows == 200 and (difference.p_value is not None) == (metric == "accuracy")
+    assert paired_difference(metric, logits, reference, labels) == difference
+    assert paired_difference(metric, reference, logits, labels).low == pytest.approx(-difference.high, abs=0.005)
+
+
+@pytest.mark.parametrize("metric", METRIC_NAMES)
+@given(data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_a_row_of_weight_two_counts_like_two_rows(metric: str, data: st.DataObject) -> None:
+    rows = data.draw(st.integers(1, 8))
+    whole = st.integers(-2, 2) if metric in ("pearson", "spearman") else st.integers(0, 2)
+    if metric == "f1_micro" or (metric == "f1_macro" and data.draw(st.booleans())):
+        labels, predicted = np.array(
+            data.draw(st.lists(st.integers(0, 1), min_size=rows * 6, max_size=rows * 6))
+        ).reshape(2, rows, 3)
+        logits = predicted - 0.5
+    else:
+        values = st.lists(st.integers(0, 1) if metric == "f1" else whole, min_size=rows, max_size=rows)
+        labels, predicted = np.array(data.draw(values)), np.array(data.draw(values))
+        regression = metric in ("pearson", "spearman")
+        logits = predicted[:, None].astype(float) if regression else np.eye(3)[predicted]
+    weights = np.array(data.draw(st.lists(st.integers(0, 3), min_size=rows, max_size=rows).filter(any)))
+    repeated = np.repeat(np.arange(rows), weights)
+    expected = compute_metrics(metric, logits[repeated], labels[repeated])[metric]
+    assert score_weighted(metric, weights[None].astype(float), predicted, labels) == pytest.approx([expected])
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 10, 872])
+@pytest.mark.parametrize("metric", METRIC_NAMES)
+def test_no_error_and_no_disagreement_leave_an_interval_that_narrows_with_the_rows(metric: str, rows: int) -> None:
+    labels, *_ = sample(metric, rows)
+    logits = labels[:, None] if metric in ("pearson", "spearman") else labels - 0.5
+    logits = np.eye(5)[labels] if labels.ndim == 1 and logits.ndim == 1 else logits
+    score, difference = score_interval(metric, logits, labels), paired_difference(metric, logits, logits, labels)
+    least, most = min(0.5, 1 / rows), min(4.0, 60 / rows)
+    assert least <= score.high - score.low <= most
+    assert difference.value == 0 and difference.low < 0 < difference.high
+    assert least <= difference.high - difference.low <= most
+
+
+def test_zero_of_872_decided_differently_is_bounded_like_the_rule_of_three() -> None:
+    labels, logits, _ = sample("accuracy", 872)
+    found = paired_difference("accuracy", logits, logits, labels)
+    assert found.p_value == 1.0
+    assert -4 / 872 < found.low < -2.5 / 872 and 2.5 / 872 < found.high < 4 / 872
+    assert describe_difference(found) == "no measurable loss (between 0.3 points worse and 0.3 better)"
+
+
+def test_mcnemars_test_is_exact() -> None:
+    labels = np.zeros(100, int)
+    predicted, reference = np.zeros((2, 100), int)
+    predicted[:8], reference[8:10] = 1, 1
+    found = paired_difference("accuracy", np.eye(2)[predicted], np.eye(2)[reference], labels)
+    # Twice the probability of at most 2 heads in 10 throws.
+    assert found.p_value == pytest.approx(2 * (1 + 10 + 45) / 2**10)
+
+
+@pytest.mark.parametrize("metric", METRIC_NAMES)
+def test_a_nan_logit_makes_the_interval_nan_through_json(metric: str) -> None:
+    labels, logits, reference = sample(metric, 20)
+    broken = logits.astype(float)
+    broken[3] = math.nan
+    score = Interval.model_validate_json(score_interval(metric, broken, labels).model_dump_json())
+    pairs = [paired_difference(metric, *pair, labels) for pair in ((broken, reference), (reference, broken))]
+    for found in (score, *pairs):
+        assert all(map(math.isnan, (found.value, found.low, found.high)))
+    assert describe_difference(pairs[0]) == "not comparable, since a score is not a number"
+
+
+def test_a_class_without_rows_and_constant_predictions_have_intervals() -> None:
+    labels = np.array([0, 0, 0, 2, 2, 2, 2, 2])
+    for metric in ("accuracy", "f1_macro", "matthews_correlation"):
+        found = score_interval(metric, np.tile(np.eye(4)[2], (8, 1)), labels)
+        assert found.low < found.high
+    constant = score_interval("pearson", np.zeros((9, 1)), np.arange(9.0))
+    assert (constant.value, constant.low, constant.high) == (0, -1, 1)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1", "f1_macro", "matthews_correlation", "pearson", "spearman"])
+def test_intervals_contain_the_true_value_95_times_in_100(metric: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intervals, "_RESAMPLES", 300)
+    found = simulate(*POPULATIONS[metric], rows=200, trials=300)
+    assert found.score == pytest.approx(0.95, abs=0.02) and found.difference == pytest.approx(0.95, abs=0.02)
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "words"),
+    [
+        (-0.005, -0.009, -0.001, "between 0.1 and 0.9 points worse"),
+        (0.005, 0.001, 0.009, "between 0.1 and 0.9 points better"),
+        (-0.01, -0.06, 0.04, "no measurable loss (between 6.0 points worse and 4.0 better)"),
+        (0.0, 0.0, 0.04, "no measurable loss (between 0.0 points worse and 4.0 better)"),
+        (-0.001, -0.002, -0.0002, "between 0.02 and 0.20 points worse"),
+        (-0.5, -0.9, -0.1, "between 10.0 and 90.0 points worse"),
+    ],
+)
+def test_words_follow_the_interval(value: float, low: float, high: float, words: str) -> None:
+    assert describe_difference(Difference(value=value, low=low, high=high, rows=40)) == words
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "f1_macro", "spearman"])
+def test_ten_thousand_resamples_of_100_000_rows_take_seconds(metric: str) -> None:
+    labels, logits, reference = sample(metric, 100_000)
+    started = time.process_time()
+    found = paired_difference(metric, logits, reference, labels)
+    assert time.process_time() - started < 30 and found.low < found.value < found.high
