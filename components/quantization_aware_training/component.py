@@ -46,7 +46,7 @@ def quantization_aware_training(
         training_options: Options that other stages share: temperature, alpha, backend, batch_size, precision,
             checkpoint_minutes, calibrate, training_arguments. `options` replace them.
         options: Further configuration: temperature, alpha, batch_size, precision, checkpoint_minutes, calibrate,
-            training_arguments, epochs, learning_rate, mode, max_metric_loss, max_relative_metric_loss,
+            training_arguments, epochs, learning_rate, mode, max_metric_loss, max_relative_metric_loss, gate_on,
             calibration_rows, freeze_observers_fraction, aot_package.
         job: How the training is launched: JobOptions of components/launch.
         task_config: KFP fills it in: settings of the task that apply to the pods of its job (KFP 2.15 or newer).
