@@ -79,10 +79,11 @@ def int8_accuracy(benchmark: Benchmark) -> list[str]:
             f"{name_and_runtime(item)} {item.metric:.4f} ({format_points(item.metric, criterion.baseline)})"
             for item in items
         )
+        judged = ", judged on the upper end of the loss's 95 % interval" if criterion.gate_on == "interval" else ""
         texts.append(
             f"{capitalized(metric_label(criterion.metric_name))} on {benchmark.data['split']}: {values}, against "
             f"{criterion.baseline:.4f} of the FP32 {reference}. This is {'' if is_met else 'NOT '}within the allowed "
-            f"loss of {criterion.allowance(points=True)}."
+            f"loss of {criterion.allowance(points=True)}{judged}."
         )
     return texts
 

@@ -228,12 +228,14 @@ class Benchmark(BaseModel):
     def meets_criterion(self, item: Measured) -> bool:
         """Whether a candidate meets its criterion; a candidate without one does."""
         criterion = self.criteria.get(item.name)
-        return criterion is None or criterion.passes(item.metric)
+        differences = next((item.differences.get(dense.id) for dense in self.dense()), None)
+        return criterion is None or criterion.passes(item.metric, differences.validation if differences else None)
 
     def fill_criteria(self, own: Mapping[str, Criterion]) -> None:
         """Sets each candidate's criterion: its own, or else the usual one, against the dense FP32 model.
 
-        If that model was not measured, a candidate's own criterion keeps its baseline.
+        If that model was not measured, a candidate's own criterion keeps its baseline. It then looks at the measured
+        loss, since there are no logits to compute an interval of the difference from.
 
         Args:
             own: Criteria that candidates were made with, by name of the candidate.
@@ -246,9 +248,9 @@ class Benchmark(BaseModel):
             if dense:
                 reference = dense[0].metric
                 usual = Criterion.usual(item.metric_name, reference)
-                criterion = criterion.with_baseline(reference) if criterion else usual
-            if criterion:
-                self.criteria[item.name] = criterion.with_baseline(criterion.baseline)
+                self.criteria[item.name] = criterion.with_baseline(reference) if criterion else usual
+            elif criterion:
+                self.criteria[item.name] = criterion.with_baseline(criterion.baseline).on_point()
 
     def fill_ratios(self) -> None:
         """Sets each batch's ratios and their spread, once the criteria are set."""

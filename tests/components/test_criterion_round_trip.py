@@ -98,3 +98,18 @@ def test_all_components_agree_on_whether_a_criterion_is_met(
         measured=item,
     )
     assert any("misses its accuracy criterion" in sentence for sentence in limits(release)) != kept
+
+
+@pytest.mark.parametrize(("allowed", "kept"), [(0.005, False), (0.02, True)])
+def test_the_benchmark_judges_the_interval_where_that_is_asked(allowed: float, kept: bool) -> None:
+    student = measured("student", "torch", role="student", metric=0.9, milliseconds={1: 4.0})
+    int8 = measured("int8", "onnxruntime", role="int8", precision="int8", metric=0.898, milliseconds={1: 1.0})
+    own = {"int8": Criterion.create("accuracy", 0.9, allowed, gate_on="interval")}
+    found = benchmark([student, int8], criteria=own, test={})
+    assert found.meets_criterion(found.by_id("int8_onnxruntime")) == kept
+    assert (recommend(found).id == "int8_onnxruntime") == kept
+    sentence = next(words for words in found.words if "judged on the upper end" in words)
+    assert ("NOT within" in sentence) != kept
+    # Without the FP32 model there are no differences, and the measured loss is judged.
+    alone = benchmark([int8], criteria=own)
+    assert alone.criteria["int8"].gate_on == "point" and alone.meets_criterion(alone.candidates[0])

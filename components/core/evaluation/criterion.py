@@ -81,6 +81,10 @@ class Criterion(BaseModel):
             gate_on=self.gate_on,
         )
 
+    def on_point(self) -> "Criterion":
+        """Returns the criterion that judges the measured loss, for a score without an interval."""
+        return self.model_copy(update={"gate_on": "point"})
+
     def judged(self, score: float, difference: Difference | None = None) -> float:
         """Returns the score that the criterion looks at; NaN if it needs an interval and there is none.
 
