@@ -29,8 +29,8 @@ def choose_affinity(
 ) -> Affinity:
     """Chooses the affinity of the workers.
 
-    All physical cores are allowed even if there are fewer threads. The kernel spreads these, and other processes that
-    are pinned in the same way do not share a core with them.
+    All physical cores are allowed even if there are fewer threads, so that the kernel can avoid cores that other
+    processes use.
 
     Args:
         threads: Threads of every runtime.
@@ -48,9 +48,7 @@ def choose_affinity(
     except OSError:
         return Affinity((), "not pinned: the topology of the CPUs is unknown")
     if len(cores) < threads:
-        return Affinity(
-            (), f"not pinned: {threads} threads for {len(cores)} physical core{'s' if len(cores) > 1 else ''}"
-        )
+        return Affinity((), f"not pinned: more threads than physical cores, of which there are {len(cores)}")
     return Affinity(tuple(sorted(cores.values())), "one logical CPU of each physical core")
 
 

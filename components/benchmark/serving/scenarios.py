@@ -145,21 +145,25 @@ def _server(
     generator = np.random.default_rng(options.seed)
     deadline = time.monotonic() + seconds
 
-    def measure(rate: float) -> Probe | None:
-        queries = max(_LEAST_QUERIES, int(rate * seconds * _PROBE_SHARE))
-        if time.monotonic() + queries / rate > deadline:
-            return None
+    def serve(rate: float, queries: int) -> Probe:
         served = worker.request(
             arrivals=poisson_arrivals(rate, queries, generator),
             rows=generator.integers(rows, size=queries).tolist(),
             most_queries=most_queries,
             bound_s=options.latency_bound_ms / 1000,
         )
-        probe = Probe.from_latencies(
+        return Probe.from_latencies(
             rate, served["latencies"], served["calls"], served["unserved"], options.latency_bound_ms
         )
-        log.info("%s, Server: %.0f queries/s, p99 %.1f ms", worker.variant.id, rate, probe.p99_ms)
+
+    def measure(rate: float) -> Probe | None:
+        queries = max(_LEAST_QUERIES, int(rate * seconds * _PROBE_SHARE))
+        if time.monotonic() + queries / rate > deadline:
+            return None
+        probe = serve(rate, queries)
+        log.info("%s, Server: %.1f queries/s, p99 %.1f ms", worker.variant.id, rate, probe.p99_ms)
         return probe
 
-    measure(highest / 2)  # The first calls with batches of new shapes are slow.
+    # Untimed, since the first calls with batches of new shapes are slow.
+    serve(highest / 2, max(1, int(highest / 2 * seconds * _PROBE_SHARE)))
     return search_rates(measure, highest)

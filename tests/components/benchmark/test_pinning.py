@@ -34,8 +34,8 @@ def test_one_logical_cpu_of_each_allowed_core_is_chosen(
     [
         (range(8), 4.0, 4, "a quota of 4 CPUs but none of its own"),
         (range(8), 1.5, 1, "a quota of 1.5 CPUs but none of its own"),
-        (range(8), None, 8, "8 threads for 4 physical cores"),
-        ([3, 7], 2.0, 2, "2 threads for 1 physical core"),
+        (range(8), None, 8, "more threads than physical cores, of which there are 4"),
+        ([3, 7], 2.0, 2, "more threads than physical cores, of which there are 1"),
         ([0, 9], None, 1, "the topology of the CPUs is unknown"),
     ],
 )
