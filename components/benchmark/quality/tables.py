@@ -39,7 +39,8 @@ def class_table(benchmark: Benchmark, quality: Quality) -> Table:
 def calibration_table(benchmark: Benchmark, quality: Quality) -> Table:
     """Returns the calibration errors of each model, also at the temperature of those that have one."""
     has_confidence = any(item.confidence is not None for item in quality.calibration.values())
-    rows, roles = [], []
+    rows: list[list[str]] = []
+    roles: list[str] = []
     for name, item in quality.calibration.items():
         form = benchmark.by_id(quality.forms[name])
         means = [_figure(item.confidence), _figure(item.accuracy)] if has_confidence else []

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from compaware.components.benchmark.report import render_html
-from tests.components.benchmark.synthetic import SUMMARIES, family
+from compaware.components.benchmark.sentences import sentences
+from tests.components.benchmark.synthetic import SUMMARIES, family, quality
 from tests.services.browser.chromium import Page, Scheme
 
 DESK, PHONE = (1280, 900), (390, 844)
@@ -58,7 +59,15 @@ def report() -> str:
     benchmark = family()
     benchmark.machine["cpu"] = "A CPU with quite a long name, at 2.45 GHz, of the third generation"
     benchmark.data["task"] = LONG_WORD
+    benchmark.quality = quality(("negative", LONG_WORD), loss=0.05, text=f"a text with {LONG_WORD}")
+    benchmark.words = sentences(benchmark)
     return render_html(benchmark, SUMMARIES)
+
+
+@pytest.fixture(scope="session")
+def unfolded(report: str) -> str:
+    """The report as a reader sees it who has opened all details."""
+    return report.replace("<details", "<details open")
 
 
 @pytest.fixture(scope="session")
@@ -87,7 +96,7 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-@pytest.mark.parametrize("name", ["report", "card"])
+@pytest.mark.parametrize("name", ["report", "unfolded", "card"])
 def test_an_artifact_is_legible_and_loads_nothing(
     name: str, size: tuple[int, int], scheme: Scheme, page: Page, tmp_path: Path, request: pytest.FixtureRequest
 ):
