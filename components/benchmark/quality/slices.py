@@ -85,7 +85,7 @@ def _metric(part: Part, metric: str, logits: np.ndarray, labels: np.ndarray, ref
 def _right(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Returns which rows are decided right, for multi-label data in every label."""
     same: np.ndarray = decisions(logits, multi_label=labels.ndim == 2) == labels
-    return same if labels.ndim == 1 else same.all(axis=1)
+    return np.all(same.reshape(len(labels), -1), axis=1)
 
 
 def _error(part: Part, metric: str, logits: np.ndarray, labels: np.ndarray, reference: np.ndarray | None) -> Slice:
