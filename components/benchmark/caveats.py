@@ -2,6 +2,7 @@
 
 from compaware.components.benchmark.formatting import capitalized, display_name, join_with_and
 from compaware.components.benchmark.results import Benchmark
+from compaware.components.benchmark.serving.load import LEAST_SECONDS
 from compaware.components.benchmark.timing import relative_spread
 
 # Above this relative spread of the rounds, small ratios mean nothing.
@@ -25,7 +26,19 @@ def unmeasured(benchmark: Benchmark) -> list[str]:
 
 def caveats(benchmark: Benchmark) -> list[str]:
     """Returns what was not measured, and which figures are less reliable."""
-    return [*_bf16(benchmark), *_cut_rows(benchmark), *_few_calls(benchmark), *_noise(benchmark)]
+    return [
+        *_bf16(benchmark),
+        *_cut_rows(benchmark),
+        *_few_calls(benchmark),
+        *_noise(benchmark),
+        *_no_server(benchmark),
+    ]
+
+
+def _no_server(benchmark: Benchmark) -> list[str]:
+    if benchmark.serving or benchmark.settings["time_budget_s"] >= LEAST_SECONDS:
+        return []
+    return [f"Speed as a server was not measured: it takes a time_budget_s of at least {LEAST_SECONDS:g}."]
 
 
 def _bf16(benchmark: Benchmark) -> list[str]:

@@ -6,6 +6,8 @@ import numpy as np
 
 from compaware.components.benchmark.serving.results import Probe
 
+# With less time for all candidates, there are too few queries for a 99th percentile.
+LEAST_SECONDS = 3.0
 # The search ends when the rates that hold and miss the bound differ by less than this fraction.
 _PRECISION = 0.03
 _MOST_RATES = 8

@@ -9,15 +9,19 @@ import numpy as np
 
 from compaware.components.benchmark.config import MeasuringOptions
 from compaware.components.benchmark.results import BatchSpeed, Benchmark, Measured, fastest
-from compaware.components.benchmark.serving.load import offline_batches, poisson_arrivals, search_rates
+from compaware.components.benchmark.serving.load import (
+    LEAST_SECONDS,
+    offline_batches,
+    poisson_arrivals,
+    search_rates,
+)
 from compaware.components.benchmark.serving.results import Offline, Probe, ServedForm, Server, Serving, SingleStream
 from compaware.components.benchmark.tokenized_split import TokenizedSplit
 from compaware.components.benchmark.worker_process import Variant, Worker
 from compaware.components.core.base.errors import UserError
 
-# Seconds for all candidates, of which there are at most three; with fewer there is not enough time for a p99.
+# Seconds for all candidates.
 _MOST_SECONDS = 60.0
-_LEAST_SECONDS = 3.0
 _MOST_FORMS = 3
 # Shares of a candidate's time; the rest is for the Server scenario.
 _SINGLE_STREAM_SHARE = 0.15
@@ -52,7 +56,7 @@ def measure_serving(
         The figures; None if the time budget is too small for a p99.
     """
     seconds = min(options.time_budget_s, _MOST_SECONDS)
-    if seconds < _LEAST_SECONDS:
+    if seconds < LEAST_SECONDS:
         log.info("the time budget of %g s is too small for the scenarios of a server", options.time_budget_s)
         return None
     reference = fastest(dense, benchmark.batch_sizes[0]).id if dense else None

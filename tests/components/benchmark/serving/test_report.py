@@ -98,6 +98,8 @@ def test_all_figures_are_in_the_tables_and_the_chart_is_on_the_page() -> None:
 def test_a_benchmark_without_the_scenarios_says_nothing_about_them() -> None:
     found = family()
     assert "as a server" not in render_markdown(found, {}) and not serving_metrics(None, "int8_onnxruntime")
+    found.settings["time_budget_s"] = 1.0
+    assert "Speed as a server was not measured: it takes a time_budget_s of at least 3." in sentences(found)
     assert Benchmark.model_validate_json(found.model_dump_json(exclude={"serving"})).serving is None
 
 
