@@ -136,8 +136,9 @@ def _reason(benchmark: Benchmark, chosen: Measured) -> str:
 
 
 def _stays_within(benchmark: Benchmark, item: Measured) -> str:
-    allowance = benchmark.criteria[item.name].allowance(points=True)
-    return f"stays within {allowance} of the FP32 model's {metric_label(item.metric_name)}"
+    criterion = benchmark.criteria[item.name]
+    text = f"stays within {criterion.allowance(points=True)} of the FP32 model's {metric_label(item.metric_name)}"
+    return text if criterion.gate_on == "point" else f"{text} with 95 % confidence"
 
 
 def _other_differences(benchmark: Benchmark) -> Iterable[str]:

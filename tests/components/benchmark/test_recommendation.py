@@ -82,3 +82,14 @@ def test_a_form_of_the_teacher_that_loses_accuracy_is_no_reference():
     fast = measured("teacher", "ipex", role="teacher", metric=0.80, milliseconds={1: 0.1, 8: 0.4}, precision="int8")
     found = benchmark([*items, fast.model_copy(update={"id": "teacher_int8_ipex"})])
     assert found.best_teacher(1).id == "teacher_openvino"
+
+
+@pytest.mark.parametrize(("gate_on", "chosen"), [("point", "int8_openvino"), ("interval", "student_bf16_openvino")])
+def test_a_criterion_on_the_interval_recommends_by_the_paired_difference_and_says_so(gate_on: str, chosen: str):
+    items = candidates(bf16_ms=1.0, int8_ms=0.8)
+    items[-1] = items[-1].model_copy(update={"metric": 0.895})
+    criterion = Criterion.create("accuracy", 0.90, absolute=0.006, gate_on=gate_on)
+    found = benchmark(items, criteria={"int8": criterion}, test={})
+    assert found.recommended.id == chosen
+    refused = "No INT8 candidate stays within 0.6 points of the FP32 model's accuracy with 95 % confidence."
+    assert found.words[0].startswith(refused) == (gate_on == "interval")
