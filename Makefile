@@ -11,8 +11,9 @@ TORCH_INDEX_URL ?=
 export TORCH_INDEX_URL
 # More `key=value` parameters of the pipeline, and options of pytest.
 ARGS ?=
-# Two processes of tests, each file in one of them: most tests wait for imports and use one thread.
-PYTEST_ARGS ?= -n 2 --dist loadfile
+# Two processes of tests, each file in one of them: most tests wait for imports and use one thread. Files are taken in
+# the order of pyproject.toml, the longest first; by default, pytest-xdist takes those with the most tests first.
+PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 # Which of tests/services.
 SERVICES ?= kfp storage manifests launch images browser
 
