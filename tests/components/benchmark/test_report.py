@@ -181,3 +181,16 @@ def test_regression_has_slices_and_drift_and_no_classes():
 
 def test_a_report_of_a_file_without_figures_of_the_predictions():
     assert "By class" not in render_html(family(), {})
+
+
+def test_labels_of_multi_label_data_have_the_scores_of_each_model():
+    found = family()
+    found.quality = quality()
+    found.candidates[0].f1_by_label = {"negative": 0.5, "positive": 0.5}
+    text = render_markdown(found, {})
+    columns, _, *lines = [
+        line.strip("| ").split(" | ") for line in text[text.index("## By label") :].split("\n\n")[2].splitlines()
+    ]
+    assert [line[0] for line in lines] == ["negative", "positive"]
+    for name in ("teacher", "student", "sparse", "INT8"):
+        assert min(float(line[columns.index(f"F1 {name}")]) for line in lines) > 0.9
