@@ -32,13 +32,14 @@ _VARIABLES = {
     "#0a0202": "var(--student)",
     "#0a0303": "var(--int8)",
     "#0a0404": "var(--sparse)",
+    "#0a0505": "var(--floor)",
 }
 # A point of a chart: x, y and the candidate.
 Point = tuple[float, float, Measured]
 _INK, _MUTED, _GRID, _SURFACE, *_ROLES = _VARIABLES
-_ROLE_COLOURS = dict(zip(("teacher", "student", "int8", "sparse"), _ROLES, strict=True))
+_ROLE_COLOURS = dict(zip(("teacher", "student", "int8", "sparse", "floor"), _ROLES, strict=True))
 _MOST_POINTS = 150
-MARKERS = {"torch": "o", "openvino": "s", "onnxruntime": "^", "ipex": "D"}
+MARKERS = {"torch": "o", "openvino": "s", "onnxruntime": "^", "ipex": "D", "sklearn": "P"}
 # Positions of a label around its point, best first: offset in points and alignment.
 _LABEL_POSITIONS = [
     (0, 9, "center"),

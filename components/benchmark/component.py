@@ -46,7 +46,7 @@ def benchmark(
         confusion_matrix: Confusion matrix of the model to serve, and its ROC curve for two classes.
         max_length_tokens: Longer sentences are cut.
         options: Further configuration: split, batch_sizes, rounds, time_budget_s, threads, padded, latency_bound_ms,
-            seed, candidates.
+            seed, floor, candidates.
     """
     from compaware.components.launch import copy_file, log_classification, log_metrics, run_component
 

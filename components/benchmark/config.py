@@ -9,7 +9,9 @@ from compaware.components.core.runtimes.formats import RuntimeName
 from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.core.stage.interface import MAIN, Input, Interface, Output
 
-Role = Literal["teacher", "student", "int8", "sparse"]
+Role = Literal["teacher", "student", "int8", "sparse", "floor"]
+FloorName = Literal["tfidf"]
+FloorRuntime = Literal["sklearn"]
 
 
 class Candidate(BaseModel):
@@ -61,6 +63,11 @@ class MeasuringOptions(BaseModel):
         description="Bound on the 99th percentile of a query's latency when queries arrive at random, in ms.",
     )
     seed: int = Field(default=0, ge=0, description="Seed for the order of the sentences and of the candidates' turns.")
+    floor: tuple[FloorName, ...] = Field(
+        default=(),
+        description="Models without a transformer that the benchmark trains and measures too, to show what one gains: "
+        "tfidf (logistic or ridge regression on TF-IDF of words and pairs of words).",
+    )
 
     @model_validator(mode="after")
     def _batch_sizes_differ(self) -> Self:
@@ -124,6 +131,9 @@ class BenchmarkConfig(ComponentConfig, MeasuringOptions):
         names = [candidate.name for candidate in self.models]
         if not names:
             raise ValueError("give a model to measure: teacher, student, sparse, quantized or candidates")
+        if any(candidate.role == "floor" for candidate in self.models):
+            raise ValueError("a candidate cannot have the role floor: set floor instead, such as floor=[tfidf]")
+        names += self.floor
         if len(set(names)) < len(names):
             raise ValueError("candidates must have different names")
         return self

@@ -8,8 +8,8 @@ from compaware.components.core.evaluation.intervals import Difference, Interval,
 
 
 def display_name(name: str) -> str:
-    """Returns a candidate's name as reports show it: `INT8` for `int8`, any other name unchanged."""
-    return "INT8" if name == "int8" else name
+    """Returns a candidate's name as reports show it: `INT8` for `int8`, `TF-IDF` for `tfidf`, any other unchanged."""
+    return {"int8": "INT8", "tfidf": "TF-IDF"}.get(name, name)
 
 
 def runtime_and_precision(item: Measured) -> str:

@@ -12,6 +12,7 @@ from compaware.components.benchmark.comparisons import fill_comparisons
 from compaware.components.benchmark.config import BenchmarkConfig
 from compaware.components.benchmark.failures import Failures
 from compaware.components.benchmark.flat_metrics import flat_metrics
+from compaware.components.benchmark.floor.prepare import prepare_floors
 from compaware.components.benchmark.formatting import capitalized, display_name, runtime_and_precision
 from compaware.components.benchmark.groups import available_memory_bytes, memory_needed_bytes, plan_groups
 from compaware.components.benchmark.pinning import choose_affinity
@@ -80,8 +81,9 @@ def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, S
     limit = input_limit(config, configs)
     variants = prepare_variants(config, list(configs), dataset, limit, work, failures)
     failures.require_any(bool(variants))
-    candidates, groups = _measure(variants, threads, limit, dataset, config, work, failures)
-    failures.require_any(bool(candidates))
+    floors, trainings = prepare_floors(config, dataset, work, failures)
+    candidates, groups = _measure([*variants, *floors], threads, limit, dataset, config, work, failures)
+    failures.require_any(any(item.role != "floor" for item in candidates))
     names = {item.name for item in candidates}
     summaries = load_summaries({item.name: item.folder for item in config.models if item.name in names})
     settings = config.model_dump(mode="json", include={"rounds", "time_budget_s", "padded", "seed"})
@@ -91,6 +93,7 @@ def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, S
         settings=settings | {"max_length_tokens": limit, "length_limited_by_model": limit < config.max_length_tokens},
         candidates=candidates,
         unmeasured=failures.items,
+        floors=trainings,
         groups=groups,
     )
     benchmark.fill_criteria(
@@ -172,7 +175,7 @@ def _measured(variant: Variant, figures: Figures, dataset: PreparedDataset, defl
         loaded_memory_bytes=figures.loaded_memory_bytes,
         peak_memory_bytes=figures.peak_memory_bytes,
         batches={size: BatchSpeed.from_rounds(rounds, size) for size, rounds in figures.seconds.items()},
-        path=str(variant.candidate.folder),
+        path="" if variant.candidate.role == "floor" else str(variant.candidate.folder),
     )
 
 

@@ -1,5 +1,6 @@
 """Sentences that say how a benchmark was measured."""
 
+from compaware.components.benchmark.floor.words import describe_training
 from compaware.components.benchmark.formatting import join_with_and
 from compaware.components.benchmark.results import Benchmark
 
@@ -22,6 +23,7 @@ def describe_method(benchmark: Benchmark) -> list[str]:
         f"rounds and {settings['time_budget_s']:.0f} s for all of them, but at least 3 rounds.",
         *_groups(benchmark),
         "A call is one forward pass from token ids to logits. Tokenization and padding are not timed.",
+        *describe_training(benchmark),
         "The metric is computed over the whole split, from the logits of the process that is timed. Intervals are from "
         "a bootstrap over rows (10,000 resamples); differences are of the same rows, and p is McNemar's exact test.",
         "The form to serve is the fastest one that keeps the accuracy on the rows that decide, whatever its model and "

@@ -9,10 +9,10 @@ from compaware.components.core.evaluation.criterion import sort_key
 def recommend(benchmark: Benchmark) -> Recommended:
     """Returns the forms to serve: at each batch size the fastest of those that meet their criterion.
 
-    If none does, it is the fastest of the dense FP32 model, or else of all candidates.
+    If none does, it is the fastest of the dense FP32 model, or else of all models. A floor is never recommended.
     """
-    keeping = [item for item in benchmark.candidates if benchmark.meets_criterion(item)]
-    pool = keeping or benchmark.dense() or benchmark.candidates
+    keeping = [item for item in benchmark.models if benchmark.meets_criterion(item)]
+    pool = keeping or benchmark.dense() or benchmark.models
     best = {size: fastest_and_smallest(pool, size).id for size in benchmark.batch_sizes}
     return Recommended(id=best[benchmark.batch_sizes[0]], by_batch=best)
 

@@ -21,6 +21,7 @@ from compaware.components.benchmark.results import Benchmark, Measured
 from compaware.components.benchmark.sections import (
     Section,
     difference_section,
+    floor_section,
     speed_section,
     spread_section,
     stage_sections,
@@ -94,6 +95,7 @@ def _parts(benchmark: Benchmark, summaries: dict[str, Summary]) -> Parts:
         *serving_sections(benchmark),
         speed_section(benchmark),
         spread_section(benchmark),
+        *floor_section(benchmark),
         *quality_sections(benchmark),
         *stage_sections(benchmark, summaries),
     ]

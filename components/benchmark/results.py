@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from compaware.components.benchmark.config import Role
+from compaware.components.benchmark.config import FloorRuntime, Role
 from compaware.components.benchmark.quality.results import Quality
 from compaware.components.benchmark.serving.results import Serving
 from compaware.components.benchmark.timing import BatchSpeed
@@ -54,9 +54,9 @@ class Measured(BaseModel):
     Attributes:
         id: `<name>_<runtime>`, or `<name>_<precision>_<runtime>` if the role does not imply the precision.
         name: The candidate's name.
-        role: teacher, student, int8 or sparse.
+        role: teacher, student, int8, sparse or floor.
         precision: fp32, bf16 or int8.
-        runtime: torch (eager), openvino, onnxruntime or ipex.
+        runtime: torch (eager), openvino, onnxruntime or ipex; for floors sklearn.
         metric_name: The task's primary metric.
         metric: Its value over the whole split, from the logits of the worker that was timed.
         interval: The metric with its 95 % interval; None in files of earlier versions.
@@ -70,14 +70,14 @@ class Measured(BaseModel):
         peak_memory_bytes: Highest resident memory of the worker process, from its start to the last timed call: it
             includes scoring the timed split.
         batches: Speed by batch size.
-        path: The model's folder.
+        path: The model's folder; empty for a floor, which is not kept.
     """
 
     id: str
     name: str
     role: Role
     precision: str
-    runtime: RuntimeName
+    runtime: RuntimeName | FloorRuntime
     metric_name: str
     metric: Score
     interval: Interval | None = None
@@ -107,7 +107,7 @@ class Unmeasured(BaseModel):
 
     Attributes:
         name: The candidate's name.
-        role: teacher, student, int8 or sparse.
+        role: teacher, student, int8, sparse or floor.
         runtime: The runtime that it could not be measured in; empty for all of them.
         precision: The precision that it could not be measured in.
         reason: Why not, in one line.
@@ -133,6 +133,22 @@ class Group(BaseModel):
     scales: dict[int, float]
 
 
+class FloorTraining(BaseModel):
+    """How a floor was trained.
+
+    Attributes:
+        rows: Number of training rows; fewer than the data has if it is large.
+        features: Number of features.
+        regularization_c: Inverse strength of the regularization, the best of some on validation.
+        seconds: Time of the training.
+    """
+
+    rows: int
+    features: int
+    regularization_c: float
+    seconds: float
+
+
 class Recommended(BaseModel):
     """The candidates to serve.
 
@@ -155,6 +171,7 @@ class Benchmark(BaseModel):
         criteria: By name of a candidate, how much its primary metric may lose against the dense FP32 model; see
             `fill_criteria`.
         unmeasured: Candidates that could not be measured in some or all of their runtimes.
+        floors: How each floor was trained, by name.
         groups: Candidates that were measured at the same time; one group if memory holds them all.
         candidates: Every candidate in every runtime.
         serving: The recommended candidates in the scenarios of a server; None if they were not measured.
@@ -169,6 +186,7 @@ class Benchmark(BaseModel):
     candidates: list[Measured]
     criteria: dict[str, Criterion] = {}
     unmeasured: list[Unmeasured] = []
+    floors: dict[str, FloorTraining] = {}
     groups: list[Group] = []
     recommended: Recommended | None = None
     serving: Serving | None = None
@@ -179,6 +197,11 @@ class Benchmark(BaseModel):
     def batch_sizes(self) -> list[int]:
         """The measured batch sizes, smallest first."""
         return sorted(self.candidates[0].batches)
+
+    @property
+    def models(self) -> list[Measured]:
+        """The candidates except floors: those that can be recommended."""
+        return [candidate for candidate in self.candidates if candidate.role != "floor"]
 
     def of(self, *roles: Role) -> list[Measured]:
         """Returns the candidates with one of these roles."""

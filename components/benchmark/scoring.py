@@ -49,7 +49,8 @@ def score_timed_split(
     )
     metric = compute_metrics(manifest.metric, logits, labels)[manifest.metric]
     log.info("%s: %s %.4f", worker.variant.id, manifest.metric, metric)
-    other = find_better_order(logits, dataset, config.split)
+    is_floor = worker.variant.candidate.role == "floor"
+    other = None if is_floor else find_better_order(logits, dataset, config.split)
     if other is not None:
         log.warning(
             "%s seems to have its labels in another order: %s in that order; correct id2label in %s",

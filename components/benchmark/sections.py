@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from compaware.components.benchmark import charts
+from compaware.components.benchmark.floor.words import floor_table
 from compaware.components.benchmark.results import Benchmark
 from compaware.components.benchmark.tables import (
     Table,
@@ -57,6 +58,11 @@ def speed_section(benchmark: Benchmark) -> Section:
 def difference_section(benchmark: Benchmark) -> list[Section]:
     """Returns the differences of the metric with their intervals, if there are any."""
     return [table_section(table) for table in difference_table(benchmark)]
+
+
+def floor_section(benchmark: Benchmark) -> list[Section]:
+    """Returns the table of the floors, if there are any."""
+    return [table_section(table) for table in floor_table(benchmark)]
 
 
 def spread_section(benchmark: Benchmark) -> Section:

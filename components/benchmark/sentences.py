@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from compaware.components.benchmark.caveats import caveats, unmeasured
 from compaware.components.benchmark.compression_sentences import int8_accuracy, int8_size, int8_speed, sparsity
+from compaware.components.benchmark.floor.words import floor_sentences
 from compaware.components.benchmark.formatting import (
     capitalized,
     display_name,
@@ -51,6 +52,7 @@ def sentences(benchmark: Benchmark) -> list[str]:
     return [
         _serve(benchmark),
         *accuracy(benchmark, benchmark.by_id(recommend(benchmark).id), benchmark.references()),
+        *floor_sentences(benchmark, (benchmark.dense() or benchmark.models)[0]),
         which_rows(benchmark, "the form to serve"),
         *unmeasured(benchmark),
         *int8_speed(benchmark),
@@ -114,7 +116,7 @@ def _serve(benchmark: Benchmark) -> str:
     chosen = benchmark.by_id(recommended.id)
     text = f"Serve {join_with_and(parts)}: {_reason(benchmark, chosen)}."
     size = benchmark.batch_sizes[0]
-    first = fastest([item for item in benchmark.candidates if benchmark.meets_criterion(item)] or [chosen], size)
+    first = fastest([item for item in benchmark.models if benchmark.meets_criterion(item)] or [chosen], size)
     if first is not chosen:
         than = "larger" if first.size_bytes > chosen.size_bytes else "less accurate"
         text += f" {capitalized(name_and_runtime(first))} is not clearly faster at batch {size}, and {than}."
@@ -125,7 +127,7 @@ def _serve(benchmark: Benchmark) -> str:
 
 
 def _reason(benchmark: Benchmark, chosen: Measured) -> str:
-    if len({item.name for item in benchmark.candidates}) == 1 and chosen.precision == "fp32":
+    if len({item.name for item in benchmark.models}) == 1 and chosen.precision == "fp32":
         return f"the fastest runtime of the {display_name(chosen.name)}"
     if chosen in benchmark.dense():
         name = display_name(chosen.name)
@@ -148,7 +150,7 @@ def _other_differences(benchmark: Benchmark) -> Iterable[str]:
     """
     chosen, teacher, dense = benchmark.by_id(recommend(benchmark).id), benchmark.reference("teacher"), benchmark.dense()
     texts = []
-    for name in dict.fromkeys(item.name for item in benchmark.candidates):
+    for name in dict.fromkeys(item.name for item in benchmark.models):
         item = benchmark.forms(name)[0]
         if item.role == "teacher":
             continue

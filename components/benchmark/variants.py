@@ -109,9 +109,13 @@ def _convert(candidate: Candidate, pairs: list[Pair], folder: Path, failures: Fa
 def output_order(candidate: Candidate, dataset: PreparedDataset) -> list[int]:
     """Returns the indices of the candidate's outputs in the order of the data's labels, matched by name.
 
+    A floor was trained on these labels, so its outputs are in their order.
+
     Raises:
         UserError: The names do not match.
     """
+    if candidate.role == "floor":
+        return list(range(dataset.manifest.num_labels))
     return find_order(_model_config(candidate), dataset.manifest, role=f"candidate '{candidate.name}'")[0]
 
 

@@ -28,6 +28,8 @@ from typing import Any
 
 import numpy as np
 
+from compaware.components.benchmark.floor.text_split import TextSplit
+from compaware.components.benchmark.floor.tfidf import TfidfPredictor
 from compaware.components.benchmark.serving.batching import serve_queue
 from compaware.components.benchmark.tokenized_split import TokenizedSplit
 from compaware.components.core.base.errors import UserError
@@ -44,12 +46,12 @@ class Server:
         self._load = load
         self._streams: Streams | None = None
         self._file = Path(load["inputs"])
-        self._inputs = TokenizedSplit.load(self._file)
+        self._split: type[TokenizedSplit] | type[TextSplit] = TokenizedSplit
+        if load["runtime"] == "sklearn":
+            self._split = TextSplit
+        self._inputs = self._split.load(self._file)
         self._width: int | None = load["width"]
-        calibration = _batches(Path(load["calibration"])) if load["calibration"] else []
-        self._model: Predictor = open_runtime(
-            load["folder"], load["runtime"], load["precision"], load["threads"], calibration
-        )
+        self._model = _open(load)
         self._model.predict(self._batch(self._inputs, [0]))
 
     def handle(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +67,7 @@ class Server:
         return {"peak_bytes": memory_bytes("VmHWM")}
 
     def _score(self, file: Path, inputs_file: Path, batch_size: int) -> float:
-        inputs = self._inputs if inputs_file == self._file else TokenizedSplit.load(inputs_file)
+        inputs = self._inputs if inputs_file == self._file else self._split.load(inputs_file)
         # Rows of similar length share a batch, so that there is little padding.
         order = np.argsort(-inputs.lengths, kind="stable")
         outputs, seconds = [], 0.0
@@ -111,8 +113,15 @@ class Server:
         )
         return {"latencies": latencies, "calls": calls, "unserved": unserved}
 
-    def _batch(self, inputs: TokenizedSplit, rows: Sequence[int]) -> dict[str, np.ndarray]:
+    def _batch(self, inputs: TokenizedSplit | TextSplit, rows: Sequence[int]) -> dict[str, np.ndarray]:
         return inputs.batch(rows, self._model.input_names, self._width)
+
+
+def _open(load: dict[str, Any]) -> Predictor:
+    if load["runtime"] == "sklearn":
+        return TfidfPredictor(Path(load["folder"]))
+    calibration = _batches(Path(load["calibration"])) if load["calibration"] else []
+    return open_runtime(load["folder"], load["runtime"], load["precision"], load["threads"], calibration)
 
 
 def _batches(file: Path) -> list[dict[str, np.ndarray]]:

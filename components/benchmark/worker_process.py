@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from compaware.components.benchmark.config import Candidate
+from compaware.components.benchmark.config import Candidate, FloorRuntime
 from compaware.components.benchmark.pinning import choose_affinity, pinned
 from compaware.components.benchmark.splits import inputs_file
 from compaware.components.core.base.distributed import RANK_VARIABLES
@@ -36,7 +36,7 @@ class Variant:
     """
 
     candidate: Candidate
-    runtime: RuntimeName
+    runtime: RuntimeName | FloorRuntime
     precision: Precision
     folder: Path
     files: tuple[Path, ...]
@@ -51,7 +51,7 @@ class Variant:
         return "_".join([self.candidate.name, *unusual, self.runtime])
 
     def inputs(self, split: str) -> Path:
-        """Returns the file of a tokenized split (see `TokenizedSplit`)."""
+        """Returns the file of a tokenized split (see `TokenizedSplit`), or of texts for a floor that takes texts."""
         return inputs_file(self.inputs_folder, split)
 
 

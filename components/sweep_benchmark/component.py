@@ -46,7 +46,7 @@ def sweep_benchmark(
         max_size_mb: Maximum size of the served files, in MB (10^6); 0: no limit.
         min_accuracy: Minimum of the task's primary metric; 0: no limit.
         options: Further configuration: split, batch_sizes, rounds, time_budget_s, threads, padded, latency_bound_ms,
-            seed.
+            seed, floor.
     """
     from compaware.components.launch import copy_file, log_metrics, run_component
 

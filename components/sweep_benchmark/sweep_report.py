@@ -7,7 +7,7 @@ from compaware.components.benchmark.charts import Point
 from compaware.components.benchmark.formatting import display_name, runtime_and_precision
 from compaware.components.benchmark.report import Card, Parts, cards, render_page, render_text
 from compaware.components.benchmark.results import Benchmark
-from compaware.components.benchmark.sections import speed_section, table_section, unmeasured_section
+from compaware.components.benchmark.sections import floor_section, speed_section, table_section, unmeasured_section
 from compaware.components.benchmark.serving.sections import serving_sections
 from compaware.components.benchmark.tables import Table, score_cells, score_columns
 from compaware.components.sweep_benchmark.sweep_results import Sweep
@@ -16,7 +16,13 @@ from compaware.components.sweep_benchmark.sweep_results import Sweep
 def render(benchmark: Benchmark, sweep: Sweep, headline: str) -> tuple[str, str]:
     """Renders the report as a self-contained HTML page and as Markdown."""
     failed = [table_section(_failed(sweep), is_open=True)] if sweep.failed else []
-    sections = [*failed, *unmeasured_section(benchmark), *serving_sections(benchmark), speed_section(benchmark)]
+    sections = [
+        *failed,
+        *unmeasured_section(benchmark),
+        *serving_sections(benchmark),
+        speed_section(benchmark),
+        *floor_section(benchmark),
+    ]
     parts = Parts(headline, _members(benchmark, sweep), sections)
     page = render_page(benchmark, _drawings(benchmark, sweep), _cards(benchmark, sweep), parts)
     return page, render_text(benchmark, parts)

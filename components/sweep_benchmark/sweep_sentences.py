@@ -1,6 +1,7 @@
 """Sentences of a sweep's report."""
 
 from compaware.components.benchmark.caveats import caveats
+from compaware.components.benchmark.floor.words import floor_sentences
 from compaware.components.benchmark.formatting import (
     capitalized,
     display_name,
@@ -54,6 +55,7 @@ def sentences(benchmark: Benchmark, sweep: Sweep) -> list[str]:
     return [
         _why(benchmark, sweep),
         *accuracy(benchmark, chosen, [teacher] if teacher else []),
+        *floor_sentences(benchmark, chosen),
         which_rows(benchmark, "the member to serve and its form"),
         _counts(benchmark, sweep),
         *_inaccurate_forms(benchmark, sweep),

@@ -32,7 +32,7 @@ def collect(output: Path, stage: Stage) -> Benchmark:
     measured = Benchmark.model_validate_json((output / FILE_NAME).read_text(encoding="utf-8"))
     models = output / "models"
     shutil.rmtree(models, ignore_errors=True)
-    for name, folder in {candidate.name: candidate.path for candidate in measured.candidates}.items():
+    for name, folder in {candidate.name: candidate.path for candidate in measured.models}.items():
         # Hard links, so that files are not stored twice.
         shutil.copytree(folder, models / name, copy_function=os.link)
     return measured

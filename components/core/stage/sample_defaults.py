@@ -68,7 +68,7 @@ DEFAULTS = {
         {"target_sparsity": 0.8, "epochs": 3.0, "learning_rate": 5e-4, "batch_size": 16},
         unless=("student", "target_sparsity", "pattern"),
     ),
-    "benchmark": Defaults({"time_budget_s": 20.0}),
+    "benchmark": Defaults({"time_budget_s": 20.0, "floor": ["tfidf"]}),
     "sweep_plan": Defaults({"students": [{"student_layers": [0]}, {"student_layers": [0, 3]}]}, unless=("students",)),
     "sweep_branch": Defaults(
         {
@@ -76,7 +76,7 @@ DEFAULTS = {
             "sparsity_options": {"epochs": 1.0, "learning_rate": 3e-4, "batch_size": 16},
         }
     ),
-    "sweep_benchmark": Defaults({"time_budget_s": 30.0}),
+    "sweep_benchmark": Defaults({"time_budget_s": 30.0, "floor": ["tfidf"]}),
 }
 
 

@@ -47,7 +47,7 @@ def test_the_limit_of_a_container_counts_less_what_is_used(tmp_path: Path, files
 
 
 def test_the_times_of_a_group_are_scaled_and_ratios_between_groups_have_as_many_rounds_as_both() -> None:
-    figures = Figures(0.9, {}, 1, {1: [[1.0, 2.0]], 8: [[4.0]]})
+    figures = Figures(0.9, {}, 1, 1, {1: [[1.0, 2.0]], 8: [[4.0]]})
     assert scaled(figures, {1: 0.5}).seconds == {1: [[0.5, 1.0]], 8: [[4.0]]}
     found = benchmark(
         [

@@ -13,6 +13,7 @@ import pytest
 from compaware.components.benchmark import measure, worker_process
 from compaware.components.benchmark.config import BenchmarkConfig, Candidate
 from compaware.components.benchmark.failures import Failures
+from compaware.components.benchmark.floor import tfidf
 from compaware.components.benchmark.pinning import Affinity
 from compaware.components.benchmark.results import FILE_NAME, Benchmark
 from compaware.components.benchmark.scoring import logits_file
@@ -55,6 +56,23 @@ def test_benchmark_json_has_the_promised_fields(benchmark_run: Run) -> None:
             for field in ("ratio_to_teacher", "ratio_to_fp32_student"):
                 low, high = batch["spread"][field]
                 assert low <= batch[field] <= high
+
+
+def test_a_floor_is_measured_like_the_others(benchmark_run: Run, dataset: PreparedDataset) -> None:
+    found, summary = results(benchmark_run), benchmark_run[1]
+    floor, student = found.by_id("tfidf_sklearn"), found.by_id("student_torch")
+    assert (floor.role, floor.precision, floor.path) == ("floor", "fp32", "")
+    assert {size: batch.calls for size, batch in floor.batches.items()} == {
+        size: batch.calls for size, batch in student.batches.items()
+    }
+    assert found.recommended is not None and "tfidf_sklearn" not in found.recommended.by_batch.values()
+    assert found.floors["tfidf"].rows == 256
+    assert summary.metrics["tfidf_accuracy"] == floor.metric > 0.9
+    for split in ("validation", "test"):
+        logits = np.load(benchmark_run[0].with_name("logits") / f"tfidf_sklearn-{split}.npy")
+        accuracy = (logits.argmax(axis=1) == dataset.labels(split)).mean()
+        assert accuracy == floor.metric if split == "validation" else accuracy > 0.9
+    assert any("a transformer is not needed for this data" in words for words in found.words)
 
 
 def test_the_references_have_ratio_one_to_themselves(benchmark_run: Run) -> None:
@@ -301,9 +319,14 @@ def test_candidates_that_cannot_be_measured_are_listed_and_the_others_take_turns
             worker._process.kill()
         return request(worker, **fields)
 
+    def run_out_of_memory(*_: object) -> None:
+        raise MemoryError("no memory left")
+
     monkeypatch.setattr(Worker, "request", kill_one)
+    monkeypatch.setattr(tfidf, "train", run_out_of_memory)
     monkeypatch.setattr(measure, "available_memory_bytes", lambda: 0.0)
     options = {"batch_sizes": [4], "rounds": 3, "time_budget_s": 0.2, "threads": 1, "max_length_tokens": 32}
+    options["floor"] = ["tfidf"]
     config = BenchmarkConfig.model_validate(
         {"output": tmp_path / "results", "dataset": dataset.path, "candidates": candidates, **options}
     )
@@ -311,7 +334,8 @@ def test_candidates_that_cannot_be_measured_are_listed_and_the_others_take_turns
     found = results(run)
     assert [item.id for item in found.candidates] == ["int8_onnxruntime", "second_onnxruntime"]
     reasons = {item.name: item.reason for item in found.unmeasured}
-    assert reasons.keys() == {"killed", "broken", "gone", "other"} and run[1].metrics["unmeasured"] == 4
+    assert reasons.keys() == {"killed", "broken", "gone", "other", "tfidf"} and run[1].metrics["unmeasured"] == 5
+    assert reasons["tfidf"] == "MemoryError: no memory left"
     assert "killed by signal 9" in reasons["killed"] and "onnxruntime cannot load" in reasons["broken"]
     assert "is not a Model artifact" in reasons["gone"] and "has 3 outputs" in reasons["other"]
     for name in ("report.html", "report.md"):

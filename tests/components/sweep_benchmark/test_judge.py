@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from compaware.components.benchmark.results import Benchmark, Unmeasured
+from compaware.components.benchmark.results import Benchmark, FloorTraining, Unmeasured
 from compaware.components.core.base.errors import UserError
 from compaware.components.sweep_benchmark.judge import flat_metrics, judge
 from compaware.components.sweep_benchmark.members import mark_unmeasured
@@ -132,3 +132,16 @@ def test_test_rows_are_reported_and_choose_no_member(figures: Benchmark, lucky: 
     metrics = flat_metrics(tested, sweep)
     assert metrics["recommended_test_accuracy"] == pytest.approx(0.7, abs=0.001)
     assert metrics["recommended_accuracy_low"] < 0.87 < metrics["three_t2_int8_accuracy_high"]
+
+
+def test_a_floor_is_compared_with_the_chosen_member_and_is_no_member(figures: Benchmark):
+    floor = measured("tfidf", "sklearn", role="floor", metric=0.80, milliseconds={1: 0.2, 8: 0.5}, megabytes=2)
+    members = [item.model_copy(update={"test": None, "differences": {}}) for item in figures.candidates]
+    found = benchmark([*members, floor])
+    found.floors["tfidf"] = FloorTraining(rows=100, features=10, regularization_c=1.0, seconds=0.1)
+    title, page, text = report(found, min_accuracy=0.5)
+    assert title.startswith("Serve three_t2_int8 in onnxruntime")
+    words = "TF-IDF with logistic regression does not keep the accuracy of"
+    assert f"{words} three_t2_int8: 0.8000 against 0.8700 on validation." in found.words
+    assert words in page and words in text
+    assert "Floors: without a transformer" in page

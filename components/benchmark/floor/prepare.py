@@ -1,0 +1,56 @@
+"""Trains the floors and prepares them for measurement."""
+
+import logging
+import time
+from pathlib import Path
+
+from compaware.components.benchmark.config import BenchmarkConfig, Candidate, FloorName, FloorRuntime
+from compaware.components.benchmark.failures import Failures
+from compaware.components.benchmark.floor import tfidf
+from compaware.components.benchmark.floor.rows import TrainingRows
+from compaware.components.benchmark.floor.text_split import TextSplit, text_columns
+from compaware.components.benchmark.results import FloorTraining
+from compaware.components.benchmark.splits import further_splits, inputs_file, rows_to_score
+from compaware.components.benchmark.worker_process import Variant
+from compaware.components.core.data.dataset import PreparedDataset
+
+RUNTIMES: dict[FloorName, FloorRuntime] = {"tfidf": "sklearn"}
+log = logging.getLogger(__name__)
+
+
+def prepare_floors(
+    config: BenchmarkConfig, dataset: PreparedDataset, work: Path, failures: Failures
+) -> tuple[list[Variant], dict[str, FloorTraining]]:
+    """Trains each floor of the configuration and saves the splits for its worker.
+
+    Args:
+        config: The configuration of the benchmark.
+        dataset: The data.
+        work: Folder for models and inputs.
+        failures: Records the floors that cannot be trained; the benchmark goes on without them.
+
+    Returns:
+        The floors to measure, and how each was trained.
+    """
+    variants, trainings = [], {}
+    for name in config.floor:
+        folder = work / name
+        candidate = Candidate(name=name, role="floor", folder=folder)
+        with failures.recording(candidate, RUNTIMES[name], "fp32"):
+            folder.mkdir(parents=True, exist_ok=True)
+            trainings[name] = _train(name, config, dataset, folder)
+            files = tuple(sorted(folder.glob(f"{name}.*")))
+            variants.append(Variant(candidate, RUNTIMES[name], "fp32", folder, files, folder))
+    return variants, trainings
+
+
+def _train(name: FloorName, config: BenchmarkConfig, dataset: PreparedDataset, folder: Path) -> FloorTraining:
+    started = time.monotonic()
+    rows = TrainingRows.draw(dataset, config.seed)
+    log.info("training the floor %s on %d of %d rows", name, rows.train.num_rows, dataset.manifest.splits["train"])
+    features, strength = tfidf.train(dataset.manifest, rows, folder)
+    for split in (config.split, *further_splits(config, dataset)):
+        TextSplit(text_columns(rows_to_score(dataset, split))).save(inputs_file(folder, split))
+    seconds = time.monotonic() - started
+    log.info("trained the floor %s in %.1f s: %d features, C = %g", name, seconds, features, strength)
+    return FloorTraining(rows=rows.train.num_rows, features=features, regularization_c=strength, seconds=seconds)

@@ -1,0 +1,62 @@
+"""What the report says about floors: sentences and a table."""
+
+from collections.abc import Iterable
+
+from compaware.components.benchmark.formatting import display_name, format_size, reported_split
+from compaware.components.benchmark.results import Benchmark, Measured
+from compaware.components.benchmark.tables import Table
+from compaware.components.core.evaluation.criterion import Criterion
+from compaware.components.core.evaluation.intervals import describe_difference
+from compaware.components.core.evaluation.metrics import metric_label
+
+
+def floor_sentences(benchmark: Benchmark, reference: Measured) -> list[str]:
+    """Returns a sentence for each floor: whether it keeps the metric of a transformer on the rows that decide."""
+    return [_compare(benchmark, item, reference) for item in benchmark.of("floor")]
+
+
+def describe_training(benchmark: Benchmark) -> list[str]:
+    """Returns the sentences about how floors were trained and what their calls include."""
+    if not benchmark.floors:
+        return []
+    return [
+        "Floors are trained on the labels of train, without the teacher's; validation chooses their regularization. "
+        "A call of TF-IDF starts from text, so its time includes tokenization."
+    ]
+
+
+def floor_table(benchmark: Benchmark) -> Iterable[Table]:
+    """Returns a table of the floors, if there are any."""
+    floors = benchmark.of("floor")
+    if not floors:
+        return
+    size = benchmark.batch_sizes[0]
+    rows = []
+    for item in floors:
+        training = benchmark.floors[item.name]
+        figures = [f"{item.metric:.4f}", f"{item.batches[size].p50_ms:.2f}", format_size(item.size_bytes)]
+        trained = [f"{training.rows:,}", f"{training.features:,}"]
+        rows.append(
+            [display_name(item.name), *figures, *trained, f"{training.regularization_c:g}", f"{training.seconds:.1f}"]
+        )
+    columns = [metric_label(floors[0].metric_name), f"p50 ms, batch {size}", "size", "training rows", "features"]
+    yield Table("Floors: without a transformer", ["floor", *columns, "regularization C", "training s"], rows, [])
+
+
+def _compare(benchmark: Benchmark, item: Measured, reference: Measured) -> str:
+    metric, name = metric_label(item.metric_name), _full_name(item)
+    transformer = display_name(reference.name)
+    if reference.precision == "fp32":
+        transformer = f"the FP32 {transformer}"
+    figures, split = f"{item.reported_metric:.4f} against {reference.reported_metric:.4f}", reported_split(benchmark)
+    text = f"{name} does not keep the {metric} of {transformer}"
+    if Criterion.usual(item.metric_name, reference.metric).passes(item.metric):
+        text = f"{name} keeps the {metric} of {transformer}, so a transformer is not needed for this data"
+    if reference.id in item.differences:
+        figures += f", {describe_difference(item.differences[reference.id].reported)}"
+    return f"{text}: {figures} on {split}."
+
+
+def _full_name(item: Measured) -> str:
+    kind = "ridge" if item.metric_name in ("pearson", "spearman") else "logistic"
+    return f"{display_name(item.name)} with {kind} regression"

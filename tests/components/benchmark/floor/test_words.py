@@ -1,0 +1,56 @@
+"""What the report says about floors, for made-up figures."""
+
+from compaware.components.benchmark.report import render_html, render_markdown
+from compaware.components.benchmark.results import Benchmark, Differences, FloorTraining
+from compaware.components.benchmark.sentences import sentences
+from compaware.components.core.evaluation.intervals import Difference
+from tests.components.benchmark.synthetic import benchmark, family, measured
+
+
+def with_floor(metric: float) -> Benchmark:
+    """Returns a benchmark with a student of accuracy 0.896 and a floor of this one, which is faster than all."""
+    floor = measured(
+        "tfidf", "sklearn", role="floor", metric=metric, milliseconds={1: 0.2, 8: 0.5, 32: 1.5}, megabytes=2
+    )
+    made = benchmark([*family().candidates, floor])
+    made.floors["tfidf"] = FloorTraining(rows=67349, features=79054, regularization_c=10.0, seconds=6.5)
+    return made
+
+
+def test_a_floor_that_keeps_the_accuracy_is_said_plainly_but_not_recommended() -> None:
+    found = with_floor(0.89)
+    assert found.words[1] == (
+        "TF-IDF with logistic regression keeps the accuracy of the FP32 student, so a transformer is not needed for "
+        "this data: 0.8900 against 0.8960 on validation."
+    )
+    assert found.recommended == family().recommended
+
+
+def test_a_floor_below_is_compared_with_its_interval() -> None:
+    found = with_floor(0.82)
+    assert found.words[1] == (
+        "TF-IDF with logistic regression does not keep the accuracy of the FP32 student: 0.8200 against 0.8960 on "
+        "validation."
+    )
+    difference = Difference(value=-0.076, low=-0.1, high=-0.05, rows=872)
+    found.by_id("tfidf_sklearn").differences["student_torch"] = Differences(validation=difference)
+    assert sentences(found)[1].endswith(": 0.8200 against 0.8960, between 5.0 and 10.0 points worse on validation.")
+
+
+def test_only_a_floor_that_keeps_the_criterion_never_replaces_models_that_do_not() -> None:
+    found = benchmark(
+        [
+            measured("student", "torch", role="student", metric=0.9, milliseconds={1: 10}),
+            measured("int8", "openvino", role="int8", precision="int8", metric=0.5, milliseconds={1: 3}),
+            measured("tfidf", "sklearn", role="floor", metric=0.95, milliseconds={1: 0.1}),
+        ]
+    )
+    assert found.recommended is not None and found.recommended.id == "student_torch"
+
+
+def test_the_report_lists_floors_beside_the_others_and_how_they_were_trained() -> None:
+    found = with_floor(0.82)
+    for text in (render_html(found, {}), render_markdown(found, {})):
+        assert "TF-IDF" in text and "sklearn FP32" in text and "79,054" in text
+        assert "starts from text, so its time includes tokenization" in text
+    assert "Floors" not in render_markdown(family(), {})
