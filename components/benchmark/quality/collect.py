@@ -89,6 +89,8 @@ def _load(work: Path, identifier: str, split: str) -> np.ndarray:
 
 
 def _temperature(item: Measured) -> float | None:
+    if not item.path:
+        return None
     folder = Path(item.path)
     return read_temperature(folder) if (folder / "config.json").is_file() else None
 
