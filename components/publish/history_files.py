@@ -11,6 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Score
+from compaware.components.core.evaluation.intervals import Difference
 from compaware.components.storage import Document, join, read_document, replace_document
 
 LATEST = "latest.json"
@@ -34,9 +35,11 @@ class Entry(BaseModel):
         metric: Its value on the validation split.
         earlier_version: The published version that it was compared with.
         earlier_metric: That version's metric on the same split.
+        difference: Paired difference to it on that split; None in entries of older versions.
         test_rows: Rows of the test split, which decides nothing; None without one.
         test_metric: The metric on the test split.
         earlier_test_metric: The published version's metric on the test split.
+        test_difference: Paired difference to it on the test split.
         size_bytes: Size of the files that the runtime reads.
         p50_ms: Median latency at the smallest measured batch size, in milliseconds.
         model_fingerprint: SHA-256 of its files.
@@ -56,9 +59,11 @@ class Entry(BaseModel):
     metric: Score
     earlier_version: str | None
     earlier_metric: float | None
+    difference: Difference | None = None
     test_rows: int | None = None
     test_metric: float | None = None
     earlier_test_metric: float | None = None
+    test_difference: Difference | None = None
     size_bytes: int
     p50_ms: float
     model_fingerprint: str

@@ -11,8 +11,9 @@ from transformers import AutoConfig
 from compaware.components.core.base.errors import UnavailableError, UserError
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.evaluation.criterion import CHOSEN_ON_THESE_ROWS, Criterion, HeldOutScores
-from compaware.components.core.evaluation.evaluate import evaluate_folder
+from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_folder
 from compaware.components.core.evaluation.held_out import evaluate_on_test
+from compaware.components.core.evaluation.intervals import Difference, describe_interval, paired_difference
 from compaware.components.core.evaluation.metrics import metric_label
 from compaware.components.core.stage.workspace import Workspace
 from compaware.components.publish.bundle import write_version
@@ -112,29 +113,34 @@ def _decide(release: Release, latest: Entry | None, history: list[Entry], cache:
     `uploaded` is the version that this run has uploaded already; empty if none.
     """
     config = release.config
-    metric = _score(release, config.model)
+    measured = _evaluate(release, config.model)
+    metric = measured.metrics[release.dataset.manifest.metric]
     if math.isnan(metric):
         raise UserError(
             f"{config.model} gives NaN or infinite logits for validation rows and is not published: train it again"
         )
-    earlier, changed, published = None, ["data", "teacher", "parameters", "version"], True
+    earlier, difference, changed, published = None, None, ["data", "teacher", "parameters", "version"], True
     reason, folder = "nothing was published before", None
     if latest:
         folder = fetch(join(config.publish_uri, latest.version), cache, require_manifest=True)
         _check_labels(release, folder)
-        earlier = _score(release, folder)
+        before = _evaluate(release, folder)
+        earlier = before.metrics[release.dataset.manifest.metric]
+        difference = _difference(release, "validation", measured, before)
         changed = [name for name, value in release.fingerprints.items() if latest.fingerprints.get(name) != value]
         criterion = _criterion(release, earlier)
         published = criterion.passes(metric)
         rows = release.dataset.manifest.splits["validation"]
-        reason = f"{criterion.describe(metric)}; the baseline is {latest.version} on the same {rows} rows"
+        reason = f"{criterion.describe(metric, difference)}; the baseline is {latest.version} on the same {rows} rows"
         if math.isnan(earlier):
-            earlier, published, reason = None, True, f"{latest.version} gives NaN or infinite logits for these rows"
+            earlier, difference, published = None, None, True
+            reason = f"{latest.version} gives NaN or infinite logits for these rows"
     # Only reported: the decision is made.
-    test = _score_on_test(release, config.model)
-    earlier_test = _score_on_test(release, folder) if folder and earlier is not None else None
+    test = _evaluate_on_test(release, config.model)
+    earlier_test = _evaluate_on_test(release, folder) if folder and earlier is not None else None
+    test_difference = _difference(release, "test", test, earlier_test)
     if earlier is not None:
-        reason = f"{reason} ({_describe_test(release, test, earlier_test)})"
+        reason = f"{reason} ({_describe_test(release, test, earlier_test, test_difference)})"
     now = datetime.now(UTC)
     return Entry(
         version=(uploaded or _version(release, history, now)) if published else "",
@@ -149,9 +155,11 @@ def _decide(release: Release, latest: Entry | None, history: list[Entry], cache:
         metric=metric,
         earlier_version=latest.version if latest else None,
         earlier_metric=earlier,
+        difference=difference,
         test_rows=release.dataset.manifest.splits.get("test"),
-        test_metric=test,
-        earlier_test_metric=earlier_test,
+        test_metric=_score(test),
+        earlier_test_metric=_score(earlier_test),
+        test_difference=test_difference,
         size_bytes=release.measured.size_bytes,
         p50_ms=release.measured.batches[release.benchmark.batch_sizes[0]].p50_ms,
         model_fingerprint=release.model_fingerprint,
@@ -165,16 +173,29 @@ def _criterion(release: Release, earlier: float) -> Criterion:
     return Criterion.create(release.dataset.manifest.metric, earlier, release.config.max_loss_to_published_points / 100)
 
 
-def _score(release: Release, folder: Path) -> float:
-    """Returns a model's primary metric on the validation split, in the runtime that serves it on this CPU."""
-    evaluation = evaluate_folder(folder, release.dataset.path, **_serving_options(release, folder))
-    return evaluation.metrics[release.dataset.manifest.metric]
+def _evaluate(release: Release, folder: Path) -> Evaluation:
+    """Evaluates a model on the validation split, in the runtime that serves it on this CPU."""
+    return evaluate_folder(folder, release.dataset.path, **_serving_options(release, folder))
 
 
-def _score_on_test(release: Release, folder: Path) -> float | None:
-    """Returns a model's primary metric on the test split, likewise; None if the data has no labelled test split."""
-    evaluation = evaluate_on_test(folder, release.dataset, **_serving_options(release, folder))
-    return evaluation.metrics[release.dataset.manifest.metric] if evaluation else None
+def _evaluate_on_test(release: Release, folder: Path) -> Evaluation | None:
+    """Evaluates a model on the test split, likewise; None if the data has no labelled test split."""
+    return evaluate_on_test(folder, release.dataset, **_serving_options(release, folder))
+
+
+def _score(evaluation: Evaluation | None) -> float | None:
+    """Returns the primary metric, which is the first one."""
+    return next(iter(evaluation.metrics.values())) if evaluation else None
+
+
+def _difference(
+    release: Release, split: str, measured: Evaluation | None, earlier: Evaluation | None
+) -> Difference | None:
+    """Returns the paired difference to the published model on a split; None unless both were evaluated on it."""
+    if measured is None or earlier is None:
+        return None
+    metric, labels = release.dataset.manifest.metric, release.dataset.labels(split)
+    return paired_difference(metric, measured.logits, earlier.logits, labels)
 
 
 def _serving_options(release: Release, folder: Path) -> dict[str, Any]:
@@ -186,11 +207,15 @@ def _serving_options(release: Release, folder: Path) -> dict[str, Any]:
     }
 
 
-def _describe_test(release: Release, test: float | None, earlier_test: float | None) -> str:
-    """Returns both scores on the test split, or else a note that there are none."""
-    if test is None or earlier_test is None:
+def _describe_test(
+    release: Release, test: Evaluation | None, earlier: Evaluation | None, difference: Difference | None
+) -> str:
+    """Returns both scores on the test split and their difference, or else a note that there are none."""
+    if test is None or earlier is None or difference is None:
         return CHOSEN_ON_THESE_ROWS
-    return HeldOutScores(rows=release.dataset.manifest.splits["test"], measured=test, baseline=earlier_test).describe()
+    metric = release.dataset.manifest.metric
+    scores = HeldOutScores(rows=difference.rows, measured=test.metrics[metric], baseline=earlier.metrics[metric])
+    return f"{scores.describe()}, {describe_interval(difference)}"
 
 
 def _check_labels(release: Release, folder: Path) -> None:

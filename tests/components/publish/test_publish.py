@@ -257,6 +257,12 @@ def test_scores_on_test_are_reported_and_decide_nothing(folders: Folders, publis
     assert [entry.published for entry in entries["turned"]] == [True, False, True]
     refused = entries["turned"][1]
     assert refused.test_metric > 0.9 > refused.earlier_test_metric
-    assert refused.reason.endswith(
-        f"(on the 40 test rows {refused.test_metric:.4f} against {refused.earlier_test_metric:.4f})"
+    assert (
+        f"(on the 40 test rows {refused.test_metric:.4f} against {refused.earlier_test_metric:.4f}, between"
+        in refused.reason
     )
+    # Both are compared row by row, on validation and on test.
+    assert refused.difference.value == pytest.approx(refused.metric - refused.earlier_metric)
+    assert refused.difference.high < 0 < refused.test_difference.low
+    assert "points worse; the baseline is" in refused.reason and refused.reason.endswith("points better)")
+    assert entries["turned"][0].difference is None

@@ -114,6 +114,9 @@ def test_auto_trains_if_ptq_loses_too_much_and_reports_a_missed_criterion(tmp_pa
     assert criterion["allowed_loss"] == pytest.approx(0.02 * metrics["baseline_pearson"])
     rows = [row for row in run.summary.facts["tune_results"] if row["runtime"] == criterion["runtime"]]
     assert [row["candidate"] for row in rows] == ["PTQ", "QAT"]
+    difference = criterion["difference"]
+    assert difference["value"] == pytest.approx(criterion["measured"] - criterion["baseline"])
+    assert difference["low"] < difference["value"] < difference["high"] < 0
     assert metrics["int8_pearson"] == max(row["metric"] for row in rows)
     assert metrics["trained"] == 1
     assert criterion["passed"] is False and metrics["criterion_passed"] == 0

@@ -96,3 +96,40 @@ def test_finished_candidates_are_loaded_and_not_made_again(
     assert [row["candidate"] for row in facts["tune_results"]] == ["Baseline FP32", *["PTQ"] * 2, *["QAT"] * 2]
     assert facts["training"]["steps"] == 8
     assert "openvino" in facts["statistics_markdown"] and "onnxruntime" in facts["statistics_markdown"]
+
+
+@pytest.mark.parametrize(("gate_on", "trains", "chosen"), [("point", False, "PTQ"), ("interval", True, "QAT")])
+def test_the_interval_decides_on_training_and_on_the_candidate_where_that_is_asked(
+    tiny: tuple[Path, PreparedDataset],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    gate_on: str,
+    trains: bool,
+    chosen: str,
+) -> None:
+    rows = tiny[1].manifest.splits["validation"]
+
+    def made(name: str, accuracy: float, margin: float) -> candidate.QuantizedCandidate:
+        difference = Difference(value=accuracy - 0.5, low=accuracy - 0.5 - margin, high=margin, rows=rows)
+        served = candidate.RuntimeResult(
+            metrics={"accuracy": accuracy},
+            difference=difference,
+            seconds=1.0,
+            size_bytes=1,
+            agreement=1.0,
+            mixed_precision=[],
+        )
+        return candidate.QuantizedCandidate(name=name, made_in_s=1.0, served=dict.fromkeys(candidate.RUNTIMES, served))
+
+    baseline = Evaluation({"accuracy": 0.5}, np.zeros((rows, 2), np.float32), 1.0, "cpu")
+    monkeypatch.setattr(stage, "evaluate_folder", lambda *_, **__: baseline)
+    monkeypatch.setattr(stage, "copy_public_files", lambda *_: None)
+    # Post-training quantization loses less, but its interval is wider than the allowed loss.
+    monkeypatch.setattr(stage, "_ptq", lambda *_: made("PTQ", 0.5, 0.04))
+    monkeypatch.setattr(stage, "_qat", lambda *_: made("QAT", 0.495, 0.002))
+    run = quantize(tmp_path / "out", *tiny, mode="auto", max_metric_loss=0.01, gate_on=gate_on)
+    facts = run.summary.facts
+    assert facts["chosen"] == chosen and facts["criterion"]["passed"] and facts["criterion"]["gate_on"] == gate_on
+    assert (len(facts["tune_results"]) == 5) == trains
+    ends = facts["criterion"]["difference"]["low"], facts["criterion"]["difference"]["high"]
+    assert ends == (run.summary.metrics["int8_difference_low"], run.summary.metrics["int8_difference_high"])
