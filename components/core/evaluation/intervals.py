@@ -157,12 +157,33 @@ def _ends(
     resampled = np.concatenate([score(weights) for weights in _draw(counts, seed)])
     if metric in _CORRELATIONS:
         resampled += value - score(counts[None])  # What rounding changes is the same in all resamples.
-    low, high = np.quantile(resampled, [_TAIL, 1 - _TAIL]).tolist()
+    tail = _expanded_tail(_fewest_rows_of_a_class(metric, labels))
+    low, high = np.quantile(resampled, [tail, 1 - tail]).tolist()
     if high - low < _NO_WIDTH:
         # All rows are in perfect order, or the metric is undefined, such as F1 without any row of the positive class.
         margin = _unseen_fraction(len(labels)) if metric in _CORRELATIONS else math.inf
         low, high = value - margin, value + margin
     return max(least, min(low, value)), min(most, max(high, value))
+
+
+def _expanded_tail(rows: int) -> float:
+    """Returns the part of the resamples that is beyond each end: less than 2.5 % if there are few rows.
+
+    Percentiles of few rows are too close together, as a normal quantile is in place of Student's. See Hesterberg, What
+    Teachers Should Know About the Bootstrap (2015), section 5.3 on expanded percentiles.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    degrees = max(1, rows - 1)
+    return float(ndtr(stdtrit(degrees, _TAIL) * math.sqrt((degrees + 1) / degrees)))
+
+
+def _fewest_rows_of_a_class(metric: str, labels: np.ndarray) -> int:
+    """Returns the number of rows that the metric's least certain part is computed from."""
+    if metric not in ("f1", "f1_macro", "matthews_correlation"):
+        return len(labels)
+    counts = labels.sum(axis=0) if labels.ndim == 2 else np.unique(labels, return_counts=True)[1]
+    return int(counts[counts > 0].min(initial=len(labels)))
 
 
 def _unseen_fraction(rows: int) -> float:
