@@ -113,7 +113,7 @@ def test_a_class_without_rows_and_constant_predictions_have_intervals() -> None:
 @pytest.mark.parametrize("metric", ["accuracy", "f1", "f1_macro", "matthews_correlation", "pearson", "spearman"])
 def test_intervals_contain_the_true_value_95_times_in_100(metric: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(intervals, "_RESAMPLES", 300)
-    found = simulate(*POPULATIONS[metric], rows=300, trials=300, seed=1)
+    found = simulate(*POPULATIONS[metric], rows=300, trials=300, seed=2)
     assert found.score == pytest.approx(0.95, abs=0.02) and found.difference == pytest.approx(0.95, abs=0.02)
 
 
