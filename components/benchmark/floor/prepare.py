@@ -32,7 +32,8 @@ def prepare_floors(
     Returns:
         The floors to measure, and how each was trained.
     """
-    variants, trainings = [], {}
+    variants: list[Variant] = []
+    trainings: dict[str, FloorTraining] = {}
     for name in config.floor:
         folder = work / name
         candidate = Candidate(name=name, role="floor", folder=folder)

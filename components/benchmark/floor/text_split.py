@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +35,7 @@ class TextSplit:
 
     def save(self, file: Path) -> None:
         """Saves the texts as UTF-8 in an npz file, which needs no pickle."""
-        arrays = {}
+        arrays: dict[str, Any] = {}
         for name, texts in self._columns.items():
             encoded = [text.encode() for text in texts]
             arrays[f"bytes_{name}"] = np.frombuffer(b"".join(encoded), np.uint8)
