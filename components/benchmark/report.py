@@ -6,7 +6,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from compaware.components.benchmark import charts
+from compaware.components.benchmark import charts, scatter_charts
 from compaware.components.benchmark.formatting import (
     display_name,
     format_interval,
@@ -74,8 +74,8 @@ def render_html(benchmark: Benchmark, summaries: dict[str, Summary]) -> str:
     """
     assert benchmark.recommended is not None
     drawings = [
-        charts.accuracy_against_latency(benchmark, benchmark.batch_sizes[0]),
-        charts.accuracy_against_size(benchmark),
+        scatter_charts.accuracy_against_latency(benchmark, benchmark.batch_sizes[0]),
+        scatter_charts.accuracy_against_size(benchmark),
         charts.throughput_by_batch(benchmark),
     ]
     return render_page(

@@ -2,11 +2,10 @@
 
 from dataclasses import replace
 
-from compaware.components.benchmark import charts
-from compaware.components.benchmark.charts import Point
 from compaware.components.benchmark.formatting import display_name, runtime_and_precision
 from compaware.components.benchmark.report import Card, Parts, cards, render_page, render_text
 from compaware.components.benchmark.results import Benchmark
+from compaware.components.benchmark.scatter_charts import Point, pareto
 from compaware.components.benchmark.sections import floor_section, speed_section, table_section, unmeasured_section
 from compaware.components.benchmark.serving.sections import serving_sections
 from compaware.components.benchmark.tables import Table, score_cells, score_columns
@@ -46,8 +45,8 @@ def _drawings(benchmark: Benchmark, sweep: Sweep) -> list[str]:
     limits, least = sweep.constraint, sweep.constraint.min_accuracy
     axis = f"p50 latency at batch {size}, ms"
     return [
-        charts.pareto(by_latency, latency_front, benchmark, axis, (limits.max_latency_ms, least)),
-        charts.pareto(by_size, size_front, benchmark, "size on disk, MB", (limits.max_size_mb, least)),
+        pareto(by_latency, latency_front, benchmark, axis, (limits.max_latency_ms, least)),
+        pareto(by_size, size_front, benchmark, "size on disk, MB", (limits.max_size_mb, least)),
     ]
 
 
