@@ -58,8 +58,10 @@ def _matthews_correlation(weights: np.ndarray, predicted: np.ndarray, labels: np
 
 
 def _pearson(weights: np.ndarray, predicted: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Takes rows, or blocks of rows with one weight each: then the other two are (blocks, rows)."""
     first, second = predicted - predicted.mean(), labels - labels.mean()
     columns = np.stack([np.ones_like(first), first, second, first**2, second**2, first * second], axis=1)
+    columns = columns if columns.ndim == 2 else columns.sum(axis=2)
     total, *sums = (weights @ columns).T
     mean_1, mean_2, square_1, square_2, product = (column / total for column in sums)
     variance_1, variance_2 = square_1 - mean_1**2, square_2 - mean_2**2
