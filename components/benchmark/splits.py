@@ -5,10 +5,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from compaware.components.benchmark.config import BenchmarkConfig
-from compaware.components.core.data.dataset import PreparedDataset
+from compaware.components.core.data.dataset import UNLABELLED, PreparedDataset
 
 TEST = "test"
-UNLABELLED = "unlabelled"
 # Rows of `unlabelled` that are scored: enough to see how far scores drift.
 _UNLABELLED_ROWS = 2_000
 

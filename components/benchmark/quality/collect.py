@@ -14,10 +14,10 @@ from compaware.components.benchmark.quality.slices import Part, by_length, by_va
 from compaware.components.benchmark.recommendation import best_int8
 from compaware.components.benchmark.results import Benchmark, Measured, fastest
 from compaware.components.benchmark.scoring import logits_file
-from compaware.components.benchmark.splits import UNLABELLED, inputs_file
+from compaware.components.benchmark.splits import inputs_file
 from compaware.components.benchmark.tokenized_split import TokenizedSplit
 from compaware.components.core.base.rendering import cut
-from compaware.components.core.data.dataset import PreparedDataset
+from compaware.components.core.data.dataset import UNLABELLED, PreparedDataset
 from compaware.components.core.evaluation.calibration import read_temperature
 
 _LONGEST_TEXT = 200

@@ -1,7 +1,7 @@
 """Flat figures of the predictions, for the metrics of a run."""
 
 from compaware.components.benchmark.quality.results import Quality
-from compaware.components.benchmark.splits import UNLABELLED
+from compaware.components.core.data.dataset import UNLABELLED
 
 
 def quality_metrics(quality: Quality | None) -> dict[str, float]:
