@@ -10,8 +10,8 @@ from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.core.stage.interface import MAIN, Input, Interface, Output
 
 Role = Literal["teacher", "student", "int8", "sparse", "floor"]
-FloorName = Literal["tfidf"]
-FloorRuntime = Literal["sklearn"]
+FloorName = Literal["tfidf", "static"]
+FloorRuntime = Literal["sklearn", "numpy"]
 
 
 class Candidate(BaseModel):
@@ -66,7 +66,8 @@ class MeasuringOptions(BaseModel):
     floor: tuple[FloorName, ...] = Field(
         default=(),
         description="Models without a transformer that the benchmark trains and measures too, to show what one gains: "
-        "tfidf (logistic or ridge regression on TF-IDF of words and pairs of words).",
+        "tfidf (logistic or ridge regression on TF-IDF of words and pairs of words), static (the same on averaged "
+        "static embeddings of tokens, which the teacher gives, or without one the student).",
     )
 
     @model_validator(mode="after")

@@ -30,7 +30,7 @@ _VARIABLES = {
 }
 INK, MUTED, _GRID, SURFACE, *_ROLES = _VARIABLES
 ROLE_COLOURS = dict(zip(("teacher", "student", "int8", "sparse", "floor"), _ROLES, strict=True))
-MARKERS = {"torch": "o", "openvino": "s", "onnxruntime": "^", "ipex": "D", "sklearn": "P"}
+MARKERS = {"torch": "o", "openvino": "s", "onnxruntime": "^", "ipex": "D", "sklearn": "P", "numpy": "X"}
 STYLE = {
     "svg.fonttype": "none",
     "svg.id": "chart",

@@ -12,7 +12,7 @@ from compaware.components.core.base.files import size_bytes
 
 # Memory of a worker: its libraries, the file and copies of the weights, and activations.
 _LIBRARIES = {"torch": 520_000_000, "ipex": 800_000_000, "openvino": 150_000_000, "onnxruntime": 100_000_000}
-_LIBRARIES |= {"sklearn": 150_000_000}
+_LIBRARIES |= {"sklearn": 150_000_000, "numpy": 150_000_000}
 _WEIGHT_COPIES = 2.5
 _BYTES_PER_TOKEN = 25_000
 # The rest is for the benchmark's own process and the system.

@@ -81,7 +81,7 @@ def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, S
     limit = input_limit(config, configs)
     variants = prepare_variants(config, list(configs), dataset, limit, work, failures)
     failures.require_any(bool(variants))
-    floors, trainings = prepare_floors(config, dataset, work, failures)
+    floors, trainings = prepare_floors(config, list(configs), dataset, work, failures)
     candidates, groups = _measure([*variants, *floors], threads, limit, dataset, config, work, failures)
     failures.require_any(any(item.role != "floor" for item in candidates))
     names = {item.name for item in candidates}

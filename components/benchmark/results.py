@@ -56,7 +56,7 @@ class Measured(BaseModel):
         name: The candidate's name.
         role: teacher, student, int8, sparse or floor.
         precision: fp32, bf16 or int8.
-        runtime: torch (eager), openvino, onnxruntime or ipex; for floors sklearn.
+        runtime: torch (eager), openvino, onnxruntime or ipex; for floors sklearn or numpy.
         metric_name: The task's primary metric.
         metric: Its value over the whole split, from the logits of the worker that was timed.
         interval: The metric with its 95 % interval; None in files of earlier versions.

@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 
+from compaware.components.benchmark.floor.static import StaticPredictor
 from compaware.components.benchmark.floor.text_split import TextSplit
 from compaware.components.benchmark.floor.tfidf import TfidfPredictor
 from compaware.components.benchmark.serving.batching import serve_queue
@@ -37,6 +38,10 @@ from compaware.components.core.runtimes.predictors import Predictor, open_runtim
 from compaware.components.core.runtimes.streams import Streams, open_streams
 
 _CALIBRATION_BATCH = 32
+_FLOORS: dict[str, type[StaticPredictor] | type[TfidfPredictor]] = {
+    "numpy": StaticPredictor,
+    "sklearn": TfidfPredictor,
+}
 
 
 class Server:
@@ -47,7 +52,7 @@ class Server:
         self._streams: Streams | None = None
         self._file = Path(load["inputs"])
         self._split: type[TokenizedSplit] | type[TextSplit] = TokenizedSplit
-        if load["runtime"] == "sklearn":
+        if load["runtime"] in _FLOORS:
             self._split = TextSplit
         self._inputs = self._split.load(self._file)
         self._width: int | None = load["width"]
@@ -118,8 +123,8 @@ class Server:
 
 
 def _open(load: dict[str, Any]) -> Predictor:
-    if load["runtime"] == "sklearn":
-        return TfidfPredictor(Path(load["folder"]))
+    if load["runtime"] in _FLOORS:
+        return _FLOORS[load["runtime"]](Path(load["folder"]))
     calibration = _batches(Path(load["calibration"])) if load["calibration"] else []
     return open_runtime(load["folder"], load["runtime"], load["precision"], load["threads"], calibration)
 

@@ -19,10 +19,16 @@ def describe_training(benchmark: Benchmark) -> list[str]:
     """Returns the sentences about how floors were trained and what their calls include."""
     if not benchmark.floors:
         return []
-    return [
+    text = (
         "Floors are trained on the labels of train, without the teacher's; validation chooses their regularization. "
-        "A call of TF-IDF starts from text, so its time includes tokenization."
-    ]
+        "A call of a floor starts from text, so its time includes tokenization."
+    )
+    if "static" in benchmark.floors:
+        text += (
+            " A static embedding is the mean output of the teacher, or without one of the student, for one token "
+            "alone, reduced by PCA; only tokens of the training rows have one."
+        )
+    return [text]
 
 
 def floor_table(benchmark: Benchmark) -> Iterable[Table]:
@@ -59,4 +65,5 @@ def _compare(benchmark: Benchmark, item: Measured, reference: Measured) -> str:
 
 def _full_name(item: Measured) -> str:
     kind = "ridge" if item.metric_name in ("pearson", "spearman") else "logistic"
-    return f"{display_name(item.name)} with {kind} regression"
+    features = "A static-embedding model" if item.name == "static" else display_name(item.name)
+    return f"{features} with {kind} regression"

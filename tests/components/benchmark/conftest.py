@@ -68,7 +68,7 @@ def benchmark_run(
             "time_budget_s": 3.0,
             "threads": 1,
             "max_length_tokens": 32,
-            "floor": ["tfidf"],
+            "floor": ["tfidf", "static"],
         },
     )
 

@@ -58,18 +58,20 @@ def test_benchmark_json_has_the_promised_fields(benchmark_run: Run) -> None:
                 assert low <= batch[field] <= high
 
 
-def test_a_floor_is_measured_like_the_others(benchmark_run: Run, dataset: PreparedDataset) -> None:
+@pytest.mark.parametrize("identifier", ["tfidf_sklearn", "static_numpy"])
+def test_a_floor_is_measured_like_the_others(identifier: str, benchmark_run: Run, dataset: PreparedDataset) -> None:
     found, summary = results(benchmark_run), benchmark_run[1]
-    floor, student = found.by_id("tfidf_sklearn"), found.by_id("student_torch")
+    floor, student = found.by_id(identifier), found.by_id("student_torch")
+    name = floor.name
     assert (floor.role, floor.precision, floor.path) == ("floor", "fp32", "")
     assert {size: batch.calls for size, batch in floor.batches.items()} == {
         size: batch.calls for size, batch in student.batches.items()
     }
-    assert found.recommended is not None and "tfidf_sklearn" not in found.recommended.by_batch.values()
-    assert found.floors["tfidf"].rows == 256
-    assert summary.metrics["tfidf_accuracy"] == floor.metric > 0.9
+    assert found.recommended is not None and identifier not in found.recommended.by_batch.values()
+    assert found.floors[name].rows == 256
+    assert summary.metrics[f"{name}_accuracy"] == floor.metric > 0.9
     for split in ("validation", "test"):
-        logits = np.load(benchmark_run[0].with_name("logits") / f"tfidf_sklearn-{split}.npy")
+        logits = np.load(benchmark_run[0].with_name("logits") / f"{identifier}-{split}.npy")
         accuracy = (logits.argmax(axis=1) == dataset.labels(split)).mean()
         assert accuracy == floor.metric if split == "validation" else accuracy > 0.9
     assert any("a transformer is not needed for this data" in words for words in found.words)

@@ -37,6 +37,18 @@ def test_a_floor_below_is_compared_with_its_interval() -> None:
     assert sentences(found)[1].endswith(": 0.8200 against 0.8960, between 5.0 and 10.0 points worse on validation.")
 
 
+def test_each_floor_has_its_own_sentence() -> None:
+    found = with_floor(0.82)
+    found.candidates.append(measured("static", "numpy", role="floor", metric=0.89, milliseconds={1: 0.1, 8: 1, 32: 2}))
+    found.floors["static"] = FloorTraining(rows=67349, features=256, regularization_c=3.0, seconds=12.0)
+    words = sentences(found)
+    assert words[1].startswith("TF-IDF with logistic regression does not keep the accuracy")
+    assert words[2].startswith("A static-embedding model with logistic regression keeps the accuracy")
+    text = render_markdown(found, {})
+    assert "| static | 0.8900 |" in text and "A static embedding is the mean output of the teacher" in text
+    assert "static embedding" not in render_markdown(with_floor(0.82), {})
+
+
 def test_only_a_floor_that_keeps_the_criterion_never_replaces_models_that_do_not() -> None:
     found = benchmark(
         [
