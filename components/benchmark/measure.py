@@ -68,11 +68,12 @@ def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, S
         The figures, without a recommendation; the summaries of the measured candidates by name; and the variants.
 
     Raises:
-        UserError: The split is empty, or no candidate can be measured.
+        UserError: The split is empty or has no labels, or no candidate can be measured.
     """
     dataset = load_dataset_folder(config.dataset)
     if not dataset.manifest.splits.get(config.split):
         raise UserError(f"split '{config.split}' of {config.dataset} is empty or missing: choose another split")
+    dataset.labels(config.split)  # Rows without labels judge no model.
     failures = Failures()
     threads = config.threads or cpu.threads()
     log.info("%d threads for every runtime, on %s (%s)", threads, cpu.model_name(), ", ".join(cpu.flags()))

@@ -279,6 +279,11 @@ def test_a_folder_without_a_model_is_refused_in_one_line(dataset: PreparedDatase
         run_alone(dataset, "student", tmp_path / "empty", tmp_path)
 
 
+def test_a_split_without_labels_is_refused_before_any_model_is_read(dataset: PreparedDataset, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"'unlabelled' of .* has no labels: choose a split that has labels"):
+        run_alone(dataset, "student", tmp_path / "missing", tmp_path, split="unlabelled")
+
+
 def test_a_runtime_that_cannot_serve_the_model_is_refused_in_one_line(
     dataset: PreparedDataset, models: dict[str, Path], tmp_path: Path
 ) -> None:
