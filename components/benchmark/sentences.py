@@ -101,7 +101,7 @@ def which_rows(benchmark: Benchmark, chosen: str) -> str:
     text = f"{capitalized(data['split'])} ({data['rows']:,} rows) chose {chosen}"
     if rows := data.get("test_rows"):
         return f"{text}; test ({rows:,} rows) decided nothing."
-    return f"{text}. There is no other labelled split: the scores are {CHOSEN_ON_THESE_ROWS}."
+    return f"{text}. No other labelled split was scored: the scores are {CHOSEN_ON_THESE_ROWS}."
 
 
 def _serve(benchmark: Benchmark) -> str:

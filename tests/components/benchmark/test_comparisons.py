@@ -37,7 +37,7 @@ def test_test_is_reported_beside_validation_with_intervals_and_the_words_follow_
 def test_without_a_test_split_the_figures_were_chosen_on_these_rows():
     found = synthetic(family().candidates, test={})
     text = " ".join(found.words)
-    assert "There is no other labelled split: the scores are chosen on these rows." in text
+    assert "No other labelled split was scored: the scores are chosen on these rows." in text
     assert "no measurable loss in accuracy on validation (at most " in headline(found)
 
 
