@@ -66,19 +66,19 @@ def choose_columns(table: pa.Table, config: DataPrepConfig, task: Task | None) -
             raise no_column(table, "training", name, f": set {option}")
     if shared := set(labels) & set(config.text_columns):
         raise UserError(f"text_columns has the label column '{min(shared)}': choose text columns, or set label_column")
-    return Columns(config.text_columns or _default_text_columns(table, labels, task), labels)
+    return Columns(config.text_columns or _default_text_columns(table, {*labels, *config.slice_columns}, task), labels)
 
 
-def _default_text_columns(table: pa.Table, labels: list[str], task: Task | None) -> list[str]:
+def _default_text_columns(table: pa.Table, excluded: set[str], task: Task | None) -> list[str]:
     candidates = [task.text_columns] if task else []
     # Pairs come before single columns.
     candidates += sorted({other.text_columns for other in TASKS.values()}, key=lambda names: (-len(names), names))
     for names in candidates:
         if task and len(names) != len(task.text_columns):
             continue
-        if set(names) <= set(table.column_names) - set(labels):
+        if set(names) <= set(table.column_names) - excluded:
             return list(names)
-    others = [name for name in table.column_names if name not in labels and not _PANDAS_INDEX.fullmatch(name)]
+    others = [name for name in table.column_names if name not in excluded and not _PANDAS_INDEX.fullmatch(name)]
     if len(others) != 1 or (task and len(task.text_columns) != 1):
         raise UserError(f"cannot tell which columns hold the text: set text_columns (columns: {list_names(others)})")
     return others

@@ -6,6 +6,7 @@ from typing import Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from compaware.components.core.data.dataset import GROUP_ROWS, label_array
 
@@ -71,10 +72,11 @@ class Split(TextRows):
             start = stop
 
     def slice_tables(self) -> Iterator[pa.Table]:
-        """Yields the slice columns as strings, in the order of the rows; a missing value is empty."""
+        """Yields the slice columns as trimmed strings, in the order of the rows; a missing value is empty."""
         assert self.slices is not None
         for table in _read_strings(self.slices, self.rows):
-            yield pa.table({name: table.column(name).fill_null("") for name in table.column_names})
+            columns = [pc.utf8_trim_whitespace(column.fill_null("")) for column in table.columns]
+            yield pa.table(columns, table.column_names)
 
 
 def _read_strings(table: pa.Table, rows: np.ndarray) -> Iterator[pa.Table]:

@@ -184,6 +184,16 @@ def test_slice_columns_follow_the_rows_through_drops_and_samples(prepare: Prepar
     _check_slices(dataset)
 
 
+def test_a_slice_column_is_not_taken_for_the_text_and_its_outer_blanks_are_cut(
+    prepare: Prepare, tmp_path: Path
+) -> None:
+    rows = [(f"row {row}", "ab"[row % 2], ("en", " en", "en  ")[row % 3]) for row in range(40)]
+    source = write_csv(tmp_path / "own.csv", rows, ("review", "label", "lang"))
+    dataset, _ = prepare(data=str(source), slice_columns=["lang"])
+    assert dataset.manifest.text_columns == ["review"]
+    assert set(dataset.slices("validation")["lang"].to_pylist()) == {"en"}
+
+
 def test_slices_of_a_column_with_class_names_have_these_names(prepare: Prepare, tmp_path: Path) -> None:
     features = Features({"text": Value("string"), "label": Value("int64"), "mood": ClassLabel(names=["calm", "cross"])})
     (tmp_path / "own").mkdir()
