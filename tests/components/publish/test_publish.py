@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,7 @@ def test_a_published_student_is_complete_and_documented(folders: Folders, publis
         "test": ("accuracy", round(latest.test_metric, 6)),
     }
     assert f"{latest.test_metric:.4f} on the test split ({latest.metric:.4f} on validation)" in card.text
+    assert re.search(r"A text classifier for \S+ \(negative, positive\), distilled from", card.text)
     assert "| student | torch FP32 | 0.8960 | 0.8802 | 69.0 MB |" in card.text
     assert "chose the checkpoint and this version; test (40 rows) decided nothing." in card.text
     assert "On Example CPU, the benchmark recommends INT8 in onnxruntime instead of this model." in card.text
