@@ -43,7 +43,6 @@ def run(config: DataPrepConfig, workspace: Workspace) -> Summary:
     slices = select_slices(source.tables, columns, config)
     tables, notes = select_columns(source.tables, columns)
     labels = _encode(tables, config, task, source, columns.label)
-    metric = _metric(config, task, labels)
     notes += labels.notes
     texts = {
         name: table.select([column for column in table.column_names if column != "label"])
@@ -55,6 +54,7 @@ def run(config: DataPrepConfig, workspace: Workspace) -> Summary:
     }
     unlabelled = _unlabelled_rows(texts, splits)
     check_classes(splits, labels.names, "add training rows of this class")
+    metric = _metric(config, task, labels)
     had_test = "test" in splits
     splits, duplicates = drop_duplicates(splits, keep=config.keep_duplicates)
     notes += duplicates.notes()

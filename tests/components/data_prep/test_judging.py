@@ -121,6 +121,7 @@ def test_a_metric_can_be_chosen(prepare: Prepare, tmp_path: Path, labels: Any, m
         ("ab", "pearson", "metric=pearson does not suit 2 classes: choose from accuracy, f1, f1_macro"),
         ([0.5, 1.25], "accuracy", "metric=accuracy does not suit numbers: choose from pearson, spearman"),
         (["['a']", "['a', 'b']"], "accuracy", "metric=accuracy does not suit 2 labels: choose from f1_micro, f1_macro"),
+        ("a", "f1", "the training split has only the class 'a': add other classes, or set label_column"),
         ("ab", "auc", "'metric' is \"auc\": input should be 'accuracy', 'f1'"),
     ],
 )
