@@ -2,7 +2,7 @@
 
 The embeddings are made as model2vec makes them (https://github.com/MinishLab/model2vec): the transformer's mean output
 for each token alone, reduced by PCA. Only tokens of the training rows have one; others are ignored. All tokens have the
-same weight: smaller weights for frequent tokens (SIF) were less accurate on SST-2.
+same weight: smaller weights for frequent tokens (SIF) made no clear difference on SST-2 and emotion.
 """
 
 import json
