@@ -114,7 +114,8 @@ def _serve(benchmark: Benchmark) -> str:
         for identifier, sizes in sizes_by_id.items()
     ]
     chosen = benchmark.by_id(recommended.id)
-    text = f"Serve {join_with_and(parts)}: {_reason(benchmark, chosen)}."
+    forms = [benchmark.by_id(identifier) for identifier in sizes_by_id]
+    text = f"Serve {join_with_and(parts)}: {_reason(benchmark, forms)}."
     size = benchmark.batch_sizes[0]
     first = fastest([item for item in benchmark.models if benchmark.meets_criterion(item)] or [chosen], size)
     if first is not chosen:
@@ -126,10 +127,14 @@ def _serve(benchmark: Benchmark) -> str:
     return text
 
 
-def _reason(benchmark: Benchmark, chosen: Measured) -> str:
+def _reason(benchmark: Benchmark, forms: list[Measured]) -> str:
+    """Returns why to serve these forms, one or several for the batch sizes."""
+    dense = benchmark.dense()
+    # The reason for another form than the dense ones holds for them, too.
+    chosen = next((item for item in forms if item not in dense), forms[0])
     if len({item.name for item in benchmark.models}) == 1 and chosen.precision == "fp32":
         return f"the fastest runtime of the {display_name(chosen.name)}"
-    if chosen in benchmark.dense():
+    if chosen in dense:
         name = display_name(chosen.name)
         return f"the fastest runtime of the {name}, and no form that keeps its accuracy is clearly faster"
     if chosen.name in benchmark.criteria and benchmark.meets_criterion(chosen):

@@ -11,7 +11,10 @@ from compaware.components.core.evaluation.metrics import metric_label
 
 
 def floor_sentences(benchmark: Benchmark, reference: Measured) -> list[str]:
-    """Returns a sentence for each floor: whether it keeps the metric of a transformer on the rows that decide."""
+    """Returns a sentence for each floor: whether it keeps the metric of a transformer.
+
+    Nothing is chosen by it, so it looks at the figures that it gives: those on test, or else on the rows that decide.
+    """
     return [_compare(benchmark, item, reference) for item in benchmark.of("floor")]
 
 
@@ -55,11 +58,19 @@ def _compare(benchmark: Benchmark, item: Measured, reference: Measured) -> str:
     if reference.precision == "fp32":
         transformer = f"the FP32 {transformer}"
     figures, split = f"{item.reported_metric:.4f} against {reference.reported_metric:.4f}", reported_split(benchmark)
-    text = f"{name} does not keep the {metric} of {transformer}"
-    if Criterion.usual(item.metric_name, reference.metric).passes(item.metric):
+    differences = item.differences.get(reference.id)
+    if differences:
+        figures += f", {describe_difference(differences.reported)}"
+        worst, best = differences.reported.low, differences.reported.high
+    else:
+        worst = best = item.reported_metric - reference.reported_metric
+    criterion = Criterion.usual(item.metric_name, reference.reported_metric)
+    if criterion.passes(criterion.baseline + worst):
         text = f"{name} keeps the {metric} of {transformer}, so a transformer is not needed for this data"
-    if reference.id in item.differences:
-        figures += f", {describe_difference(item.differences[reference.id].reported)}"
+    elif criterion.passes(criterion.baseline + best):
+        text = f"{name} may keep the {metric} of {transformer}, but it takes more rows to tell"
+    else:
+        text = f"{name} does not keep the {metric} of {transformer}"
     return f"{text}: {figures} on {split}."
 
 

@@ -89,6 +89,19 @@ def test_each_batch_size_gets_its_own_recommendation():
     assert found.words[0].startswith("Serve INT8 in openvino at batch 1 and INT8 in onnxruntime at batch 32")
 
 
+def test_the_reason_holds_for_the_forms_of_all_batch_sizes():
+    found = benchmark(
+        [
+            measured("student", "onnxruntime", role="student", metric=0.9, milliseconds={1: 2, 32: 60}),
+            measured("int8", "onnxruntime", role="int8", precision="int8", metric=0.9, milliseconds={1: 3, 32: 30}),
+        ]
+    )
+    assert found.words[0] == (
+        "Serve student in onnxruntime at batch 1 and INT8 in onnxruntime at batch 32: the fastest form that stays "
+        "within 1.0 points of the FP32 model's accuracy."
+    )
+
+
 @pytest.mark.parametrize("speed", [0.97, 1.0, 1.02])
 def test_sparsity_without_speed_is_said_to_bring_none(speed: float):
     text = said(family(sparse_speed=speed))

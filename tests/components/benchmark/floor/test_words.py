@@ -1,5 +1,7 @@
 """What the report says about floors, for made-up figures."""
 
+import pytest
+
 from compaware.components.benchmark.report import render_html, render_markdown
 from compaware.components.benchmark.results import Benchmark, Differences, FloorTraining
 from compaware.components.benchmark.sentences import sentences
@@ -47,6 +49,22 @@ def test_each_floor_has_its_own_sentence() -> None:
     text = render_markdown(found, {})
     assert "| static | 0.8900 |" in text and "A static embedding is the mean output of the teacher" in text
     assert "static embedding" not in render_markdown(with_floor(0.82), {})
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (-0.009, 0.02, " keeps the accuracy of the FP32 student, so a transformer is not needed for this data: "),
+        (-0.03, 0.01, " may keep the accuracy of the FP32 student, but it takes more rows to tell: "),
+        (-0.03, -0.011, " does not keep the accuracy of the FP32 student: "),
+    ],
+)
+def test_the_words_follow_the_interval_that_is_given(low: float, high: float, words: str) -> None:
+    found = with_floor(0.896)
+    same = Difference(value=0.0, low=0.0, high=0.0, rows=872)
+    test = Difference(value=(low + high) / 2, low=low, high=high, rows=1821)
+    found.by_id("tfidf_sklearn").differences["student_torch"] = Differences(validation=same, test=test)
+    assert words in sentences(found)[1]
 
 
 def test_only_a_floor_that_keeps_the_criterion_never_replaces_models_that_do_not() -> None:
