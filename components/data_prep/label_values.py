@@ -93,7 +93,8 @@ def read_label_columns(
         read = _read_lists(column) if has_lists(column) and lists else _read_single(column)
         read = replace(read, name_row=partial(name_row, split))
         if split == "test":
-            read, kept = read.drop_rows(partial(_is_withheld, labels={*map(str, labels["train"].values), *known}))
+            used = {*map(str, labels["train"].values), *known, *_minus_one_as_number(labels["train"], read)}
+            read, kept = read.drop_rows(partial(_is_withheld, labels=used))
             if not len(read.codes):
                 notes.append("The test split has no labels and becomes the split 'unlabelled'.")
                 continue
@@ -114,6 +115,13 @@ def read_label_columns(
     converted = iter(numbers or map(str, values))
     labels = {split: replace(read, values=[next(converted) for _ in read.values]) for split, read in labels.items()}
     return {split: labels[split] for split in columns if split in labels}, kept_rows, notes
+
+
+def _minus_one_as_number(train: LabelColumn, test: LabelColumn) -> tuple[str, ...]:
+    """Returns the spellings of -1 if it is a number like the others: some training labels are negative, too."""
+    has_negative = any((number := as_float(value)) is not None and number < 0 for value in train.values)
+    others = any(value not in _WITHHELD and not _is_missing(value) for value in test.values)
+    return ("-1", "-1.0") if has_negative and others else ()
 
 
 def _is_withheld(value: Any, labels: set[str]) -> bool:

@@ -98,6 +98,19 @@ def test_a_test_split_without_a_label_column_is_kept_without_labels(prepare: Pre
     assert "has no column 'label' and is left out, since row 2 of the test split" in dataset.manifest.notes[0]
 
 
+@pytest.mark.parametrize(("lowest", "rows"), [(-2.5, 20), (0.5, 19)])
+def test_minus_one_is_a_number_where_training_has_negative_ones(
+    prepare: Prepare, tmp_path: Path, lowest: float, rows: int
+) -> None:
+    for split in ("train", "validation", "test"):
+        numbers = [lowest + row / 7 for row in range(20)]
+        numbers[7] = -1 if split == "test" else numbers[7]
+        labelled = [(f"{split} {row}", number) for row, number in enumerate(numbers)]
+        write_csv(tmp_path / f"own/{split}.csv", labelled, ("text", "label"))
+    dataset, _ = prepare(data=str(tmp_path / "own"))
+    assert dataset.manifest.splits["test"] == rows
+
+
 @pytest.mark.parametrize(
     ("labels", "metric", "expected"),
     [
