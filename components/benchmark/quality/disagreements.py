@@ -90,9 +90,9 @@ def _of_labels(int8: np.ndarray, fp32: np.ndarray, labels: np.ndarray, names: Se
                 row=row,
                 label=yes_or_no[bool(labels[row, label])],
                 int8=yes_or_no[bool(int8[row, label] > 0)],
-                int8_score=left[index],
+                int8_score=max(left[index], 1 - left[index]),  # Of the decision, which is the likelier one.
                 fp32=yes_or_no[bool(fp32[row, label] > 0)],
-                fp32_score=right[index],
+                fp32_score=max(right[index], 1 - right[index]),
                 difference=distances[index],
             )
         )

@@ -82,7 +82,7 @@ class Disagreement(BaseModel):
         text: The text, shortened. It is for the report and not in `benchmark.json`.
         label: The right class, label or value.
         int8: What the INT8 model decides.
-        int8_score: Its probability for that; for multi-label data of the label, for regression the value.
+        int8_score: Its probability for that; for regression the value.
         fp32: What the dense FP32 model decides.
         fp32_score: As `int8_score`.
         difference: Largest absolute difference of a probability, or difference of the value.

@@ -156,6 +156,8 @@ def test_disagreements_of_labels_name_the_label() -> None:
     labels = np.array([[1, 0], [0, 0]], np.int8)
     [found] = disagreements(np.array([[2.0, -1], [-1, 0.2]]), np.array([[2.0, -1], [-1, -0.4]]), labels, NAMES)
     assert (found.row, found.label, found.int8, found.fp32) == (1, "not yes", "yes", "not yes")
+    # Both are probabilities of what was decided, so both are above one half.
+    assert (round(found.int8_score, 3), round(found.fp32_score, 3)) == (0.55, 0.599)
 
 
 def test_disagreements_of_regression_are_differences_of_the_value() -> None:
