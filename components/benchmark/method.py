@@ -25,7 +25,8 @@ def describe_method(benchmark: Benchmark) -> list[str]:
         "A call is one forward pass from token ids to logits. Tokenization and padding are not timed.",
         *describe_training(benchmark),
         "The metric is computed over the whole split, from the logits of the process that is timed. Intervals are from "
-        "a bootstrap over rows (10,000 resamples); differences are of the same rows, and p is McNemar's exact test.",
+        "a bootstrap over rows (10,000 resamples), or a jackknife (500 groups) if more than 5,000 rows differ in "
+        "labels and predictions; differences are of the same rows, and p is McNemar's exact test.",
         "The form to serve is the fastest one that keeps the accuracy on the rows that decide, whatever its model and "
         "precision. Of forms that are equally fast in these rounds, it is the smallest.",
         "Size is the size of the files that the runtime reads, and deflated their size after deflate compression. "

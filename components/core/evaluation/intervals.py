@@ -31,10 +31,13 @@ _NO_WIDTH = 1e-9
 # Above this number of cells, independent Poisson counts replace the multinomial draw, which takes 0.1 µs per cell.
 _LARGE_TABLE = 2_000
 _WEIGHTS_AT_ONCE = 2**20
-# In a larger split, Pearson's correlation is resampled by blocks of rows, and Spearman's with ranks in so many steps.
+# In a larger split, Pearson's correlation is resampled by blocks of rows.
 _LARGE_SPLIT_ROWS = 5_000
 _BLOCKS = 2_000
-_RANK_STEPS = 64
+# Resamples of a table of more cells would take minutes. Its rows suffice for a jackknife by groups of rows (Efron and
+# Tibshirani, chapter 11).
+_JACKKNIFE_CELLS = 5_000
+_GROUPS = 500
 
 
 class Interval(BaseModel):
@@ -155,11 +158,15 @@ def _ends(
         scores = [score_weighted(metric, weights, predicted, columns[0]) for predicted in columns[1:]]
         return scores[0] - scores[1] if len(scores) == 2 else scores[0]
 
-    resampled = np.concatenate([score(weights) for weights in _draw(counts, seed)])
-    if metric in _CORRELATIONS:
-        resampled += value - score(counts[None])  # What rounding and left-over rows change is the same in all.
-    tail = _expanded_tail(_fewest_rows_of_a_class(metric, labels))
-    low, high = np.quantile(resampled, [tail, 1 - tail]).tolist()
+    tail = max(1 / _RESAMPLES, _expanded_tail(_fewest_rows_of_a_class(metric, labels)))
+    if len(counts) > _JACKKNIFE_CELLS:
+        margin = _jackknife_margin(np.concatenate([score(weights) for weights in _without_a_group(counts, seed)]), tail)
+        low, high = value - margin, value + margin
+    else:
+        resampled = np.concatenate([score(weights) for weights in _draw(counts, seed)])
+        if metric in _CORRELATIONS:
+            resampled += value - score(counts[None])  # What left-over rows change is the same in all.
+        low, high = np.quantile(resampled, [tail, 1 - tail]).tolist()
     if high - low < _NO_WIDTH:
         # All rows are in perfect order, or the metric is undefined, such as F1 without any row of the positive class.
         margin = _unseen_fraction(len(labels)) if metric in _CORRELATIONS else math.inf
@@ -205,6 +212,24 @@ def _draw(counts: np.ndarray, seed: int) -> Iterator[np.ndarray]:
             yield generator.poisson(counts, (size, len(counts))).astype(np.float64)
 
 
+def _jackknife_margin(scores: np.ndarray, tail: float) -> float:
+    """Returns half the width of an interval from the scores without each group of rows."""
+    from scipy.special import ndtri
+
+    return -float(ndtri(tail)) * math.sqrt((len(scores) - 1) * scores.var())
+
+
+def _without_a_group(counts: np.ndarray, seed: int) -> Iterator[np.ndarray]:
+    """Puts the rows of a table in random groups and leaves out each in turn: (groups, cells), a part at a time."""
+    whole = np.diff(np.floor(np.cumsum(counts) + 1e-6), prepend=0.0).astype(int)
+    rows = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(whole)), whole))
+    groups = np.array_split(rows, _GROUPS)
+    part = max(1, _WEIGHTS_AT_ONCE // len(whole))
+    for start in range(0, _GROUPS, part):
+        left_out = [np.bincount(group, minlength=len(whole)) for group in groups[start : start + part]]
+        yield (whole - np.stack(left_out)).astype(np.float64)
+
+
 def _decision_table(columns: list[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
     """Returns the different rows of labels and decisions, and two made-up rows, with how often each occurs."""
     labels, *decided = columns
@@ -233,10 +258,8 @@ def _wrong(labels: np.ndarray) -> np.ndarray:
 
 def _correlation_table(metric: str, columns: list[np.ndarray], seed: int) -> tuple[list[np.ndarray], np.ndarray]:
     """Returns the targets and predictions to draw from, (rows,) or (blocks, rows), with how often each occurs."""
-    if len(columns[0]) <= _LARGE_SPLIT_ROWS:
+    if len(columns[0]) <= _LARGE_SPLIT_ROWS or metric == "spearman":
         return _unique_rows(columns)
-    if metric == "spearman":
-        return _unique_rows([_rounded_ranks(values) for values in columns])
     return _random_blocks(columns, seed), np.ones(_BLOCKS)
 
 
@@ -249,13 +272,6 @@ def _random_blocks(columns: list[np.ndarray], seed: int) -> list[np.ndarray]:
     rows = len(columns[0]) // _BLOCKS * _BLOCKS
     order = np.random.default_rng(seed).permutation(len(columns[0]))[:rows]
     return [values[order].reshape(_BLOCKS, -1) for values in columns]
-
-
-def _rounded_ranks(values: np.ndarray) -> np.ndarray:
-    """Returns ranks in steps of a hundredth or two of the rows; equal numbers keep equal ranks."""
-    from scipy.stats import rankdata
-
-    return np.floor(_RANK_STEPS * (rankdata(values) - 0.5) / len(values))
 
 
 def _unique_rows(columns: list[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:

@@ -1,6 +1,7 @@
 """Intervals contain the true value as often as they say, never close on what is unknown, and words follow them."""
 
 import math
+import time
 
 import numpy as np
 import pytest
@@ -143,3 +144,23 @@ def test_blocks_of_rows_give_the_interval_of_the_rows(monkeypatch: pytest.Monkey
             patch.setattr(intervals, "_LARGE_SPLIT_ROWS", 10_000)
             rows = paired_difference("pearson", *predictions, labels)
         assert (blocks.low, blocks.high) == pytest.approx((rows.low, rows.high), abs=0.06 * (rows.high - rows.low))
+
+
+@pytest.mark.parametrize("metric", ["f1_micro", "spearman"])
+def test_the_jackknife_of_a_large_table_is_as_wide_as_its_bootstrap(
+    metric: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels, logits, reference = sample(metric, 800)
+    found = []
+    for cells in (0, 5000):
+        monkeypatch.setattr(intervals, "_JACKKNIFE_CELLS", cells)
+        difference = paired_difference(metric, logits, reference, labels)
+        found.append([difference.low, difference.high])
+    assert found[0] == pytest.approx(found[1], abs=0.1 * (found[1][1] - found[1][0]))
+
+
+def test_intervals_of_many_different_rows_take_seconds() -> None:
+    labels, logits, reference = np.random.default_rng(0).normal(size=(3, 20_000, 28))
+    started = time.process_time()
+    found = paired_difference("f1_micro", logits, reference, (labels > 1).astype(int))
+    assert time.process_time() - started < 8 and found.low < found.value < found.high
