@@ -50,5 +50,5 @@ class SweepBenchmarkConfig(ComponentConfig, MeasuringOptions):
         default=None, gt=0, description="Maximum size of the served files, in MB (10^6); 0: no limit."
     )
     min_accuracy: Annotated[float | None, MAIN] = Field(
-        default=None, description="Minimum of the task's primary metric; 0: no limit."
+        default=None, le=1, description="Minimum of the task's primary metric; 0: no limit."
     )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from compaware.components.core.data.dataset import Manifest
+from compaware.components.core.evaluation.criterion import sort_key
 from compaware.components.core.evaluation.metrics import compute_metrics
 
 # Inverse strengths of the regularization that are tried; the best on validation is kept.
@@ -58,7 +59,7 @@ def choose_head(
         head = fit_head(manifest, features, labels, strength)
         score = compute_metrics(manifest.metric, head.logits(validation_features), validation_labels)[manifest.metric]
         log.info("regularization C = %g: %s %.4f on validation", strength, manifest.metric, score)
-        if best is None or score > best[0]:
+        if best is None or sort_key(score) > sort_key(best[0]):
             best = score, head, strength
     assert best is not None
     return best[1], best[2]

@@ -1,11 +1,14 @@
 """The report of a sweep, for made-up figures."""
 
 import re
+from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from compaware.components.benchmark.results import Benchmark, FloorTraining, Unmeasured
 from compaware.components.core.base.errors import UserError
+from compaware.components.sweep_benchmark.config import SweepBenchmarkConfig
 from compaware.components.sweep_benchmark.judge import flat_metrics, judge
 from compaware.components.sweep_benchmark.members import mark_unmeasured
 from compaware.components.sweep_benchmark.pareto import Constraint
@@ -145,3 +148,10 @@ def test_a_floor_is_compared_with_the_chosen_member_and_is_no_member(figures: Be
     assert f"{words} three_t2_int8: 0.8000 against 0.8700 on validation." in found.words
     assert words in page and words in text
     assert "Floors: without a transformer" in page
+
+
+def test_a_minimum_accuracy_in_percent_is_refused(tmp_path: Path):
+    with pytest.raises(ValidationError, match="less than or equal to 1"):
+        SweepBenchmarkConfig(
+            output=tmp_path, dataset=tmp_path, teacher=tmp_path, branches=(tmp_path,), min_accuracy=87.0
+        )
