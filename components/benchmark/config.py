@@ -65,9 +65,9 @@ class MeasuringOptions(BaseModel):
     seed: int = Field(default=0, ge=0, description="Seed for the order of the sentences and of the candidates' turns.")
     floor: tuple[FloorName, ...] = Field(
         default=(),
-        description="Models without a transformer that the benchmark trains and measures too, to show what one gains: "
-        "tfidf (logistic or ridge regression on TF-IDF of words and pairs of words), static (the same on averaged "
-        "static embeddings of tokens, which the teacher gives, or without one the student).",
+        description="Models without a transformer that the benchmark trains and measures too, to show what a "
+        "transformer gains: tfidf (logistic or ridge regression on TF-IDF of words and pairs of words), static (the "
+        "same on averaged static embeddings of tokens, which the teacher gives, or without one the student).",
     )
 
     @model_validator(mode="after")

@@ -26,10 +26,10 @@ def describe_method(benchmark: Benchmark) -> list[str]:
         *describe_training(benchmark),
         "The metric is computed over the whole split, from the logits of the process that is timed. Intervals are from "
         "a bootstrap over rows (10,000 resamples), or a jackknife (500 groups) if more than 5,000 rows differ in "
-        "labels and predictions; differences are of the same rows, and p is McNemar's exact test.",
-        "The form to serve is the fastest one that keeps the accuracy on the rows that decide, whatever its model and "
-        "precision. Of forms that are equally fast in these rounds, it is the smallest.",
-        "Size is the size of the files that the runtime reads, and deflated their size after deflate compression. "
+        "labels and predictions. Both models of a difference have the same rows, and p is McNemar's exact test.",
+        f"Of the forms that keep the accuracy on {data['split']}, whatever their runtime and precision, the fastest "
+        "counts; of forms that are equally fast in these rounds, the smallest.",
+        "Size is the size of the files that the runtime reads; deflated is their size after deflate compression. "
         "Memory is that of the whole process, including its libraries, after loading and a first prediction. Peak "
         "memory is its highest value until the last timed call; other splits are scored after it.",
     ]

@@ -175,7 +175,7 @@ class Benchmark(BaseModel):
         groups: Candidates that were measured at the same time; one group if memory holds them all.
         candidates: Every candidate in every runtime.
         serving: The recommended candidates in the scenarios of a server; None if they were not measured.
-        recommended: The candidates to serve; set by `sentences.recommend`.
+        recommended: The candidates to serve; set by `recommendation.recommend`.
         quality: Classes, calibration, slices and drift; None in a sweep, and in files that were written without them.
         words: The report's sentences; set by `sentences.sentences`.
     """

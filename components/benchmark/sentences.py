@@ -91,17 +91,17 @@ def accuracy(benchmark: Benchmark, chosen: Measured, references: Iterable[Measur
 
 
 def which_rows(benchmark: Benchmark, chosen: str) -> str:
-    """Returns a sentence that says which rows decided what.
+    """Returns a sentence that says what the rows of each split were used for.
 
     Args:
         benchmark: The benchmark.
-        chosen: What the rows chose, such as `the form to serve`.
+        chosen: What was chosen on the split that decides, such as `the form to serve`.
     """
     data = benchmark.data
-    text = f"{capitalized(data['split'])} ({data['rows']:,} rows) chose {chosen}"
+    text = f"{capitalized(data['split'])} ({data['rows']:,} rows) was used to choose {chosen}"
     if rows := data.get("test_rows"):
-        return f"{text}; test ({rows:,} rows) decided nothing."
-    return f"{text}. No other labelled split was scored: the scores are {CHOSEN_ON_THESE_ROWS}."
+        return f"{text}; test ({rows:,} rows) was used for no choice."
+    return f"{text}. No other labelled split was scored: the scores are of models {CHOSEN_ON_THESE_ROWS}."
 
 
 def _serve(benchmark: Benchmark) -> str:
@@ -120,7 +120,7 @@ def _serve(benchmark: Benchmark) -> str:
     first = fastest([item for item in benchmark.models if benchmark.meets_criterion(item)] or [chosen], size)
     if first is not chosen:
         than = "larger" if first.size_bytes > chosen.size_bytes else "less accurate"
-        text += f" {capitalized(name_and_runtime(first))} is not clearly faster at batch {size}, and {than}."
+        text += f" {capitalized(name_and_runtime(first))} is not clearly faster at batch {size}, and it is {than}."
     int8 = benchmark.of("int8")
     if int8 and not any(benchmark.meets_criterion(item) for item in int8):
         return f"No INT8 candidate {_stays_within(benchmark, int8[0])}. {text}"

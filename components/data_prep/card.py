@@ -21,10 +21,10 @@ _EXAMPLE_CHARACTERS = 240
 # What each split is for.
 _USES = {
     "train": "for training",
-    "validation": "decides: all choices are made on it",
-    "validation_mismatched": "decides nothing",
-    "test": "reported, decides nothing",
-    UNLABELLED: "no labels, decides nothing",
+    "validation": "all choices are made on it",
+    "validation_mismatched": "used for no choice",
+    "test": "reported, used for no choice",
+    UNLABELLED: "no labels, used for no choice",
 }
 
 

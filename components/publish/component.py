@@ -31,7 +31,7 @@ def publish(
     it never points to an incomplete one. If a model is already published, both are evaluated on the same validation
     split, each in the runtime that serves it on this CPU. A model that is worse by more than
     `max_loss_to_published_points` is refused with one log line, and the task succeeds. Scores on a labelled test split
-    are reported beside and decide nothing. history.json lists published and refused models. If MODEL_REGISTRY_URL is
+    are reported only; they decide nothing. history.json lists published and refused models. If MODEL_REGISTRY_URL is
     set, the version is registered in the Kubeflow Model Registry. This task is never cached.
 
     Args:

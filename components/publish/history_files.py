@@ -36,7 +36,7 @@ class Entry(BaseModel):
         earlier_version: The published version that it was compared with.
         earlier_metric: That version's metric on the same split.
         difference: Paired difference to it on that split; None in entries of older versions.
-        test_rows: Rows of the test split, which decides nothing; None without one.
+        test_rows: Rows of the test split, which no choice is made on; None without one.
         test_metric: The metric on the test split.
         earlier_test_metric: The published version's metric on the test split.
         test_difference: Paired difference to it on the test split.

@@ -51,10 +51,10 @@ def write_history_pages(folder: Path, message: str, history: list[Entry]) -> Non
 
 
 def _describe_rows(shown: list[Entry]) -> str:
-    """Returns a sentence that says which rows decided."""
+    """Returns a sentence that says which rows the decisions were made on."""
     if shown and shown[-1].test_rows:
-        return "Validation decided each time; test decided nothing."
-    return f"Validation decided each time: the figures are {CHOSEN_ON_THESE_ROWS}."
+        return "Each version was judged on validation; test was used for no decision."
+    return f"Each version was judged on validation: the figures are of models {CHOSEN_ON_THESE_ROWS}."
 
 
 def _score(shown: list[Entry], item: Entry) -> str:

@@ -21,7 +21,7 @@ class Standing(BaseModel):
         name: Name of the member.
         accuracy: The primary metric on the rows that decide.
         interval: The metric with its 95 % interval.
-        test: The metric on the test split, which decides nothing; None without one.
+        test: The metric on the test split, which no choice is made on; None without one.
         latency_ms: Median latency at the smallest batch size.
         size_mb: Size of the files that the runtime reads, in MB (10^6 bytes).
         on_latency_front: Whether it is on the Pareto front of accuracy and latency.

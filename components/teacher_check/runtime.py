@@ -98,7 +98,7 @@ def _choose(precision: str, rows: int) -> TeacherRuntime:
         return TeacherRuntime(runtime="torch", precision="fp32", reason=reason)
     # IPEX's environment has an older torch without torchao, whose graphs OpenVINO cannot convert.
     if rows >= _MANY_ROWS and find_spec("openvino") and find_spec("torchao"):
-        reason = f"the CPU computes BF16 in hardware, and {rows} rows for each process repay the conversion"
+        reason = f"the CPU computes BF16 in hardware, and the conversion saves time with {rows} rows for each process"
         return TeacherRuntime(runtime="openvino", precision="bf16", reason=reason)
     reason = "the CPU computes BF16 in hardware"
     return TeacherRuntime(runtime="torch", precision="bf16", reason=reason)

@@ -13,7 +13,7 @@ from compaware.components.core.evaluation.metrics import metric_label
 def floor_sentences(benchmark: Benchmark, reference: Measured) -> list[str]:
     """Returns a sentence for each floor: whether it keeps the metric of a transformer.
 
-    Nothing is chosen by it, so it looks at the figures that it gives: those on test, or else on the rows that decide.
+    No model is chosen by it, so it uses the figures on test where there are any.
     """
     return [_compare(benchmark, item, reference) for item in benchmark.of("floor")]
 
@@ -23,8 +23,8 @@ def describe_training(benchmark: Benchmark) -> list[str]:
     if not benchmark.floors:
         return []
     text = (
-        "Floors are trained on the labels of train, without the teacher's; validation chooses their regularization. "
-        "A call of a floor starts from text, so its time includes tokenization."
+        "Floors are models without a transformer. They are trained on the labels of train, not on the teacher's; their "
+        "regularization is chosen on validation. A call of a floor starts from text, so its time includes tokenization."
     )
     if "static" in benchmark.floors:
         text += (
@@ -68,7 +68,7 @@ def _compare(benchmark: Benchmark, item: Measured, reference: Measured) -> str:
     if criterion.passes(criterion.baseline + worst):
         text = f"{name} keeps the {metric} of {transformer}, so a transformer is not needed for this data"
     elif criterion.passes(criterion.baseline + best):
-        text = f"{name} may keep the {metric} of {transformer}, but it takes more rows to tell"
+        text = f"{name} may or may not keep the {metric} of {transformer}, and more rows are needed to tell"
     else:
         text = f"{name} does not keep the {metric} of {transformer}"
     return f"{text}: {figures} on {split}."

@@ -14,6 +14,7 @@ from compaware.components.benchmark.quality.tables import (
 from compaware.components.benchmark.results import Benchmark
 from compaware.components.benchmark.sections import Section
 from compaware.components.benchmark.splits import TEST
+from compaware.components.core.evaluation.criterion import CHOSEN_ON_THESE_ROWS
 
 
 def quality_sections(benchmark: Benchmark) -> Iterator[Section]:
@@ -21,7 +22,8 @@ def quality_sections(benchmark: Benchmark) -> Iterator[Section]:
     quality = benchmark.quality
     if quality is None:
         return
-    rows = f"{quality.rows:,} {quality.split} rows{'' if quality.split == TEST else ', which also decided'}"
+    chosen = "" if quality.split == TEST else f" ({CHOSEN_ON_THESE_ROWS})"
+    rows = f"{quality.rows:,} {quality.split} rows{chosen}"
     served = name_and_runtime(benchmark.by_id(quality.served))
     if quality.classes:
         text = f"Precision and recall of {served}, and F1 of one form of each model, on {rows}."

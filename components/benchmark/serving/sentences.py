@@ -11,7 +11,7 @@ from compaware.components.benchmark.serving.results import ServedForm
 
 
 def serving_sentences(benchmark: Benchmark) -> list[str]:
-    """Returns the rate that the model to serve holds, and which candidates could not be measured."""
+    """Returns the rate that the model to serve sustains, and which candidates could not be measured."""
     serving = benchmark.serving
     if serving is None:
         return []
@@ -28,14 +28,14 @@ def _held(benchmark: Benchmark, form: ServedForm) -> str:
     name, bound = capitalized(name_and_runtime(benchmark.by_id(form.id))), benchmark.serving.latency_bound_ms
     best = form.server.best
     if best is None:
-        return f"{name} keeps p99 under {bound:g} ms at no measured rate: {reason(form, bound)}."
-    text = f"{name} as a server holds {best.queries_per_s:,.0f} queries per second with p99 under {bound:g} ms"
+        return f"{name} does not keep p99 under {bound:g} ms at any measured rate: {reason(form, bound)}."
+    text = f"{name} as a server sustains {best.queries_per_s:,.0f} queries per second with p99 under {bound:g} ms"
     reference = benchmark.serving.of(benchmark.serving.reference)
     if reference is None or reference is form:
         return f"{text}."
     other = display_name(benchmark.by_id(reference.id).name)
     if reference.server.best is None:
-        return f"{text}, which the FP32 {other} does at no measured rate."
+        return f"{text}. The FP32 {other} does not keep this bound at any measured rate."
     quotient = best.queries_per_s / reference.server.best.queries_per_s
     return f"{text}: {format_quotient(quotient, 'more', 'fewer')} than the FP32 {other}."
 

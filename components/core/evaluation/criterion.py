@@ -131,7 +131,7 @@ class Criterion(BaseModel):
         """Compares a score with the baseline: `accuracy 0.85 against 0.90, a loss of 0.05 where 0.01 is allowed`.
 
         If the paired difference is given, its interval follows. If the interval is judged and is too wide to decide,
-        the number of rows that would decide follows.
+        the number of rows that deciding takes follows.
         """
         compared = f"{self.metric_name} {score:.4f} against {self.baseline:.4f}"
         if difference and math.isnan(difference.value):
@@ -152,11 +152,11 @@ class Criterion(BaseModel):
         if rows is None:
             return ""
         needed = f"about {_round_up(rows):,}" if rows <= _MANY_ROWS else "more than a million"
-        return f"; {needed} rows would decide"
+        return f"; deciding takes {needed} rows"
 
 
 class HeldOutScores(BaseModel):
-    """Scores of two models on the test split, which decides nothing.
+    """Scores of two models on the test split, which no choice is made on.
 
     Attributes:
         rows: Rows of the split.
@@ -201,7 +201,7 @@ class CriterionResult(Criterion):
         return self.describe(self.measured, self.difference)
 
     def describe_rows(self) -> str:
-        """Returns the scores on rows that decided nothing, or else a note that there are none."""
+        """Returns the scores on test rows, which no choice was made on, or else a note that there are none."""
         return self.test.describe() if self.test else CHOSEN_ON_THESE_ROWS
 
     @classmethod

@@ -35,13 +35,13 @@ def metrics_on_test(prefix: str, evaluation: Evaluation | None) -> dict[str, flo
 
 
 def describe_rows(manifest: Manifest, chosen: str) -> str:
-    """Returns a sentence that says which rows decided what.
+    """Returns a sentence that says what the rows of each split were used for.
 
     Args:
         manifest: Names the splits and their rows.
         chosen: What was chosen on validation, such as `the checkpoint and the quantization`.
     """
-    sentence = f"Validation ({manifest.splits['validation']:,} rows) chose {chosen}"
+    sentence = f"Validation ({manifest.splits['validation']:,} rows) was used to choose {chosen}"
     if rows := manifest.splits.get("test"):
-        return f"{sentence}; test ({rows:,} rows) decided nothing."
-    return f"{sentence}. There is no test split: the figures are {CHOSEN_ON_THESE_ROWS}."
+        return f"{sentence}; test ({rows:,} rows) was used for no choice."
+    return f"{sentence}. There is no test split: the figures are of models {CHOSEN_ON_THESE_ROWS}."

@@ -1,4 +1,4 @@
-"""Confidence intervals of scores and of paired differences, by a bootstrap over rows.
+"""Confidence intervals of scores and of paired differences, by a bootstrap over rows, or for large tables a jackknife.
 
 Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 13. A resample draws as many rows as there are.
 All that a metric needs of a row is its label and its predictions, so rows that agree in these are drawn together: a

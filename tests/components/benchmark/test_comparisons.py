@@ -26,7 +26,8 @@ def test_test_is_reported_beside_validation_with_intervals_and_the_words_follow_
     assert "The accuracy of INT8 in onnxruntime on test is 0.8790 (95 % interval 0.86" in text
     assert "Against the teacher: between 1." in text and "points worse." in text
     assert "Against the student: no measurable loss (between" in text
-    assert "Validation (872 rows) chose the form to serve; test (1,744 rows) decided nothing." in text
+    sentence = "Validation (872 rows) was used to choose the form to serve; test (1,744 rows) was used for no choice."
+    assert sentence in text
     assert "points worse in accuracy on test" in headline(tested)
     for page in (render_html(tested, {}), render_markdown(tested, {})):
         assert "accuracy, validation" in page and "accuracy, test" in page and "McNemar p" in page
@@ -36,7 +37,7 @@ def test_test_is_reported_beside_validation_with_intervals_and_the_words_follow_
 def test_without_a_test_split_the_figures_were_chosen_on_these_rows():
     found = synthetic(family().candidates, test={})
     text = " ".join(found.words)
-    assert "No other labelled split was scored: the scores are chosen on these rows." in text
+    assert "No other labelled split was scored: the scores are of models chosen on these rows." in text
     assert "no measurable loss in accuracy on validation (at most " in headline(found)
 
 

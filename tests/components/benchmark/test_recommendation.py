@@ -49,7 +49,7 @@ def test_of_equally_fast_forms_the_smallest_is_recommended_and_the_sentence_says
     items[-1] = items[-1].model_copy(update={"size_bytes": 18_000_000})
     found = benchmark(items)
     assert found.recommended.id == "int8_openvino"
-    assert "Student in openvino with BF16 is not clearly faster at batch 1, and larger." in found.words[0]
+    assert "Student in openvino with BF16 is not clearly faster at batch 1, and it is larger." in found.words[0]
     items[-1] = items[-1].model_copy(update={"size_bytes": 69_000_000})
     found = benchmark(items)
     assert found.recommended.id == "student_bf16_openvino"

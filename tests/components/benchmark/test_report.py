@@ -166,7 +166,7 @@ def test_figures_on_validation_say_that_these_rows_decided():
     found = family()
     found.quality = quality()
     found.quality.split = "validation"
-    assert "872 validation rows, which also decided" in render_markdown(found, {})
+    assert "872 validation rows (chosen on these rows)" in render_markdown(found, {})
 
 
 def test_regression_has_slices_and_drift_and_no_classes():

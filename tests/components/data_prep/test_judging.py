@@ -85,11 +85,11 @@ def test_a_test_split_without_a_label_column_is_kept_without_labels(prepare: Pre
     assert "2 of 3 unlabelled rows were kept (random sample, seed 42)." in dataset.manifest.notes
     assert "The test split has no column 'label' and becomes the split 'unlabelled'." in dataset.manifest.notes
     card = (dataset.path / "card.md").read_text(encoding="utf-8")
-    assert "| unlabelled | no labels, decides nothing | 2 |" in card
-    assert "| test | reported, decides nothing | 2 |" in card
+    assert "| unlabelled | no labels, used for no choice | 2 |" in card
+    assert "| test | reported, used for no choice | 2 |" in card
     # Classes are counted in labelled splits only.
     assert "| class | train | share | validation | share | test | share |\n" in card
-    assert "no labels, decides nothing" in (dataset.path / "card.html").read_text(encoding="utf-8")
+    assert "no labels, used for no choice" in (dataset.path / "card.html").read_text(encoding="utf-8")
     # A test file whose texts cannot be read is no obstacle, as it never was.
     pq.write_table(pa.table({"text": ["a", None]}), tmp_path / "own/test.parquet")
     (tmp_path / "own/test.csv").unlink()

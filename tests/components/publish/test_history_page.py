@@ -35,7 +35,7 @@ def test_scores_of_another_metric_are_named_and_are_not_in_the_chart(tmp_path: P
     page, text = ((tmp_path / name).read_text(encoding="utf-8") for name in ("history.html", "history.md"))
     assert "| F1 0.7000 |" in text and "| 0.9000 |" in text
     assert "accuracy by version" in page and "F1 0.7000" in page
-    assert "the figures are chosen on these rows" in page and "the figures are chosen on these rows" in text
+    assert "of models chosen on these rows" in page and "of models chosen on these rows" in text
 
 
 def test_scores_on_test_stand_beside_those_on_validation(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_scores_on_test_stand_beside_those_on_validation(tmp_path: Path) -> None
     page, text = ((tmp_path / name).read_text(encoding="utf-8") for name in ("history.html", "history.md"))
     assert "| accuracy | test |" in text and "| 0.9000 | 0.8800 |" in text and "| 0.7000 | – |" in text
     assert page.count('<td class="figure">0.8800</td>') == 1
-    assert "test decided nothing" in page and "test decided nothing" in text
+    assert "test was used for no decision" in page and "test was used for no decision" in text
 
 
 def test_a_history_of_an_earlier_version_is_read(tmp_path: Path) -> None:

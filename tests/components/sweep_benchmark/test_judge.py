@@ -128,7 +128,10 @@ def test_test_rows_are_reported_and_choose_no_member(figures: Benchmark, lucky: 
     assert title.startswith("Serve three_t2_int8 in onnxruntime: accuracy 0.7001 on test (0.8700 on validation), 2.0")
     tested.words = sentences(tested, sweep)
     text = " ".join(tested.words)
-    assert "Validation (872 rows) chose the member to serve and its form; test (1,744 rows) decided nothing." in text
+    assert (
+        "Validation (872 rows) was used to choose the member to serve and its form; test (1,744 rows) was used for no "
+        "choice."
+    ) in text
     assert "points worse in accuracy on test" in text
     for page in render(tested, sweep, title):
         assert "accuracy, validation" in page and "accuracy, test" in page and "0.7001 (0.6" in page

@@ -55,7 +55,7 @@ def test_each_floor_has_its_own_sentence() -> None:
     ("low", "high", "words"),
     [
         (-0.009, 0.02, " keeps the accuracy of the FP32 student, so a transformer is not needed for this data: "),
-        (-0.03, 0.01, " may keep the accuracy of the FP32 student, but it takes more rows to tell: "),
+        (-0.03, 0.01, " may or may not keep the accuracy of the FP32 student, and more rows are needed to tell: "),
         (-0.03, -0.011, " does not keep the accuracy of the FP32 student: "),
     ],
 )

@@ -49,30 +49,32 @@ SLOW = form("student_openvino", probe(460, 40), probe(700, 90, overloaded=True))
     [
         (
             served(FAST, SLOW),
-            "INT8 in onnxruntime as a server holds 1,150 queries per second with p99 under 50 ms: 2.5x more than the "
-            "FP32 student.",
+            "INT8 in onnxruntime as a server sustains 1,150 queries per second with p99 under 50 ms: 2.5x more than "
+            "the FP32 student.",
         ),
         (
             served(FAST, reference=None),
-            "INT8 in onnxruntime as a server holds 1,150 queries per second with p99 under 50 ms.",
+            "INT8 in onnxruntime as a server sustains 1,150 queries per second with p99 under 50 ms.",
         ),
         (
             served(FAST, form("student_openvino", p99_ms=70)),
-            "INT8 in onnxruntime as a server holds 1,150 queries per second with p99 under 50 ms, which the FP32 "
-            "student does at no measured rate.",
+            "INT8 in onnxruntime as a server sustains 1,150 queries per second with p99 under 50 ms. The "
+            "FP32 student does not keep this bound at any measured rate.",
         ),
         (
             served(form("int8_onnxruntime", p99_ms=70), SLOW),
-            "INT8 in onnxruntime keeps p99 under 50 ms at no measured rate: p99 is 70.0 ms even for one "
+            "INT8 in onnxruntime does not keep p99 under 50 ms at any measured rate: p99 is 70.0 ms even for one "
             "query at a time.",
         ),
         (
             served(form("int8_onnxruntime", probe(60, 99), probe(30, 80)), SLOW),
-            "INT8 in onnxruntime keeps p99 under 50 ms at no measured rate: 30.0 queries per second were too many.",
+            "INT8 in onnxruntime does not keep p99 under 50 ms at any measured rate: 30.0 queries per second were "
+            "too many.",
         ),
         (
             served(form("int8_onnxruntime"), SLOW),
-            "INT8 in onnxruntime keeps p99 under 50 ms at no measured rate: time_budget_s is too small for one rate.",
+            "INT8 in onnxruntime does not keep p99 under 50 ms at any measured rate: time_budget_s is too small for "
+            "one rate.",
         ),
         (
             served(SLOW, failures={"int8_onnxruntime": "killed by signal 9"}),

@@ -98,12 +98,12 @@ def test_an_interval_that_is_too_wide_says_how_many_rows_would_decide() -> None:
     assert criterion.rows_to_decide(unsure) == pytest.approx(16 * 872)
     assert criterion.describe(0.895, unsure) == (
         "accuracy 0.8950 against 0.9000, between 2.5 points worse and 1.5 better where 1.0 points are allowed; "
-        "about 14,000 rows would decide"
+        "deciding takes about 14,000 rows"
     )
     assert criterion.rows_to_decide(difference(-0.005, 0.001)) is None
     assert criterion.rows_to_decide(difference(-0.05, 0.01)) is None
     assert criterion.rows_to_decide(difference(math.nan, 0.01)) is None
-    assert "more than a million rows would decide" in criterion.describe(0.89, difference(-0.01, 0.02))
+    assert "deciding takes more than a million rows" in criterion.describe(0.89, difference(-0.01, 0.02))
     # More rows may also show that the loss is too large.
     assert criterion.rows_to_decide(difference(-0.02, 0.02)) == pytest.approx(4 * 872)
 
