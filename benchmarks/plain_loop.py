@@ -110,7 +110,7 @@ def forward(model: PreTrainedModel, batch: Rows) -> torch.Tensor:
     ids = torch.nn.utils.rnn.pad_sequence([row["ids"] for row in batch], batch_first=True, padding_value=padding)
     lengths = torch.tensor([len(row["ids"]) for row in batch])
     mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
-    # Left after each pass, because autocast keeps the BF16 weights until then.
+    # A new context for each pass, because autocast keeps the BF16 weights until its context ends.
     with torch.autocast("cpu", torch.bfloat16, enabled=cpu.has_bf16()):
         return model(input_ids=ids, attention_mask=mask).logits.float()
 

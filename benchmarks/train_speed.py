@@ -4,7 +4,7 @@
 
 All arms train a student of the same shape on the same rows for the same epochs. Times include the evaluation after each
 epoch and the teacher's pass over the training rows. The arms take turns; ratios are medians over the rounds. The first
-script is typical: it runs the teacher at every step. The second has the optimizations that one writes in plain PyTorch.
+script is typical: it runs the teacher at every step. The second has the usual optimizations in plain PyTorch.
 """
 
 import argparse

@@ -37,7 +37,7 @@ class MeasuringOptions(BaseModel):
 
     split: str = Field(
         default="validation",
-        description="Split whose accuracy decides and whose rows are timed; `test` is only reported.",
+        description="Split that choices are made on and whose rows are timed; `test` is only reported.",
     )
     batch_sizes: tuple[PositiveInt, ...] = Field(
         default=(1, 8, 32), min_length=1, description="Batch sizes to measure."

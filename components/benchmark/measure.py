@@ -73,7 +73,7 @@ def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, S
     dataset = load_dataset_folder(config.dataset)
     if not dataset.manifest.splits.get(config.split):
         raise UserError(f"split '{config.split}' of {config.dataset} is empty or missing: choose another split")
-    dataset.labels(config.split)  # Rows without labels judge no model.
+    dataset.labels(config.split)  # Fails at once if the split has no labels.
     failures = Failures()
     threads = config.threads or cpu.threads()
     log.info("%d threads for every runtime, on %s (%s)", threads, cpu.model_name(), ", ".join(cpu.flags()))

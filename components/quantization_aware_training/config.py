@@ -64,8 +64,8 @@ class QuantizationAwareTrainingConfig(ComponentConfig, TrainingOptions, SoftLabe
     )
     gate_on: Literal["point", "interval"] = Field(
         default="point",
-        description="What may not exceed the largest loss: point takes the loss on the validation split itself, "
-        "interval the upper end of its 95 % interval. interval needs more rows; the result says how many.",
+        description="What is compared with the allowed loss: point the measured loss on validation, interval the upper "
+        "end of its 95 % interval. interval needs more rows; the result says how many.",
     )
     calibration_rows: int = Field(
         default=256, ge=8, description="Training sentences to calibrate the activation ranges of ptq on."
