@@ -24,7 +24,7 @@ def test_versions_in_a_bucket_are_complete_and_usable(
     latest = Published.read(prefix).latest
     assert latest is not None
     version = fetch(join(prefix, latest.version), tmp_path / "cache", require_manifest=True)
-    assert answers(version, "a good film", "a bad film") == ["positive", "negative"]
+    assert [label for label, *_ in answers(version, "a good film", "a bad film")] == ["positive", "negative"]
     service = yaml.safe_load((version / "inference-service.yaml").read_text(encoding="utf-8"))
     uri = service["spec"]["predictor"]["model"]["storageUri"]
     assert uri == f"s3://{bucket}/models/reviews/{latest.version}/serving"
