@@ -20,7 +20,7 @@ from compaware.components.core.base.errors import (
     USER_ERROR_EXIT_CODE,
 )
 from compaware.components.core.base.faults import report
-from compaware.components.core.base.lifetime import end_with_command
+from compaware.components.core.base.lifetime import end_with_command, exit_at_once
 from compaware.components.launch.pods import GPUS_VARIABLE
 
 
@@ -33,11 +33,11 @@ def main() -> None:
     try:
         run(parse_args(sys.argv[1:]))
     except ChildFailedError as error:
-        sys.exit(_exit_code({rank: failure.exitcode for rank, failure in error.failures.items()}))
+        exit_at_once(_exit_code({rank: failure.exitcode for rank, failure in error.failures.items()}))
     except SignalException as error:
-        sys.exit(128 + error.sigval)
+        exit_at_once(128 + error.sigval)
     except Exception as error:
-        sys.exit(report(error))
+        exit_at_once(report(error))
 
 
 def _require_gpus() -> None:

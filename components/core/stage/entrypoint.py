@@ -27,7 +27,7 @@ from compaware.components.core.base.errors import (
     UserError,
 )
 from compaware.components.core.base.faults import report
-from compaware.components.core.base.lifetime import end_with_command
+from compaware.components.core.base.lifetime import end_with_command, exit_at_once
 from compaware.components.core.base.logs import setup_logging
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.base.validation import CONFIG_VARIABLE, read_values, validate
@@ -79,34 +79,26 @@ def _main(module: str, config_class: type[ComponentConfig], evaluates: bool) -> 
         _exit_without_restart(USER_ERROR_EXIT_CODE)
     except UnavailableError as error:
         print(f"{UNAVAILABLE_PREFIX}{show_uris(str(error))}", file=sys.stderr, flush=True)
-        sys.exit(UNAVAILABLE_EXIT_CODE)
+        exit_at_once(UNAVAILABLE_EXIT_CODE)
     except KeyboardInterrupt:
         print("interrupted: set existing_output=resume to continue", file=sys.stderr, flush=True)
-        sys.exit(128 + signal.SIGINT)
+        exit_at_once(128 + signal.SIGINT)
     except Exception as error:
         code = report(error, work)
         if code == FAULT_EXIT_CODE:
             _exit_without_restart(code)
-        sys.exit(code)
+        exit_at_once(code)
     for name, value in summary.metrics.items():
         log.info("%s = %.6g", name, value)
     log.info("%s finished: %s", component, transfers.outputs.get("output", transfers.values["output"]))
-    _exit_quickly()
+    exit_at_once(0)
 
 
 def _exit_without_restart(code: int) -> NoReturn:
     """Exits, and ends torchrun if it started this process: in an elastic job it would restart the process."""
     if "TORCHELASTIC_RUN_ID" in os.environ:
         os.kill(os.getppid(), signal.SIGTERM)
-    sys.exit(code)
-
-
-def _exit_quickly() -> None:
-    """Exits without the teardown of torch and transformers, which takes seconds."""
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)
+    exit_at_once(code)
 
 
 def _run(module: str, config: ComponentConfig, transfers: Transfers, evaluates: bool) -> Summary:

@@ -81,6 +81,24 @@ def test_an_exception_is_one_line_that_names_the_file_with_its_traceback(
     assert file.read_text(encoding="utf-8").startswith("Traceback")
 
 
+@pytest.mark.parametrize(
+    ("raises", "exit_code"),
+    [
+        ("from compaware.components.core.base.errors import UserError; raise UserError('no')", 2),
+        ("None()", 70),
+        ("raise MemoryError", 1),
+        ("raise KeyboardInterrupt", 130),
+    ],
+)
+def test_a_library_that_aborts_at_exit_does_not_change_the_exit_code(
+    command: list[str], raises: str, exit_code: int
+) -> None:
+    # Threads of Gloo may be destroyed before they have ended: "terminate called without an active exception".
+    aborts = f"import atexit, os; atexit.register(os.abort); {raises}"
+    done = subprocess.run([sys.executable, *command, f"raises={aborts}"], capture_output=True, text=True)
+    assert done.returncode == exit_code, done.stderr
+
+
 def test_without_a_work_folder_the_trace_is_in_the_temporary_folder(tmp_path: Path, command: list[str]) -> None:
     raises = "import shutil; shutil.rmtree(workspace.work); None()"
     done = subprocess.run([sys.executable, *command, f"raises={raises}"], capture_output=True, text=True)
