@@ -14,7 +14,7 @@ from pathlib import Path
 from running import arguments, component, report
 from tabulate import tabulate
 
-from compaware.components.benchmark.formatting import format_batch_ratio
+from compaware.components.benchmark.report.formatting import format_batch_ratio
 from compaware.components.benchmark.results import FILE_NAME, Benchmark
 
 

@@ -7,27 +7,27 @@ from typing import Any
 
 import numpy as np
 
-from compaware.components.benchmark import sentences
 from compaware.components.benchmark.comparisons import fill_comparisons
 from compaware.components.benchmark.config import BenchmarkConfig
-from compaware.components.benchmark.failures import Failures
 from compaware.components.benchmark.flat_metrics import flat_metrics
 from compaware.components.benchmark.floor.prepare import prepare_floors
-from compaware.components.benchmark.formatting import capitalized, display_name, runtime_and_precision
-from compaware.components.benchmark.groups import available_memory_bytes, memory_needed_bytes, plan_groups
-from compaware.components.benchmark.pinning import choose_affinity
 from compaware.components.benchmark.quality.collect import collect_quality
 from compaware.components.benchmark.recommendation import recommend
-from compaware.components.benchmark.report import load_summaries, render_html, render_markdown
+from compaware.components.benchmark.report import sentences
+from compaware.components.benchmark.report.formatting import capitalized, display_name, runtime_and_precision
+from compaware.components.benchmark.report.render import load_summaries, render_html, render_markdown
 from compaware.components.benchmark.results import FILE_NAME, Benchmark, Group, Measured
-from compaware.components.benchmark.rounds import Figures, measure_group, scaled
-from compaware.components.benchmark.scoring import SCORING_BATCH, logits_file
 from compaware.components.benchmark.serving.scenarios import measure_serving
 from compaware.components.benchmark.splits import TEST, labelled_splits
 from compaware.components.benchmark.timing import BatchSpeed
-from compaware.components.benchmark.tokenized_split import TokenizedSplit
-from compaware.components.benchmark.variants import input_limit, prepare_variants, read_configs
-from compaware.components.benchmark.worker_process import Variant
+from compaware.components.benchmark.workers.failures import Failures
+from compaware.components.benchmark.workers.groups import available_memory_bytes, memory_needed_bytes, plan_groups
+from compaware.components.benchmark.workers.pinning import choose_affinity
+from compaware.components.benchmark.workers.rounds import Figures, measure_group, scaled
+from compaware.components.benchmark.workers.scoring import SCORING_BATCH, logits_file
+from compaware.components.benchmark.workers.tokenized_split import TokenizedSplit
+from compaware.components.benchmark.workers.variants import input_limit, prepare_variants, read_configs
+from compaware.components.benchmark.workers.worker_process import Variant
 from compaware.components.core.base import cpu
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.files import size_bytes, write_text

@@ -12,7 +12,12 @@ import yaml
 from pydantic import TypeAdapter
 
 from compaware.components import images
-from compaware.components.benchmark.formatting import capitalized, display_name, format_size, runtime_and_precision
+from compaware.components.benchmark.report.formatting import (
+    capitalized,
+    display_name,
+    format_size,
+    runtime_and_precision,
+)
 from compaware.components.benchmark.results import FILE_NAME
 from compaware.components.core.base.files import write_text
 from compaware.components.core.base.rendering import render

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from compaware.components.benchmark.formatting import join_with_and, name_and_runtime, runtime_label
+from compaware.components.benchmark.report.formatting import join_with_and, name_and_runtime, runtime_label
 from compaware.components.core.data.tasks import TASKS
 from compaware.components.core.evaluation.criterion import CriterionResult
 from compaware.components.publish.history_files import Entry

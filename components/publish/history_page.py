@@ -5,8 +5,8 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from compaware.components.benchmark.charts import metric_by_version
-from compaware.components.benchmark.formatting import capitalized, format_size
+from compaware.components.benchmark.report.charts import metric_by_version
+from compaware.components.benchmark.report.formatting import capitalized, format_size
 from compaware.components.core.base.files import write_text
 from compaware.components.core.base.rendering import render
 from compaware.components.core.evaluation.criterion import CHOSEN_ON_THESE_ROWS
@@ -37,7 +37,7 @@ def write_history_pages(folder: Path, message: str, history: list[Entry]) -> Non
         page = render(
             f"{name}.j2",
             "publish",
-            "benchmark",
+            "benchmark.report",
             message=capitalized(message),
             entries=shown[::-1],
             metric=metric_label(shown[-1].metric_name) if shown else "",

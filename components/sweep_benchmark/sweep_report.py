@@ -2,13 +2,18 @@
 
 from dataclasses import replace
 
-from compaware.components.benchmark.formatting import display_name, runtime_and_precision
-from compaware.components.benchmark.report import Card, Parts, cards, render_page, render_text
+from compaware.components.benchmark.report.formatting import display_name, runtime_and_precision
+from compaware.components.benchmark.report.render import Card, Parts, cards, render_page, render_text
+from compaware.components.benchmark.report.scatter_charts import Point, pareto
+from compaware.components.benchmark.report.sections import (
+    floor_section,
+    speed_section,
+    table_section,
+    unmeasured_section,
+)
+from compaware.components.benchmark.report.tables import Table, score_cells, score_columns
 from compaware.components.benchmark.results import Benchmark
-from compaware.components.benchmark.scatter_charts import Point, pareto
-from compaware.components.benchmark.sections import floor_section, speed_section, table_section, unmeasured_section
 from compaware.components.benchmark.serving.sections import serving_sections
-from compaware.components.benchmark.tables import Table, score_cells, score_columns
 from compaware.components.sweep_benchmark.sweep_results import Sweep
 
 

@@ -1,8 +1,8 @@
 """Sentences of a sweep's report."""
 
-from compaware.components.benchmark.caveats import caveats
 from compaware.components.benchmark.floor.words import floor_sentences
-from compaware.components.benchmark.formatting import (
+from compaware.components.benchmark.report.caveats import caveats
+from compaware.components.benchmark.report.formatting import (
     capitalized,
     display_name,
     format_points,
@@ -10,8 +10,8 @@ from compaware.components.benchmark.formatting import (
     join_with_and,
     name_and_runtime,
 )
+from compaware.components.benchmark.report.sentences import accuracy, compare_scores, which_rows
 from compaware.components.benchmark.results import Benchmark, Measured
-from compaware.components.benchmark.sentences import accuracy, compare_scores, which_rows
 from compaware.components.benchmark.serving.sentences import serving_sentences
 from compaware.components.core.evaluation.criterion import sort_key
 from compaware.components.core.evaluation.metrics import metric_label

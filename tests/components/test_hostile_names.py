@@ -11,7 +11,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from compaware.components.benchmark.report import render_html, render_markdown
+from compaware.components.benchmark.report.render import render_html, render_markdown
 from compaware.components.core.base.rendering import cut
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.base.validation import validate

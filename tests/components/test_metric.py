@@ -10,7 +10,7 @@ from transformers import EvalPrediction
 
 import compaware.components
 import compaware.pipelines
-from compaware.components.benchmark.report import render_html, render_markdown
+from compaware.components.benchmark.report.render import render_html, render_markdown
 from compaware.components.benchmark.results import Benchmark
 from compaware.components.core.evaluation.criterion import Criterion
 from compaware.components.core.evaluation.metrics import METRIC_NAMES, compute_metrics, metric_label

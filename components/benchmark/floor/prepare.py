@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from compaware.components.benchmark.config import BenchmarkConfig, Candidate, FloorName, FloorRuntime
-from compaware.components.benchmark.failures import Failures
 from compaware.components.benchmark.floor import static, tfidf
 from compaware.components.benchmark.floor.rows import TrainingRows
 from compaware.components.benchmark.floor.text_split import TextSplit, text_columns
 from compaware.components.benchmark.results import FloorTraining
 from compaware.components.benchmark.splits import further_splits, inputs_file, rows_to_score
-from compaware.components.benchmark.worker_process import Variant
+from compaware.components.benchmark.workers.failures import Failures
+from compaware.components.benchmark.workers.worker_process import Variant
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.data.dataset import PreparedDataset
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from compaware.components.benchmark.formatting import display_name, format_size, reported_split
+from compaware.components.benchmark.report.formatting import display_name, format_size, reported_split
+from compaware.components.benchmark.report.tables import Table
 from compaware.components.benchmark.results import Benchmark, Measured
-from compaware.components.benchmark.tables import Table
 from compaware.components.core.evaluation.criterion import Criterion
 from compaware.components.core.evaluation.intervals import describe_difference
 from compaware.components.core.evaluation.metrics import metric_label

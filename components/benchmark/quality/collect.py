@@ -5,17 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
-from compaware.components.benchmark.formatting import reported_split
 from compaware.components.benchmark.quality.calibration import calibration
 from compaware.components.benchmark.quality.class_scores import class_rows, class_scores
 from compaware.components.benchmark.quality.disagreements import disagreements, drift
 from compaware.components.benchmark.quality.results import Disagreement, Drift, Quality
 from compaware.components.benchmark.quality.slices import Part, by_length, by_value, score_part
 from compaware.components.benchmark.recommendation import best_int8
+from compaware.components.benchmark.report.formatting import reported_split
 from compaware.components.benchmark.results import Benchmark, Measured, fastest
-from compaware.components.benchmark.scoring import logits_file
 from compaware.components.benchmark.splits import inputs_file
-from compaware.components.benchmark.tokenized_split import TokenizedSplit
+from compaware.components.benchmark.workers.scoring import logits_file
+from compaware.components.benchmark.workers.tokenized_split import TokenizedSplit
 from compaware.components.core.base.rendering import cut
 from compaware.components.core.data.dataset import UNLABELLED, PreparedDataset
 from compaware.components.core.evaluation.calibration import read_temperature

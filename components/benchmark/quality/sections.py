@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from compaware.components.benchmark.formatting import capitalized, display_name, name_and_runtime
 from compaware.components.benchmark.quality.results import Quality
 from compaware.components.benchmark.quality.tables import (
     calibration_table,
@@ -11,8 +10,9 @@ from compaware.components.benchmark.quality.tables import (
     drift_table,
     slice_table,
 )
+from compaware.components.benchmark.report.formatting import capitalized, display_name, name_and_runtime
+from compaware.components.benchmark.report.sections import Section
 from compaware.components.benchmark.results import Benchmark
-from compaware.components.benchmark.sections import Section
 from compaware.components.benchmark.splits import TEST
 from compaware.components.core.evaluation.criterion import CHOSEN_ON_THESE_ROWS
 

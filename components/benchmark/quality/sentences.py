@@ -1,8 +1,8 @@
 """Sentences of the report about the predictions: only those that say that something got worse."""
 
-from compaware.components.benchmark.formatting import capitalized, display_name, join_with_and
 from compaware.components.benchmark.quality.results import Quality
 from compaware.components.benchmark.quality.slices import LENGTH
+from compaware.components.benchmark.report.formatting import capitalized, display_name, join_with_and
 from compaware.components.benchmark.results import Benchmark
 from compaware.components.core.base.rendering import cut
 from compaware.components.core.evaluation.intervals import Difference, describe_difference

@@ -2,15 +2,15 @@
 
 import math
 
-from compaware.components.benchmark.formatting import (
+from compaware.components.benchmark.quality.results import CalibrationErrors, Quality, Slice
+from compaware.components.benchmark.report.formatting import (
     display_name,
     format_interval,
     format_points_interval,
     runtime_and_precision,
 )
-from compaware.components.benchmark.quality.results import CalibrationErrors, Quality, Slice
+from compaware.components.benchmark.report.tables import Table
 from compaware.components.benchmark.results import Benchmark
-from compaware.components.benchmark.tables import Table
 from compaware.components.core.base.rendering import cut
 from compaware.components.core.evaluation.intervals import Difference, Interval
 from compaware.components.core.evaluation.metrics import metric_label

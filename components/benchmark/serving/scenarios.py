@@ -16,8 +16,8 @@ from compaware.components.benchmark.serving.load import (
     search_rates,
 )
 from compaware.components.benchmark.serving.results import Offline, Probe, ServedForm, Server, Serving, SingleStream
-from compaware.components.benchmark.tokenized_split import TokenizedSplit
-from compaware.components.benchmark.worker_process import Variant, Worker
+from compaware.components.benchmark.workers.tokenized_split import TokenizedSplit
+from compaware.components.benchmark.workers.worker_process import Variant, Worker
 from compaware.components.core.base.errors import UserError
 
 # Seconds for all candidates.

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from markupsafe import Markup
 
-from compaware.components.benchmark import charts
+from compaware.components.benchmark.report import charts
+from compaware.components.benchmark.report.sections import Section
 from compaware.components.benchmark.results import Benchmark
-from compaware.components.benchmark.sections import Section
 from compaware.components.benchmark.serving.load import curve
 from compaware.components.benchmark.serving.tables import load_table, scenario_table
 

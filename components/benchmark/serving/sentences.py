@@ -1,6 +1,6 @@
 """What the report says about serving."""
 
-from compaware.components.benchmark.formatting import (
+from compaware.components.benchmark.report.formatting import (
     capitalized,
     display_name,
     format_quotient,

@@ -1,10 +1,10 @@
 """Tables of the serving figures."""
 
-from compaware.components.benchmark.formatting import display_name, runtime_and_precision
+from compaware.components.benchmark.report.formatting import display_name, runtime_and_precision
+from compaware.components.benchmark.report.tables import Table
 from compaware.components.benchmark.results import Benchmark
 from compaware.components.benchmark.serving.load import curve
 from compaware.components.benchmark.serving.results import Probe, Serving
-from compaware.components.benchmark.tables import Table
 
 
 def scenario_table(benchmark: Benchmark, serving: Serving) -> Table:

@@ -16,7 +16,7 @@ def render(template: str, *packages: str, **values: Any) -> str:
     Args:
         template: File name. In `.html.j2` (HTML) and `.md.j2` (Markdown), values are escaped unless marked `safe`; in
             other files they are not.
-        packages: Components whose folders are searched for the template and its includes.
+        packages: Packages below `compaware.components` whose folders are searched for the template and its includes.
         values: Values for the template. The filters are `thousands` and `name`, which shortens a long name.
     """
     environment = Environment(

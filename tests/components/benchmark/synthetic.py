@@ -12,8 +12,8 @@ from compaware.components.benchmark.quality.disagreements import disagreements, 
 from compaware.components.benchmark.quality.results import Quality
 from compaware.components.benchmark.quality.slices import by_length, by_value, score_part
 from compaware.components.benchmark.recommendation import recommend
+from compaware.components.benchmark.report.sentences import sentences
 from compaware.components.benchmark.results import Benchmark, Measured
-from compaware.components.benchmark.sentences import sentences
 from compaware.components.benchmark.timing import BatchSpeed
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.evaluation.criterion import Criterion

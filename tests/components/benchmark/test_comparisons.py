@@ -6,9 +6,9 @@ import pytest
 from compaware.components.benchmark import comparisons
 from compaware.components.benchmark.comparisons import Comparisons, score_interval
 from compaware.components.benchmark.flat_metrics import flat_metrics
-from compaware.components.benchmark.report import render_html, render_markdown
+from compaware.components.benchmark.report.render import render_html, render_markdown
+from compaware.components.benchmark.report.sentences import headline
 from compaware.components.benchmark.results import Benchmark
-from compaware.components.benchmark.sentences import headline
 from tests.components.benchmark.synthetic import benchmark as synthetic
 from tests.components.benchmark.synthetic import family, logits, measured
 

@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from compaware.components.benchmark import measure, worker_process
+from compaware.components.benchmark import measure
 from compaware.components.benchmark.config import BenchmarkConfig, Candidate
-from compaware.components.benchmark.failures import Failures
 from compaware.components.benchmark.floor import tfidf
-from compaware.components.benchmark.pinning import Affinity
 from compaware.components.benchmark.results import FILE_NAME, Benchmark
-from compaware.components.benchmark.scoring import logits_file
-from compaware.components.benchmark.variants import prepare_variants
-from compaware.components.benchmark.worker_process import Worker
+from compaware.components.benchmark.workers import worker_process
+from compaware.components.benchmark.workers.failures import Failures
+from compaware.components.benchmark.workers.pinning import Affinity
+from compaware.components.benchmark.workers.scoring import logits_file
+from compaware.components.benchmark.workers.variants import prepare_variants
+from compaware.components.benchmark.workers.worker_process import Worker
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.data.dataset import PreparedDataset

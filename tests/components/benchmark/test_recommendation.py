@@ -3,7 +3,7 @@
 import pytest
 
 from compaware.components.benchmark.flat_metrics import flat_metrics
-from compaware.components.benchmark.sentences import headline
+from compaware.components.benchmark.report.sentences import headline
 from compaware.components.core.evaluation.criterion import Criterion
 from tests.components.benchmark.synthetic import benchmark, family, measured
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from compaware.components.benchmark.report import render_html
-from compaware.components.benchmark.sentences import sentences
+from compaware.components.benchmark.report.render import render_html
+from compaware.components.benchmark.report.sentences import sentences
 from tests.components.benchmark.synthetic import SUMMARIES, family, quality
 from tests.services.browser.chromium import Page, Scheme
 

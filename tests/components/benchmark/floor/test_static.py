@@ -7,11 +7,11 @@ import pytest
 from transformers import AutoTokenizer
 
 from compaware.components.benchmark.config import BenchmarkConfig, Candidate
-from compaware.components.benchmark.failures import Failures
 from compaware.components.benchmark.floor import static
 from compaware.components.benchmark.floor.prepare import prepare_floors
 from compaware.components.benchmark.floor.rows import TrainingRows
 from compaware.components.benchmark.floor.text_split import TextSplit, text_columns
+from compaware.components.benchmark.workers.failures import Failures
 from compaware.components.core.data.dataset import PreparedDataset
 from compaware.components.core.evaluation.metrics import compute_metrics
 from compaware.components.core.models.load import load_classifier

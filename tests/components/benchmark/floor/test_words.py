@@ -2,9 +2,9 @@
 
 import pytest
 
-from compaware.components.benchmark.report import render_html, render_markdown
+from compaware.components.benchmark.report.render import render_html, render_markdown
+from compaware.components.benchmark.report.sentences import sentences
 from compaware.components.benchmark.results import Benchmark, Differences, FloorTraining
-from compaware.components.benchmark.sentences import sentences
 from compaware.components.core.evaluation.intervals import Difference
 from tests.components.benchmark.synthetic import benchmark, family, measured
 

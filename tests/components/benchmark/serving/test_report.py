@@ -2,9 +2,9 @@
 
 import pytest
 
-from compaware.components.benchmark.report import render_html, render_markdown
+from compaware.components.benchmark.report.render import render_html, render_markdown
+from compaware.components.benchmark.report.sentences import sentences
 from compaware.components.benchmark.results import Benchmark
-from compaware.components.benchmark.sentences import sentences
 from compaware.components.benchmark.serving.flat import serving_metrics
 from compaware.components.benchmark.serving.results import Offline, Probe, ServedForm, Server, Serving, SingleStream
 from tests.components.benchmark.synthetic import family

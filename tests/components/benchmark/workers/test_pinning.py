@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from compaware.components.benchmark.pinning import choose_affinity, pinned
+from compaware.components.benchmark.workers.pinning import choose_affinity, pinned
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import pyarrow as pa
 from transformers import AutoConfig, PreTrainedConfig
 
 from compaware.components.benchmark.config import BenchmarkConfig, Candidate
-from compaware.components.benchmark.failures import Failures
 from compaware.components.benchmark.splits import further_splits, inputs_file, rows_to_score
-from compaware.components.benchmark.tokenized_split import TokenizedSplit
-from compaware.components.benchmark.worker_process import Variant
+from compaware.components.benchmark.workers.failures import Failures
+from compaware.components.benchmark.workers.tokenized_split import TokenizedSplit
+from compaware.components.benchmark.workers.worker_process import Variant
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import FILE_NAME as SUMMARY_FILE
 from compaware.components.core.base.summary import Summary

@@ -1,6 +1,7 @@
 """Sentences of the report on INT8 and sparsity, which also say where they bring nothing."""
 
-from compaware.components.benchmark.formatting import (
+from compaware.components.benchmark.recommendation import best_int8
+from compaware.components.benchmark.report.formatting import (
     capitalized,
     display_name,
     format_points,
@@ -11,7 +12,6 @@ from compaware.components.benchmark.formatting import (
     name_and_runtime,
     runtime_label,
 )
-from compaware.components.benchmark.recommendation import best_int8
 from compaware.components.benchmark.results import Benchmark, Measured, fastest
 from compaware.components.benchmark.timing import Ratio
 from compaware.components.core.evaluation.criterion import Criterion

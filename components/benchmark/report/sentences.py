@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 
-from compaware.components.benchmark.caveats import caveats, unmeasured
-from compaware.components.benchmark.compression_sentences import int8_accuracy, int8_size, int8_speed, sparsity
 from compaware.components.benchmark.floor.words import floor_sentences
-from compaware.components.benchmark.formatting import (
+from compaware.components.benchmark.quality.sentences import quality_sentences
+from compaware.components.benchmark.recommendation import recommend
+from compaware.components.benchmark.report.caveats import caveats, unmeasured
+from compaware.components.benchmark.report.compression_sentences import int8_accuracy, int8_size, int8_speed, sparsity
+from compaware.components.benchmark.report.formatting import (
     capitalized,
     display_name,
     format_interval,
@@ -18,8 +20,6 @@ from compaware.components.benchmark.formatting import (
     reported_split,
     runtime_label,
 )
-from compaware.components.benchmark.quality.sentences import quality_sentences
-from compaware.components.benchmark.recommendation import recommend
 from compaware.components.benchmark.results import Benchmark, Measured, fastest
 from compaware.components.benchmark.serving.sentences import serving_sentences
 from compaware.components.core.evaluation.criterion import CHOSEN_ON_THESE_ROWS

@@ -1,6 +1,6 @@
 """Sentences that say what was not measured, and which figures are less reliable."""
 
-from compaware.components.benchmark.formatting import capitalized, display_name, join_with_and
+from compaware.components.benchmark.report.formatting import capitalized, display_name, join_with_and
 from compaware.components.benchmark.results import Benchmark
 from compaware.components.benchmark.serving.load import LEAST_SECONDS
 from compaware.components.benchmark.timing import relative_spread

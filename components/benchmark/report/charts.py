@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from compaware.components.benchmark.config import Role
-from compaware.components.benchmark.drawing import (
+from compaware.components.benchmark.report.drawing import (
     INK,
     MARKERS,
     MUTED,
@@ -20,7 +20,7 @@ from compaware.components.benchmark.drawing import (
     metric_axis,
     svg,
 )
-from compaware.components.benchmark.formatting import display_name, runtime_label
+from compaware.components.benchmark.report.formatting import display_name, runtime_label
 from compaware.components.benchmark.results import Benchmark, Measured, fastest
 from compaware.components.core.evaluation.metrics import metric_label
 

@@ -7,7 +7,7 @@ the reference's times: candidates of different groups are compared through the r
 from collections.abc import Sequence
 from pathlib import Path
 
-from compaware.components.benchmark.worker_process import Variant
+from compaware.components.benchmark.workers.worker_process import Variant
 from compaware.components.core.base.files import size_bytes
 
 # Memory of a worker: its libraries, the file and copies of the weights, and activations.

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from compaware.components.benchmark.report import render_html, render_markdown
+from compaware.components.benchmark.report.render import render_html, render_markdown
 from compaware.components.benchmark.results import Benchmark, Unmeasured
 from tests.components.benchmark.synthetic import LAYERS, SUMMARIES, benchmark, family, measured, quality
 from tests.markup import Document

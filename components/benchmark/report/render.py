@@ -6,8 +6,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from compaware.components.benchmark import charts, scatter_charts
-from compaware.components.benchmark.formatting import (
+from compaware.components.benchmark.quality.sections import quality_sections
+from compaware.components.benchmark.report import charts, scatter_charts
+from compaware.components.benchmark.report.formatting import (
     display_name,
     format_interval,
     format_points,
@@ -15,10 +16,8 @@ from compaware.components.benchmark.formatting import (
     reported_split,
     runtime_and_precision,
 )
-from compaware.components.benchmark.method import describe_method
-from compaware.components.benchmark.quality.sections import quality_sections
-from compaware.components.benchmark.results import Benchmark, Measured
-from compaware.components.benchmark.sections import (
+from compaware.components.benchmark.report.method import describe_method
+from compaware.components.benchmark.report.sections import (
     Section,
     difference_section,
     floor_section,
@@ -27,9 +26,10 @@ from compaware.components.benchmark.sections import (
     stage_sections,
     unmeasured_section,
 )
-from compaware.components.benchmark.sentences import headline
+from compaware.components.benchmark.report.sentences import headline
+from compaware.components.benchmark.report.tables import Table, machine_table, overview_table
+from compaware.components.benchmark.results import Benchmark, Measured
 from compaware.components.benchmark.serving.sections import serving_sections
-from compaware.components.benchmark.tables import Table, machine_table, overview_table
 from compaware.components.core.base.rendering import render
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.evaluation.metrics import metric_label
@@ -124,7 +124,7 @@ def _render(template: str, benchmark: Benchmark, parts: Parts, **more: Any) -> s
     first = len(benchmark.words) if len(benchmark.words) <= _MOST_WORDS else _FIRST_WORDS
     return render(
         template,
-        "benchmark",
+        "benchmark.report",
         headline=parts.headline,
         words=benchmark.words[:first],
         more_words=benchmark.words[first:],

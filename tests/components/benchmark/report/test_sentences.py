@@ -2,9 +2,9 @@
 
 import pytest
 
-from compaware.components.benchmark.formatting import format_points, format_quotient, format_size, join_with_and
-from compaware.components.benchmark.report import render_markdown
-from compaware.components.benchmark.sentences import headline, sentences
+from compaware.components.benchmark.report.formatting import format_points, format_quotient, format_size, join_with_and
+from compaware.components.benchmark.report.render import render_markdown
+from compaware.components.benchmark.report.sentences import headline, sentences
 from tests.components.benchmark.synthetic import benchmark, family, measured
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from compaware.components.benchmark.formatting import (
+from compaware.components.benchmark.report.formatting import (
     display_name,
     format_batch_ratio,
     format_interval,

@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from compaware.components.benchmark.config import Candidate, FloorRuntime
-from compaware.components.benchmark.pinning import choose_affinity, pinned
 from compaware.components.benchmark.splits import inputs_file
+from compaware.components.benchmark.workers.pinning import choose_affinity, pinned
 from compaware.components.core.base.distributed import RANK_VARIABLES
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.runtimes.formats import Precision, RuntimeName
@@ -71,7 +71,7 @@ class Worker:
         kept = {name: value for name, value in os.environ.items() if name not in RANK_VARIABLES}
         with log.open("w", encoding="utf-8") as errors, pinned(choose_affinity(threads).cpus):
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "compaware.components.benchmark.worker"],
+                [sys.executable, "-m", "compaware.components.benchmark.workers.worker"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,

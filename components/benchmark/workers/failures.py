@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from compaware.components.benchmark.config import Candidate
 from compaware.components.benchmark.results import Unmeasured
-from compaware.components.benchmark.worker_process import Worker
+from compaware.components.benchmark.workers.worker_process import Worker
 from compaware.components.core.base.errors import UserError
 
 _LONGEST_REASON = 250

@@ -1,7 +1,7 @@
 """Sentences that say how a benchmark was measured."""
 
 from compaware.components.benchmark.floor.words import describe_training
-from compaware.components.benchmark.formatting import join_with_and
+from compaware.components.benchmark.report.formatting import join_with_and
 from compaware.components.benchmark.results import Benchmark
 
 

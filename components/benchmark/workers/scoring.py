@@ -7,8 +7,8 @@ import numpy as np
 
 from compaware.components.benchmark.config import BenchmarkConfig
 from compaware.components.benchmark.splits import further_splits
-from compaware.components.benchmark.variants import output_order
-from compaware.components.benchmark.worker_process import Worker
+from compaware.components.benchmark.workers.variants import output_order
+from compaware.components.benchmark.workers.worker_process import Worker
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.data.dataset import PreparedDataset
 from compaware.components.core.evaluation.label_order import find_better_order

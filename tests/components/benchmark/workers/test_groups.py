@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from compaware.components.benchmark.groups import available_memory_bytes, plan_groups
-from compaware.components.benchmark.rounds import Figures, scaled
+from compaware.components.benchmark.workers.groups import available_memory_bytes, plan_groups
+from compaware.components.benchmark.workers.rounds import Figures, scaled
 from tests.components.benchmark.synthetic import benchmark, measured
 
 

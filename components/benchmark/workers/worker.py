@@ -32,7 +32,7 @@ from compaware.components.benchmark.floor.static import StaticPredictor
 from compaware.components.benchmark.floor.text_split import TextSplit
 from compaware.components.benchmark.floor.tfidf import TfidfPredictor
 from compaware.components.benchmark.serving.batching import serve_queue
-from compaware.components.benchmark.tokenized_split import TokenizedSplit
+from compaware.components.benchmark.workers.tokenized_split import TokenizedSplit
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.runtimes.predictors import Predictor, open_runtime
 from compaware.components.core.runtimes.streams import Streams, open_streams

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from compaware.components.benchmark import charts
 from compaware.components.benchmark.floor.words import floor_table
-from compaware.components.benchmark.results import Benchmark
-from compaware.components.benchmark.tables import (
+from compaware.components.benchmark.report import charts
+from compaware.components.benchmark.report.tables import (
     Table,
     difference_table,
     fact_tables,
@@ -16,6 +15,7 @@ from compaware.components.benchmark.tables import (
     speed_table,
     unmeasured_table,
 )
+from compaware.components.benchmark.results import Benchmark
 from compaware.components.core.base.summary import Summary
 
 

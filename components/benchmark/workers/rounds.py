@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from compaware.components.benchmark.config import BenchmarkConfig
-from compaware.components.benchmark.failures import Failures
-from compaware.components.benchmark.scoring import score_further_splits, score_timed_split
 from compaware.components.benchmark.timing import plan_rounds, shuffled_orders
-from compaware.components.benchmark.worker_process import Variant, Worker
+from compaware.components.benchmark.workers.failures import Failures
+from compaware.components.benchmark.workers.scoring import score_further_splits, score_timed_split
+from compaware.components.benchmark.workers.worker_process import Variant, Worker
 from compaware.components.core.base.progress import Progress
 from compaware.components.core.data.dataset import PreparedDataset
 

@@ -1,0 +1,1 @@
+"""The processes that run, time and score the candidates."""
