@@ -50,7 +50,9 @@ class MeasuringOptions(BaseModel):
         "server take as long again, but at most a minute.",
     )
     threads: PositiveInt | None = Field(
-        default=None, description="Threads of every runtime; by default all CPUs within the container's limit."
+        default=None,
+        description="Threads of every runtime; by default one for each physical core, or for each CPU of the "
+        "container's limit if it shares its CPUs with others.",
     )
     max_length_tokens: Annotated[PositiveInt, MAIN] = Field(default=128, description="Longer sentences are cut.")
     padded: bool = Field(

@@ -52,6 +52,16 @@ def choose_affinity(
     return Affinity(tuple(sorted(cores.values())), "one logical CPU of each physical core")
 
 
+def default_threads(allowed: Iterable[int] | None = None, quota: float | None = None, folder: Path = _CPUS) -> int:
+    """Returns one thread for each physical core, or for each CPU where the container has no cores of its own.
+
+    Two threads of one core share its units for matrix products, so a second one gains little and delays the first.
+    OMP_NUM_THREADS takes precedence. The arguments are those of `choose_affinity`.
+    """
+    cores = choose_affinity(1, allowed, quota, folder).cpus
+    return min(cpu.threads(), len(cores)) if cores and not os.environ.get("OMP_NUM_THREADS") else cpu.threads()
+
+
 def _siblings(folder: Path, number: int) -> str:
     """Returns the logical CPUs of the same core, as the kernel lists them."""
     return (folder / f"cpu{number}" / "topology" / "thread_siblings_list").read_text(encoding="ascii").strip()

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from compaware.components.benchmark.workers.pinning import choose_affinity, pinned
+from compaware.components.benchmark.workers.pinning import choose_affinity, default_threads, pinned
+from compaware.components.core.base import cpu
 
 
 @pytest.fixture
@@ -48,6 +49,17 @@ def test_workers_are_not_pinned_without_cores_of_their_own(
 
 def test_a_quota_as_wide_as_the_allowed_cpus_pins(topology: Path) -> None:
     assert choose_affinity(2, [2, 3], 2.0, topology).cpus == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "limit", "quota", "threads"), [("", 8, None, 4), ("", 8, 8.0, 4), ("", 3, 3.0, 3), ("6", 8, None, 6)]
+)
+def test_by_default_there_is_one_thread_for_each_physical_core(
+    topology: Path, monkeypatch: pytest.MonkeyPatch, chosen: str, limit: int, quota: float | None, threads: int
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", chosen)
+    monkeypatch.setattr(cpu, "cpu_limit", lambda: limit)
+    assert default_threads(range(8), quota, topology) == threads
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
