@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from compaware.components.benchmark.results import Benchmark, Differences, Measured, SplitScore
-from compaware.components.benchmark.splits import TEST
+from compaware.components.core.data.dataset import TEST
 from compaware.components.core.evaluation.intervals import Difference, Interval, paired_difference, score_interval
 from compaware.components.core.evaluation.metrics import compute_metrics, decisions
 

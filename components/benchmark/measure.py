@@ -18,7 +18,7 @@ from compaware.components.benchmark.report.formatting import capitalized, displa
 from compaware.components.benchmark.report.render import load_summaries, render_html, render_markdown
 from compaware.components.benchmark.results import FILE_NAME, Benchmark, Group, Measured
 from compaware.components.benchmark.serving.scenarios import measure_serving
-from compaware.components.benchmark.splits import TEST, labelled_splits
+from compaware.components.benchmark.splits import labelled_splits
 from compaware.components.benchmark.timing import BatchSpeed
 from compaware.components.benchmark.workers.failures import Failures
 from compaware.components.benchmark.workers.groups import available_memory_bytes, memory_needed_bytes, plan_groups
@@ -32,7 +32,7 @@ from compaware.components.core.base import cpu
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.files import size_bytes, write_text
 from compaware.components.core.base.summary import Summary
-from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder
+from compaware.components.core.data.dataset import TEST, PreparedDataset, load_dataset_folder
 from compaware.components.core.evaluation.confusion import classification_facts
 from compaware.components.core.evaluation.criterion import CriterionResult
 from compaware.components.core.evaluation.metrics import metric_label

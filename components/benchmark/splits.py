@@ -5,9 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from compaware.components.benchmark.config import BenchmarkConfig
-from compaware.components.core.data.dataset import UNLABELLED, PreparedDataset
+from compaware.components.core.data.dataset import TEST, UNLABELLED, PreparedDataset
 
-TEST = "test"
 # Rows of `unlabelled` that are scored: enough to see how far scores drift.
 _UNLABELLED_ROWS = 2_000
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from compaware.components.core.base.files import write_text
 from compaware.components.core.base.rendering import cut, render
-from compaware.components.core.data.dataset import UNLABELLED, Manifest
+from compaware.components.core.data.dataset import TEST, UNLABELLED, Manifest
 from compaware.components.data_prep.lengths import Lengths
 from compaware.components.data_prep.split import Split
 
@@ -23,7 +23,7 @@ _USES = {
     "train": "for training",
     "validation": "all choices are made on it",
     "validation_mismatched": "used for no choice",
-    "test": "reported, used for no choice",
+    TEST: "reported, used for no choice",
     UNLABELLED: "no labels, used for no choice",
 }
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from compaware.components.core.base.errors import UserError
+from compaware.components.core.data.dataset import TEST
 from compaware.components.core.data.tasks import TASKS, Task
 from compaware.components.data_prep.config import DataPrepConfig
 from compaware.components.data_prep.messages import escape_name, list_names, shorten
@@ -115,7 +116,7 @@ def select_columns(tables: dict[str, pa.Table], columns: Columns) -> tuple[dict[
     selected, notes = {}, []
     for split, table in tables.items():
         missing = [name for name in [*columns.text, *columns.labels] if name not in table.column_names]
-        if missing and (split != "test" or missing[0] not in columns.labels):
+        if missing and (split != TEST or missing[0] not in columns.labels):
             raise no_column(table, split, missing[0], ": add it")
         try:
             named = {
@@ -195,7 +196,7 @@ def _read_indicator(table: pa.Table, name: str, split: str) -> np.ndarray:
     """Returns (rows,) int8: 1 if the row has the label, 0 if not, -1 if that is withheld in the test split."""
     column = table.column(name)
     texts = pc.fill_null(pc.utf8_trim_whitespace(pc.utf8_lower(column.cast(pa.string()))), "")
-    withheld = ["-1", "-1.0", "", "nan"] if split == "test" else []
+    withheld = ["-1", "-1.0", "", "nan"] if split == TEST else []
     spellings = {1: ["1", "1.0", "true"], 0: ["0", "0.0", "false"], -1: withheld}
     indicator = np.full(len(texts), 2, np.int8)
     for number, values in spellings.items():

@@ -6,6 +6,7 @@ import numpy as np
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.progress import Progress
+from compaware.components.core.data.dataset import TEST
 from compaware.components.data_prep.normalize import normalize_text
 from compaware.components.data_prep.rows import TARGET_RANGES, target_ranges, whole_quotas
 from compaware.components.data_prep.split import Split
@@ -86,7 +87,7 @@ def take_split(train: Split, name: str, requested: int, seed: int) -> tuple[dict
         raise UserError(_explain_too_few(name, texts, classes))
     mask = chosen[texts.of_row]
     rows = int(mask.sum())
-    kind = "labelled test" if name == "test" else name
+    kind = "labelled test" if name == TEST else name
     note = f"There was no {kind} split, so {rows} training rows were moved into one (seed {seed})."
     if abs(rows - requested) > 1 + requested // 10:
         note += f" {requested} were requested, but copies of a text stay together and classes are in both splits."

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from compaware.components.core.base.errors import UserError
+from compaware.components.core.data.dataset import TEST
 from compaware.components.data_prep.multi_label import has_lists
 from compaware.components.data_prep.normalize import MISSING_WORDS, normalize_text
 
@@ -92,7 +93,7 @@ def read_label_columns(
         column = columns[split]
         read = _read_lists(column) if has_lists(column) and lists else _read_single(column)
         read = replace(read, name_row=partial(name_row, split))
-        if split == "test":
+        if split == TEST:
             used = {*map(str, labels["train"].values), *known, *_minus_one_as_number(labels["train"], read)}
             read, kept = read.drop_rows(partial(_is_withheld, labels=used))
             if not len(read.codes):

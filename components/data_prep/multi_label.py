@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from compaware.components.core.data.dataset import TEST
 from compaware.components.data_prep.messages import quote_names
 
 # Separators of labels in one text, the most likely first, and the brackets that may enclose them.
@@ -74,7 +75,7 @@ def decode_vectors(
     names = label_names or [str(index) for index in range(length)]
     decoded = {}
     for split, column in columns.items():
-        if not _are_vectors(column, length, (-1, 0, 1) if split == "test" else (0, 1)):
+        if not _are_vectors(column, length, (-1, 0, 1) if split == TEST else (0, 1)):
             return None
         decoded[split] = vectors_to_lists(_to_matrix(column, length), pa.array(range(length)))
     return decoded, names, [f"Labels are vectors of {length} numbers, 0 or 1 for each label."]

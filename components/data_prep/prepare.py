@@ -10,7 +10,7 @@ import pyarrow as pa
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.progress import Progress
 from compaware.components.core.base.summary import Summary
-from compaware.components.core.data.dataset import SLICED, UNLABELLED, ProblemType, write_dataset_folder
+from compaware.components.core.data.dataset import SLICED, TEST, UNLABELLED, ProblemType, write_dataset_folder
 from compaware.components.core.data.label_names import match_names
 from compaware.components.core.data.tasks import Task, get_task
 from compaware.components.core.evaluation.metrics import suitable_metrics
@@ -55,10 +55,10 @@ def run(config: DataPrepConfig, workspace: Workspace) -> Summary:
     unlabelled = _unlabelled_rows(texts, splits)
     check_classes(splits, labels.names, "add training rows of this class")
     metric = _metric(config, task, labels)
-    had_test = "test" in splits
+    had_test = TEST in splits
     splits, duplicates = drop_duplicates(splits, keep=config.keep_duplicates)
     notes += duplicates.notes()
-    if had_test and "test" not in splits:
+    if had_test and TEST not in splits:
         notes.append("No test row is left, so the test split is left out.")
     check_classes(splits, labels.names, "set keep_duplicates=true, since its rows are all in validation or test")
     notes += _take_splits(splits, config)
@@ -130,13 +130,13 @@ def _encode(
 
 def _unlabelled_rows(texts: dict[str, pa.Table], splits: dict[str, Split]) -> dict[str, TextRows]:
     """Returns the test rows without a label as the split `unlabelled`, if there are any."""
-    if "test" not in texts:
+    if TEST not in texts:
         return {}
-    is_unlabelled = np.ones(texts["test"].num_rows, dtype=bool)
-    if "test" in splits:
-        is_unlabelled[splits["test"].rows] = False
+    is_unlabelled = np.ones(texts[TEST].num_rows, dtype=bool)
+    if TEST in splits:
+        is_unlabelled[splits[TEST].rows] = False
     rows = np.flatnonzero(is_unlabelled)
-    return {UNLABELLED: TextRows(texts["test"], rows)} if len(rows) else {}
+    return {UNLABELLED: TextRows(texts[TEST], rows)} if len(rows) else {}
 
 
 def _take_splits(splits: dict[str, Split], config: DataPrepConfig) -> list[str]:
@@ -149,10 +149,10 @@ def _take_splits(splits: dict[str, Split], config: DataPrepConfig) -> list[str]:
         Notes about the new splits.
     """
     notes = []
-    if "test" in splits and config.test_fraction:
+    if TEST in splits and config.test_fraction:
         notes.append("The data has a labelled test split, so none was taken from training (test_fraction).")
     rows = splits["train"].num_rows
-    for name, fraction in (("validation", config.validation_fraction), ("test", config.test_fraction)):
+    for name, fraction in (("validation", config.validation_fraction), (TEST, config.test_fraction)):
         if name not in splits and fraction:
             taken, note = take_split(splits["train"], name, max(1, round(rows * fraction)), config.seed)
             splits.update(taken)
@@ -165,7 +165,7 @@ def _limit(splits: dict[str, Rows], config: DataPrepConfig, notes: list[str]) ->
         "train": config.max_train_rows,
         "validation": config.max_validation_rows,
         "validation_mismatched": config.max_validation_rows,
-        "test": config.max_test_rows,
+        TEST: config.max_test_rows,
         UNLABELLED: config.max_test_rows,
     }
     limited = {name: limit_rows(split, limits[name], config.seed) for name, split in splits.items()}
@@ -204,4 +204,4 @@ def _metric(config: DataPrepConfig, task: Task | None, labels: Labels) -> str:
 
 
 def _split_order(split: str) -> int:
-    return ["train", "validation", "validation_mismatched", "test", UNLABELLED].index(split)
+    return ["train", "validation", "validation_mismatched", TEST, UNLABELLED].index(split)

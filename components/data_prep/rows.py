@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.progress import Progress
+from compaware.components.core.data.dataset import TEST
 from compaware.components.data_prep.messages import count_names, escape_name
 from compaware.components.data_prep.split import Split, TextRows
 
@@ -75,13 +76,13 @@ def drop_duplicates(splits: dict[str, Split], *, keep: bool) -> tuple[dict[str, 
     repeated_rows = {split: _indices_in(split_hashes, repeated) for split, split_hashes in hashes.items()}
     texts = {split: hashes[split][rows] for split, rows in repeated_rows.items()}
     none = texts["train"][:0]
-    validation, test = texts.get("validation", none), texts.get("test", none)
+    validation, test = texts.get("validation", none), texts.get(TEST, none)
     in_validation = np.isin(texts["train"], np.append(validation, texts.get("validation_mismatched", none)))
     in_test = np.isin(texts["train"], test)
     test_in_validation = np.isin(test, validation)
     leaked = {"train": repeated_rows["train"][in_validation | in_test]}
-    if "test" in splits:
-        leaked["test"] = repeated_rows["test"][test_in_validation]
+    if TEST in splits:
+        leaked[TEST] = repeated_rows[TEST][test_in_validation]
     duplicates = Duplicates(
         in_validation=int(in_validation.sum()),
         in_test=int(in_test.sum()),

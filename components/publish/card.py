@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from compaware.components.benchmark.report.formatting import join_with_and, name_and_runtime, runtime_label
+from compaware.components.core.data.dataset import TEST
 from compaware.components.core.data.tasks import TASKS
 from compaware.components.core.evaluation.criterion import CriterionResult
 from compaware.components.publish.history_files import Entry
@@ -30,7 +31,7 @@ def card_metadata(release: Release, entry: Entry) -> dict[str, Any]:
             "dataset": {"type": data or manifest.task, "name": manifest.task, "split": split},
             "metrics": [{"type": metric, "name": entry.metric_name, "value": round(value, 6)}],
         }
-        for split, value in (("validation", entry.metric), ("test", entry.test_metric))
+        for split, value in (("validation", entry.metric), (TEST, entry.test_metric))
         if value is not None
     ]
     teacher = release.teacher_id()
@@ -51,7 +52,7 @@ def card_metadata(release: Release, entry: Entry) -> dict[str, Any]:
 def limits(release: Release) -> list[str]:
     """Returns what a user should know before relying on the model."""
     manifest, stage = release.dataset.manifest, release.stage
-    rows = [f"{manifest.splits[split]:,} {split}" for split in ("validation", "test") if manifest.splits.get(split)]
+    rows = [f"{manifest.splits[split]:,} {split}" for split in ("validation", TEST) if manifest.splits.get(split)]
     texts = [
         f"Inputs are cut at {release.max_length_tokens} tokens.",
         f"It was measured on {join_with_and(rows)} rows of {manifest.task} and on nothing else; "

@@ -10,6 +10,7 @@ from transformers import AutoConfig
 
 from compaware.components.core.base.errors import UnavailableError, UserError
 from compaware.components.core.base.summary import Summary
+from compaware.components.core.data.dataset import TEST
 from compaware.components.core.evaluation.criterion import CHOSEN_ON_THESE_ROWS, Criterion, HeldOutScores
 from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_folder
 from compaware.components.core.evaluation.held_out import evaluate_on_test
@@ -138,7 +139,7 @@ def _decide(release: Release, latest: Entry | None, history: list[Entry], cache:
     # Only reported: the decision is made.
     test = _evaluate_on_test(release, config.model)
     earlier_test = _evaluate_on_test(release, folder) if folder and earlier is not None else None
-    test_difference = _difference(release, "test", test, earlier_test)
+    test_difference = _difference(release, TEST, test, earlier_test)
     if earlier is not None:
         reason = f"{reason} ({_describe_test(release, test, earlier_test, test_difference)})"
     now = datetime.now(UTC)
@@ -156,7 +157,7 @@ def _decide(release: Release, latest: Entry | None, history: list[Entry], cache:
         earlier_version=latest.version if latest else None,
         earlier_metric=earlier,
         difference=difference,
-        test_rows=release.dataset.manifest.splits.get("test"),
+        test_rows=release.dataset.manifest.splits.get(TEST),
         test_metric=_score(test),
         earlier_test_metric=_score(earlier_test),
         test_difference=test_difference,

@@ -15,6 +15,7 @@ from compaware.components.core.base.distributed import broadcast, is_main, local
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.files import size_bytes
 from compaware.components.core.base.summary import Summary
+from compaware.components.core.data.dataset import TEST
 from compaware.components.core.evaluation.calibration import save_temperature
 from compaware.components.core.evaluation.criterion import FACT, Criterion, CriterionResult, HeldOutScores, sort_key
 from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_folder
@@ -184,7 +185,7 @@ def _evaluate_on_test(
     if baseline is None or int8 is None:
         return None, {}
     scores = HeldOutScores(
-        rows=manifest.splits["test"],
+        rows=manifest.splits[TEST],
         measured=int8.metrics[manifest.metric],
         baseline=baseline.metrics[manifest.metric],
     )

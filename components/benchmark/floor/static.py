@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 
 from compaware.components.benchmark.floor.head import Head, choose_head
+from compaware.components.benchmark.floor.pairs import combine_texts
 from compaware.components.benchmark.floor.rows import TrainingRows
 from compaware.components.benchmark.floor.text_split import text_columns
 from compaware.components.core.base.errors import UserError
@@ -138,8 +139,7 @@ def _reduce(outputs: np.ndarray) -> np.ndarray:
 def _features(index: np.ndarray, vectors: np.ndarray, columns: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
     """Returns the features of rows with one or two texts, float32 (rows, features).
 
-    Those of a text are the mean of its tokens' embeddings, scaled to length 1, or zeros if no token has one. For two
-    texts these are the features of both, and their absolute differences, products and cosine similarity.
+    Those of a text are the mean of its tokens' embeddings, scaled to length 1, or zeros if no token has one.
 
     Args:
         index: (vocabulary,) row in `vectors` of each token; 0 for a token without an embedding.
@@ -150,8 +150,4 @@ def _features(index: np.ndarray, vectors: np.ndarray, columns: Sequence[Sequence
     for column in columns:
         sums = np.stack([vectors[index[ids]].sum(axis=0) for ids in column])
         texts.append(sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-9))
-    if len(texts) == 1:
-        return texts[0]
-    first, second = texts
-    product = first * second
-    return np.hstack([first, second, abs(first - second), product, product.sum(axis=1, keepdims=True)])
+    return combine_texts(texts, np.hstack)

@@ -13,7 +13,7 @@ from compaware.components.benchmark.quality.tables import (
 from compaware.components.benchmark.report.formatting import capitalized, display_name, name_and_runtime
 from compaware.components.benchmark.report.sections import Section
 from compaware.components.benchmark.results import Benchmark
-from compaware.components.benchmark.splits import TEST
+from compaware.components.core.data.dataset import TEST
 from compaware.components.core.evaluation.criterion import CHOSEN_ON_THESE_ROWS
 
 

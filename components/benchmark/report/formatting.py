@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from compaware.components.benchmark.results import Benchmark, Measured
 from compaware.components.benchmark.timing import BatchSpeed, Ratio
+from compaware.components.core.data.dataset import TEST
 from compaware.components.core.evaluation.intervals import Difference, Interval, describe_difference
 
 
@@ -35,7 +36,7 @@ def format_points(value: float, reference: float) -> str:
 
 def reported_split(benchmark: Benchmark) -> str:
     """Returns the split whose accuracy is reported: test where it was scored, or else the one that decides."""
-    return "test" if benchmark.data.get("test_rows") else str(benchmark.data["split"])
+    return TEST if benchmark.data.get("test_rows") else str(benchmark.data["split"])
 
 
 def format_interval(interval: Interval) -> str:

@@ -22,7 +22,7 @@ from compaware.components.benchmark.report.formatting import (
 )
 from compaware.components.benchmark.results import Benchmark, Measured, fastest
 from compaware.components.benchmark.serving.sentences import serving_sentences
-from compaware.components.core.evaluation.criterion import CHOSEN_ON_THESE_ROWS
+from compaware.components.core.evaluation.held_out import describe_split_use
 from compaware.components.core.evaluation.intervals import describe_difference
 from compaware.components.core.evaluation.metrics import metric_label
 
@@ -97,11 +97,8 @@ def which_rows(benchmark: Benchmark, chosen: str) -> str:
         benchmark: The benchmark.
         chosen: What was chosen on the split that decides, such as `the form to serve`.
     """
-    data = benchmark.data
-    text = f"{capitalized(data['split'])} ({data['rows']:,} rows) was used to choose {chosen}"
-    if rows := data.get("test_rows"):
-        return f"{text}; test ({rows:,} rows) was used for no choice."
-    return f"{text}. No other labelled split was scored: the scores are of models {CHOSEN_ON_THESE_ROWS}."
+    data, without_test = benchmark.data, "No other labelled split was scored"
+    return describe_split_use(capitalized(data["split"]), data["rows"], data.get("test_rows"), chosen, without_test)
 
 
 def _serve(benchmark: Benchmark) -> str:

@@ -16,6 +16,7 @@ from compaware.components.benchmark.report.formatting import (
 )
 from compaware.components.benchmark.results import Benchmark, Measured
 from compaware.components.core.base.summary import Summary
+from compaware.components.core.data.dataset import TEST
 from compaware.components.core.evaluation.metrics import metric_label
 
 # Tables in the facts of the candidates' summaries, with their titles.
@@ -88,7 +89,7 @@ def overview_table(benchmark: Benchmark) -> Table:
 def score_columns(benchmark: Benchmark) -> list[str]:
     """Returns the headings of the metric on the split that decides and, where it was scored, on test."""
     first = benchmark.candidates[0]
-    splits = [str(benchmark.data["split"]), *(["test"] if first.test else [])]
+    splits = [str(benchmark.data["split"]), *([TEST] if first.test else [])]
     return [f"{metric_label(first.metric_name)}, {split}" for split in splits]
 
 

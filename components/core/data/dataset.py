@@ -31,10 +31,12 @@ MANIFEST = "manifest.json"
 GROUP_ROWS = 10_000
 # Row groups in a file.
 _FILE_GROUPS = 50
+# Labelled rows that no choice depends on.
+TEST = "test"
 # Test rows without a label. They cannot change a model or its score, so they are not part of the fingerprint.
 UNLABELLED = "unlabelled"
 # Splits for which slice columns are kept.
-SLICED = ("validation", "test")
+SLICED = ("validation", TEST)
 ProblemType = Literal["classification", "multi_label_classification", "regression"]
 
 
@@ -84,7 +86,7 @@ class PreparedDataset:
     @property
     def has_test(self) -> bool:
         """Whether there is a labelled test split, which no choice was made on."""
-        return self.manifest.splits.get("test", 0) > 0
+        return self.manifest.splits.get(TEST, 0) > 0
 
     def split(self, name: str) -> pa.Table:
         """Reads a whole split; for splits that fit in memory, such as validation.

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from compaware.components.core.base.distributed import broadcast, is_main
-from compaware.components.core.data.dataset import Manifest, PreparedDataset
+from compaware.components.core.data.dataset import TEST, Manifest, PreparedDataset
 from compaware.components.core.evaluation.criterion import CHOSEN_ON_THESE_ROWS
 from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_folder
 
@@ -25,8 +25,8 @@ def evaluate_on_test(folder: Path, dataset: PreparedDataset, **options: Any) -> 
     """
     if not dataset.has_test:
         return None
-    log.info("evaluating the finished model on %d test rows", dataset.manifest.splits["test"])
-    return broadcast(evaluate_folder(folder, dataset.path, "test", **options) if is_main() else None)
+    log.info("evaluating the finished model on %d test rows", dataset.manifest.splits[TEST])
+    return broadcast(evaluate_folder(folder, dataset.path, TEST, **options) if is_main() else None)
 
 
 def metrics_on_test(prefix: str, evaluation: Evaluation | None) -> dict[str, float]:
@@ -35,13 +35,27 @@ def metrics_on_test(prefix: str, evaluation: Evaluation | None) -> dict[str, flo
 
 
 def describe_rows(manifest: Manifest, chosen: str) -> str:
-    """Returns a sentence that says what the rows of each split were used for.
+    """Returns a sentence that says what the rows of validation and test were used for.
 
     Args:
         manifest: Names the splits and their rows.
         chosen: What was chosen on validation, such as `the checkpoint and the quantization`.
     """
-    sentence = f"Validation ({manifest.splits['validation']:,} rows) was used to choose {chosen}"
-    if rows := manifest.splits.get("test"):
-        return f"{sentence}; test ({rows:,} rows) was used for no choice."
-    return f"{sentence}. There is no test split: the figures are of models {CHOSEN_ON_THESE_ROWS}."
+    rows = manifest.splits
+    return describe_split_use("Validation", rows["validation"], rows.get(TEST), chosen, "There is no test split")
+
+
+def describe_split_use(split: str, rows: int, test_rows: int | None, chosen: str, without_test: str) -> str:
+    """Returns a sentence that says what the rows of two splits were used for.
+
+    Args:
+        split: The split that decides, as the first word of the sentence.
+        rows: Its rows.
+        test_rows: Rows of the test split; None or 0 without one.
+        chosen: What was chosen on the split that decides, such as `the form to serve`.
+        without_test: Why there are no scores on test, where there are none.
+    """
+    sentence = f"{split} ({rows:,} rows) was used to choose {chosen}"
+    if test_rows:
+        return f"{sentence}; test ({test_rows:,} rows) was used for no choice."
+    return f"{sentence}. {without_test}: the scores are of models {CHOSEN_ON_THESE_ROWS}."
