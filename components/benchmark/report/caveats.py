@@ -4,12 +4,12 @@ from compaware.components.benchmark.report.formatting import capitalized, displa
 from compaware.components.benchmark.results import Benchmark
 from compaware.components.benchmark.serving.load import LEAST_SECONDS
 from compaware.components.benchmark.timing import relative_spread
+from compaware.components.core.base import cpu
 
 # Above this relative spread of the rounds, small ratios mean nothing.
 _NOISY_SPREAD = 0.25
 # With fewer calls than this, the 99th percentile is about the slowest call.
 _CALLS_FOR_P99 = 100
-_BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 
 def unmeasured(benchmark: Benchmark) -> list[str]:
@@ -42,7 +42,7 @@ def _no_server(benchmark: Benchmark) -> list[str]:
 
 
 def _bf16(benchmark: Benchmark) -> list[str]:
-    if any(flag in benchmark.machine["flags"] for flag in _BF16_FLAGS):
+    if any(flag in benchmark.machine["flags"] for flag in cpu.BF16_FLAGS):
         return []
     return ["BF16 was not measured: this CPU has no avx512_bf16 or AMX and would only emulate it."]
 

@@ -14,10 +14,9 @@ from compaware.components.benchmark.report.formatting import (
 )
 from compaware.components.benchmark.results import Benchmark, Measured, fastest
 from compaware.components.benchmark.timing import Ratio
+from compaware.components.core.base import cpu
 from compaware.components.core.evaluation.criterion import Criterion
 from compaware.components.core.evaluation.metrics import metric_label
-
-_INT8_FLAGS = ("avx512_vnni", "avx_vnni", "amx_int8")
 
 
 def int8_speed(benchmark: Benchmark) -> list[str]:
@@ -48,7 +47,7 @@ def int8_speed(benchmark: Benchmark) -> list[str]:
         )
     if bf16 := benchmark.dense("bf16"):
         texts.append(_over_bf16(benchmark, bf16))
-    if not any(flag in benchmark.machine["flags"] for flag in _INT8_FLAGS):
+    if not any(flag in benchmark.machine["flags"] for flag in cpu.INT8_FLAGS):
         texts.append("This CPU has no INT8 dot products (VNNI or AMX), which give INT8 most of its speed.")
     return texts
 

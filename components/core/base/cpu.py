@@ -8,8 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-# The flags that decide precision and INT8 kernels, as /proc/cpuinfo spells them.
-DECISIVE_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+# Flags as /proc/cpuinfo spells them. One of these is enough for INT8 dot products in hardware, or for BF16.
+INT8_FLAGS = ("avx512_vnni", "avx_vnni", "amx_int8")
+BF16_FLAGS = ("avx512_bf16", "amx_bf16")
+# The flags that decide precision and kernels.
+DECISIVE_FLAGS = ("avx2", "fma", "avx512f", *INT8_FLAGS, *BF16_FLAGS)
 # Name and instance type of the node, which Kubernetes sets in the pods of tasks that measure.
 NODE_VARIABLES = {"node": "COMPAWARE_NODE", "node_type": "COMPAWARE_NODE_TYPE"}
 _LIBRARIES = (
@@ -39,12 +42,12 @@ def flags() -> tuple[str, ...]:
 
 def has_vnni() -> bool:
     """Whether INT8 dot products run in hardware (AVX-512 VNNI, AVX-VNNI or AMX)."""
-    return any(flag in flags() for flag in ("avx512_vnni", "avx_vnni", "amx_int8"))
+    return any(flag in flags() for flag in INT8_FLAGS)
 
 
 def has_bf16() -> bool:
     """Whether BF16 dot products run in hardware; elsewhere they are emulated and several times slower than FP32."""
-    return any(flag in flags() for flag in ("avx512_bf16", "amx_bf16"))
+    return any(flag in flags() for flag in BF16_FLAGS)
 
 
 def cpu_limit() -> int:
