@@ -29,7 +29,8 @@ from tabulate import tabulate
 
 from compaware.components.core.base import cpu
 from compaware.components.core.base.summary import Summary
-from compaware.components.core.data.dataset import GROUP_ROWS, write_dataset_folder
+from compaware.components.core.data.dataset import GROUP_ROWS
+from compaware.components.core.data.dataset_writer import write_dataset_folder
 
 RANKS = 2
 STEPS = 20

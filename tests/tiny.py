@@ -8,13 +8,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from compaware.components.core.data.dataset import (
-    PreparedDataset,
-    ProblemType,
-    label_array,
-    load_dataset_folder,
-    write_dataset_folder,
-)
+from compaware.components.core.data.dataset import PreparedDataset, ProblemType, load_dataset_folder
+from compaware.components.core.data.dataset_writer import label_array, write_dataset_folder
 from compaware.components.core.data.tokenizer import load_tokenizer
 from compaware.components.core.models.build import new_classifier
 from compaware.components.core.models.heads import permute_head

@@ -10,7 +10,8 @@ import pyarrow as pa
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.progress import Progress
 from compaware.components.core.base.summary import Summary
-from compaware.components.core.data.dataset import SLICED, TEST, UNLABELLED, ProblemType, write_dataset_folder
+from compaware.components.core.data.dataset import SLICED, TEST, UNLABELLED, ProblemType
+from compaware.components.core.data.dataset_writer import write_dataset_folder
 from compaware.components.core.data.label_names import match_names
 from compaware.components.core.data.tasks import Task, get_task
 from compaware.components.core.evaluation.metrics import suitable_metrics

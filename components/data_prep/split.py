@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from compaware.components.core.data.dataset import GROUP_ROWS, label_array
+from compaware.components.core.data.dataset import GROUP_ROWS
+from compaware.components.core.data.dataset_writer import label_array
 
 
 @dataclass(frozen=True)

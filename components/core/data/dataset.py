@@ -12,8 +12,7 @@ size is written and read one group at a time.
 order. They are apart from the splits, since only reports use them.
 """
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,13 +23,12 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ValidationError
 
 from compaware.components.core.base.errors import UserError
-from compaware.components.core.base.files import write_text
 
 MANIFEST = "manifest.json"
 # Rows of a row group; only the last one of a split may have fewer.
 GROUP_ROWS = 10_000
 # Row groups in a file.
-_FILE_GROUPS = 50
+FILE_GROUPS = 50
 # Labelled rows that no choice depends on.
 TEST = "test"
 # Test rows without a label. They cannot change a model or its score, so they are not part of the fingerprint.
@@ -118,7 +116,7 @@ class PreparedDataset:
         """
         self.files(name)
         if self.manifest.slice_columns and name in SLICED:
-            return pq.read_table(self.path / _slices_file(name))
+            return pq.read_table(self.path / slices_file(name))
         return pa.table({"row": pa.nulls(self.manifest.splits[name])}).select([])
 
     def group_count(self, name: str) -> int:
@@ -137,8 +135,8 @@ class PreparedDataset:
         """
         files = self.files(name)
         for number in range(self.group_count(name)) if numbers is None else numbers:
-            with pq.ParquetFile(files[number // _FILE_GROUPS]) as file:
-                yield file.read_row_group(number % _FILE_GROUPS)
+            with pq.ParquetFile(files[number // FILE_GROUPS]) as file:
+                yield file.read_row_group(number % FILE_GROUPS)
 
     def files(self, name: str) -> list[Path]:
         """Returns the files of a split, in row order.
@@ -148,7 +146,7 @@ class PreparedDataset:
         """
         if name not in self.manifest.splits:
             raise UserError(f"{self.path} has no split '{name}': choose from {', '.join(self.manifest.splits)}")
-        return [self.path / file for file in _file_names(name, self.manifest.splits[name])]
+        return [self.path / file for file in split_files(name, self.manifest.splits[name])]
 
 
 def load_dataset_folder(path: str | Path) -> PreparedDataset:
@@ -170,139 +168,19 @@ def load_dataset_folder(path: str | Path) -> PreparedDataset:
     dataset = PreparedDataset(folder, manifest)
     files = [file for name in manifest.splits for file in dataset.files(name)]
     if manifest.slice_columns:
-        files += [folder / _slices_file(name) for name in SLICED if name in manifest.splits]
+        files += [folder / slices_file(name) for name in SLICED if name in manifest.splits]
     missing = [file for file in files if not file.is_file()]
     if missing:
         raise UserError(f"{folder} lacks {missing[0].name}: run data_prep again")
     return dataset
 
 
-def label_array(labels: np.ndarray) -> pa.Array:
-    """Converts labels, (rows,) or for multi-label data (rows, labels), to a column of a split."""
-    if labels.ndim == 1:
-        return pa.array(labels)
-    return pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(labels).reshape(-1)), labels.shape[1])
-
-
-def write_dataset_folder(
-    path: Path,
-    splits: Mapping[str, Iterable[pa.Table]],
-    *,
-    task: str,
-    problem_type: ProblemType,
-    text_columns: list[str],
-    label_column: str,
-    label_names: list[str],
-    metric: str,
-    source: dict[str, Any],
-    notes: list[str],
-    slices: Mapping[str, Iterable[pa.Table]] | None = None,
-) -> Manifest:
-    """Writes the splits as Parquet and, last, their manifest.
-
-    Args:
-        path: An existing folder to write into.
-        splits: The tables of each split, with the artifact's columns and the rows in order; each is read once.
-        task: See `Manifest` for this and the following arguments.
-        problem_type: Kind of the labels.
-        text_columns: Source names of the text columns.
-        label_column: Source name of the label column.
-        label_names: Class names in index order.
-        metric: Primary metric.
-        source: Where the data came from.
-        notes: Remarks for the data card.
-        slices: The tables of the slice columns of each split of `SLICED`, as strings; by default there are none.
-
-    Returns:
-        The manifest, with the numbers of rows and the fingerprint.
-    """
-    written = {name: _write_split(path, name, tables) for name, tables in splits.items()}
-    slice_columns = [_write_slices(path / _slices_file(name), tables) for name, tables in (slices or {}).items()]
-    manifest = Manifest(
-        task=task,
-        problem_type=problem_type,
-        text_columns=text_columns,
-        label_column=label_column,
-        label_names=label_names,
-        metric=metric,
-        splits={name: rows for name, (rows, _) in written.items()},
-        fingerprint=_fingerprint(
-            {name: digest for name, (_, digest) in written.items() if name != UNLABELLED}, label_names
-        ),
-        source=source,
-        notes=notes,
-        slice_columns=slice_columns[0] if slice_columns else [],
-    )
-    write_text(path / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
-    return manifest
-
-
-def _write_split(folder: Path, split: str, tables: Iterable[pa.Table]) -> tuple[int, str]:
-    """Writes a split's files.
-
-    Returns:
-        The number of rows, and a hash of the contents. (A hash of the files would change with the Parquet writer.)
-    """
-    rows = 0
-    digests: dict[str, Any] = {}
-    parts: list[Path] = []
-    writer: pq.ParquetWriter | None = None
-    for number, group in enumerate(_regroup(tables, GROUP_ROWS)):
-        if number % _FILE_GROUPS == 0:
-            if writer:
-                writer.close()
-            parts.append(folder / f".{split}-{len(parts)}.part")
-            writer = pq.ParquetWriter(parts[-1], group.schema, compression="zstd")
-        assert writer is not None
-        writer.write_table(group)
-        rows += group.num_rows
-        for name in group.column_names:
-            digest = digests.setdefault(name, hashlib.sha256())
-            digest.update("".join(f"{value!r}\n" for value in group.column(name).to_pylist()).encode())
-    if writer:
-        writer.close()
-    for part, name in zip(parts, _file_names(split, rows), strict=True):
-        part.rename(folder / name)
-    return rows, " ".join(f"{name} {digest.hexdigest()}" for name, digest in digests.items())
-
-
-def _write_slices(file: Path, tables: Iterable[pa.Table]) -> list[str]:
-    """Writes a split's slice columns and returns their names."""
-    writer: pq.ParquetWriter | None = None
-    for table in tables:
-        writer = writer or pq.ParquetWriter(file, table.schema, compression="zstd")
-        writer.write_table(table)
-    assert writer is not None
-    writer.close()
-    return writer.schema.names
-
-
-def _regroup(tables: Iterable[pa.Table], rows: int) -> Iterator[pa.Table]:
-    """Regroups rows into tables of `rows` rows; the last table may have fewer."""
-    pending: list[pa.Table] = []
-    count = 0
-    for table in tables:
-        pending.append(table)
-        count += table.num_rows
-        if count < rows:
-            continue
-        joined = pa.concat_tables(pending)
-        for start in range(0, count - rows + 1, rows):
-            yield joined.slice(start, rows)
-        pending = [joined.slice(count - count % rows)]
-        count %= rows
-    if count:
-        yield pa.concat_tables(pending)
-
-
-def _file_names(split: str, rows: int) -> list[str]:
-    count = -(-rows // (GROUP_ROWS * _FILE_GROUPS))
+def split_files(split: str, rows: int) -> list[str]:
+    """Returns the names of a split's files, in row order."""
+    count = -(-rows // (GROUP_ROWS * FILE_GROUPS))
     return [f"{split}-{number:05d}-of-{count:05d}.parquet" for number in range(count)]
 
 
-def _slices_file(split: str) -> str:
+def slices_file(split: str) -> str:
+    """Returns the name of the file with a split's slice columns."""
     return f"slices-{split}.parquet"
-
-
-def _fingerprint(digests: dict[str, str], label_names: list[str]) -> str:
-    return hashlib.sha256(repr((label_names, sorted(digests.items()))).encode()).hexdigest()

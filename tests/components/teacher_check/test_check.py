@@ -12,7 +12,8 @@ from compaware.components.core.base import cpu
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.base.validation import validate
-from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder, write_dataset_folder
+from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder
+from compaware.components.core.data.dataset_writer import write_dataset_folder
 from compaware.components.core.data.soft_labels import load_soft_labels
 from compaware.components.core.data.tokenizer import load_tokenizer
 from compaware.components.core.evaluation.evaluate import evaluate_folder

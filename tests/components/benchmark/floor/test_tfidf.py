@@ -12,7 +12,8 @@ from compaware.components.benchmark.floor import rows, tfidf
 from compaware.components.benchmark.floor.head import fit_head
 from compaware.components.benchmark.floor.rows import TrainingRows, draw_rows
 from compaware.components.benchmark.floor.text_split import TextSplit, text_columns
-from compaware.components.core.data.dataset import PreparedDataset, write_dataset_folder
+from compaware.components.core.data.dataset import PreparedDataset
+from compaware.components.core.data.dataset_writer import write_dataset_folder
 from compaware.components.core.evaluation.metrics import compute_metrics
 from tests.tiny import make_dataset
 

@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from compaware.components.core.base.errors import UserError
-from compaware.components.core.data.dataset import GROUP_ROWS, load_dataset_folder, write_dataset_folder
+from compaware.components.core.data.dataset import GROUP_ROWS, load_dataset_folder
+from compaware.components.core.data.dataset_writer import write_dataset_folder
 from compaware.components.core.data.soft_labels import (
     SoftLabelsKey,
     load_soft_labels,
