@@ -4,7 +4,7 @@ import logging
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
-from compaware.components.core.base.distributed import broadcast, broadcast_weights, is_main
+from compaware.components.core.base.distributed import broadcast_weights, call_on_main, is_main
 from compaware.components.core.base.files import size_bytes
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder
@@ -73,14 +73,11 @@ def run(config: DistillationConfig, workspace: Workspace) -> Summary:
         frozen_layers=config.frozen_layers if isinstance(objective, LogitObjective) else 0,
         backend=backend,
     )
-    evaluation = None
     if is_main():
         save_classifier(student, tokenizer, workspace.output)
-        evaluation = evaluate_folder(
-            workspace.output, config.dataset, "validation", max_length_tokens=config.max_length_tokens
-        )
-    evaluation = broadcast(evaluation)
-    assert evaluation is not None
+    evaluation = call_on_main(
+        evaluate_folder, workspace.output, config.dataset, max_length_tokens=config.max_length_tokens
+    )
     teacher_scores = {name: value for name, value in teacher_summary.metrics.items() if name.startswith("teacher_")}
     metrics = {f"student_{name}": value for name, value in evaluation.metrics.items()} | teacher_scores
     metrics |= {

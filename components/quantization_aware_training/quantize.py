@@ -11,7 +11,7 @@ import torch
 from transformers import TrainerCallback, set_seed
 
 from compaware.components.core.base import cpu
-from compaware.components.core.base.distributed import broadcast, is_main, local_world_size
+from compaware.components.core.base.distributed import broadcast, call_on_main, is_main, local_world_size
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.files import size_bytes
 from compaware.components.core.base.summary import Summary
@@ -67,12 +67,9 @@ def run(config: QuantizationAwareTrainingConfig, workspace: Workspace) -> Summar
     log.info("the criterion is applied to INT8 in %s: %s", runtime, reason)
     torch.set_num_threads(cpu.threads(local_world_size()))
     metric = inputs.dataset.manifest.metric
-    baseline = broadcast(
-        evaluate_folder(inputs.folder, config.dataset, max_length_tokens=config.max_length_tokens, warm=True)
-        if is_main()
-        else None
+    baseline = call_on_main(
+        evaluate_folder, inputs.folder, config.dataset, max_length_tokens=config.max_length_tokens, warm=True
     )
-    assert baseline is not None
     if math.isnan(baseline.metrics[metric]):
         raise UserError(
             f"{config.model} has NaN or infinite logits for validation rows: train it again with a lower learning rate"
@@ -81,8 +78,7 @@ def run(config: QuantizationAwareTrainingConfig, workspace: Workspace) -> Summar
     criterion = Criterion.create(
         metric, baseline.metrics[metric], config.max_metric_loss, config.max_relative_metric_loss, config.gate_on
     )
-    ptq = broadcast(_ptq(inputs, baseline, criterion, workspace.work / "ptq") if is_main() else None)
-    assert ptq is not None
+    ptq = call_on_main(_ptq, inputs, baseline, criterion, workspace.work / "ptq")
     candidates = [ptq]
     served = ptq.served[runtime]
     passed = criterion.passes(served.metrics[metric], served.difference)
@@ -135,7 +131,7 @@ def _sort_key(served: RuntimeResult, criterion: Criterion) -> tuple[float, float
 def _qat(inputs: QuantizationInputs, baseline: Evaluation, workspace: Workspace) -> QuantizedCandidate:
     """Trains with fake quantization on all ranks and saves the candidate on rank 0, or loads a finished candidate."""
     config, folder = inputs.config, workspace.work / "qat"
-    finished = broadcast(load_candidate(folder) if is_main() else None)
+    finished = call_on_main(load_candidate, folder)
     if finished:
         return finished
     started = time.monotonic()

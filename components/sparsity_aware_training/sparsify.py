@@ -7,7 +7,7 @@ from typing import Any
 
 from transformers import PreTrainedModel, set_seed
 
-from compaware.components.core.base.distributed import barrier, broadcast, is_main
+from compaware.components.core.base.distributed import barrier, call_on_main, is_main
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.files import move_replacing, size_bytes
 from compaware.components.core.base.summary import Summary
@@ -92,7 +92,7 @@ def run(config: SparsityAwareTrainingConfig, workspace: Workspace) -> Summary:
         "training_samples_per_s": trained.samples_per_s,
     }
     calibration = calibrate_model(workspace.output, sparse, dataset) if config.calibrate else {}
-    sizes, facts = broadcast(_measure(source, config, workspace, names, lock) if is_main() else ({}, {}))
+    sizes, facts = call_on_main(_measure, source, config, workspace, names, lock)
     for prefix, finished in (("baseline", source), ("sparse", workspace.output)):
         test = evaluate_on_test(finished, dataset, max_length_tokens=config.max_length_tokens)
         metrics |= metrics_on_test(prefix, test)
@@ -164,10 +164,7 @@ def _locks_embeddings(lock: MaskLock, model: PreTrainedModel) -> bool:
 
 def _evaluate(folder: Path, config: SparsityAwareTrainingConfig) -> Evaluation:
     """Evaluates a saved model on validation, in a new process on rank 0, and returns the result on all ranks."""
-    length = config.max_length_tokens
-    evaluation = broadcast(evaluate_folder(folder, config.dataset, max_length_tokens=length) if is_main() else None)
-    assert evaluation is not None
-    return evaluation
+    return call_on_main(evaluate_folder, folder, config.dataset, max_length_tokens=config.max_length_tokens)
 
 
 def _measure(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 
-from compaware.components.core.base.distributed import barrier, broadcast, is_main
+from compaware.components.core.base.distributed import barrier, call_on_main, is_main
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder
@@ -155,18 +155,15 @@ def _measure(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, config: TeacherCheckConfig
 ) -> Evaluation:
     """Saves the teacher and evaluates it on validation, in a new process on rank 0; returns the result on all ranks."""
-    evaluation = None
     if is_main():
         save_classifier(model, tokenizer, folder)
-        evaluation = evaluate_folder(
-            folder,
-            config.dataset,
-            max_length_tokens=config.max_length_tokens,
-            batch_size=config.soft_label_batch_size,
-        )
-    evaluation = broadcast(evaluation)
-    assert evaluation is not None
-    return evaluation
+    return call_on_main(
+        evaluate_folder,
+        folder,
+        config.dataset,
+        max_length_tokens=config.max_length_tokens,
+        batch_size=config.soft_label_batch_size,
+    )
 
 
 def find_shortfall(
@@ -218,8 +215,7 @@ def _write_soft_labels(
     chosen = choose_runtime(config.precision, dataset.manifest.splits["train"])
     length, batch_size = config.max_length_tokens, config.soft_label_batch_size
     predict, chosen = open_teacher(chosen, model, tokenizer, dataset, length, batch_size)
-    key = broadcast(_key(dataset, config, workspace.output, chosen) if is_main() else None)
-    assert key is not None
+    key = call_on_main(_key, dataset, config, workspace.output, chosen)
     parts = SoftLabelParts(dataset, key, workspace)
     folder = workspace.extra(config.soft_labels_output)
     parts.compute(predict, input_names(model), tokenizer, batch_size)

@@ -1,13 +1,15 @@
 """Ranks, broadcasts and barriers for use outside Trainer; with one process, they do nothing."""
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 if TYPE_CHECKING:
     import torch
 
 Value = TypeVar("Value")
+Arguments = ParamSpec("Arguments")
 _TIMEOUT = timedelta(hours=12)
 # These variables make a process a rank. A child that only evaluates or measures must not inherit them.
 RANK_VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT")
@@ -65,6 +67,11 @@ def broadcast(value: Value) -> Value:
     values = [value]
     torch.distributed.broadcast_object_list(values, src=0)
     return values[0]
+
+
+def call_on_main(function: Callable[Arguments, Value], *args: Arguments.args, **kwargs: Arguments.kwargs) -> Value:
+    """Calls a function on rank 0 alone, and returns its result on every rank."""
+    return cast(Value, broadcast(function(*args, **kwargs) if is_main() else None))
 
 
 def gather(value: Value) -> list[Value]:

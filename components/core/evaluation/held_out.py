@@ -4,7 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from compaware.components.core.base.distributed import broadcast, is_main
+from compaware.components.core.base.distributed import call_on_main
 from compaware.components.core.data.dataset import TEST, Manifest, PreparedDataset
 from compaware.components.core.evaluation.criterion import CHOSEN_ON_THESE_ROWS
 from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_folder
@@ -26,7 +26,7 @@ def evaluate_on_test(folder: Path, dataset: PreparedDataset, **options: Any) -> 
     if not dataset.has_test:
         return None
     log.info("evaluating the finished model on %d test rows", dataset.manifest.splits[TEST])
-    return broadcast(evaluate_folder(folder, dataset.path, TEST, **options) if is_main() else None)
+    return call_on_main(evaluate_folder, folder, dataset.path, TEST, **options)
 
 
 def metrics_on_test(prefix: str, evaluation: Evaluation | None) -> dict[str, float]:

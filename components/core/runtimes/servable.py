@@ -6,7 +6,7 @@ from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from compaware.components.core.base.distributed import broadcast, is_main
+from compaware.components.core.base.distributed import call_on_main
 from compaware.components.core.base.errors import UserError, first_line
 from compaware.components.core.models.families import FAMILIES, UNSUPPORTED
 from compaware.components.core.models.pairing import require_padding_ignored
@@ -42,7 +42,7 @@ def _require_convertible(model: PreTrainedModel, family: str) -> None:
     if reason is None and model.config.is_encoder_decoder:
         reason = "sequence-to-sequence"
     if reason is None:
-        reason = broadcast(conversion_error(model) if is_main() else None)
+        reason = call_on_main(conversion_error, model)
     if reason is not None:
         raise UserError(f"{family} models cannot be served ({reason}): choose one of {', '.join(FAMILIES)}")
 

@@ -11,7 +11,7 @@ from typing import Any, Self, get_args
 
 from pydantic import BaseModel
 
-from compaware.components.core.base.distributed import broadcast, is_main
+from compaware.components.core.base.distributed import call_on_main, is_main
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.files import remove
 from compaware.components.core.base.hashing import short_hash
@@ -85,7 +85,7 @@ class Transfers:
         Raises:
             UserError: The output has other settings or inputs, or other files are at its URI.
         """
-        return broadcast(_check_outputs(self.outputs, config) if is_main() else None)
+        return call_on_main(_check_outputs, self.outputs, config)
 
     def upload_outputs(self, config: ComponentConfig) -> None:
         """Uploads the outputs, the main one last, then deletes the local copies and `work_uri` (on rank 0).

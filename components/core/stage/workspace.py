@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from compaware.components.core.base.distributed import barrier, broadcast, is_main
+from compaware.components.core.base.distributed import barrier, call_on_main, is_main
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.faults import TRACE_PREFIX
 from compaware.components.core.base.files import move_replacing, remove, write_text
@@ -37,7 +37,7 @@ class Workspace:
         self.work = work_folder(config)
         self.output = self.work / "output"
         self.work_uri = config.work_uri
-        self.identity = broadcast(identity_of(config) if is_main() else "")
+        self.identity = call_on_main(identity_of, config)
         self._extras: dict[Path, Path] = {}
         self._lock: IO[str] | None = None
 
@@ -100,7 +100,7 @@ def run_stage(config: ComponentConfig, run: Callable[[Workspace], Summary]) -> S
     """
     workspace = Workspace(config)
     try:
-        finished = broadcast(_prepare(config, workspace) if is_main() else None)
+        finished = call_on_main(_prepare, config, workspace)
         if finished:
             log.info("%s is already finished; nothing to do", config.output)
             return finished

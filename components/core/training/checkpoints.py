@@ -8,7 +8,13 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from compaware.components.core.base.distributed import barrier, broadcast, is_local_main, is_main, world_size
+from compaware.components.core.base.distributed import (
+    barrier,
+    call_on_main,
+    is_local_main,
+    is_main,
+    world_size,
+)
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.files import move_replacing, remove, write_text
 from compaware.components.storage import discard, exists, fetch, upload
@@ -52,11 +58,11 @@ class Checkpoints(TrainerCallback):
         Raises:
             UserError: This node lacks the checkpoint, or the checkpoints at the URI belong to other work.
         """
-        self._uploaded = broadcast(self._read_index() if self._uri and is_main() else [])
+        self._uploaded = call_on_main(self._read_index) if self._uri else []
         if self._uri and is_local_main():
             for name in self._uploaded:
                 self._download(name)
-        newest = broadcast(self._newest_name() if is_main() else None)
+        newest = call_on_main(self._newest_name)
         if newest and is_local_main():
             self._update_best_path(self.folder / newest / _LAST_FILE)
         barrier()
