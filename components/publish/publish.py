@@ -216,7 +216,7 @@ def _describe_test(
         return CHOSEN_ON_THESE_ROWS
     metric = release.dataset.manifest.metric
     scores = HeldOutScores(rows=difference.rows, measured=test.metrics[metric], baseline=earlier.metrics[metric])
-    return f"{scores.describe()}, {describe_interval(difference)}"
+    return f"{scores.describe()}, {describe_interval(difference, metric)}"
 
 
 def _check_labels(release: Release, folder: Path) -> None:

@@ -58,7 +58,7 @@ def tune_results(
                     "metric": served.metrics[name],
                     "duration_s": served.seconds,
                     "size_bytes": served.size_bytes,
-                    "difference": describe_difference(served.difference),
+                    "difference": describe_difference(served.difference, name),
                     "agreement": served.agreement,
                     "made_in_s": round(candidate.made_in_s, 1),
                     "passed": "met" if criterion.passes(served.metrics[name], served.difference) else "missed",

@@ -5,7 +5,7 @@ from compaware.components.benchmark.report.caveats import caveats
 from compaware.components.benchmark.report.formatting import (
     capitalized,
     display_name,
-    format_points,
+    format_change,
     format_ratio,
     join_with_and,
     name_and_runtime,
@@ -97,7 +97,7 @@ def _counts(benchmark: Benchmark, sweep: Sweep) -> str:
 def _inaccurate_forms(benchmark: Benchmark, sweep: Sweep) -> list[str]:
     """Returns the forms that do not count."""
     lost = [
-        f"{name_and_runtime(form)} ({format_points(form.metric, max(forms, key=_metric).metric)})"
+        f"{name_and_runtime(form)} ({format_change(form.metric, max(forms, key=_metric).metric, form.metric_name)})"
         for forms in (benchmark.forms(item.name) for item in sweep.standings)
         for form in forms
         if form not in benchmark.accurate_forms(form.name)

@@ -60,7 +60,7 @@ def _compare(benchmark: Benchmark, item: Measured, reference: Measured) -> str:
     figures, split = f"{item.reported_metric:.4f} against {reference.reported_metric:.4f}", reported_split(benchmark)
     differences = item.differences.get(reference.id)
     if differences:
-        figures += f", {describe_difference(differences.reported)}"
+        figures += f", {describe_difference(differences.reported, item.metric_name)}"
         worst, best = differences.reported.low, differences.reported.high
     else:
         worst = best = item.reported_metric - reference.reported_metric

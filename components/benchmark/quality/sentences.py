@@ -42,7 +42,7 @@ def _classes(benchmark: Benchmark, quality: Quality) -> list[str]:
     pair = (
         f"{_subject(benchmark, quality.served)} finds fewer rows of some classes than {_reference(benchmark, quality)}"
     )
-    return [f"{pair}: recall of {_list(worse)}."]
+    return [f"{pair}: recall of {_list(worse, 'recall')}."]
 
 
 def _slices(benchmark: Benchmark, quality: Quality) -> list[str]:
@@ -61,7 +61,7 @@ def _slices(benchmark: Benchmark, quality: Quality) -> list[str]:
     if is_error:
         values = [f"{name}: error {change.value:+.3g}" for name, change in list(worse.items())[:_MOST_NAMED]]
         return [f"{than}{quality.split}: {join_with_and(values)}."]
-    return [f"{than}{quality.split}: {_list(worse)}."]
+    return [f"{than}{quality.split}: {_list(worse, benchmark.data['metric'])}."]
 
 
 def _calibration(benchmark: Benchmark, quality: Quality) -> list[str]:
@@ -105,9 +105,9 @@ def _named(name: str) -> str:
     return f"'{cut(name, _LONGEST_NAME)}'"
 
 
-def _list(changes: dict[str, Difference]) -> str:
+def _list(changes: dict[str, Difference], metric: str) -> str:
     """Returns the largest losses: `'a' between 1.0 and 2.0 points worse and 'b' …`."""
     ordered = sorted(changes.items(), key=lambda item: item[1].value)
-    texts = [f"{name} {describe_difference(change)}" for name, change in ordered[:_MOST_NAMED]]
+    texts = [f"{name} {describe_difference(change, metric)}" for name, change in ordered[:_MOST_NAMED]]
     more = len(ordered) - len(texts)
     return join_with_and([*texts, f"{more} more"] if more else texts)

@@ -5,15 +5,15 @@ import math
 from compaware.components.benchmark.quality.results import CalibrationErrors, Quality, Slice
 from compaware.components.benchmark.report.formatting import (
     display_name,
+    format_change_interval,
     format_interval,
-    format_points_interval,
     runtime_and_precision,
 )
 from compaware.components.benchmark.report.tables import Table
 from compaware.components.benchmark.results import Benchmark
 from compaware.components.core.base.rendering import cut
 from compaware.components.core.evaluation.intervals import Difference, Interval
-from compaware.components.core.evaluation.metrics import metric_label
+from compaware.components.core.evaluation.metrics import in_points, metric_label
 
 _NONE = "–"
 
@@ -28,7 +28,7 @@ def class_table(benchmark: Benchmark, quality: Quality) -> Table:
     columns += [*(f"F1 {display_name(name)}" for name in others), *(["recall change, points"] if is_compared else [])]
     rows = []
     for name, score in own.items():
-        change = [_points(score.recall_change)] if is_compared else []
+        change = [_change(score.recall_change, "recall")] if is_compared else []
         recall = _with_interval(score.recall)
         cells = [f"{quality.class_rows[name]:,}", _figure(score.precision), recall, _figure(score.f1)]
         rows.append([name, *cells, *(_figure(quality.classes[other][name].f1) for other in others), *change])
@@ -69,11 +69,11 @@ def slice_table(benchmark: Benchmark, quality: Quality) -> Table:
     columns = ["slice", "value", "rows", f"{title}, {served} (95 %)"]
     if quality.reference and any(item.difference for item in quality.slices):
         reference = display_name(benchmark.by_id(quality.reference).name)
-        columns += [f"FP32 {reference}", "change (95 %)" if is_error else "change, points (95 %)"]
+        columns += [f"FP32 {reference}", "change, points (95 %)" if in_points(metric) else "change (95 %)"]
     rows = []
     for item in quality.slices:
         cells = [item.column, cut(item.value), f"{item.rows:,}", _with_interval(item.score)]
-        rows.append([*cells, *([] if len(columns) == 4 else _comparison(item, is_error))])
+        rows.append([*cells, *([] if len(columns) == 4 else _comparison(item, metric))])
     return Table("By slice", columns, rows, [], text_columns=2)
 
 
@@ -116,13 +116,13 @@ def _largest_shift(shares: dict[str, tuple[float, float]]) -> str:
     return f"{cut(name, 60)}: {100 * before:.1f} → {100 * after:.1f} %"
 
 
-def _comparison(item: Slice, is_error: bool) -> list[str]:
+def _comparison(item: Slice, metric: str) -> list[str]:
     if item.reference is None or item.difference is None:
         return [_NONE, _NONE]
     change = item.difference
-    if is_error:
+    if metric in ("pearson", "spearman"):
         return [_figure(item.reference), f"{change.value:+.4f} ({change.low:+.4f} to {change.high:+.4f})"]
-    return [_figure(item.reference), _points(change)]
+    return [_figure(item.reference), _change(change, metric)]
 
 
 def _errors(errors: CalibrationErrors) -> list[str]:
@@ -139,5 +139,5 @@ def _with_interval(interval: Interval | None) -> str:
     return f"{interval.value:.4f} ({format_interval(interval)})"
 
 
-def _points(change: Difference | None) -> str:
-    return _NONE if change is None else format_points_interval(change)
+def _change(change: Difference | None, metric: str) -> str:
+    return _NONE if change is None else format_change_interval(change, metric)

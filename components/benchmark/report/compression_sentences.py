@@ -4,7 +4,7 @@ from compaware.components.benchmark.recommendation import best_int8
 from compaware.components.benchmark.report.formatting import (
     capitalized,
     display_name,
-    format_points,
+    format_change,
     format_quotient,
     format_ratio,
     format_size,
@@ -75,7 +75,8 @@ def int8_accuracy(benchmark: Benchmark) -> list[str]:
     texts = []
     for (criterion, is_met), items in sorted(groups.items(), key=lambda group: not group[0][1]):
         values = join_with_and(
-            f"{name_and_runtime(item)} {item.metric:.4f} ({format_points(item.metric, criterion.baseline)})"
+            f"{name_and_runtime(item)} {item.metric:.4f} "
+            f"({format_change(item.metric, criterion.baseline, criterion.metric_name)})"
             for item in items
         )
         judged = ", judged on the upper end of the loss's 95 % interval" if criterion.gate_on == "interval" else ""

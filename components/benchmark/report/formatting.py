@@ -6,6 +6,7 @@ from compaware.components.benchmark.results import Benchmark, Measured
 from compaware.components.benchmark.timing import BatchSpeed, Ratio
 from compaware.components.core.data.dataset import TEST
 from compaware.components.core.evaluation.intervals import Difference, Interval, describe_difference
+from compaware.components.core.evaluation.metrics import in_points, metric_label
 
 
 def display_name(name: str) -> str:
@@ -28,8 +29,11 @@ def name_and_runtime(item: Measured) -> str:
     return f"{display_name(item.name)} in {runtime_label(item)}"
 
 
-def format_points(value: float, reference: float) -> str:
-    """Returns the difference of two metrics in points (hundredths), with its sign."""
+def format_change(value: float, reference: float, metric: str) -> str:
+    """Returns the difference of two scores with its sign: `-0.5 points` (hundredths), or of a correlation `-0.005`."""
+    if not in_points(metric):
+        difference = round(value - reference, 3)
+        return f"{difference:+.3f}" if difference else "±0.000"
     difference = round(100 * (value - reference), 1)
     return f"{difference:+.1f} points" if difference else "±0.0 points"
 
@@ -44,10 +48,11 @@ def format_interval(interval: Interval) -> str:
     return f"{interval.low:.3f} to {interval.high:.3f}"
 
 
-def format_points_interval(difference: Difference) -> str:
-    """Returns a difference in points with its interval: `-0.5 (-1.2 to +0.2)`."""
+def format_change_interval(difference: Difference, metric: str) -> str:
+    """Returns a difference with its interval, in points except for a correlation: `-0.5 (-1.2 to +0.2)`."""
+    factor, digits = (100, 1) if in_points(metric) else (1, 3)
     ends = (difference.value, difference.low, difference.high)
-    value, low, high = (f"{round(100 * number, 1) + 0.0:+.1f}" for number in ends)  # -0.0 becomes +0.0.
+    value, low, high = (f"{round(factor * number, digits) + 0.0:+.{digits}f}" for number in ends)  # No -0.0.
     return f"{value} ({low} to {high})"
 
 
@@ -56,10 +61,11 @@ def format_loss(difference: Difference, metric: str, split: str) -> str:
 
     If the interval contains 0, its lower end follows, since few rows measure little.
     """
-    where = f"in {metric} on {split}"
+    where = f"in {metric_label(metric)} on {split}"
     if difference.low <= 0 <= difference.high:
-        return f"no measurable loss {where} (at most {abs(100 * difference.low):.1f} points)"
-    return f"{describe_difference(difference)} {where}"
+        most = f"{abs(100 * difference.low):.1f} points" if in_points(metric) else f"{abs(difference.low):.3f}"
+        return f"no measurable loss {where} (at most {most})"
+    return f"{describe_difference(difference, metric)} {where}"
 
 
 def format_ratio(ratio: Ratio) -> str:

@@ -10,8 +10,8 @@ from compaware.components.benchmark.quality.sections import quality_sections
 from compaware.components.benchmark.report import charts, scatter_charts
 from compaware.components.benchmark.report.formatting import (
     display_name,
+    format_change,
     format_interval,
-    format_points,
     format_size,
     reported_split,
     runtime_and_precision,
@@ -162,7 +162,8 @@ def _score_card(benchmark: Benchmark, chosen: Measured) -> Card:
     metric = metric_label(chosen.metric_name)
     if chosen.reported_interval is None:
         reference = benchmark.reference("teacher") or benchmark.dense()[0] if benchmark.dense() else chosen
-        difference = f"{format_points(chosen.metric, reference.metric)} from the {display_name(reference.name)}"
+        change = format_change(chosen.metric, reference.metric, chosen.metric_name)
+        difference = f"{change} from the {display_name(reference.name)}"
         return Card(metric, f"{chosen.metric:.4f}", difference)
     note = f"{format_interval(chosen.reported_interval)} with 95 % confidence"
     if chosen.test:

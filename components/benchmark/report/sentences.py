@@ -10,9 +10,9 @@ from compaware.components.benchmark.report.compression_sentences import int8_acc
 from compaware.components.benchmark.report.formatting import (
     capitalized,
     display_name,
+    format_change,
     format_interval,
     format_loss,
-    format_points,
     format_quotient,
     format_ratio,
     join_with_and,
@@ -69,10 +69,9 @@ def sentences(benchmark: Benchmark) -> list[str]:
 
 def compare_scores(benchmark: Benchmark, item: Measured, reference: Measured) -> str:
     """Returns the difference of two metrics with its interval, or without one in files of earlier versions."""
-    metric = metric_label(item.metric_name)
     if reference.id in item.differences:
-        return format_loss(item.differences[reference.id].reported, metric, reported_split(benchmark))
-    return f"{format_points(item.metric, reference.metric)} of {metric}"
+        return format_loss(item.differences[reference.id].reported, item.metric_name, reported_split(benchmark))
+    return f"{format_change(item.metric, reference.metric, item.metric_name)} of {metric_label(item.metric_name)}"
 
 
 def accuracy(benchmark: Benchmark, chosen: Measured, references: Iterable[Measured]) -> Iterable[str]:
@@ -85,7 +84,7 @@ def accuracy(benchmark: Benchmark, chosen: Measured, references: Iterable[Measur
     )
     for reference in references:
         if reference.name != chosen.name and reference.id in chosen.differences:
-            words = describe_difference(chosen.differences[reference.id].reported)
+            words = describe_difference(chosen.differences[reference.id].reported, chosen.metric_name)
             text += f" Against the {display_name(reference.name)}: {words}."
     yield text
 
@@ -158,7 +157,7 @@ def _other_differences(benchmark: Benchmark) -> Iterable[str]:
             continue
         reference = teacher if dense and name == dense[0].name else next(iter(dense), None)
         if reference and name not in (chosen.name, reference.name) and reference.id in item.differences:
-            words = describe_difference(item.differences[reference.id].reported)
+            words = describe_difference(item.differences[reference.id].reported, item.metric_name)
             texts.append(f"{name_and_runtime(item)} against the {display_name(reference.name)}: {words}")
     if texts:
         yield f"The other models on {reported_split(benchmark)}: {'; '.join(texts)}."

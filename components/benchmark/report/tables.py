@@ -8,8 +8,8 @@ from typing import Any
 from compaware.components.benchmark.report.formatting import (
     display_name,
     format_batch_ratio,
+    format_change_interval,
     format_interval,
-    format_points_interval,
     format_size,
     name_and_runtime,
     runtime_and_precision,
@@ -17,7 +17,7 @@ from compaware.components.benchmark.report.formatting import (
 from compaware.components.benchmark.results import Benchmark, Measured
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.data.dataset import TEST
-from compaware.components.core.evaluation.metrics import metric_label
+from compaware.components.core.evaluation.metrics import in_points, metric_label
 
 # Tables in the facts of the candidates' summaries, with their titles.
 _FACT_TABLES = {
@@ -113,16 +113,18 @@ def difference_table(benchmark: Benchmark) -> Iterable[Table]:
                 [
                     *_name_cells(item),
                     name_and_runtime(benchmark.by_id(identifier)),
-                    *map(format_points_interval, both),
+                    *(format_change_interval(each, item.metric_name) for each in both),
                     "–" if p_value is None else f"{p_value:.2g}",
                 ]
             )
             roles.append(item.role)
     if rows:
+        metric = benchmark.candidates[0].metric_name
+        change = "points" if in_points(metric) else "change"
         splits = [name.rpartition(", ")[2] for name in score_columns(benchmark)]
         yield Table(
-            f"Differences of {metric_label(benchmark.candidates[0].metric_name)}, with 95 % intervals",
-            ["candidate", "runtime", "compared with", *(f"points, {split}" for split in splits), "McNemar p"],
+            f"Differences of {metric_label(metric)}, with 95 % intervals",
+            ["candidate", "runtime", "compared with", *(f"{change}, {split}" for split in splits), "McNemar p"],
             rows,
             roles,
             text_columns=3,

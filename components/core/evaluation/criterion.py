@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, computed_field
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Score, Summary
 from compaware.components.core.evaluation.intervals import Difference, describe_interval
+from compaware.components.core.evaluation.metrics import in_points
 
 FACT = "criterion"
 # What a figure says if there are no labelled test rows.
@@ -120,10 +121,11 @@ class Criterion(BaseModel):
         """Formats the allowed loss: `0.0050`, or `0.0100 (2 % of 0.5000)`.
 
         Args:
-            points: Whether to use points (hundredths): `0.5 points`, or `1.0 points (2 % of 0.5000)`.
+            points: Whether to use points (hundredths), except for correlations: `0.5 points`, or `1.0 points (2 % of
+                0.5000)`.
         """
         part = f" ({100 * self.asked_loss:.4g} % of {self.baseline:.4f})" if self.kind == "relative" else ""
-        if points:
+        if points and in_points(self.metric_name):
             return f"{_format(100 * self.allowed_loss, 1)} points{part}"
         return f"{_format(self.allowed_loss, 4)}{part}"
 
@@ -137,14 +139,15 @@ class Criterion(BaseModel):
         if difference and math.isnan(difference.value):
             difference = None
         if self.gate_on == "interval" and difference:
-            allowed = f"{self.allowance(points=True)} are allowed"
-            return f"{compared}, {describe_interval(difference)} where {allowed}{self._rows_that_decide(difference)}"
+            allowed = f"{self.allowance(points=True)} {'are' if in_points(self.metric_name) else 'is'} allowed"
+            between = describe_interval(difference, self.metric_name)
+            return f"{compared}, {between} where {allowed}{self._rows_that_decide(difference)}"
         lost = self.baseline - score
         change = f"a gain of {-lost:.4f}" if lost < 0 else f"a loss of {lost:.4f}"
         if not self.passes(score, difference) and f"{lost:.4f}" == f"{self.allowed_loss:.4f}":
             change = f"a loss of {lost:.6g}"  # With four digits it would look like a tie.
         allowed = f"a loss of {self.allowance()}" if lost < 0 else self.allowance()
-        interval = f", 95 % interval {describe_interval(difference)}" if difference else ""
+        interval = f", 95 % interval {describe_interval(difference, self.metric_name)}" if difference else ""
         return f"{compared}, {change} where {allowed} is allowed{interval}"
 
     def _rows_that_decide(self, difference: Difference) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from compaware.components.core.base.summary import Score
-from compaware.components.core.evaluation.metrics import compute_metrics, decisions
+from compaware.components.core.evaluation.metrics import compute_metrics, decisions, in_points
 from compaware.components.core.evaluation.row_weights import score_weighted
 
 _TAIL = 0.025
@@ -106,26 +106,28 @@ def paired_difference(
     return Difference(value=value, low=low, high=high, rows=len(labels), p_value=p_value)
 
 
-def describe_difference(difference: Difference) -> str:
-    """Describes a difference in points (hundredths): `between 0.1 and 0.9 points worse`.
+def describe_difference(difference: Difference, metric: str) -> str:
+    """Describes a difference of a metric: `between 0.1 and 0.9 points worse`, of a correlation `between 0.001 and …`.
 
     If the interval contains 0, no loss is measurable, and the interval follows, since few rows measure little.
     """
-    between = describe_interval(difference)
+    between = describe_interval(difference, metric)
     return f"no measurable loss ({between})" if difference.low <= 0 <= difference.high else between
 
 
-def describe_interval(difference: Difference) -> str:
-    """Describes a difference's interval in points: `between 0.5 points worse and 0.3 better`."""
+def describe_interval(difference: Difference, metric: str) -> str:
+    """Describes a difference's interval: `between 0.5 points worse and 0.3 better`."""
     if math.isnan(difference.value):
         return "not comparable, since a score is not a number"
     low, high = 100 * difference.low, 100 * difference.high
-    digits = _digits(low, high)
+    digits, points = _digits(low, high), " points"
+    if not in_points(metric):
+        low, high, digits, points = difference.low, difference.high, digits + 2, ""
     if low > 0:
-        return f"between {low:.{digits}f} and {high:.{digits}f} points better"
+        return f"between {low:.{digits}f} and {high:.{digits}f}{points} better"
     if high < 0:
-        return f"between {-high:.{digits}f} and {-low:.{digits}f} points worse"
-    return f"between {abs(low):.{digits}f} points worse and {abs(high):.{digits}f} better"
+        return f"between {-high:.{digits}f} and {-low:.{digits}f}{points} worse"
+    return f"between {abs(low):.{digits}f}{points} worse and {abs(high):.{digits}f} better"
 
 
 def _digits(*points: float) -> int:

@@ -35,6 +35,11 @@ def metric_label(metric: str) -> str:
     return _LABELS.get(metric, metric)
 
 
+def in_points(metric: str) -> bool:
+    """Returns whether differences of a metric are given in points (hundredths); a correlation is no percentage."""
+    return metric not in ("pearson", "spearman", "matthews_correlation")
+
+
 def compute_metrics(metric: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Computes the primary metric and the metrics that are reported with it.
 

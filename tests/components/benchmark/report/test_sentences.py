@@ -2,7 +2,7 @@
 
 import pytest
 
-from compaware.components.benchmark.report.formatting import format_points, format_quotient, format_size, join_with_and
+from compaware.components.benchmark.report.formatting import format_change, format_quotient, format_size, join_with_and
 from compaware.components.benchmark.report.render import render_markdown
 from compaware.components.benchmark.report.sentences import headline, sentences
 from tests.components.benchmark.synthetic import benchmark, family, measured
@@ -179,11 +179,12 @@ def test_a_busy_machine_and_few_calls_are_admitted():
 
 
 def test_figures_are_written_as_people_write_them():
-    assert [format_points(0.9, 0.9), format_points(0.89, 0.9), format_points(0.9004, 0.9)] == [
+    assert [format_change(value, 0.9, "accuracy") for value in (0.9, 0.89, 0.9004)] == [
         "±0.0 points",
         "-1.0 points",
         "±0.0 points",
     ]
+    assert [format_change(value, 0.9, "pearson") for value in (0.9, 0.89, 0.9004)] == ["±0.000", "-0.010", "±0.000"]
     assert [
         format_quotient(4.0, "faster", "slower"),
         format_quotient(0.5, "faster", "slower"),

@@ -76,7 +76,7 @@ def test_zero_of_872_decided_differently_is_bounded_like_the_rule_of_three() -> 
     found = paired_difference("accuracy", logits, logits, labels)
     assert found.p_value == 1.0
     assert -4 / 872 < found.low < -2.5 / 872 and 2.5 / 872 < found.high < 4 / 872
-    assert describe_difference(found) == "no measurable loss (between 0.3 points worse and 0.3 better)"
+    assert describe_difference(found, "accuracy") == "no measurable loss (between 0.3 points worse and 0.3 better)"
 
 
 def test_mcnemars_test_is_exact() -> None:
@@ -97,7 +97,7 @@ def test_a_nan_logit_makes_the_interval_nan_through_json(metric: str) -> None:
     pairs = [paired_difference(metric, *pair, labels) for pair in ((broken, reference), (reference, broken))]
     for found in (score, *pairs):
         assert all(map(math.isnan, (found.value, found.low, found.high)))
-    assert describe_difference(pairs[0]) == "not comparable, since a score is not a number"
+    assert describe_difference(pairs[0], metric) == "not comparable, since a score is not a number"
 
 
 def test_a_class_without_rows_and_constant_predictions_have_intervals() -> None:
@@ -128,7 +128,18 @@ def test_intervals_contain_the_true_value_95_times_in_100(metric: str, monkeypat
     ],
 )
 def test_words_follow_the_interval(value: float, low: float, high: float, words: str) -> None:
-    assert describe_difference(Difference(value=value, low=low, high=high, rows=40)) == words
+    assert describe_difference(Difference(value=value, low=low, high=high, rows=40), "f1_macro") == words
+
+
+@pytest.mark.parametrize("metric", ["pearson", "spearman", "matthews_correlation"])
+def test_differences_of_a_correlation_are_not_in_points(metric: str) -> None:
+    worse, equal, small = (
+        Difference(value=value, low=low, high=high, rows=40)
+        for value, low, high in ((-0.03, -0.06, -0.01), (-0.01, -0.06, 0.04), (-0.001, -0.002, -0.0002))
+    )
+    assert describe_difference(worse, metric) == "between 0.010 and 0.060 worse"
+    assert describe_difference(equal, metric) == "no measurable loss (between 0.060 worse and 0.040 better)"
+    assert describe_difference(small, metric) == "between 0.0002 and 0.0020 worse"
 
 
 def test_blocks_of_rows_give_the_interval_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
