@@ -10,7 +10,7 @@ import pyarrow as pa
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.progress import Progress
 from compaware.components.core.base.summary import Summary
-from compaware.components.core.data.dataset import SLICED, TEST, UNLABELLED, ProblemType
+from compaware.components.core.data.dataset import SLICED, TEST, UNLABELLED, Manifest, ProblemType
 from compaware.components.core.data.dataset_writer import write_dataset_folder
 from compaware.components.core.data.label_names import match_names
 from compaware.components.core.data.tasks import Task, get_task
@@ -21,9 +21,16 @@ from compaware.components.data_prep.columns import choose_columns, name_row, sel
 from compaware.components.data_prep.config import CUSTOM, DataPrepConfig
 from compaware.components.data_prep.held_out import take_split
 from compaware.components.data_prep.labels import Labels, encode_labels, reorder_labels
-from compaware.components.data_prep.lengths import measure_lengths
+from compaware.components.data_prep.lengths import Lengths, measure_lengths
 from compaware.components.data_prep.messages import escape_name
-from compaware.components.data_prep.rows import Rows, check_classes, drop_duplicates, find_missing_classes, limit_rows
+from compaware.components.data_prep.rows import (
+    Duplicates,
+    Rows,
+    check_classes,
+    drop_duplicates,
+    find_missing_classes,
+    limit_rows,
+)
 from compaware.components.data_prep.slices import name_classes, select_slices
 from compaware.components.data_prep.sources import Source, read_source
 from compaware.components.data_prep.split import Split, TextRows
@@ -71,6 +78,7 @@ def run(config: DataPrepConfig, workspace: Workspace) -> Summary:
         notes.append(f"F1 is that of the class '{positive}', the second; set label_names to change that.")
     rows: dict[str, TextRows] = {**splits, **unlabelled}
     lengths = measure_lengths(rows, config.tokenizer, workspace.work / "downloads", config.seed)
+    kept_slices = [name for name in SLICED if slices and name in splits]
     manifest = write_dataset_folder(
         workspace.output,
         {name: _with_progress(name, rows[name]) for name in sorted(rows, key=_split_order)},
@@ -82,26 +90,13 @@ def run(config: DataPrepConfig, workspace: Workspace) -> Summary:
         metric=metric,
         source=source.description,
         notes=[*source.notes, *notes],
-        slices={
-            name: name_classes(splits[name].slice_tables(), source.class_names)
-            for name in SLICED
-            if slices and name in splits
-        },
+        slices={name: name_classes(splits[name].slice_tables(), source.class_names) for name in kept_slices},
     )
     facts = describe(manifest, splits, lengths)
     write_card(facts, workspace.output)
     for note in notes:
         log.info("note: %s", note)
-    metrics = {
-        **{f"{split}_rows": float(count) for split, count in manifest.splits.items()},
-        "classes": float(len(manifest.label_names)),
-        "duplicates_found": float(duplicates.found),
-        "duplicates_dropped": float(duplicates.dropped),
-        "conflicting_labels": float(duplicates.conflicting),
-        "mean_length_tokens": lengths.mean["train"],
-        "max_length_tokens": float(lengths.longest["train"]),
-    }
-    return Summary.create("data_prep", config, metrics, facts)
+    return Summary.create("data_prep", config, _flat_metrics(manifest, duplicates, lengths), facts)
 
 
 def _encode(
@@ -206,3 +201,15 @@ def _metric(config: DataPrepConfig, task: Task | None, labels: Labels) -> str:
 
 def _split_order(split: str) -> int:
     return ["train", "validation", "validation_mismatched", TEST, UNLABELLED].index(split)
+
+
+def _flat_metrics(manifest: Manifest, duplicates: Duplicates, lengths: Lengths) -> dict[str, float]:
+    return {
+        **{f"{split}_rows": float(count) for split, count in manifest.splits.items()},
+        "classes": float(len(manifest.label_names)),
+        "duplicates_found": float(duplicates.found),
+        "duplicates_dropped": float(duplicates.dropped),
+        "conflicting_labels": float(duplicates.conflicting),
+        "mean_length_tokens": lengths.mean["train"],
+        "max_length_tokens": float(lengths.longest["train"]),
+    }

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from compaware.components.core.base.distributed import barrier, call_on_main, is_main
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Summary
-from compaware.components.core.data.dataset import PreparedDataset, load_dataset_folder
+from compaware.components.core.data.dataset import Manifest, PreparedDataset, load_dataset_folder
 from compaware.components.core.data.soft_labels import SoftLabelsKey, model_fingerprint, write_soft_labels
 from compaware.components.core.data.tokenizer import load_model_tokenizer, load_tokenizer, tokenizer_fingerprint
 from compaware.components.core.evaluation.calibration import calibrate_model, require_classes
@@ -67,11 +67,8 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
     metric = dataset.manifest.metric
     labels = dataset.labels("validation")
     majority = majority_baseline(metric, labels, dataset.manifest.num_labels)
-    if majority >= perfect_score(metric, labels, dataset.manifest.num_labels) and config.min_score is None:
-        raise UserError(
-            f"no model can reach a better {metric_label(metric)} on validation than predictions that ignore the text "
-            f"({majority:.4f}): add rows with other labels, or set min_score to accept a teacher anyway"
-        )
+    if config.min_score is None:
+        _require_room_above(majority, dataset.manifest, labels)
     set_seed(config.seed)
     model, tokenizer, aligned = _load(config, dataset, workspace)
     fit_tokenizer(tokenizer, model, config.max_length_tokens)
@@ -121,6 +118,14 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
     )
     metrics |= metrics_on_test("teacher", test)
     return Summary.create("teacher_check", config, metrics, facts)
+
+
+def _require_room_above(majority: float, manifest: Manifest, labels: np.ndarray) -> None:
+    if majority >= perfect_score(manifest.metric, labels, manifest.num_labels):
+        raise UserError(
+            f"no model can reach a better {metric_label(manifest.metric)} on validation than predictions that ignore "
+            f"the text ({majority:.4f}): add rows with other labels, or set min_score to accept a teacher anyway"
+        )
 
 
 def _load(

@@ -109,9 +109,7 @@ def train(
     cut_rows = _count_cut_rows(rows, min(length, tokenizer.model_max_length))
     objective, collator = objective or LogitObjective(), Collator(tokenizer)
     first_batch = collator([rows[number] for number in range(min(options.batch_size, len(rows)))])
-    choices = gather(choose_training_precision(options.precision, model, first_batch, objective))
-    precision, reason = min(choices, key=lambda choice: choice[0] == "bf16")  # FP32 if any node needs it.
-    log.info("training with world size %d in %s: %s", world_size(), precision, reason)
+    precision, reason = _choose_common_precision(options.precision, model, first_batch, objective)
     arguments = build_arguments(options, checkpoints.folder, dataset.manifest.metric, precision)
     started = time.monotonic()
     with ExitStack() as stack:
@@ -156,6 +154,16 @@ def _set_threads(model: torch.nn.Module) -> None:
     threads, reason = cpu.training_threads(local_world_size(), sum(weight.numel() for weight in model.parameters()))
     torch.set_num_threads(threads)
     log.info("threads of each process: %d (%s)", threads, reason)
+
+
+def _choose_common_precision(
+    precision: str, model: torch.nn.Module, batch: dict[str, torch.Tensor], objective: Objective
+) -> tuple[TrainingPrecision, str]:
+    """Returns the precision for all ranks, which is FP32 if one of their nodes needs it, and the reason for it."""
+    choices = gather(choose_training_precision(precision, model, batch, objective))
+    common, reason = min(choices, key=lambda choice: choice[0] == "bf16")
+    log.info("training with world size %d in %s: %s", world_size(), common, reason)
+    return common, reason
 
 
 def _count_cut_rows(rows: datasets.Dataset, length: int) -> int:
