@@ -2,18 +2,14 @@
 
 from compaware.components.storage.copies import copy
 from compaware.components.storage.documents import Document, read_document, replace_document
-from compaware.components.storage.folders import (
-    delete,
-    discard,
+from compaware.components.storage.folders import delete, discard, fetch, local_source, upload
+from compaware.components.storage.inspection import (
     exists,
-    fetch,
     find,
     fingerprint,
     has_unfinished_upload,
     is_empty,
-    local_source,
     read_text,
-    upload,
 )
 from compaware.components.storage.leftovers import abandoned_uploads
 from compaware.components.storage.names import record_uri, show_uris

@@ -1,7 +1,7 @@
 """Loads a stage's summary from its uploaded output."""
 
 from compaware.components.core.base.summary import FILE_NAME, Summary
-from compaware.components.storage.folders import read_text
+from compaware.components.storage.inspection import read_text
 
 
 def load_uploaded_summary(uri: str, *, just_uploaded: bool = False) -> Summary:

@@ -58,6 +58,11 @@ class Location:
         return f"{self.key}/{name}"
 
 
+def shown(location: Path | Location) -> str:
+    """Returns a path, or a URI without its query, for messages."""
+    return str(location) if isinstance(location, Path) else location.shown
+
+
 def is_uri(source: str) -> bool:
     """Whether a text has the form `scheme://…`, with any scheme."""
     return "://" in source

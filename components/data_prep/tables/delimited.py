@@ -1,12 +1,9 @@
-"""Reads CSV and similar files: guesses their dialect and yields record batches, without losing a row."""
+"""Reads CSV and similar files as record batches, without losing a row."""
 
 import csv
-import io
 import logging
 import mmap
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,40 +15,14 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.data_prep.config import ReadOptions
 from compaware.components.data_prep.messages import shorten
 from compaware.components.data_prep.tables.decoding import Note
+from compaware.components.data_prep.tables.dialects import DELIMITER_NAMES, Dialect, guess_dialect
 from compaware.components.data_prep.tables.headers import looks_like_data
 from compaware.components.data_prep.tables.merged import find_merged_row
-from compaware.components.data_prep.tables.quotes import (
-    Quotes,
-    count_lines,
-    is_well_formed,
-    read_quotes,
-    rewrite_backslashes,
-)
+from compaware.components.data_prep.tables.quotes import count_lines, read_quotes, rewrite_backslashes
 
 # A row must fit in a block.
 _BLOCK_BYTES = 1 << 26
-_SAMPLE_BYTES = 1 << 16
-_DELIMITERS = (",", "\t", ";", "|")
-# A delimiter is accepted if at least this share of the sampled rows has as many cells as the header.
-_MIN_AGREEMENT = 0.8
-_DELIMITER_NAMES = {"\t": "tabs", ";": "semicolons", ",": "commas", "|": "vertical bars"}
-# Notes about guessed quoting, for files with tabs (True) and with other delimiters.
-_QUOTING_NOTES = {
-    ("backslash", True): "Backslashes escape quotes",
-    ("backslash", False): "Backslashes escape quotes",
-    ("double", True): "Quotes enclose cells",
-    ("none", True): "Quotes are part of the texts",
-}
-# A first line in which Excel names the delimiter.
-_SEPARATOR_LINE = re.compile(r"sep=([!#-&(-/:;<=>?@^_|~\t ])\r?\n")
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class _Dialect:
-    delimiter: str
-    quoting: str
-    skip_rows: int
 
 
 def read_delimited(
@@ -75,7 +46,7 @@ def read_delimited(
     copy = scratch / "doubled-quotes"
     try:
         with plain.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            dialect = _guess_dialect(data, file, options, note, default_delimiter)
+            dialect = guess_dialect(data, file, options, note, default_delimiter)
             source = plain
             if dialect.quoting == "backslash":
                 quotes = read_quotes(data, dialect.delimiter, "backslash")
@@ -88,76 +59,6 @@ def read_delimited(
         copy.unlink(missing_ok=True)
 
 
-def _guess_dialect(data: mmap.mmap, file: Path, options: ReadOptions, note: Note, default_delimiter: str) -> _Dialect:
-    sample = data[:_SAMPLE_BYTES].decode("utf-8-sig", "replace")
-    separator = _SEPARATOR_LINE.match(sample)
-    delimiter = options.delimiter or (
-        separator[1] if separator else _guess_delimiter(sample, default_delimiter, whole=len(data) <= _SAMPLE_BYTES)
-    )
-    if delimiter != default_delimiter and not options.delimiter:
-        name = _DELIMITER_NAMES.get(delimiter, delimiter)
-        note(f"The columns of {file.name} are separated by {name} (read_options.delimiter).")
-    quoting: str | None = options.quoting
-    if data.find(b'"') < 0 and quoting != "backslash":
-        # If there are no quotes, rows end at line ends, which is faster to parse.
-        quoting = "none"
-    elif quoting is None:
-        quoting = guessed = _guess_quoting(data, delimiter, file)
-        if quoting_note := _QUOTING_NOTES.get((guessed, delimiter == "\t")):
-            note(f"{quoting_note} in {file.name} (read_options.quoting).")
-    elif quoting == "backslash" or (quoting == "double" and not is_well_formed(data, delimiter)):
-        position = read_quotes(data, delimiter, quoting).broken
-        if position is not None:
-            raise _unclosed_quote(data, position, file)
-    return _Dialect(delimiter, quoting, 1 if separator else 0)
-
-
-def _guess_delimiter(sample: str, default: str, *, whole: bool) -> str:
-    """Returns the delimiter with which most of the first rows have equally many cells, preferably the default."""
-    candidates = [default, *(candidate for candidate in _DELIMITERS if candidate != default)]
-    agreement: dict[str, float] = {}
-    for candidate in candidates:
-        for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_NONE):
-            reader = csv.reader(io.StringIO(sample, newline=""), delimiter=candidate, quoting=quoting)
-            try:
-                rows = [row for row in reader if row]
-            except csv.Error:
-                continue
-            rows = rows if whole or len(rows) < 2 else rows[:-1]
-            if rows and len(rows[0]) > 1:
-                share = sum(len(row) == len(rows[0]) for row in rows) / len(rows)
-                agreement[candidate] = max(share, agreement.get(candidate, 0.0))
-    best = max(agreement.values(), default=0.0)
-    if best < _MIN_AGREEMENT:
-        return default
-    return next(candidate for candidate in candidates if agreement.get(candidate) == best)
-
-
-def _guess_quoting(data: mmap.mmap, delimiter: str, file: Path) -> str:
-    """Guesses the quoting: `double`, `backslash` or `none`.
-
-    In tab-separated files, such as those of GLUE, quotes are text, unless all of them look as if a program wrote them
-    or the cells of the header are enclosed.
-
-    Raises:
-        UserError: A quote in a file with another delimiter is not closed.
-    """
-    tabs = delimiter == "\t"
-    if not tabs and is_well_formed(data, delimiter):
-        return "double"
-    double = read_quotes(data, delimiter, "double")
-    backslash = read_quotes(data, delimiter, "backslash")
-    if backslash.broken is None and (
-        (double.broken is not None and backslash.escaped) or 0 < double.inside == double.inside_escaped
-    ):
-        return "backslash"
-    if tabs and not _encloses_header(data, delimiter):
-        return "double" if double.broken is None and _look_generated(double, data) else "none"
-    if double.broken is not None:
-        raise _unclosed_quote(data, double.broken, file)
-    return "double"
-
-
 def _is_uneven(data: mmap.mmap, delimiter: str) -> bool:
     """Whether the number of delimiters differs between lines, so that some delimiters must be escaped."""
     data.seek(0)
@@ -165,33 +66,8 @@ def _is_uneven(data: mmap.mmap, delimiter: str) -> bool:
     return len({line.count(separator) for line in iter(data.readline, b"") if line.strip(b"\r\n")}) > 1
 
 
-def _look_generated(quotes: Quotes, data: mmap.mmap) -> bool:
-    """Whether only cells that need quotes are enclosed, or about one or more in each row."""
-    rows = count_lines(data, len(data)) - quotes.lines_inside - 1
-    return (
-        quotes.enclosed > 0
-        and not quotes.inside
-        and (quotes.needed == quotes.enclosed or quotes.enclosed >= max(rows, 2))
-    )
-
-
-def _encloses_header(data: mmap.mmap, delimiter: str) -> bool:
-    data.seek(0)
-    names = data.readline().decode("utf-8-sig", "replace").strip("\r\n").split(delimiter)
-    return all(len(name) > 2 and name[0] == name[-1] == '"' for name in names)
-
-
-def _unclosed_quote(data: mmap.mmap, position: int, file: Path) -> UserError:
-    line = count_lines(data, position) + 1
-    excerpt = shorten(data[position : position + 200].decode("utf-8", "replace").splitlines()[0], 50)
-    return UserError(
-        f"line {line} of {file}: a cell begins with a quote that is not closed: {excerpt} - close it and double the "
-        "quotes inside the cell, or set read_options='{quoting: none}' if quotes are text"
-    )
-
-
 def _parse(
-    plain: Path, data: mmap.mmap, file: Path, dialect: _Dialect, options: ReadOptions, note: Note
+    plain: Path, data: mmap.mmap, file: Path, dialect: Dialect, options: ReadOptions, note: Note
 ) -> Iterator[pa.RecordBatch]:
     quotes = dialect.quoting != "none"
     # No handler for rows of another width: Arrow would call it in its own threads, which can abort the process.
@@ -246,7 +122,7 @@ def _count_filled(columns: list[pa.Array]) -> int:
     return pc.sum(filled).as_py() or 0
 
 
-def _iterate_rows(plain: Path, dialect: _Dialect, errors: str) -> Iterator[tuple[int, list[str]]]:
+def _iterate_rows(plain: Path, dialect: Dialect, errors: str) -> Iterator[tuple[int, list[str]]]:
     """Yields rows with the number of their first line; slow, so only for the header and for error messages."""
     csv.field_size_limit(_BLOCK_BYTES)
     quoting: Literal[0, 3] = csv.QUOTE_NONE if dialect.quoting == "none" else csv.QUOTE_MINIMAL
@@ -261,7 +137,7 @@ def _iterate_rows(plain: Path, dialect: _Dialect, errors: str) -> Iterator[tuple
             begin = 1 + dialect.skip_rows + reader.line_num
 
 
-def _ragged_rows(plain: Path, file: Path, dialect: _Dialect, names: list[str]) -> UserError | None:
+def _ragged_rows(plain: Path, file: Path, dialect: Dialect, names: list[str]) -> UserError | None:
     wrong = 0
     line, cells = 0, [""]
     for begin, row in _iterate_rows(plain, dialect, "replace"):
@@ -279,7 +155,7 @@ def _ragged_rows(plain: Path, file: Path, dialect: _Dialect, names: list[str]) -
     elif len(names) == 1:
         remedy = "remove the lines above the header, or set read_options.delimiter"
     elif len(cells) > len(names):
-        name = _DELIMITER_NAMES.get(dialect.delimiter, dialect.delimiter)
+        name = DELIMITER_NAMES.get(dialect.delimiter, dialect.delimiter)
         remedy = f"put texts with {name} in quotes, or remove the extra cells"
     header = shorten(", ".join(names), 50)
     return UserError(
