@@ -15,6 +15,7 @@ BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 DECISIVE_FLAGS = ("avx2", "fma", "avx512f", *INT8_FLAGS, *BF16_FLAGS)
 # Name and instance type of the node, which Kubernetes sets in the pods of tasks that measure.
 NODE_VARIABLES = {"node": "COMPAWARE_NODE", "node_type": "COMPAWARE_NODE_TYPE"}
+_CGROUP = Path("/sys/fs/cgroup")
 _LIBRARIES = (
     "compaware",
     "torch",
@@ -110,14 +111,14 @@ def _cpuinfo() -> dict[str, str]:
     return {key.strip(): value.strip() for key, _, value in pairs}
 
 
-def cgroup_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
+def cgroup_quota() -> float | None:
     """Returns the cgroup quota (v2 or v1) in CPUs; None without a limit."""
     try:
-        if (root / "cpu.max").is_file():
-            quota, period = (root / "cpu.max").read_text(encoding="ascii").split()
+        if (_CGROUP / "cpu.max").is_file():
+            quota, period = (_CGROUP / "cpu.max").read_text(encoding="ascii").split()
             return None if quota == "max" else int(quota) / int(period)
-        granted = int((root / "cpu/cpu.cfs_quota_us").read_text(encoding="ascii"))
-        return granted / int((root / "cpu/cpu.cfs_period_us").read_text(encoding="ascii")) if granted > 0 else None
+        granted = int((_CGROUP / "cpu/cpu.cfs_quota_us").read_text(encoding="ascii"))
+        return granted / int((_CGROUP / "cpu/cpu.cfs_period_us").read_text(encoding="ascii")) if granted > 0 else None
     except (OSError, ValueError):
         return None
 

@@ -90,15 +90,12 @@ def logits_array(logits: np.ndarray) -> pa.FixedSizeListArray:
     return pa.FixedSizeListArray.from_arrays(flat, logits.shape[1])
 
 
-def load_soft_labels(
-    folder: str | Path, dataset: PreparedDataset, split: str = "train", teacher: Path | None = None
-) -> SoftLabels:
-    """Opens soft labels and checks that they belong to the data.
+def load_soft_labels(folder: str | Path, dataset: PreparedDataset, teacher: Path | None = None) -> SoftLabels:
+    """Opens soft labels of the training split and checks that they belong to the data.
 
     Args:
         folder: A folder that `write_soft_labels` wrote.
         dataset: The data that the logits must belong to.
-        split: Split of the data.
         teacher: Folder of the teacher and its tokenizer that must have made the logits; not checked if None.
 
     Raises:
@@ -114,8 +111,8 @@ def load_soft_labels(
             f"the soft labels in {path} belong to other data (fingerprint {key.dataset_fingerprint[:12]}, this data "
             f"set has {manifest.fingerprint[:12]}): run teacher_check on {dataset.path}"
         )
-    if (key.split, key.rows, key.num_labels) != (split, manifest.splits[split], manifest.num_labels):
-        raise UserError(f"the soft labels in {path} do not fit split '{split}': run teacher_check on {dataset.path}")
+    if (key.split, key.rows, key.num_labels) != ("train", manifest.splits["train"], manifest.num_labels):
+        raise UserError(f"the soft labels in {path} do not fit split 'train': run teacher_check on {dataset.path}")
     if teacher and (key.teacher_fingerprint, key.tokenizer_fingerprint) != (
         model_fingerprint(teacher),
         tokenizer_fingerprint(teacher),
