@@ -14,12 +14,18 @@ from compaware.components.benchmark.floor.prepare import prepare_floors
 from compaware.components.benchmark.quality.collect import collect_quality
 from compaware.components.benchmark.recommendation import recommend
 from compaware.components.benchmark.report import sentences
-from compaware.components.benchmark.report.formatting import capitalized, display_name, runtime_and_precision
+from compaware.components.benchmark.report.formatting import (
+    capitalized,
+    display_name,
+    reported_split,
+    runtime_and_precision,
+)
 from compaware.components.benchmark.report.render import load_summaries, render_html, render_markdown
 from compaware.components.benchmark.results import FILE_NAME, Benchmark, Group, Measured
 from compaware.components.benchmark.serving.scenarios import measure_serving
 from compaware.components.benchmark.splits import labelled_splits
 from compaware.components.benchmark.timing import BatchSpeed
+from compaware.components.benchmark.trivial import find_trivial
 from compaware.components.benchmark.workers.failures import Failures
 from compaware.components.benchmark.workers.groups import available_memory_bytes, memory_needed_bytes, plan_groups
 from compaware.components.benchmark.workers.pinning import choose_affinity, default_threads
@@ -101,11 +107,11 @@ def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, S
         {name: criterion for name, summary in summaries.items() if (criterion := CriterionResult.from_summary(summary))}
     )
     benchmark.fill_ratios()
-    fill_comparisons(
-        benchmark,
-        {split: dataset.labels(split) for split in labelled_splits(config, dataset)},
-        lambda item, split: np.load(logits_file(work, item.id, split)),
-    )
+    labels = {split: dataset.labels(split) for split in labelled_splits(config, dataset)}
+    fill_comparisons(benchmark, labels, lambda item, split: np.load(logits_file(work, item.id, split)))
+    split = reported_split(benchmark)
+    logits = ((item.id, np.load(logits_file(work, item.id, split))) for item in candidates)
+    benchmark.trivial = find_trivial(dataset.manifest.metric, labels[split], dataset.manifest.label_names, logits)
     return benchmark, summaries, variants
 
 

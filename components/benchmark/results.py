@@ -9,6 +9,7 @@ from compaware.components.benchmark.config import FloorRuntime, Role
 from compaware.components.benchmark.quality.results import Quality
 from compaware.components.benchmark.serving.results import Serving
 from compaware.components.benchmark.timing import BatchSpeed
+from compaware.components.benchmark.trivial import Trivial
 from compaware.components.core.base.summary import Score
 from compaware.components.core.evaluation.criterion import Criterion, sort_key
 from compaware.components.core.evaluation.intervals import Difference, Interval
@@ -165,11 +166,10 @@ class Benchmark(BaseModel):
     """All of `benchmark.json`.
 
     Attributes:
-        machine: cpu, flags, threads, versions; in a cluster also node and, if pods have that label, node_type.
+        machine: cpu, flags, threads, versions; in a cluster also node and, if known, node_type.
         data: task, split, rows, fingerprint, metric, lengths in tokens, number of cut rows.
         settings: How it was measured.
-        criteria: By name of a candidate, how much its primary metric may lose against the dense FP32 model; see
-            `fill_criteria`.
+        criteria: By name of a candidate, the loss that is allowed; see `fill_criteria`.
         unmeasured: Candidates that could not be measured in some or all of their runtimes.
         floors: How each floor was trained, by name.
         groups: Candidates that were measured at the same time; one group if memory holds them all.
@@ -177,6 +177,7 @@ class Benchmark(BaseModel):
         serving: The recommended candidates in the scenarios of a server; None if they were not measured.
         recommended: The candidates to serve; set by `recommendation.recommend`.
         quality: Classes, calibration, slices and drift; None in a sweep, and in files that were written without them.
+        trivial: Predictions that ignore the text; None in older files, and if all rows have one label.
         words: The report's sentences; set by `sentences.sentences`.
     """
 
@@ -191,6 +192,7 @@ class Benchmark(BaseModel):
     recommended: Recommended | None = None
     serving: Serving | None = None
     quality: Quality | None = None
+    trivial: Trivial | None = None
     words: list[str] = []
 
     @property

@@ -4,7 +4,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from compaware.components.benchmark.report.formatting import join_with_and, name_and_runtime, runtime_label
+from compaware.components.benchmark.report.formatting import (
+    join_with_and,
+    name_and_runtime,
+    reported_split,
+    runtime_label,
+)
 from compaware.components.core.data.dataset import TEST
 from compaware.components.core.data.tasks import TASKS
 from compaware.components.core.evaluation.criterion import CriterionResult
@@ -69,6 +74,9 @@ def limits(release: Release) -> list[str]:
         )
     if release.role == "sparse":
         texts.append("Its zeros reduce the compressed size; the report says whether they make any runtime faster.")
+    trivial = release.benchmark.trivial
+    if trivial and (prediction := trivial.constant.get(release.measured.id)):
+        texts.append(f"It predicts {prediction} for every row of {reported_split(release.benchmark)}.")
     texts += other_recommendation(release)
     texts.append(
         f"Speed was measured on {release.benchmark.machine['cpu']}; on other CPUs another runtime may be faster."

@@ -1,7 +1,7 @@
 """Sentences of a sweep's report."""
 
 from compaware.components.benchmark.floor.words import floor_sentences
-from compaware.components.benchmark.report.caveats import caveats
+from compaware.components.benchmark.report.caveats import caveats, trivial
 from compaware.components.benchmark.report.formatting import (
     capitalized,
     display_name,
@@ -54,6 +54,7 @@ def sentences(benchmark: Benchmark, sweep: Sweep) -> list[str]:
     teacher, chosen = benchmark.reference("teacher"), benchmark.by_id(sweep.chosen)
     return [
         _why(benchmark, sweep),
+        *trivial(benchmark, chosen, [*([teacher] if teacher else []), *benchmark.of("floor")]),
         *accuracy(benchmark, chosen, [teacher] if teacher else []),
         *floor_sentences(benchmark, chosen),
         which_rows(benchmark, "the member to serve and its form"),

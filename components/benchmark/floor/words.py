@@ -66,12 +66,26 @@ def _compare(benchmark: Benchmark, item: Measured, reference: Measured) -> str:
         worst = best = item.reported_metric - reference.reported_metric
     criterion = Criterion.usual(item.metric_name, reference.reported_metric)
     if criterion.passes(criterion.baseline + worst):
-        text = f"{name} keeps the {metric} of {transformer}, so a transformer is not needed for this data"
+        conclusion = "so a transformer is not needed for this data"
+        if not _keeps_teacher(benchmark, item):
+            conclusion = "but is not known to keep that of the teacher"
+        text = f"{name} keeps the {metric} of {transformer}, {conclusion}"
     elif criterion.passes(criterion.baseline + best):
         text = f"{name} may or may not keep the {metric} of {transformer}, and more rows are needed to tell"
     else:
         text = f"{name} does not keep the {metric} of {transformer}"
     return f"{text}: {figures} on {split}."
+
+
+def _keeps_teacher(benchmark: Benchmark, item: Measured) -> bool:
+    """Returns whether a floor surely keeps the metric of the teacher, too; True without one."""
+    teacher = benchmark.reference("teacher")
+    if teacher is None:
+        return True
+    differences = item.differences.get(teacher.id)
+    worst = differences.reported.low if differences else item.reported_metric - teacher.reported_metric
+    criterion = Criterion.usual(item.metric_name, teacher.reported_metric)
+    return criterion.passes(criterion.baseline + worst)
 
 
 def _full_name(item: Measured) -> str:

@@ -1,15 +1,59 @@
 """Sentences that say what was not measured, and which figures are less reliable."""
 
-from compaware.components.benchmark.report.formatting import capitalized, display_name, join_with_and
-from compaware.components.benchmark.results import Benchmark
+from collections.abc import Iterable
+
+from compaware.components.benchmark.report.formatting import (
+    capitalized,
+    display_name,
+    join_with_and,
+    name_and_runtime,
+    reported_split,
+)
+from compaware.components.benchmark.results import Benchmark, Measured
 from compaware.components.benchmark.serving.load import LEAST_SECONDS
 from compaware.components.benchmark.timing import relative_spread
 from compaware.components.core.base import cpu
+from compaware.components.core.evaluation.metrics import metric_label
 
 # Above this relative spread of the rounds, small ratios mean nothing.
 _NOISY_SPREAD = 0.25
 # With fewer calls than this, the 99th percentile is about the slowest call.
 _CALLS_FOR_P99 = 100
+
+
+def trivial(benchmark: Benchmark, chosen: Measured, others: Iterable[Measured] = ()) -> list[str]:
+    """Returns which candidates predict the same for every row, and whether the chosen one is better than such ones.
+
+    Args:
+        benchmark: The benchmark.
+        chosen: The recommended candidate.
+        others: The other candidates to name.
+    """
+    if benchmark.trivial is None:
+        return []
+    constant, split = benchmark.trivial.constant, reported_split(benchmark)
+    ids = {item.id for item in (chosen, *others)}
+    texts = []
+    for prediction in dict.fromkeys(text for identifier, text in constant.items() if identifier in ids):
+        forms = [item for item in benchmark.candidates if constant.get(item.id) == prediction and item.id in ids]
+        names = list(dict.fromkeys(_model_or_form(benchmark, item) for item in forms))
+        verb = "predicts" if len(names) == 1 else "predict"
+        texts.append(f"{capitalized(join_with_and(names))} {verb} {prediction} for every row of {split}.")
+    interval, score = chosen.reported_interval, benchmark.trivial.score
+    if chosen.id not in constant and interval and interval.low <= score:
+        texts.append(
+            f"{capitalized(name_and_runtime(chosen))} is not measurably better than predictions that ignore the text: "
+            f"their {metric_label(chosen.metric_name)} is {score:.4f} on {split}."
+        )
+    return texts
+
+
+def _model_or_form(benchmark: Benchmark, item: Measured) -> str:
+    """Returns the name of a model whose forms all predict the same for every row, or else that of the form."""
+    assert benchmark.trivial is not None
+    constant = benchmark.trivial.constant
+    forms = {constant.get(form.id) for form in benchmark.forms(item.name)}
+    return display_name(item.name) if len(forms) == 1 else name_and_runtime(item)
 
 
 def unmeasured(benchmark: Benchmark) -> list[str]:

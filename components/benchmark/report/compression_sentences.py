@@ -1,6 +1,6 @@
 """Sentences of the report on INT8 and sparsity, which also say where they bring nothing."""
 
-from compaware.components.benchmark.recommendation import best_int8
+from compaware.components.benchmark.recommendation import best_int8, recommend
 from compaware.components.benchmark.report.formatting import (
     capitalized,
     display_name,
@@ -10,12 +10,14 @@ from compaware.components.benchmark.report.formatting import (
     format_size,
     join_with_and,
     name_and_runtime,
+    reported_split,
     runtime_label,
 )
 from compaware.components.benchmark.results import Benchmark, Measured, fastest
 from compaware.components.benchmark.timing import Ratio
 from compaware.components.core.base import cpu
 from compaware.components.core.evaluation.criterion import Criterion
+from compaware.components.core.evaluation.intervals import describe_difference
 from compaware.components.core.evaluation.metrics import metric_label
 
 
@@ -86,6 +88,28 @@ def int8_accuracy(benchmark: Benchmark) -> list[str]:
             f"loss of {criterion.allowance(points=True)}{judged}."
         )
     return texts
+
+
+def bf16_accuracy(benchmark: Benchmark, chosen: Measured) -> list[str]:
+    """Returns how BF16 changes the metric of the forms that are to be served or that speeds are compared with.
+
+    Args:
+        benchmark: The benchmark.
+        chosen: The recommended candidate, which another sentence is about.
+    """
+    forms: list[Measured | None] = []
+    for size, identifier in recommend(benchmark).by_batch.items():
+        forms += [benchmark.by_id(identifier), benchmark.best_teacher(size)]
+        if benchmark.of("int8") and (bf16 := benchmark.dense("bf16")):
+            forms.append(fastest(bf16, size))
+    references = {item.name: item for item in benchmark.references()}
+    texts = []
+    for item in {item.id: item for item in forms if item and item.precision == "bf16" and item is not chosen}.values():
+        reference = references.get(item.name)
+        if reference and reference.id in item.differences:
+            words = describe_difference(item.differences[reference.id].reported, item.metric_name)
+            texts.append(f"{display_name(item.name)} in {item.runtime}: {words}")
+    return [f"BF16 against FP32 on {reported_split(benchmark)}: {'; '.join(texts)}."] if texts else []
 
 
 def int8_size(benchmark: Benchmark) -> list[str]:

@@ -5,8 +5,14 @@ from collections.abc import Iterable
 from compaware.components.benchmark.floor.words import floor_sentences
 from compaware.components.benchmark.quality.sentences import quality_sentences
 from compaware.components.benchmark.recommendation import recommend
-from compaware.components.benchmark.report.caveats import caveats, unmeasured
-from compaware.components.benchmark.report.compression_sentences import int8_accuracy, int8_size, int8_speed, sparsity
+from compaware.components.benchmark.report.caveats import caveats, trivial, unmeasured
+from compaware.components.benchmark.report.compression_sentences import (
+    bf16_accuracy,
+    int8_accuracy,
+    int8_size,
+    int8_speed,
+    sparsity,
+)
 from compaware.components.benchmark.report.formatting import (
     capitalized,
     display_name,
@@ -49,9 +55,11 @@ def headline(benchmark: Benchmark) -> str:
 
 def sentences(benchmark: Benchmark) -> list[str]:
     """Returns what a reader should know before using the figures, the most useful first."""
+    chosen = benchmark.by_id(recommend(benchmark).id)
     return [
         _serve(benchmark),
-        *accuracy(benchmark, benchmark.by_id(recommend(benchmark).id), benchmark.references()),
+        *trivial(benchmark, chosen, benchmark.candidates),
+        *accuracy(benchmark, chosen, benchmark.references()),
         *floor_sentences(benchmark, (benchmark.dense() or benchmark.models)[0]),
         which_rows(benchmark, "the form to serve"),
         *unmeasured(benchmark),
@@ -61,6 +69,7 @@ def sentences(benchmark: Benchmark) -> list[str]:
         *quality_sentences(benchmark),
         *int8_size(benchmark),
         *sparsity(benchmark),
+        *bf16_accuracy(benchmark, chosen),
         *_other_differences(benchmark),
         *_teacher(benchmark),
         *caveats(benchmark),
@@ -68,7 +77,12 @@ def sentences(benchmark: Benchmark) -> list[str]:
 
 
 def compare_scores(benchmark: Benchmark, item: Measured, reference: Measured) -> str:
-    """Returns the difference of two metrics with its interval, or without one in files of earlier versions."""
+    """Returns the difference of two metrics with its interval, or without one in files of earlier versions.
+
+    If the candidate predicts the same for every row, it says this in place of the difference.
+    """
+    if benchmark.trivial and (prediction := benchmark.trivial.constant.get(item.id)):
+        return f"but it predicts {prediction} for every row of {reported_split(benchmark)}"
     if reference.id in item.differences:
         return format_loss(item.differences[reference.id].reported, item.metric_name, reported_split(benchmark))
     return f"{format_change(item.metric, reference.metric, item.metric_name)} of {metric_label(item.metric_name)}"
@@ -83,9 +97,14 @@ def accuracy(benchmark: Benchmark, chosen: Measured, references: Iterable[Measur
         f"{chosen.reported_metric:.4f} (95 % interval {format_interval(chosen.reported_interval)})."
     )
     for reference in references:
-        if reference.name != chosen.name and reference.id in chosen.differences:
-            words = describe_difference(chosen.differences[reference.id].reported, chosen.metric_name)
-            text += f" Against the {display_name(reference.name)}: {words}."
+        if reference.id not in chosen.differences or (reference.name, reference.precision) == (
+            chosen.name,
+            chosen.precision,
+        ):
+            continue
+        words = describe_difference(chosen.differences[reference.id].reported, chosen.metric_name)
+        other = f"the {display_name(reference.name)}" if reference.name != chosen.name else "its FP32 form"
+        text += f" Against {other}: {words}."
     yield text
 
 

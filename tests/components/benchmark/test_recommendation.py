@@ -93,3 +93,14 @@ def test_a_criterion_on_the_interval_recommends_by_the_paired_difference_and_say
     assert found.recommended.id == chosen
     refused = "No INT8 candidate stays within 0.6 points of the FP32 model's accuracy with 95 % confidence."
     assert found.words[0].startswith(refused) == (gate_on == "interval")
+
+
+def test_a_bf16_form_that_is_served_or_a_reference_is_compared_with_its_fp32():
+    test = {"teacher": 0.90, "student": 0.90, "int8": 0.85}
+    served = benchmark(candidates(bf16_ms=0.4, int8_ms=0.5), test=test)
+    assert served.recommended.id == "student_bf16_openvino"
+    assert "Against its FP32 form: no measurable loss" in served.words[1]
+    other = benchmark(candidates(bf16_ms=1.0, int8_ms=0.5), test=test)
+    assert other.recommended.id == "int8_openvino" and "FP32 form" not in " ".join(other.words)
+    assert any(words.startswith("BF16 against FP32 on test: student in openvino: no meas") for words in other.words)
+    assert "BF16 against FP32" not in " ".join(benchmark(candidates(), test=test).words)

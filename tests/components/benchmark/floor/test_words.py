@@ -28,6 +28,16 @@ def test_a_floor_that_keeps_the_accuracy_is_said_plainly_but_not_recommended() -
     assert found.recommended == family().recommended
 
 
+def test_a_floor_that_keeps_only_the_accuracy_of_a_bad_student_does_not_replace_a_transformer() -> None:
+    found = with_floor(0.89)
+    teacher = found.by_id("teacher_torch")
+    found.candidates[0] = teacher.model_copy(update={"metric": 0.95})
+    assert sentences(found)[1] == (
+        "TF-IDF with logistic regression keeps the accuracy of the FP32 student, but is not known to keep that of the "
+        "teacher: 0.8900 against 0.8960 on validation."
+    )
+
+
 def test_a_floor_below_is_compared_with_its_interval() -> None:
     found = with_floor(0.82)
     assert found.words[1] == (
