@@ -28,9 +28,12 @@ _MOST_POINTS = 150
 
 
 def throughput_by_batch(benchmark: Benchmark) -> str:
-    """Draws the sentences per second at each batch size, of the reference and of each model's fastest accurate form."""
+    """Draws the sentences per second at each batch size, of the reference and of each model's fastest accurate form.
+
+    Floors are left out: their bars are so long that the others could not be compared.
+    """
     reference = benchmark.reference("teacher")
-    names = list(dict.fromkeys(item.name for item in benchmark.candidates))
+    names = list(dict.fromkeys(item.name for item in benchmark.models))
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(4.6, 0.4 + len(benchmark.batch_sizes) * (0.5 + 0.35 * (len(names) + 1))))
         panels = figure.subplots(len(benchmark.batch_sizes), 1, squeeze=False)[:, 0]

@@ -140,9 +140,12 @@ def _score_title(benchmark: Benchmark) -> str:
 
 
 def _label(axes: Axes, points: Sequence[Point], occupied: Iterable[Point]) -> None:
-    """Labels each model once, at its leftmost point, where the label covers neither a point nor another label."""
-    corners = [axes.transData.transform((x, y)) for x, y, _ in occupied]
-    taken = [Bbox.from_extents(x - 5, y - 5, x + 5, y + 5) for x, y in corners]
+    """Labels each model once, at its leftmost point, where the label covers neither a point nor another label.
+
+    Of such places it takes the one that covers the fewest lines and dashes.
+    """
+    taken = [_around(axes, x, [y]) for x, y, _ in occupied]
+    thin = [_around(axes, x, ends) for x, _, item in points if (ends := _certainty(item))]
     frame = axes.get_window_extent()
     for name in dict.fromkeys(item.name for _, _, item in points):
         x, y, _ = min((point for point in points if point[2].name == name), key=lambda point: point[0])
@@ -151,9 +154,15 @@ def _label(axes: Axes, points: Sequence[Point], occupied: Iterable[Point]) -> No
             box = _annotate(axes, name, x, y, position).get_window_extent()
             axes.texts[-1].remove()
             outside = box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0 or box.y1 > frame.y1
-            costs[position] = box.count_overlaps(taken) + 5 * outside
+            costs[position] = (box.count_overlaps(taken) + 5 * outside, box.count_overlaps(thin))
         best = min(costs, key=lambda position: costs[position])
         taken.append(_annotate(axes, name, x, y, best).get_window_extent())
+
+
+def _around(axes: Axes, x: float, ys: Sequence[float]) -> Bbox:
+    """Returns the box of a marker, or of a vertical line with its ends, in pixels."""
+    (left, low), (_, high) = axes.transData.transform([(x, min(ys)), (x, max(ys))])
+    return Bbox.from_extents(left - 5, low - 5, left + 5, high + 5)
 
 
 def _annotate(axes: Axes, name: str, x: float, y: float, position: tuple[int, int, str]) -> Annotation:

@@ -5,7 +5,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+from compaware.components.benchmark.report.charts import throughput_by_batch
 from compaware.components.benchmark.report.render import render_html, render_markdown
+from compaware.components.benchmark.report.scatter_charts import accuracy_against_latency
 from compaware.components.benchmark.results import Benchmark, Unmeasured
 from tests.components.benchmark.synthetic import LAYERS, SUMMARIES, benchmark, family, measured, quality
 from tests.markup import Document
@@ -86,6 +88,14 @@ def test_charts_use_the_pages_colours_only(page: str):
     assert drawings.count("<svg") == 3 + 3 + 1 + 1
     assert not re.search(r"#[0-9a-fA-F]{6}\b", re.sub(r'(href="|url\(|id=")#?[^")]*', "", drawings))
     assert "prefers-color-scheme: dark" in page
+
+
+def test_the_bars_leave_out_a_floor_beside_which_they_could_not_be_compared():
+    found = family()
+    found.candidates.append(measured("tfidf", "sklearn", role="floor", metric=0.8, milliseconds={1: 0.1, 8: 1, 32: 2}))
+    bars = throughput_by_batch(found)
+    assert "INT8, onnxruntime" in bars and "TF-IDF" not in bars
+    assert "TF-IDF" in accuracy_against_latency(found, 1)
 
 
 def test_details_are_folded_and_what_was_not_measured_is_not():
