@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from compaware.components.core.data.dataset import PreparedDataset, ProblemType, load_dataset_folder
+from compaware.components.core.data.dataset import GROUP_ROWS, PreparedDataset, ProblemType, load_dataset_folder
 from compaware.components.core.data.dataset_writer import label_array, write_dataset_folder
+from compaware.components.core.data.soft_labels import SoftLabelsKey, write_soft_labels
 from compaware.components.core.data.tokenizer import load_tokenizer
 from compaware.components.core.models.build import new_classifier
 from compaware.components.core.models.heads import permute_head
@@ -160,6 +161,22 @@ def make_model(folder: Path, dataset: PreparedDataset, seed: int = 0, **config: 
     torch.manual_seed(seed)
     tokenizer = train_tokenizer([" ".join(POSITIVE + NEGATIVE + NEUTRAL + NUMBERS)] * 2, 200)
     save_classifier(new_classifier({**SMALL_BERT, **config}, dataset.manifest, tokenizer), tokenizer, folder)
+    return folder
+
+
+def make_soft_labels(folder: Path, dataset: PreparedDataset, logits: np.ndarray | None = None, **key: object) -> Path:
+    """Writes soft labels of the training split; by default they agree with the labels of its two classes."""
+    if logits is None:
+        logits = 4 * np.eye(2, dtype=np.float32)[dataset.labels("train")]
+    described = {"teacher_fingerprint": "teacher", "tokenizer_fingerprint": "tokenizer", "max_length_tokens": 32} | key
+    folder.mkdir()
+    write_soft_labels(
+        folder,
+        [logits[start : start + GROUP_ROWS] for start in range(0, len(logits), GROUP_ROWS)],
+        SoftLabelsKey(
+            dataset_fingerprint=dataset.manifest.fingerprint, split="train", rows=len(logits), num_labels=2, **described
+        ),
+    )
     return folder
 
 

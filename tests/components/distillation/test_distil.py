@@ -9,8 +9,7 @@ import torch
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.base.validation import validate
-from compaware.components.core.data.dataset import PreparedDataset
-from compaware.components.core.data.soft_labels import SoftLabelsKey, model_fingerprint, write_soft_labels
+from compaware.components.core.data.soft_labels import model_fingerprint
 from compaware.components.core.data.tokenizer import load_tokenizer, tokenizer_fingerprint
 from compaware.components.core.models.layers import keep_layers
 from compaware.components.core.models.load import load_classifier
@@ -20,22 +19,19 @@ from compaware.components.distillation.config import DistillationConfig
 from compaware.components.distillation.distil import run
 from compaware.components.distillation.layer_losses import hidden_state_loss
 from compaware.components.distillation.transfer import TransferObjective
-from tests.tiny import SMALL_BERT, make_dataset, make_model, turn_head
+from tests.tiny import SMALL_BERT, make_dataset, make_model, make_soft_labels, turn_head
 
 
 class Inputs:
     """Data with a teacher that was not trained: its soft labels are the true labels, which any student can learn."""
 
-    def __init__(self, root: Path, kind: str = "sentiment"):
-        self.data = make_dataset(root / "data", kind=kind)
+    def __init__(self, root: Path):
+        self.data = make_dataset(root / "data")
         self.teacher = make_model(root / "teacher", self.data)
         Summary.create("teacher_check", self.config(root), {"teacher_accuracy": 1.0}, {"parameters": 1}).save(
             self.teacher
         )
-        self.soft = root / "soft"
-        self.soft.mkdir()
-        labels = self.data.labels("train")
-        write_soft_labels(self.soft, [np.eye(2, dtype=np.float32)[labels] * 8], key_for(self.data, self.teacher))
+        self.soft = make_soft_labels(root / "soft", self.data, **fingerprints(self.teacher))
 
     def config(self, root: Path, **options: object) -> DistillationConfig:
         values = {
@@ -50,16 +46,11 @@ class Inputs:
         return validate(DistillationConfig, {**values, **({"student_layers": [0]} | options)})
 
 
-def key_for(data: PreparedDataset, teacher: Path) -> SoftLabelsKey:
-    return SoftLabelsKey(
-        dataset_fingerprint=data.manifest.fingerprint,
-        split="train",
-        rows=data.manifest.splits["train"],
-        num_labels=data.manifest.num_labels,
-        teacher_fingerprint=model_fingerprint(teacher),
-        tokenizer_fingerprint=tokenizer_fingerprint(teacher),
-        max_length_tokens=32,
-    )
+def fingerprints(teacher: Path) -> dict[str, str]:
+    return {
+        "teacher_fingerprint": model_fingerprint(teacher),
+        "tokenizer_fingerprint": tokenizer_fingerprint(teacher),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -93,10 +84,8 @@ def test_frozen_layers_stay_as_the_teacher_has_them_and_all_others_change(tmp_pa
 
 
 def test_alpha_one_learns_from_soft_labels_alone(tmp_path: Path, inputs: Inputs) -> None:
-    soft = tmp_path / "soft"
-    soft.mkdir()
-    labels = inputs.data.labels("train")
-    write_soft_labels(soft, [np.eye(2, dtype=np.float32)[1 - labels] * 8], key_for(inputs.data, inputs.teacher))
+    opposite = 8 * np.eye(2, dtype=np.float32)[1 - inputs.data.labels("train")]
+    soft = make_soft_labels(tmp_path / "soft", inputs.data, opposite, **fingerprints(inputs.teacher))
     config = inputs.config(tmp_path, alpha=1.0, soft_labels=soft)
     # The soft labels say the opposite of the truth, so a student of theirs alone is wrong throughout; its best
     # checkpoint is the first, before it has learnt them.

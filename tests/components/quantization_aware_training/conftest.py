@@ -3,14 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.base.validation import validate
 from compaware.components.core.data.dataset import PreparedDataset
-from compaware.components.core.data.soft_labels import SoftLabelsKey, write_soft_labels
 from compaware.components.core.data.tokenizer import load_tokenizer
 from compaware.components.core.models.load import load_classifier, save_classifier
 from compaware.components.core.sparsity.masks import MaskLock, prunable_parameters
@@ -20,7 +18,7 @@ from compaware.components.core.stage.workspace import Workspace, run_stage
 from compaware.components.core.training.trainer import train
 from compaware.components.quantization_aware_training.config import QuantizationAwareTrainingConfig
 from compaware.components.quantization_aware_training.quantize import run
-from tests.tiny import make_dataset, make_model
+from tests.tiny import make_dataset, make_model, make_soft_labels
 
 
 @dataclass(frozen=True)
@@ -60,23 +58,6 @@ def with_outliers(source: Path, folder: Path) -> Path:
     return folder
 
 
-def soft_labels_for(data: PreparedDataset, folder: Path) -> Path:
-    """Soft labels that agree with the data's own."""
-    folder.mkdir()
-    labels = data.labels("train")
-    key = SoftLabelsKey(
-        dataset_fingerprint=data.manifest.fingerprint,
-        split="train",
-        rows=len(labels),
-        num_labels=2,
-        teacher_fingerprint="teacher",
-        tokenizer_fingerprint="tokenizer",
-        max_length_tokens=32,
-    )
-    write_soft_labels(folder, [4 * np.eye(2, dtype=np.float32)[labels]], key)
-    return folder
-
-
 def quantize(output: Path, model: Path, data: PreparedDataset, **options: object) -> Run:
     """Runs the component in this process."""
     values = {"output": output, "model": model, "dataset": data.path, "max_length_tokens": 32, **options}
@@ -89,7 +70,7 @@ def sparse_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A model with half of its encoder's weights zero, quantized with training on soft labels."""
     folder = tmp_path_factory.mktemp("sparse")
     model, data = trained_model(folder, "sentiment", layers=2, zeros=0.5)
-    labels = soft_labels_for(data, folder / "soft_labels")
+    labels = make_soft_labels(folder / "soft_labels", data)
     return quantize(
         folder / "out", model, data, mode="qat", soft_labels=labels, epochs=1, learning_rate=1e-4, batch_size=16
     )

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 import torch
 from torch.nn.utils import prune
@@ -17,7 +16,6 @@ from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.validation import load_config, validate
 from compaware.components.core.base.values import kind_of
 from compaware.components.core.data.dataset import load_dataset_folder
-from compaware.components.core.data.soft_labels import SoftLabelsKey, write_soft_labels
 from compaware.components.core.data.tokenizer import load_tokenizer
 from compaware.components.core.models.load import load_classifier, save_classifier
 from compaware.components.core.sparsity.masks import MaskLock, masks_of_zeros, prunable_parameters, zero_fraction
@@ -32,7 +30,7 @@ from compaware.components.launch import run_component
 from compaware.components.sparsity_aware_training.component import sparsity_aware_training
 from compaware.components.sparsity_aware_training.config import SparsityAwareTrainingConfig
 from compaware.components.sparsity_aware_training.sparsify import choose_lock, run
-from tests.tiny import make_dataset, make_model, turn_head
+from tests.tiny import make_dataset, make_model, make_soft_labels, turn_head
 
 OPTIONS = {"epochs": 4, "batch_size": 16, "learning_rate": 5e-3, "max_length_tokens": 16}
 
@@ -80,25 +78,9 @@ def retrained(output, values) -> PreTrainedModel:
     return model
 
 
-def make_soft_labels(folder, dataset_folder) -> str:
-    dataset = load_dataset_folder(dataset_folder)
-    labels = dataset.labels("train")
-    key = SoftLabelsKey(
-        dataset_fingerprint=dataset.manifest.fingerprint,
-        split="train",
-        rows=len(labels),
-        num_labels=2,
-        teacher_fingerprint="",
-        tokenizer_fingerprint="",
-        max_length_tokens=16,
-    )
-    folder.mkdir()
-    write_soft_labels(folder, [np.eye(2)[labels] * 4], key)
-    return str(folder)
-
-
 def test_a_killed_run_is_resumed_and_its_figures_are_those_of_the_saved_file(tiny, tmp_path):
-    output, soft_labels = tmp_path / "out", make_soft_labels(tmp_path / "soft", tiny["dataset"])
+    output = tmp_path / "out"
+    soft_labels = str(make_soft_labels(tmp_path / "soft", load_dataset_folder(tiny["dataset"])))
     values = {**OPTIONS, **tiny, "epochs": 10, "output": str(output), "existing_output": "resume"}
     values |= {"soft_labels": soft_labels, "target_sparsity": 0.8, "score": "movement"}
     (tmp_path / "config.json").write_text(json.dumps(values))

@@ -36,6 +36,10 @@ class Site:
         name = job_name(component, "run", "task")
         return Job(name, component, {"output": "s3://bucket/out"}, JobOptions(**{"num_nodes": 2, **options}))
 
+    def job_uids(self) -> list[str]:
+        """The PyTorchJobs in the namespace."""
+        return [item["metadata"]["uid"] for item in self.direct.get(PYTORCHJOB.path(self.api.namespace))["items"]]
+
     def operator(self, job: Job, kind: JobKind = PYTORCHJOB) -> Operator:
         """The operator of a job."""
         return OPERATORS[kind.title](self.direct, self.proxy, job)

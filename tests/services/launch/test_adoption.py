@@ -28,16 +28,12 @@ def lost_fields(sent: Any, stored: Any, path: str = "spec") -> list[str]:
     return [] if sent == stored else [path]
 
 
-def jobs(site: Site) -> list[str]:
-    return [item["metadata"]["uid"] for item in site.direct.get(PYTORCHJOB.path(site.api.namespace))["items"]]
-
-
 def test_the_same_task_adopts_its_job(site: Site) -> None:
     job = site.job()
     ClusterLauncher(PYTORCHJOB, site.api).create(job)
-    before = jobs(site)
+    before = site.job_uids()
     ClusterLauncher(PYTORCHJOB, site.api).create(job)
-    assert len(before) == 1 and jobs(site) == before
+    assert len(before) == 1 and site.job_uids() == before
 
 
 def test_an_adopted_job_that_ended_meanwhile_is_reported(site: Site) -> None:
@@ -51,7 +47,7 @@ def test_other_settings_under_the_same_name_are_refused(site: Site) -> None:
     ClusterLauncher(PYTORCHJOB, site.api).create(site.job())
     with pytest.raises(UserError, match=r"exists with other settings: delete it \(kubectl delete pytorchjobs"):
         ClusterLauncher(PYTORCHJOB, site.api).create(site.job(cpu_per_node="8"))
-    assert len(jobs(site)) == 1
+    assert len(site.job_uids()) == 1
 
 
 def test_a_failure_is_reported_once_and_a_retry_replaces_the_job(site: Site) -> None:
@@ -62,12 +58,12 @@ def test_a_failure_is_reported_once_and_a_retry_replaces_the_job(site: Site) -> 
     operator.set_condition("Failed", "1 Worker replica(s) failed")
     with pytest.raises(JobError):
         first.end()
-    failed = jobs(site)
+    failed = site.job_uids()
     assert len(failed) == 1, "the failed job and its pods are kept"
     for name in names:
         operator.delete_pod(name)  # As the garbage collector does, without a kubelet to confirm it.
     again = Waiting(site, job)
-    eventually(lambda: jobs(site) and jobs(site) != failed)
+    eventually(lambda: site.job_uids() and site.job_uids() != failed)
     operator.run_pods()
     operator.set_condition("Succeeded")
     again.end()
@@ -107,15 +103,15 @@ def test_a_retry_replaces_the_job_after_the_end_of_its_pods(site: Site, kind: Jo
 def test_a_job_that_is_being_deleted_is_waited_for(site: Site) -> None:
     job = site.job()
     ClusterLauncher(PYTORCHJOB, site.api).create(job)
-    [uid] = jobs(site)
+    [uid] = site.job_uids()
     operator = site.operator(job)
     site.direct.patch(operator.path, {"metadata": {"finalizers": ["tests/hold"]}})
     site.direct.delete(operator.path)
     waiting = Waiting(site, job)
     waiting.join(2)
-    assert jobs(site) == [uid]
+    assert site.job_uids() == [uid]
     site.direct.patch(operator.path, {"metadata": {"finalizers": []}})
-    eventually(lambda: jobs(site) not in ([], [uid]))
+    eventually(lambda: site.job_uids() not in ([], [uid]))
     operator.run_pods()
     operator.set_condition("Succeeded")
     waiting.end()

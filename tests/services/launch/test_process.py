@@ -14,7 +14,6 @@ import pytest
 from compaware.components.launch.job import Job
 from compaware.components.launch.lease import LEASE_S, leased
 from compaware.components.launch.options import JobOptions
-from compaware.components.launch.pytorchjob import PYTORCHJOB
 from compaware.components.launch.task import task_job
 from compaware.components.launch.workflow import POD_VARIABLE
 from tests.services.launch.argo import Run, expire, interrupt
@@ -69,17 +68,13 @@ def watches_the_run(site: Site) -> bool:
 def start_waiting(site: Site, processes: list[subprocess.Popen[str]], pod: str) -> subprocess.Popen[str]:
     """Starts a launcher and returns when it waits for its job."""
     process = start(site, processes, pod)
-    eventually(lambda: job_uids(site) and watches_the_run(site))
+    eventually(lambda: site.job_uids() and watches_the_run(site))
     return process
 
 
 def the_job(site: Site, pod: str, monkeypatch: pytest.MonkeyPatch) -> Job:
     monkeypatch.setenv(POD_VARIABLE, pod)
     return task_job(site.direct, "distillation", CONFIG, JobOptions(launcher="pytorchjob", num_nodes=2))
-
-
-def job_uids(site: Site) -> list[str]:
-    return [item["metadata"]["uid"] for item in site.direct.get(PYTORCHJOB.path(site.api.namespace))["items"]]
 
 
 def the_lease(site: Site) -> dict[str, Any]:
@@ -91,7 +86,7 @@ def assert_adopted(
     site: Site, run: Run, processes: list[subprocess.Popen[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A second try of the task finishes with the first one's job."""
-    uids = job_uids(site)
+    uids = site.job_uids()
     pod = run.create_pod(attempt=1)
     second = start(site, processes, pod)
     operator = site.operator(the_job(site, pod, monkeypatch))
@@ -100,7 +95,7 @@ def assert_adopted(
     output, _ = second.communicate(timeout=60)
     assert second.returncode == 0
     assert "exists: adopting it" in output
-    assert len(uids) == 1 and job_uids(site) == uids
+    assert len(uids) == 1 and site.job_uids() == uids
 
 
 def test_a_retry_of_a_killed_launcher_adopts_the_job(
@@ -145,7 +140,7 @@ def test_a_terminated_run_deletes_its_job_before_the_launcher_gets_a_signal(
     output, _ = process.communicate(timeout=30)
     assert process.returncode == 1
     assert "the run was terminated" in output
-    assert job_uids(site) == []
+    assert site.job_uids() == []
 
 
 def test_a_signal_in_a_terminated_run_deletes_the_job(
@@ -153,12 +148,12 @@ def test_a_signal_in_a_terminated_run_deletes_the_job(
 ) -> None:
     site.proxy.hides = "/workflows?"
     process = start(site, processes, run.create_pod())
-    eventually(lambda: job_uids(site))
+    eventually(lambda: site.job_uids())
     run.terminate()
     interrupt(process)
     output, _ = process.communicate(timeout=30)
     assert process.returncode in (143, -signal.SIGKILL), output
-    assert job_uids(site) == []
+    assert site.job_uids() == []
 
 
 def test_deleting_the_run_deletes_the_job_of_a_killed_launcher(
@@ -169,20 +164,20 @@ def test_deleting_the_run_deletes_the_job_of_a_killed_launcher(
     assert owner["kind"] == "Workflow" and not owner.get("controller")
     process.kill()
     run.delete()
-    eventually(lambda: job_uids(site) == [], timeout_s=90)
+    eventually(lambda: site.job_uids() == [], timeout_s=90)
 
 
 def test_a_job_without_a_launcher_ends_with_its_lease_and_is_not_adopted(
     site: Site, run: Run, processes: list[subprocess.Popen[str]]
 ) -> None:
     start_waiting(site, processes, run.create_pod()).kill()
-    [uid] = job_uids(site)
+    [uid] = site.job_uids()
     lease = the_lease(site)
     assert lease["spec"]["parallelism"] == 0, "it has no pods"
     assert lease["spec"]["activeDeadlineSeconds"] == LEASE_S
     expire(site.direct, f"{LEASES.format(site.api.namespace)}/{lease['metadata']['name']}")
     start(site, processes, run.create_pod(attempt=1))
-    eventually(lambda: job_uids(site) not in ([], [uid]), timeout_s=90)
+    eventually(lambda: site.job_uids() not in ([], [uid]), timeout_s=90)
     assert the_lease(site)["metadata"]["uid"] != lease["metadata"]["uid"]
 
 

@@ -23,6 +23,8 @@ from minio import Minio
 from tests.services.storage.proxy import Proxy
 
 Fault = Callable[[str], None]
+Start = Callable[[str], subprocess.Popen[str]]
+KillAfter = Callable[[int, str], None]
 
 
 def needed(variable: str) -> str:
@@ -125,7 +127,7 @@ def large_model(model: Path) -> Path:
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+def start() -> Iterator[Start]:
     """Runs code that can use `fetch`, `upload` and `Path` in another process."""
     children = []
 
@@ -140,3 +142,18 @@ def start() -> Iterator[Callable[[str], subprocess.Popen[str]]]:
     for child in children:
         child.kill()
         child.communicate()
+
+
+@pytest.fixture
+def kill_after(proxy: Proxy, start: Start) -> KillAfter:
+    """Runs such code and kills its process once it has transferred that many MiB."""
+
+    def kill(mebibytes: int, code: str) -> None:
+        proxy.hold_after(mebibytes * 2**20)
+        child = start(code)
+        proxy.wait_until_held()
+        child.kill()
+        child.wait()
+        proxy.release()
+
+    return kill

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,28 +10,16 @@ from minio.commonconfig import Filter
 from minio.lifecycleconfig import AbortIncompleteMultipartUpload, Expiration, LifecycleConfig, Rule
 
 from compaware.components.storage import abandoned_uploads, discard, exists, upload
-from tests.services.storage.proxy import Proxy
+from tests.services.storage.conftest import KillAfter
 
 MANIFESTS = Path(__file__).parents[3] / "manifests" / "README.md"
-MIB = 2**20
-Start = Callable[[str], "subprocess.Popen[str]"]
-
-
-def kill_an_upload(folder: Path, uri: str, proxy: Proxy, start: Start) -> None:
-    """Kills an upload after three of six parts of its large file."""
-    proxy.hold_after(26 * MIB)
-    child = start(f"upload(Path('{folder}'), {uri!r})")
-    proxy.wait_until_held()
-    child.kill()
-    child.wait()
-    proxy.release()
 
 
 def test_the_next_upload_removes_the_parts_of_files_that_it_lacks(
-    bucket: str, large_model: Path, proxy: Proxy, start: Start, client: Minio
+    bucket: str, large_model: Path, kill_after: KillAfter, client: Minio
 ) -> None:
     uri = f"s3://{bucket}/model"
-    kill_an_upload(large_model, uri, proxy, start)
+    kill_after(26, f"upload(Path('{large_model}'), {uri!r})")
     assert client._list_multipart_uploads(bucket).uploads
     (large_model / "model.safetensors").rename(large_model / "other.safetensors")
     (large_model / "other.safetensors").write_bytes(bytes(100))
@@ -43,12 +29,12 @@ def test_the_next_upload_removes_the_parts_of_files_that_it_lacks(
 
 
 def test_a_half_version_is_found_and_deleted_with_its_parts(
-    bucket: str, large_model: Path, proxy: Proxy, start: Start, client: Minio, monkeypatch: pytest.MonkeyPatch
+    bucket: str, large_model: Path, kill_after: KillAfter, client: Minio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prefix = f"s3://{bucket}/versions"
     (large_model / "model.safetensors").rename(large_model / "z.safetensors")
     upload(large_model, f"{prefix}/1")
-    kill_an_upload(large_model, f"{prefix}/2", proxy, start)
+    kill_after(26, f"upload(Path('{large_model}'), '{prefix}/2')")
     assert abandoned_uploads(prefix) == []
     monkeypatch.setattr("compaware.components.storage.leftovers.ABANDONED_AFTER_S", 0)
     assert abandoned_uploads(prefix) == [f"{prefix}/2"]

@@ -3,7 +3,6 @@
 import json
 import logging
 import re
-import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,12 +13,12 @@ from minio import Minio
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.storage import copy, delete, discard, exists, fetch, is_empty, read_text, upload
+from tests.services.storage.conftest import KillAfter
 from tests.services.storage.proxy import Proxy
 
 README = Path(__file__).parents[3] / "components" / "storage" / "README.md"
 MIB = 2**20
 Grant = Callable[..., None]
-Start = Callable[[str], "subprocess.Popen[str]"]
 
 
 def rights_of(use: str) -> list[str]:
@@ -99,16 +98,11 @@ def test_an_upload_that_may_not_delete_succeeds_with_a_warning(
 
 
 def test_a_killed_upload_is_resumed(
-    bucket: str, large_model: Path, proxy: Proxy, start: Start, client: Minio, grant: Grant
+    bucket: str, large_model: Path, proxy: Proxy, kill_after: KillAfter, client: Minio, grant: Grant
 ) -> None:
     grant(*rights_of("upload outputs"), *rights_of("resume a killed upload"))
     uri = f"s3://{bucket}/model"
-    proxy.hold_after(34 * MIB)
-    child = start(f"upload(Path('{large_model}'), {uri!r})")
-    proxy.wait_until_held()
-    child.kill()
-    child.wait()
-    proxy.release()
+    kill_after(34, f"upload(Path('{large_model}'), {uri!r})")
     before = proxy.sent_bytes
     upload(large_model, uri)
     assert proxy.sent_bytes - before < 34 * MIB

@@ -1,7 +1,5 @@
 """A download equals the upload, and unchanged data are not transferred again."""
 
-import subprocess
-from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
@@ -13,9 +11,9 @@ from minio.versioningconfig import VersioningConfig
 from compaware.components.core.base.errors import UserError
 from compaware.components.storage import delete, exists, fetch, find, is_empty, read_text, upload
 from tests.components.storage.test_names import ODD
+from tests.services.storage.conftest import KillAfter, Start
 from tests.services.storage.proxy import Proxy
 
-Start = Callable[[str], "subprocess.Popen[str]"]
 MIB = 2**20
 
 
@@ -120,32 +118,22 @@ def test_two_processes_share_one_download(
 
 
 def test_a_killed_download_is_resumed(
-    bucket: str, large_model: Path, tmp_path: Path, proxy: Proxy, start: Start
+    bucket: str, large_model: Path, tmp_path: Path, proxy: Proxy, kill_after: KillAfter
 ) -> None:
     uri, cache = f"s3://{bucket}/model", tmp_path / "cache"
     upload(large_model, uri)
-    proxy.hold_after(34 * MIB)
-    child = start(f"fetch({uri!r}, Path('{cache}'))")
-    proxy.wait_until_held()
-    child.kill()
-    child.wait()
+    kill_after(34, f"fetch({uri!r}, Path('{cache}'))")
     assert not [path for path in cache.rglob("model.safetensors") if "incoming" not in path.parts]
-    proxy.release()
     before = proxy.received_bytes
     assert contents(fetch(uri, cache)) == contents(large_model)
     assert proxy.received_bytes - before < 34 * MIB
 
 
 def test_a_killed_upload_is_incomplete_and_is_resumed(
-    bucket: str, large_model: Path, tmp_path: Path, proxy: Proxy, start: Start, client: Minio
+    bucket: str, large_model: Path, tmp_path: Path, proxy: Proxy, kill_after: KillAfter, client: Minio
 ) -> None:
     uri = f"s3://{bucket}/model"
-    proxy.hold_after(34 * MIB)
-    child = start(f"upload(Path('{large_model}'), {uri!r})")
-    proxy.wait_until_held()
-    child.kill()
-    child.wait()
-    proxy.release()
+    kill_after(34, f"upload(Path('{large_model}'), {uri!r})")
     assert not exists(uri)
     with pytest.raises(UserError, match="not complete"):
         fetch(uri, tmp_path / "cache", require_manifest=True)
@@ -159,15 +147,10 @@ def test_a_killed_upload_is_incomplete_and_is_resumed(
 
 
 def test_an_upload_resumed_with_other_contents_uploads_the_new_ones(
-    bucket: str, large_model: Path, tmp_path: Path, proxy: Proxy, start: Start
+    bucket: str, large_model: Path, tmp_path: Path, kill_after: KillAfter
 ) -> None:
     uri = f"s3://{bucket}/model"
-    proxy.hold_after(34 * MIB)
-    child = start(f"upload(Path('{large_model}'), {uri!r})")
-    proxy.wait_until_held()
-    child.kill()
-    child.wait()
-    proxy.release()
+    kill_after(34, f"upload(Path('{large_model}'), {uri!r})")
     weights = bytearray((large_model / "model.safetensors").read_bytes())
     weights[0] ^= 1
     (large_model / "model.safetensors").write_bytes(weights[:-1])
@@ -175,16 +158,11 @@ def test_an_upload_resumed_with_other_contents_uploads_the_new_ones(
     assert contents(fetch(uri, tmp_path / "cache", require_manifest=True)) == contents(large_model)
 
 
-def test_a_killed_replacement_is_incomplete(bucket: str, large_model: Path, proxy: Proxy, start: Start) -> None:
+def test_a_killed_replacement_is_incomplete(bucket: str, large_model: Path, kill_after: KillAfter) -> None:
     uri = f"s3://{bucket}/model"
     upload(large_model, uri)
     (large_model / "model.safetensors").write_bytes(bytes(40 * MIB))
-    proxy.hold_after(12 * MIB)
-    child = start(f"upload(Path('{large_model}'), {uri!r})")
-    proxy.wait_until_held()
-    child.kill()
-    child.wait()
-    proxy.release()
+    kill_after(12, f"upload(Path('{large_model}'), {uri!r})")
     assert not exists(uri)
 
 

@@ -8,27 +8,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from compaware.components.core.data.dataset import GROUP_ROWS, PreparedDataset
-from compaware.components.core.data.soft_labels import SoftLabels, SoftLabelsKey, load_soft_labels, write_soft_labels
+from compaware.components.core.data.soft_labels import SoftLabels, load_soft_labels
 from compaware.components.core.data.text import Collator, tokenize
 from compaware.components.core.data.tokenizer import load_tokenizer
 from compaware.components.core.data.tokens import tokenize_split
-from tests.tiny import make_dataset, make_model
+from tests.tiny import make_dataset, make_model, make_soft_labels
 
 
 def soft_labels_for(data: PreparedDataset, folder: Path, teacher: str) -> tuple[np.ndarray, SoftLabels]:
     rows = data.manifest.splits["train"]
     logits = np.random.default_rng(len(teacher)).normal(size=(rows, 2)).astype(np.float32)
-    key = SoftLabelsKey(
-        dataset_fingerprint=data.manifest.fingerprint,
-        split="train",
-        rows=rows,
-        num_labels=2,
-        teacher_fingerprint=teacher,
-        tokenizer_fingerprint="t",
-        max_length_tokens=32,
-    )
-    folder.mkdir()
-    write_soft_labels(folder, [logits[start : start + GROUP_ROWS] for start in range(0, rows, GROUP_ROWS)], key)
+    make_soft_labels(folder, data, logits, teacher_fingerprint=teacher)
     return logits, load_soft_labels(folder, data)
 
 
