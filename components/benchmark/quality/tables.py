@@ -91,7 +91,7 @@ def drift_table(quality: Quality) -> Table:
         for item in quality.drift
     ]
     columns = ["split", "rows", "same decision", "mean difference", "largest difference", "largest shift of a class"]
-    return Table("Difference of the scores", columns, rows, [])
+    return Table("Difference of the scores", columns, rows, []).without_empty_columns()
 
 
 def disagreement_table(benchmark: Benchmark, quality: Quality) -> Table:
@@ -113,6 +113,8 @@ def _largest_shift(shares: dict[str, tuple[float, float]]) -> str:
     if not shares:
         return _NONE
     name, (before, after) = max(shares.items(), key=lambda item: abs(item[1][1] - item[1][0]))
+    if before == after:
+        return _NONE
     return f"{cut(name, 60)}: {100 * before:.1f} → {100 * after:.1f} %"
 
 

@@ -82,7 +82,8 @@ def latency_distribution(benchmark: Benchmark, batch_size: int) -> str:
             axes.plot([p25, p75], [index, index], color=colour, linewidth=8, solid_capstyle="butt")
             axes.scatter(p50, index, s=24, c=SURFACE, edgecolors=colour, linewidths=1.2, zorder=4)
         axes.margins(y=0.1)
-        log_axis(axes, [value for item in benchmark.candidates for value in item.batches[batch_size].quantiles_ms])
+        shown = [value for item in benchmark.candidates for value in item.batches[batch_size].quantiles_ms]
+        log_axis(axes, shown, most_labels=6)
         names = [f"{display_name(item.name)}, {runtime_label(item)}" for item in benchmark.candidates]
         axes.set_yticks(range(len(names)), names)
         axes.tick_params(axis="y", labelcolor=INK, length=0)

@@ -5,6 +5,7 @@ drawing suits light and dark pages.
 """
 
 import io
+import math
 import re
 from collections.abc import Sequence
 
@@ -53,11 +54,13 @@ STYLE = {
 }
 
 
-def log_axis(axes: Axes, values: Sequence[float]) -> None:
-    """Sets a log scale with room on both sides of the values."""
+def log_axis(axes: Axes, values: Sequence[float], most_labels: int = 12) -> None:
+    """Sets a log scale with room on both sides of the values; only powers of ten are labelled if more do not fit."""
+    low, high = min(values) / 1.5, max(values) * 1.5
     axes.set_xscale("log")
-    axes.set_xlim(min(values) / 1.5, max(values) * 1.5)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=20))
+    axes.set_xlim(low, high)
+    subs = (1, 2, 5) if 3 * math.log10(high / low) <= most_labels else (1,)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=20))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_minor_formatter(NullFormatter())

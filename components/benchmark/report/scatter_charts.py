@@ -26,6 +26,8 @@ from compaware.components.core.evaluation.metrics import metric_label
 
 # A point of a chart: x, y and the candidate.
 Point = tuple[float, float, Measured]
+# Longer titles are cut at the edge of the chart: they have two lines.
+_LONGEST_TITLE = 50
 # Positions of a label around its point, best first: offset in points and alignment.
 _LABEL_POSITIONS = [
     (0, 9, "center"),
@@ -136,7 +138,8 @@ def _score_title(benchmark: Benchmark) -> str:
     first = benchmark.candidates[0]
     parts = [f"{metric_label(first.metric_name)} on {benchmark.data['split']}"]
     parts += ["lines: 95 %"] if first.interval else []
-    return "; ".join(parts + (["dashes: test"] if first.test else []))
+    title = "; ".join(parts + (["dashes: test"] if first.test else []))
+    return title if len(title) <= _LONGEST_TITLE else title.replace("; ", "\n", 1)
 
 
 def _label(axes: Axes, points: Sequence[Point], occupied: Iterable[Point]) -> None:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from compaware.components.benchmark.report.formatting import (
@@ -29,6 +29,7 @@ _COLUMN_TITLES = {
     "duration_s": "validation s",
     "agreement": "agreement with simulated INT8",
     "made_in_s": "quantization s",
+    "difference": "against FP32 (95 %)",
     "passed": "criterion",
 }
 
@@ -54,6 +55,16 @@ class Table:
     marked: int | None = None
     text_columns: int = 1
     prose: tuple[int, ...] = ()
+
+    def without_empty_columns(self) -> "Table":
+        """Returns the table without the columns of numbers that hold a dash in every row."""
+        kept = [
+            index
+            for index, cells in enumerate(zip(*self.rows, strict=True))
+            if index < self.text_columns or set(cells) != {"–"}
+        ]
+        rows = [[row[index] for index in kept] for row in self.rows]
+        return replace(self, columns=[self.columns[index] for index in kept], rows=rows)
 
 
 def _marked(benchmark: Benchmark, identifier: str | None) -> int | None:
@@ -109,14 +120,9 @@ def difference_table(benchmark: Benchmark) -> Iterable[Table]:
         for identifier, differences in item.differences.items():
             both = [differences.validation, *([differences.test] if differences.test else [])]
             p_value = differences.reported.p_value
-            rows.append(
-                [
-                    *_name_cells(item),
-                    name_and_runtime(benchmark.by_id(identifier)),
-                    *(format_change_interval(each, item.metric_name) for each in both),
-                    "–" if p_value is None else f"{p_value:.2g}",
-                ]
-            )
+            cells = [*_name_cells(item), name_and_runtime(benchmark.by_id(identifier))]
+            cells += [format_change_interval(each, item.metric_name) for each in both]
+            rows.append([*cells, "–" if p_value is None else f"{p_value:.2g}"])
             roles.append(item.role)
     if rows:
         metric = benchmark.candidates[0].metric_name
@@ -128,7 +134,7 @@ def difference_table(benchmark: Benchmark) -> Iterable[Table]:
             rows,
             roles,
             text_columns=3,
-        )
+        ).without_empty_columns()
 
 
 def speed_table(benchmark: Benchmark, size: int) -> Table:
@@ -185,7 +191,8 @@ def layer_table(benchmark: Benchmark, name: str, layers: list[dict[str, Any]]) -
 
 
 def _fact_table(heading: str, rows: list[dict[str, Any]], metric_name: str) -> Table:
-    titles = {**_COLUMN_TITLES, "metric": metric_label(metric_name)}
+    metric = metric_label(metric_name)
+    titles = {**_COLUMN_TITLES, "metric": metric, "test_metric": f"{metric}, test"}
     columns = list(dict.fromkeys(column for row in rows for column in row))
     texts = list(itertools.takewhile(lambda column: isinstance(rows[0].get(column), str), columns))
     return Table(
