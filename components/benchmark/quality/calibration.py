@@ -5,7 +5,7 @@ from scipy.stats import ttest_1samp
 
 from compaware.components.benchmark.quality.probabilities import probabilities
 from compaware.components.benchmark.quality.results import Calibration, CalibrationErrors
-from compaware.components.core.evaluation.calibration import calibration_errors
+from compaware.components.core.evaluation.calibration import calibration_errors, reliability
 from compaware.components.core.evaluation.intervals import Interval
 
 
@@ -28,6 +28,7 @@ def calibration(
         accuracy=None if multi_label else float((logits.argmax(axis=1) == labels).mean()),
         temperature=temperature,
         errors_at_temperature=None if temperature is None else _errors(logits / temperature, labels),
+        reliability=reliability(logits / (temperature or 1.0), labels) if np.isfinite(logits).all() else [],
         nll_change=None if reference is None else mean_interval(_row_nll(logits, labels) - _row_nll(reference, labels)),
     )
 

@@ -39,6 +39,8 @@ class Calibration(BaseModel):
         accuracy: Fraction of right decisions; None for multi-label data.
         temperature: The temperature in the model's config.json, which the logits are divided by; None if it has none.
         errors_at_temperature: The errors after that; None without a temperature.
+        reliability: Mean probability, frequency and number of rows of each bin of the ECE, after the temperature if
+            there is one; see `core.evaluation.calibration.reliability`.
         nll_change: Difference of the mean negative log-likelihood from the dense FP32 model, without temperature; None
             for that model itself, or without one.
     """
@@ -48,6 +50,7 @@ class Calibration(BaseModel):
     accuracy: Score | None = None
     temperature: float | None = None
     errors_at_temperature: CalibrationErrors | None = None
+    reliability: list[tuple[float, float, int]] = []
     nll_change: Interval | None = None
 
 

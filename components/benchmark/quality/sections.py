@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 
+from markupsafe import Markup
+
 from compaware.components.benchmark.quality.results import Quality
 from compaware.components.benchmark.quality.tables import (
     calibration_table,
@@ -10,11 +12,17 @@ from compaware.components.benchmark.quality.tables import (
     drift_table,
     slice_table,
 )
+from compaware.components.benchmark.report import charts
 from compaware.components.benchmark.report.formatting import capitalized, display_name, name_and_runtime
 from compaware.components.benchmark.report.sections import Section
 from compaware.components.benchmark.results import Benchmark
 from compaware.components.core.data.dataset import TEST
 from compaware.components.core.evaluation.criterion import CHOSEN_ON_THESE_ROWS
+
+_RELIABILITY = (
+    "The chart has a point for each bin of probabilities, larger for more rows. A point below the dashed line is a bin "
+    "in which the model is too sure. Temperatures of config.json are applied."
+)
 
 
 def quality_sections(benchmark: Benchmark) -> Iterator[Section]:
@@ -36,7 +44,13 @@ def quality_sections(benchmark: Benchmark) -> Iterator[Section]:
             f"How far probabilities are from frequencies, on {rows}. ECE is the mean distance of the two. Lower is "
             "better for all three errors. A second row of a model gives them at the temperature in its config.json."
         )
-        yield Section("Calibration", [text], tables=[calibration_table(benchmark, quality)])
+        curves = [
+            (benchmark.by_id(quality.forms[name]), item.reliability) for name, item in quality.calibration.items()
+        ]
+        curves = [curve for curve in curves if curve[1]]
+        notes = [_RELIABILITY] if curves else []
+        drawings = [Markup(charts.reliability(curves))] if curves else []
+        yield Section("Calibration", [text, *notes], drawings, [calibration_table(benchmark, quality)])
     if quality.drift:
         yield _int8_section(benchmark, quality)
 

@@ -133,6 +133,31 @@ def latency_by_load(curves: Sequence[tuple[Measured, Sequence[tuple[float, float
         return svg(figure, "latency by load", "load")
 
 
+def reliability(curves: Sequence[tuple[Measured, Sequence[tuple[float, float, int]]]]) -> str:
+    """Draws how often decisions are right against their probability; calibrated ones lie on the dashed diagonal.
+
+    Args:
+        curves: Candidates with their bins: mean probability, frequency and number of rows.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4.6, 3.6))
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1.2, linestyle=(0, (4, 4)), zorder=1)
+        for item, bins in curves:
+            means, frequencies, rows = zip(*bins, strict=True)
+            colour = ROLE_COLOURS[item.role]
+            areas = [12 + 120 * count / sum(rows) for count in rows]
+            axes.plot(means, frequencies, color=colour, linewidth=1.2, zorder=2)
+            axes.scatter(means, frequencies, s=areas, c=colour, edgecolors=SURFACE, linewidths=0.8, zorder=3)
+        axes.set_xlim(-0.03, 1.03)
+        axes.set_ylim(-0.05, 1.05)
+        axes.set_title("frequency", loc="left", fontsize=10.5, color=MUTED)
+        axes.set_xlabel("probability")
+        axes.tick_params(length=0)
+        figure.set_layout_engine("tight")
+        return svg(figure, "frequency against probability", "reliability")
+
+
 def learning_curves(name: str, role: Role, metric: str, training: dict[str, Any]) -> str:
     """Draws the training loss and, below it, the validation metric by step, with a mark at the best step.
 

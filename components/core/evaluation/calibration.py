@@ -83,15 +83,35 @@ def calibration_errors(logits: np.ndarray, labels: np.ndarray) -> dict[str, floa
         raise UserError(_NO_CLASSES)
     if not np.isfinite(logits).all():
         return dict.fromkeys(("ece", "brier", "nll"), float("nan"))
-    log_probabilities = _log_probabilities(logits.astype(np.float64), labels)
-    probabilities = np.exp(log_probabilities)
+    probabilities = np.exp(_log_probabilities(logits.astype(np.float64), labels))
     if labels.ndim == 2:
-        ece = _expected_error(probabilities.ravel(), labels.ravel())
         brier = ((probabilities - labels) ** 2).mean()
     else:
-        ece = _expected_error(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels)
         brier = ((probabilities - np.eye(logits.shape[1])[labels]) ** 2).sum(axis=1).mean()
+    bins = reliability(logits, labels)
+    rows = sum(count for *_, count in bins)
+    ece = sum(abs(mean - frequency) * count for mean, frequency, count in bins) / rows
     return {"ece": ece, "brier": float(brier), "nll": _nll(logits, labels)}
+
+
+def reliability(logits: np.ndarray, labels: np.ndarray) -> list[tuple[float, float, int]]:
+    """Returns the bins of `ece` that hold a probability: mean probability, frequency, number of probabilities.
+
+    Args:
+        logits: (rows, labels), finite.
+        labels: (rows,) class indices, or (rows, labels) of 0 and 1 for multi-label data.
+    """
+    probabilities = np.exp(_log_probabilities(logits.astype(np.float64), labels))
+    if labels.ndim == 2:
+        values, outcomes = probabilities.ravel(), labels.ravel()
+    else:
+        values, outcomes = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    numbers = np.clip(np.ceil(values * _BINS).astype(int) - 1, 0, _BINS - 1)
+    counts, means, frequencies = (np.bincount(numbers, each, _BINS) for each in (None, values, outcomes))
+    return [
+        (float(means[index] / counts[index]), float(frequencies[index] / counts[index]), int(counts[index]))
+        for index in np.flatnonzero(counts)
+    ]
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -162,10 +182,3 @@ def _nll(logits: np.ndarray, labels: np.ndarray) -> float:
         # log_expit(-x) is the logarithm of 1 - sigmoid(x), also where sigmoid(x) rounds to 1.
         return float(-_log_probabilities(np.where(labels, logits, -logits), labels).mean())
     return float(-_log_probabilities(logits, labels)[np.arange(len(labels)), labels].mean())
-
-
-def _expected_error(probabilities: np.ndarray, outcomes: np.ndarray) -> float:
-    """Returns the mean distance between probability and frequency over the bins, weighted by their rows."""
-    bins = np.clip(np.ceil(probabilities * _BINS).astype(int) - 1, 0, _BINS - 1)
-    distances = np.bincount(bins, probabilities - outcomes, minlength=_BINS)
-    return float(np.abs(distances).sum() / len(probabilities))

@@ -187,3 +187,14 @@ def test_drift_of_labels_and_of_values() -> None:
     assert (labels.agreement, labels.shares) == (0.75, {"no": (1, 1), "yes": (0.5, 1)})
     values = drift("test", np.array([[1.0], [3]]), np.array([[1.0], [2]]), [], multi_label=False)
     assert (values.agreement, values.mean_difference, values.max_difference, values.shares) == (None, 0.5, 1, {})
+
+
+def test_the_points_of_the_calibration_chart_are_drawn_at_the_temperature_and_give_the_ece() -> None:
+    logits, labels = many(3)
+    plain, heated = calibration(logits, labels), calibration(logits, labels, 2.0)
+    for item, errors in ((plain, plain.errors), (heated, heated.errors_at_temperature)):
+        rows = sum(count for *_, count in item.reliability)
+        distance = sum(abs(mean - frequency) * count for mean, frequency, count in item.reliability)
+        assert rows == len(labels) and errors and distance / rows == pytest.approx(errors.ece)
+    assert plain.confidence == pytest.approx(sum(mean * count for mean, _, count in plain.reliability) / len(labels))
+    assert calibration(np.full((2, 2), math.nan), np.array([0, 1])).reliability == []
