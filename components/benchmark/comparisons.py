@@ -7,7 +7,7 @@ import numpy as np
 from compaware.components.benchmark.results import Benchmark, Differences, Measured, SplitScore
 from compaware.components.core.data.dataset import TEST
 from compaware.components.core.evaluation.intervals import Difference, Interval, paired_difference, score_interval
-from compaware.components.core.evaluation.metrics import compute_metrics, decisions
+from compaware.components.core.evaluation.metrics import REGRESSION_METRICS, compute_metrics, decisions
 
 # Predictions of numbers that differ by less than this part of their range count as the same.
 _SAME_NUMBER = 1e-4
@@ -80,7 +80,7 @@ class Comparisons:
 
     def _number(self, logits: np.ndarray) -> int:
         """Returns the same number for logits that predict the same."""
-        if self._metric in ("pearson", "spearman"):
+        if self._metric in REGRESSION_METRICS:
             predicted, slack = logits, _SAME_NUMBER * float(np.ptp(logits))
         else:
             predicted, slack = decisions(logits, multi_label=self._labels.ndim == 2), 0.0

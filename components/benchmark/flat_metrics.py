@@ -12,8 +12,8 @@ from compaware.components.core.evaluation.intervals import Interval
 def flat_metrics(benchmark: Benchmark) -> dict[str, float]:
     """Returns flat numbers whose names depend only on data, models and settings, so that runs can be compared.
 
-    Not every CPU has BF16, so BF16 has no names of its own, except where it is the reference of INT8's speed, and
-    otherwise only counts for the best figures of a model.
+    BF16 forms have no metrics of their own, since not every CPU has BF16. They count for the best figures of a model,
+    and are a reference of INT8's speed.
     """
     metrics: dict[str, float] = {"unmeasured": len(benchmark.unmeasured)}
     for name in dict.fromkeys(item.name for item in benchmark.candidates):

@@ -53,5 +53,5 @@ def _constant(logits: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> s
     decided = decisions(logits, multi_label=labels.ndim == 2)
     if (decided != decided[0]).any():
         return None
-    indices = np.flatnonzero(decided[0]) if labels.ndim == 2 else [decided[0]]
+    indices = np.flatnonzero(decided[0]).tolist() if labels.ndim == 2 else [int(decided[0])]
     return " with ".join(f"'{cut(names[index], _LONGEST_NAME)}'" for index in indices) or "no label"

@@ -7,7 +7,7 @@ from compaware.components.benchmark.report.tables import Table
 from compaware.components.benchmark.results import Benchmark, Measured
 from compaware.components.core.evaluation.criterion import Criterion
 from compaware.components.core.evaluation.intervals import describe_difference
-from compaware.components.core.evaluation.metrics import metric_label
+from compaware.components.core.evaluation.metrics import REGRESSION_METRICS, metric_label
 
 
 def floor_sentences(benchmark: Benchmark, reference: Measured) -> list[str]:
@@ -89,6 +89,6 @@ def _keeps_teacher(benchmark: Benchmark, item: Measured) -> bool:
 
 
 def _full_name(item: Measured) -> str:
-    kind = "ridge" if item.metric_name in ("pearson", "spearman") else "logistic"
+    kind = "ridge" if item.metric_name in REGRESSION_METRICS else "logistic"
     features = "A static-embedding model" if item.name == "static" else display_name(item.name)
     return f"{features} with {kind} regression"

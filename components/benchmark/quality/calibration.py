@@ -5,7 +5,7 @@ from scipy.stats import ttest_1samp
 
 from compaware.components.benchmark.quality.probabilities import probabilities
 from compaware.components.benchmark.quality.results import Calibration, CalibrationErrors
-from compaware.components.core.evaluation.calibration import calibration_errors, reliability
+from compaware.components.core.evaluation.calibration import calibration_errors, reliability, row_nll
 from compaware.components.core.evaluation.intervals import Interval
 
 
@@ -29,7 +29,7 @@ def calibration(
         temperature=temperature,
         errors_at_temperature=None if temperature is None else _errors(logits / temperature, labels),
         reliability=reliability(logits / (temperature or 1.0), labels) if np.isfinite(logits).all() else [],
-        nll_change=None if reference is None else mean_interval(_row_nll(logits, labels) - _row_nll(reference, labels)),
+        nll_change=None if reference is None else mean_interval(row_nll(logits, labels) - row_nll(reference, labels)),
     )
 
 
@@ -45,13 +45,3 @@ def mean_interval(values: np.ndarray) -> Interval:
 
 def _errors(logits: np.ndarray, labels: np.ndarray) -> CalibrationErrors:
     return CalibrationErrors(**calibration_errors(logits, labels))
-
-
-def _row_nll(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Returns the negative log-likelihood of each row, for multi-label data averaged over the labels."""
-    from scipy.special import log_expit, log_softmax
-
-    logits = logits.astype(np.float64)
-    if labels.ndim == 2:
-        return -log_expit(np.where(labels, logits, -logits)).mean(axis=1)
-    return -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]

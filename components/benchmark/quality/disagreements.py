@@ -12,7 +12,7 @@ _MOST_ROWS = 20
 
 
 def disagreements(int8: np.ndarray, fp32: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> list[Disagreement]:
-    """Returns the rows with different decisions, for regression all, that differ most: at most 20.
+    """Returns at most 20 rows with different decisions, or for regression any rows: those with the largest difference.
 
     Args:
         int8: Logits of the INT8 model.

@@ -1,4 +1,4 @@
-"""Probabilities and decisions from logits, for each kind of data."""
+"""Probabilities from logits, and inputs from which intervals of shares are computed."""
 
 import numpy as np
 from scipy.special import expit, softmax

@@ -6,6 +6,7 @@ from compaware.components.benchmark.report.formatting import capitalized, displa
 from compaware.components.benchmark.results import Benchmark
 from compaware.components.core.base.rendering import cut
 from compaware.components.core.evaluation.intervals import Difference, describe_difference
+from compaware.components.core.evaluation.metrics import REGRESSION_METRICS
 
 _MOST_NAMED = 3
 _LONGEST_NAME = 60
@@ -46,7 +47,7 @@ def _classes(benchmark: Benchmark, quality: Quality) -> list[str]:
 
 
 def _slices(benchmark: Benchmark, quality: Quality) -> list[str]:
-    is_error = benchmark.data["metric"] in ("pearson", "spearman")
+    is_error = benchmark.data["metric"] in REGRESSION_METRICS
     worse = {}
     for item in quality.slices:
         change = item.difference

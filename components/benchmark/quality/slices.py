@@ -12,7 +12,7 @@ from compaware.components.benchmark.quality.calibration import mean_interval
 from compaware.components.benchmark.quality.probabilities import share_interval_inputs
 from compaware.components.benchmark.quality.results import Slice
 from compaware.components.core.evaluation.intervals import Difference, Interval, paired_difference, score_interval
-from compaware.components.core.evaluation.metrics import compute_metrics, decisions
+from compaware.components.core.evaluation.metrics import REGRESSION_METRICS, compute_metrics, decisions
 
 LENGTH = "length"
 _MOST_VALUES = 10
@@ -62,7 +62,7 @@ def score_part(
         labels: Labels of all rows.
         reference: Logits of the dense FP32 model, to compare with; None for no comparison.
     """
-    score = _error if metric in ("pearson", "spearman") else _metric
+    score = _error if metric in REGRESSION_METRICS else _metric
     own, truth = logits[part.rows], labels[part.rows]
     compared = None if reference is None else reference[part.rows]
     return score(part, metric, own, truth, compared)

@@ -13,7 +13,7 @@ from compaware.components.benchmark.report.tables import Table
 from compaware.components.benchmark.results import Benchmark
 from compaware.components.core.base.rendering import cut
 from compaware.components.core.evaluation.intervals import Difference, Interval
-from compaware.components.core.evaluation.metrics import in_points, metric_label
+from compaware.components.core.evaluation.metrics import REGRESSION_METRICS, in_points, metric_label
 
 _NONE = "–"
 
@@ -64,7 +64,7 @@ def slice_table(benchmark: Benchmark, quality: Quality) -> Table:
     """Returns the metric of the model to serve on each slice, beside that of the dense FP32 model."""
     served = display_name(benchmark.by_id(quality.served).name)
     metric = benchmark.data["metric"]
-    is_error = metric in ("pearson", "spearman")
+    is_error = metric in REGRESSION_METRICS
     title = "mean absolute error" if is_error else metric_label(metric)
     columns = ["slice", "value", "rows", f"{title}, {served} (95 %)"]
     if quality.reference and any(item.difference for item in quality.slices):
@@ -122,7 +122,7 @@ def _comparison(item: Slice, metric: str) -> list[str]:
     if item.reference is None or item.difference is None:
         return [_NONE, _NONE]
     change = item.difference
-    if metric in ("pearson", "spearman"):
+    if metric in REGRESSION_METRICS:
         return [_figure(item.reference), f"{change.value:+.4f} ({change.low:+.4f} to {change.high:+.4f})"]
     return [_figure(item.reference), _change(change, metric)]
 

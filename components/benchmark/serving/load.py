@@ -29,8 +29,8 @@ def offline_batches(
     Args:
         lengths: (rows,) number of tokens in each row.
         batch_size: Rows in a batch; the last batch may have fewer.
-        most_rows: Of more rows, this many are drawn at random.
-        generator: Draws them.
+        most_rows: If there are more rows, this many are drawn at random.
+        generator: Draws the rows.
     """
     rows = generator.permutation(len(lengths))[:most_rows]
     rows = rows[np.argsort(-lengths[rows], kind="stable")]

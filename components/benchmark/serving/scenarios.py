@@ -96,7 +96,7 @@ def _measure(
         log.info("%s, Offline: %.1f samples/s at batch %d", variant.id, offline.samples_per_s, offline.batch_size)
         rest = (1 - _SINGLE_STREAM_SHARE - _OFFLINE_SHARE) * seconds
         server = Server(most_queries_per_call=max(batches))
-        # A query alone is as fast as a query can be.
+        # If single queries miss the bound, so does every rate.
         if single.p99_ms <= options.latency_bound_ms:
             server.probes = _server(worker, len(inputs.lengths), offline.samples_per_s, max(batches), options, rest)
     return ServedForm(id=variant.id, single_stream=single, offline=offline, server=server)

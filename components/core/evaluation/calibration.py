@@ -169,6 +169,15 @@ def read_temperature(folder: Path) -> float | None:
     return json.loads((folder / "config.json").read_text(encoding="utf-8")).get(TEMPERATURE_KEY)
 
 
+def row_nll(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns the negative log-likelihood of each row in nats, for multi-label data averaged over the labels."""
+    logits = logits.astype(np.float64)
+    if labels.ndim == 2:
+        # log_expit(-x) is the logarithm of 1 - sigmoid(x), also where sigmoid(x) rounds to 1.
+        return -_log_probabilities(np.where(labels, logits, -logits), labels).mean(axis=1)
+    return -_log_probabilities(logits, labels)[np.arange(len(labels)), labels]
+
+
 def _log_probabilities(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Returns the logarithm of the softmax, or for multi-label data of the sigmoid."""
     from scipy.special import log_expit, log_softmax
@@ -177,8 +186,4 @@ def _log_probabilities(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _nll(logits: np.ndarray, labels: np.ndarray) -> float:
-    logits = logits.astype(np.float64)
-    if labels.ndim == 2:
-        # log_expit(-x) is the logarithm of 1 - sigmoid(x), also where sigmoid(x) rounds to 1.
-        return float(-_log_probabilities(np.where(labels, logits, -logits), labels).mean())
-    return float(-_log_probabilities(logits, labels)[np.arange(len(labels)), labels].mean())
+    return float(row_nll(logits, labels).mean())

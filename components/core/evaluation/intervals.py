@@ -19,12 +19,17 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from compaware.components.core.base.summary import Score
-from compaware.components.core.evaluation.metrics import compute_metrics, decisions, in_points
+from compaware.components.core.evaluation.metrics import (
+    CORRELATIONS,
+    REGRESSION_METRICS,
+    compute_metrics,
+    decisions,
+    in_points,
+)
 from compaware.components.core.evaluation.row_weights import score_weighted
 
 _TAIL = 0.025
 _RESAMPLES = 10_000
-_CORRELATIONS = ("pearson", "spearman")
 # Any three points may lie on a line.
 _FEWEST_ROWS = 4
 _NO_WIDTH = 1e-9
@@ -137,7 +142,7 @@ def _digits(*points: float) -> int:
 
 
 def _predictions(metric: str, logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    if metric in _CORRELATIONS:
+    if metric in REGRESSION_METRICS:
         return logits.reshape(len(labels)).astype(np.float64)
     return decisions(logits, multi_label=labels.ndim == 2).astype(np.int64)
 
@@ -146,9 +151,9 @@ def _ends(
     metric: str, value: float, predictions: list[np.ndarray], labels: np.ndarray, seed: int
 ) -> tuple[float, float]:
     """Returns the ends of the interval of a score (one model's predictions) or of a difference (two models')."""
-    least = -1.0 if metric in (*_CORRELATIONS, "matthews_correlation") else 0.0
+    least = -1.0 if metric in CORRELATIONS else 0.0
     least, most = (least, 1.0) if len(predictions) == 1 else (least - 1.0, 1.0 - least)
-    if metric in _CORRELATIONS:
+    if metric in REGRESSION_METRICS:
         # A correlation with a constant is unknown, not 0.
         if len(labels) < _FEWEST_ROWS or any(np.ptp(values) == 0 for values in (labels, *predictions)):
             return least, most
@@ -166,12 +171,12 @@ def _ends(
         low, high = value - margin, value + margin
     else:
         resampled = np.concatenate([score(weights) for weights in _draw(counts, seed)])
-        if metric in _CORRELATIONS:
+        if metric in REGRESSION_METRICS:
             resampled += value - score(counts[None])  # What left-over rows change is the same in all.
         low, high = np.quantile(resampled, [tail, 1 - tail]).tolist()
     if high - low < _NO_WIDTH:
         # All rows are in perfect order, or the metric is undefined, such as F1 without any row of the positive class.
-        margin = _unseen_fraction(len(labels)) if metric in _CORRELATIONS else math.inf
+        margin = _unseen_fraction(len(labels)) if metric in REGRESSION_METRICS else math.inf
         low, high = value - margin, value + margin
     return max(least, min(low, value)), min(most, max(high, value))
 

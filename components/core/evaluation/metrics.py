@@ -19,12 +19,15 @@ _LABELS = {
     "spearman": "Spearman correlation",
 }
 METRIC_NAMES = tuple(_LABELS)
+REGRESSION_METRICS = ("pearson", "spearman")
+# Metrics from -1 to 1; without any relation they are 0.
+CORRELATIONS = (*REGRESSION_METRICS, "matthews_correlation")
 
 
 def suitable_metrics(problem_type: str, num_labels: int) -> tuple[str, ...]:
     """Returns the metrics that can judge labels of this kind, the usual one first."""
     if problem_type == "regression":
-        return "pearson", "spearman"
+        return REGRESSION_METRICS
     if problem_type == "multi_label_classification":
         return "f1_micro", "f1_macro"
     return ("accuracy", *(("f1",) if num_labels == 2 else ()), "f1_macro", "matthews_correlation")
@@ -37,7 +40,7 @@ def metric_label(metric: str) -> str:
 
 def in_points(metric: str) -> bool:
     """Returns whether differences of a metric are given in points (hundredths); a correlation is no percentage."""
-    return metric not in ("pearson", "spearman", "matthews_correlation")
+    return metric not in CORRELATIONS
 
 
 def compute_metrics(metric: str, logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
@@ -54,7 +57,7 @@ def compute_metrics(metric: str, logits: np.ndarray, labels: np.ndarray) -> dict
     """
     if not np.isfinite(logits).all():
         return dict.fromkeys(compute_metrics(metric, np.zeros_like(logits), labels), math.nan)
-    if metric in ("pearson", "spearman"):
+    if metric in REGRESSION_METRICS:
         metrics = _regression(logits.reshape(len(labels)), labels)
     elif labels.ndim == 2:
         metrics = _multi_label(logits > 0, labels)
@@ -70,7 +73,7 @@ def majority_baseline(metric: str, labels: np.ndarray, num_labels: int) -> float
     more; for multi-label data the k most frequent labels with the best k, or the most frequent set of labels. Macro F1
     of k classes is 1/k at best, for random predictions with the frequencies of the classes.
     """
-    if metric in ("pearson", "spearman", "matthews_correlation"):
+    if metric in CORRELATIONS:
         return 0.0
     if labels.ndim == 2:
         ranks = (-labels.sum(axis=0)).argsort().argsort()
