@@ -97,7 +97,7 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
     # Before the soft labels, whose key holds a hash of config.json.
     calibration = calibrate_model(workspace.output, evaluation, dataset) if config.calibrate else {}
     started = time.monotonic()
-    runtime = _write_soft_labels(model, tokenizer, dataset, config, workspace)
+    runtime = _write_soft_labels(model, tokenizer, dataset, evaluation.logits, config, workspace)
     soft_labels_s = time.monotonic() - started
     metrics = {f"teacher_{name}": value for name, value in evaluation.metrics.items()}
     metrics |= {"majority_score": majority, "fine_tuned": float(trained is not None), "soft_labels_s": soft_labels_s}
@@ -213,17 +213,21 @@ def _write_soft_labels(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     dataset: PreparedDataset,
+    expected: np.ndarray,
     config: TeacherCheckConfig,
     workspace: Workspace,
 ) -> TeacherRuntime:
-    """Computes the soft labels on all ranks, saves them on rank 0, and returns what the teacher ran in."""
+    """Computes the soft labels on all ranks, saves them on rank 0, and returns what the teacher ran in.
+
+    `expected` holds the teacher's logits for validation, see `open_teacher`.
+    """
     chosen = choose_runtime(config.precision, dataset.manifest.splits["train"])
     length, batch_size = config.max_length_tokens, config.soft_label_batch_size
-    predict, chosen = open_teacher(chosen, model, tokenizer, dataset, length, batch_size)
+    teacher, chosen = open_teacher(chosen, model, tokenizer, dataset, expected, length, batch_size)
     key = call_on_main(_key, dataset, config, workspace.output, chosen)
     parts = SoftLabelParts(dataset, key, workspace)
     folder = workspace.extra(config.soft_labels_output)
-    parts.compute(predict, input_names(model), tokenizer, batch_size)
+    parts.compute(teacher, input_names(model), tokenizer, batch_size)
     barrier()
     if is_main():
         write_soft_labels(folder, parts.groups(), parts.key)

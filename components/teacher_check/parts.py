@@ -20,7 +20,7 @@ from compaware.components.core.data.soft_labels import SoftLabelsKey
 from compaware.components.core.data.text import table_batches
 from compaware.components.core.stage.workspace import Workspace
 from compaware.components.storage import exists, fetch, upload
-from compaware.components.teacher_check.runtime import Predict
+from compaware.components.teacher_check.runtime import Teacher
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +54,12 @@ class SoftLabelParts:
         self._uri = f"{workspace.work_uri.rstrip('/')}/{name}" if workspace.work_uri else None
 
     def compute(
-        self, predict: Predict, input_names: Sequence[str], tokenizer: PreTrainedTokenizerBase, batch_size: int
+        self, teacher: Teacher, input_names: Sequence[str], tokenizer: PreTrainedTokenizerBase, batch_size: int
     ) -> None:
         """Computes the missing parts of this rank.
 
         Args:
-            predict: Returns the teacher's logits for a batch, in the runtime of the key.
+            teacher: The teacher, in the runtime of the key.
             input_names: The teacher's inputs.
             tokenizer: Its tokenizer.
             batch_size: Rows in a batch; a batch has rows of similar length from one part.
@@ -72,8 +72,9 @@ class SoftLabelParts:
         progress, done = Progress("row", sum(self._rows(number) for number in missing)), 0
         for number, table in zip(missing, self._dataset.groups(self.key.split, missing), strict=True):
             logits = np.empty((table.num_rows, self.key.num_labels), np.float32)
-            for indices, batch in table_batches(table, tokenizer, input_names, self.key.max_length_tokens, batch_size):
-                logits[indices] = predict(batch)
+            batches = table_batches(table, tokenizer, input_names, self.key.max_length_tokens, batch_size)
+            for indices, predicted in teacher.run(batches):
+                logits[indices] = predicted
                 done += len(indices)
                 progress.update(done, "soft labels", samples_per_count=world_size())
             self._save(number, logits)
