@@ -127,7 +127,7 @@ class Criterion(BaseModel):
         part = f" ({100 * self.asked_loss:.4g} % of {self.baseline:.4f})" if self.kind == "relative" else ""
         if points and in_points(self.metric_name):
             return f"{_format(100 * self.allowed_loss, 1)} points{part}"
-        return f"{_format(self.allowed_loss, 4)}{part}"
+        return f"{_format(self.allowed_loss, 3 if points else 4)}{part}"
 
     def describe(self, score: float, difference: Difference | None = None) -> str:
         """Compares a score with the baseline: `accuracy 0.85 against 0.90, a loss of 0.05 where 0.01 is allowed`.

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from compaware.components.benchmark.trivial import Trivial
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.base.validation import validate
 from compaware.components.core.data.dataset import PreparedDataset
@@ -52,6 +53,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Folders:
     results.mkdir()
     test = {"teacher": 0.89, "student": 0.88, "int8": 0.875, "sparse": 0.86}
     figures = benchmark(family().candidates, test=test)
+    figures.trivial = Trivial(score=0.5, constant={"student_torch": "'negative'"})
     (results / "benchmark.json").write_text(figures.model_dump_json(), encoding="utf-8")
     (results / "report.html").write_text("<html>report</html>", encoding="utf-8")
     _summary(dataset.path, "data_prep", {"task": "custom", "data": "reviews.csv"})

@@ -59,6 +59,7 @@ def test_a_published_student_is_complete_and_documented(folders: Folders, publis
     assert re.search(r"A text classifier for \S+ \(negative, positive\), distilled from", card.text)
     assert "| student | torch FP32 | 0.8960 | 0.8802 | 69.0 MB |" in card.text
     assert "was used to choose the checkpoint and this version; test (40 rows) was used for no choice." in card.text
+    assert "It predicts 'negative' for every row of test." in card.text
     assert "On Example CPU, the benchmark recommends INT8 in onnxruntime instead of this model." in card.text
     assert latest.model_fingerprint in card.text and "temperature=2.0" in card.text
     provenance = json.loads((version / "provenance.json").read_text(encoding="utf-8"))

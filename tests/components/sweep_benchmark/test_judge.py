@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from compaware.components.benchmark.results import Benchmark, FloorTraining, Unmeasured
+from compaware.components.benchmark.trivial import Trivial
 from compaware.components.core.base.errors import UserError
 from compaware.components.sweep_benchmark.config import SweepBenchmarkConfig
 from compaware.components.sweep_benchmark.judge import flat_metrics, judge
@@ -158,3 +159,12 @@ def test_a_minimum_accuracy_in_percent_is_refused(tmp_path: Path):
         SweepBenchmarkConfig(
             output=tmp_path, dataset=tmp_path, teacher=tmp_path, branches=(tmp_path,), min_accuracy=87.0
         )
+
+
+def test_a_member_that_predicts_the_same_for_every_row_is_named(figures: Benchmark):
+    found = figures.model_copy(
+        update={"trivial": Trivial(score=0.5, constant={"three_t2_int8_onnxruntime": "'joy'", "two_t2_torch": "'joy'"})}
+    )
+    sweep = judge(found, MEMBERS, Constraint(min_accuracy=0.86))
+    assert sweep.chosen == "three_t2_int8_onnxruntime"
+    assert sentences(found, sweep)[1] == "three_t2_int8 predicts 'joy' for every row of validation."

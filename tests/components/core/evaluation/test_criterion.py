@@ -66,7 +66,7 @@ def test_a_criterion_survives_json(criterion: Criterion, score: float) -> None:
 def test_the_description_names_the_base_of_a_percentage_and_never_hides_a_difference() -> None:
     relative = Criterion.create("matthews_correlation", 0.5, absolute=0.005, relative=0.02)
     assert relative.allowance() == "0.0100 (2 % of 0.5000)"
-    assert relative.allowance(points=True) == "0.0100 (2 % of 0.5000)"  # No points: it is a correlation.
+    assert relative.allowance(points=True) == "0.010 (2 % of 0.5000)"  # No points: it is a correlation.
     assert relative.describe(0.46) == (
         "matthews_correlation 0.4600 against 0.5000, a loss of 0.0400 where 0.0100 (2 % of 0.5000) is allowed"
     )
