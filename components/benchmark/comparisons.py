@@ -1,4 +1,4 @@
-"""Intervals of the metric, and paired differences between candidates, from the logits of all candidates."""
+"""Compares candidates: criteria, ratios of speed, and from the logits intervals and paired differences."""
 
 from collections.abc import Callable, Mapping
 
@@ -6,12 +6,55 @@ import numpy as np
 
 from compaware.components.benchmark.results import Benchmark, Differences, Measured, SplitScore
 from compaware.components.core.data.dataset import TEST
+from compaware.components.core.evaluation.criterion import Criterion
 from compaware.components.core.evaluation.intervals import Difference, Interval, paired_difference, score_interval
 from compaware.components.core.evaluation.metrics import REGRESSION_METRICS, compute_metrics, decisions
 
 # Predictions of numbers that differ by less than this part of their range count as the same.
 _SAME_NUMBER = 1e-4
 LoadLogits = Callable[[Measured, str], np.ndarray]
+
+
+def fill_criteria(benchmark: Benchmark, own: Mapping[str, Criterion]) -> None:
+    """Sets each candidate's criterion: its own, or else the usual one, against the dense FP32 model.
+
+    If that model was not measured, a candidate's own criterion keeps its baseline. It then looks at the measured
+    loss, since there are no logits to compute an interval of the difference from.
+
+    Args:
+        benchmark: All candidates, measured.
+        own: Criteria that candidates were made with, by name of the candidate.
+    """
+    dense = benchmark.dense()
+    for item in benchmark.candidates:
+        criterion = own.get(item.name)
+        if criterion and criterion.metric_name != item.metric_name:
+            criterion = None  # It belongs to other data.
+        if dense:
+            reference = dense[0].metric
+            usual = Criterion.usual(item.metric_name, reference)
+            benchmark.criteria[item.name] = criterion.with_baseline(reference) if criterion else usual
+        elif criterion:
+            benchmark.criteria[item.name] = criterion.with_baseline(criterion.baseline).on_point()
+
+
+def fill_ratios(benchmark: Benchmark) -> None:
+    """Sets each batch's ratios and their spread, once the criteria are set."""
+    teacher, student = benchmark.reference("teacher"), benchmark.reference("student")
+    for size in benchmark.batch_sizes:
+        references = {
+            "ratio_to_teacher": teacher,
+            "ratio_to_best_teacher": benchmark.best_teacher(size),
+            "ratio_to_fp32_student": student,
+        }
+        batches = [candidate.batches[size] for candidate in benchmark.candidates]
+        for field, reference in references.items():
+            if reference is None:
+                continue
+            for batch in batches:
+                speed = batch.speed_over(reference.batches[size])
+                setattr(batch, field, speed.median)
+                batch.spread[field] = speed.spread
 
 
 def fill_comparisons(benchmark: Benchmark, labels: Mapping[str, np.ndarray], load: LoadLogits) -> None:

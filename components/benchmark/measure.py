@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from compaware.components.benchmark.comparisons import fill_comparisons
+from compaware.components.benchmark.comparisons import fill_comparisons, fill_criteria, fill_ratios
 from compaware.components.benchmark.config import BenchmarkConfig
 from compaware.components.benchmark.flat_metrics import flat_metrics
 from compaware.components.benchmark.floor.prepare import prepare_floors
@@ -103,10 +103,9 @@ def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, S
         floors=trainings,
         groups=groups,
     )
-    benchmark.fill_criteria(
-        {name: criterion for name, summary in summaries.items() if (criterion := CriterionResult.from_summary(summary))}
-    )
-    benchmark.fill_ratios()
+    own = {name: CriterionResult.from_summary(summary) for name, summary in summaries.items()}
+    fill_criteria(benchmark, {name: criterion for name, criterion in own.items() if criterion})
+    fill_ratios(benchmark)
     labels = {split: dataset.labels(split) for split in labelled_splits(config, dataset)}
     fill_comparisons(benchmark, labels, lambda item, split: np.load(logits_file(work, item.id, split)))
     split = reported_split(benchmark)

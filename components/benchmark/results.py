@@ -1,6 +1,6 @@
 """Contents of `benchmark.json`: all figures of a benchmark."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
@@ -169,7 +169,7 @@ class Benchmark(BaseModel):
         machine: cpu, flags, threads, versions; in a cluster also node and, if known, node_type.
         data: task, split, rows, fingerprint, metric, lengths in tokens, number of cut rows.
         settings: How it was measured.
-        criteria: By name of a candidate, the loss that is allowed; see `fill_criteria`.
+        criteria: By name of a candidate, the loss that is allowed; see `comparisons.fill_criteria`.
         unmeasured: Candidates that could not be measured in some or all of their runtimes.
         floors: How each floor was trained, by name.
         groups: Candidates that were measured at the same time; one group if memory holds them all.
@@ -255,45 +255,6 @@ class Benchmark(BaseModel):
         criterion = self.criteria.get(item.name)
         differences = next((item.differences.get(dense.id) for dense in self.dense()), None)
         return criterion is None or criterion.passes(item.metric, differences.validation if differences else None)
-
-    def fill_criteria(self, own: Mapping[str, Criterion]) -> None:
-        """Sets each candidate's criterion: its own, or else the usual one, against the dense FP32 model.
-
-        If that model was not measured, a candidate's own criterion keeps its baseline. It then looks at the measured
-        loss, since there are no logits to compute an interval of the difference from.
-
-        Args:
-            own: Criteria that candidates were made with, by name of the candidate.
-        """
-        dense = self.dense()
-        for item in self.candidates:
-            criterion = own.get(item.name)
-            if criterion and criterion.metric_name != item.metric_name:
-                criterion = None  # It belongs to other data.
-            if dense:
-                reference = dense[0].metric
-                usual = Criterion.usual(item.metric_name, reference)
-                self.criteria[item.name] = criterion.with_baseline(reference) if criterion else usual
-            elif criterion:
-                self.criteria[item.name] = criterion.with_baseline(criterion.baseline).on_point()
-
-    def fill_ratios(self) -> None:
-        """Sets each batch's ratios and their spread, once the criteria are set."""
-        teacher, student = self.reference("teacher"), self.reference("student")
-        for size in self.batch_sizes:
-            references = {
-                "ratio_to_teacher": teacher,
-                "ratio_to_best_teacher": self.best_teacher(size),
-                "ratio_to_fp32_student": student,
-            }
-            batches = [candidate.batches[size] for candidate in self.candidates]
-            for field, reference in references.items():
-                if reference is None:
-                    continue
-                for batch in batches:
-                    speed = batch.speed_over(reference.batches[size])
-                    setattr(batch, field, speed.median)
-                    batch.spread[field] = speed.spread
 
 
 def fastest(candidates: Iterable[Measured], batch_size: int) -> Measured:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from compaware.components.benchmark.comparisons import fill_comparisons
+from compaware.components.benchmark.comparisons import fill_comparisons, fill_criteria, fill_ratios
 from compaware.components.benchmark.config import Role
 from compaware.components.benchmark.quality.calibration import calibration
 from compaware.components.benchmark.quality.class_scores import class_rows, class_scores
@@ -115,8 +115,8 @@ def benchmark(
         settings={"rounds": 10, "time_budget_s": 60.0, "seed": 0, "padded": False, "max_length_tokens": 128},
         candidates=candidates,
     )
-    made.fill_criteria(criteria or {})
-    made.fill_ratios()
+    fill_criteria(made, criteria or {})
+    fill_ratios(made)
     if test is not None:
         labels = {"validation": np.zeros(rows, np.int64)} | ({"test": np.zeros(2 * rows, np.int64)} if test else {})
         made.data["test_rows"] = len(labels.get("test", ()))
