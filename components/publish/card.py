@@ -10,7 +10,7 @@ from compaware.components.benchmark.report.formatting import (
     reported_split,
     runtime_label,
 )
-from compaware.components.core.data.dataset import TEST
+from compaware.components.core.data.dataset import TEST, ProblemType
 from compaware.components.core.data.tasks import TASKS
 from compaware.components.core.evaluation.criterion import CriterionResult
 from compaware.components.publish.history_files import Entry
@@ -69,9 +69,7 @@ def limits(release: Release) -> list[str]:
         texts.append(f"It misses its accuracy criterion against the FP32 model: {compared}.")
     agreement = stage.metrics.get(f"{release.runtime}_agreement")
     if agreement is not None:
-        texts.append(
-            f"In {release.runtime}, {agreement:.1%} of its predictions equal those of the simulated INT8 model."
-        )
+        texts.append(describe_agreement(release.runtime, agreement, manifest.problem_type))
     if release.role == "sparse":
         texts.append("Its zeros reduce the compressed size; the report says whether they make any runtime faster.")
     trivial = release.benchmark.trivial
@@ -82,6 +80,13 @@ def limits(release: Release) -> list[str]:
         f"Speed was measured on {release.benchmark.machine['cpu']}; on other CPUs another runtime may be faster."
     )
     return texts + manifest.notes
+
+
+def describe_agreement(runtime: str, agreement: float, problem_type: ProblemType) -> str:
+    """Returns how far the predictions of an INT8 file are those of the simulated model; of numbers, the correlation."""
+    if problem_type == "regression":
+        return f"In {runtime}, its predictions correlate with those of the simulated INT8 model: {agreement:.4f}."
+    return f"In {runtime}, {agreement:.1%} of its predictions equal those of the simulated INT8 model."
 
 
 def other_recommendation(release: Release) -> list[str]:

@@ -14,7 +14,7 @@ from compaware.components.benchmark.report.sentences import accuracy, compare_sc
 from compaware.components.benchmark.results import Benchmark, Measured
 from compaware.components.benchmark.serving.sentences import serving_sentences
 from compaware.components.core.evaluation.criterion import sort_key
-from compaware.components.core.evaluation.metrics import metric_label
+from compaware.components.core.evaluation.metrics import in_points, metric_label
 from compaware.components.sweep_benchmark.pareto import TOLERANCE, Constraint, Standing
 from compaware.components.sweep_benchmark.sweep_results import Sweep
 
@@ -69,9 +69,11 @@ def sentences(benchmark: Benchmark, sweep: Sweep) -> list[str]:
 def _why(benchmark: Benchmark, sweep: Sweep) -> str:
     constraint = sweep.constraint
     if not constraint.is_given:
+        is_share = in_points(benchmark.candidates[0].metric_name)
+        margin = f"{100 * TOLERANCE:.0f} point" if is_share else f"{TOLERANCE:g}"
         return (
             "No limit was given (max_latency_ms, max_size_mb, min_accuracy), so this is the fastest member within "
-            f"{100 * TOLERANCE:.0f} point of the most accurate."
+            f"{margin} of the most accurate."
         )
     if sweep.is_met:
         best = "the most accurate" if constraint.min_accuracy is None else "the fastest"
