@@ -12,7 +12,7 @@ from compaware.components import images
 from compaware.components.core.base.errors import UserError
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.options import read_pull_secrets
-from compaware.pipelines.client.specs import compile_pipeline
+from tests.compiled import compiled_pipeline
 from tests.manifests.reading import MANIFESTS, ROOT, documents, values
 
 
@@ -47,7 +47,7 @@ def test_every_image_in_a_file_has_a_registry() -> None:
 
 @pytest.mark.parametrize("name", catalog.names())
 def test_every_image_of_a_pipeline_that_notifies_has_a_registry(name: str) -> None:
-    found = set(values(loaded(compile_pipeline(name, notify=True)), "image"))
+    found = set(values(loaded(compiled_pipeline(name, True)), "image"))
     assert found == {images.check_image(image, name) for image in found} and images.LAUNCHER in found
 
 

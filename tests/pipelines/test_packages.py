@@ -15,7 +15,7 @@ from compaware.pipelines.client import catalog
 from compaware.pipelines.client.containers import train_in_place
 from compaware.pipelines.client.main import main
 from compaware.pipelines.client.packages import check_images, for_site
-from compaware.pipelines.client.specs import compile_pipeline
+from tests.compiled import compiled_pipeline
 
 SITE = "registry.example.com/team/compaware:2.0"
 PREFIX = "registry.example.com/team/compaware"
@@ -64,7 +64,7 @@ def test_pull_secrets_are_written_as_kfp_writes_them() -> None:
 
     compiled = json_format.MessageToDict(pipeline.platform_spec)
     (expected,) = compiled["platforms"]["kubernetes"]["deploymentSpec"]["executors"].values()
-    _, platform = yaml.safe_load_all(for_site(compile_pipeline("distillation", notify=True), None, ["mirror", "other"]))
+    _, platform = yaml.safe_load_all(for_site(compiled_pipeline("distillation", True), None, ["mirror", "other"]))
     executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
     assert "exec-notify" in executors and executors.keys() == containers(checked_in("distillation")).keys() | {
         "exec-notify"

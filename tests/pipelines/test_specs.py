@@ -15,7 +15,7 @@ from compaware.components.core.stage.interface import MAIN, merge_options
 from compaware.components.distillation.config import DistillationConfig
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.interfaces import component_source, interface_files
-from compaware.pipelines.client.specs import compile_pipeline
+from tests.compiled import compiled_pipeline
 
 ROOT = Path(__file__).parents[2]
 PIPELINES = catalog.names()
@@ -40,7 +40,7 @@ main(["compile", "--check"])
 
 @pytest.mark.parametrize("name", PIPELINES)
 def test_the_checked_in_yaml_is_fresh(name):
-    assert (catalog.folder(name) / "pipeline.yaml").read_text(encoding="utf-8") == compile_pipeline(name)
+    assert (catalog.folder(name) / "pipeline.yaml").read_text(encoding="utf-8") == compiled_pipeline(name, False)
 
 
 def test_pipelines_compile_without_heavy_libraries():
@@ -54,7 +54,7 @@ def test_no_reference_dangles(name):
 
 
 def test_a_pipeline_that_notifies_ends_with_a_task_that_always_runs_and_is_never_cached():
-    spec, platform = yaml.safe_load_all(compile_pipeline("distillation", notify=True))
+    spec, platform = yaml.safe_load_all(compiled_pipeline("distillation", True))
     assert dangling_anywhere(spec) == []
     plain = catalog.spec("distillation")
     assert spec["pipelineInfo"] == plain["pipelineInfo"]
@@ -183,7 +183,7 @@ def test_every_task_reads_the_optional_settings_and_secrets_of_the_site(name):
 @pytest.mark.parametrize("name", PIPELINES)
 def test_no_group_of_tasks_gets_a_parameter_without_a_value(name, notify):
     """KFP's driver fails a sub-DAG (a loop, the stages before an exit task) if an input is null; kfp.local does not."""
-    spec = next(yaml.safe_load_all(compile_pipeline(name, notify)))
+    spec = next(yaml.safe_load_all(compiled_pipeline(name, notify)))
     parameters = spec["root"]["inputDefinitions"]["parameters"]
     taken = set()
     for task in spec["root"]["dag"]["tasks"].values():

@@ -17,6 +17,7 @@ from compaware.pipelines.client.main import main
 from compaware.pipelines.client.site import read_site, run_pods
 from compaware.pipelines.client.specs import compile_pipeline
 from compaware.pipelines.task_settings import Layers
+from tests.compiled import compiled_pipeline
 from tests.pod_security import violations
 
 # A pod of a task on KFP 2.17.0, cut to what Pod Security checks; the task had no security context of its own.
@@ -43,7 +44,7 @@ def test_a_task_without_a_security_context_is_refused() -> None:
 
 @pytest.mark.parametrize("name", catalog.names())
 def test_every_task_passes_the_restricted_policy_and_leaves_the_user_to_the_cluster(name: str) -> None:
-    tasks = executors(compile_pipeline(name, notify=True))
+    tasks = executors(compiled_pipeline(name, True))
     assert "exec-notify" in tasks
     for settings in tasks.values():
         assert violations(task_pod(settings)) == []
@@ -51,7 +52,7 @@ def test_every_task_passes_the_restricted_policy_and_leaves_the_user_to_the_clus
 
 
 def test_the_autoscaler_does_not_move_a_task() -> None:
-    for settings in executors(compile_pipeline("distillation", notify=True)).values():
+    for settings in executors(compiled_pipeline("distillation", True)).values():
         annotations = settings["podMetadata"]["annotations"]
         assert annotations == {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false"}
 
@@ -220,7 +221,7 @@ def test_files_in_the_pipelines_folders_have_no_sites_settings(site: Path, capsy
     ("pipeline", "measuring"), [("distillation", "benchmark"), ("compression_sweep", "sweep-benchmark")]
 )
 def test_the_benchmark_knows_its_node(pipeline: str, measuring: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = executors(compile_pipeline(pipeline))
+    settings = executors(compiled_pipeline(pipeline, False))
     paths = {entry["fieldPath"]: entry["name"] for entry in settings.pop(f"exec-{measuring}")["fieldPathAsEnv"]}
     assert not any("fieldPathAsEnv" in other for other in settings.values())
     monkeypatch.setenv(paths["spec.nodeName"], "ip-10-0-3-7")

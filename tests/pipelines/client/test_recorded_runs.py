@@ -10,7 +10,7 @@ import yaml
 
 from compaware.pipelines.client import catalog
 from compaware.pipelines.client.nodes import Nodes
-from compaware.pipelines.client.specs import compile_pipeline
+from tests.compiled import compiled_pipeline
 from tests.pipelines.client.conftest import Ask
 from tests.pipelines.client.replay import FAILED, RECORDED, SCHEDULED, STOPPING, SUCCEEDED, Replay, recorded, run
 
@@ -160,7 +160,7 @@ def test_a_pod_with_a_template_of_its_own_is_named_after_that(server: Replay, as
 
 def test_a_running_pod_of_ours_is_found_without_its_workflow(server: Replay, ask: Ask):
     # KFP names the template after the numbers of annotations and labels (container.go, addContainerExecutorTemplate).
-    _, platform = yaml.safe_load_all(compile_pipeline("distillation"))
+    _, platform = yaml.safe_load_all(compiled_pipeline("distillation", False))
     settings = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]["exec-change-check"]["podMetadata"]
     template = f"metadata-{len(settings['annotations'])}-{len(settings.get('labels', {}))}-system-container-impl"
     workflow, _, number = failing_node().rpartition("-")
