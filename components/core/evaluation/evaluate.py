@@ -4,6 +4,7 @@ The process is forked from one that has only imported the libraries, so an evalu
 only what is in the model's files.
 """
 
+import gc
 import multiprocessing
 import os
 import pickle
@@ -146,6 +147,7 @@ def _begin() -> None:
     for name in RANK_VARIABLES:
         os.environ.pop(name, None)
     setup_logging()
+    gc.enable()  # The forkserver has disabled it.
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
