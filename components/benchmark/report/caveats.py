@@ -95,12 +95,11 @@ def _cut_rows(benchmark: Benchmark) -> list[str]:
     cut, rows, length = benchmark.data["cut_rows"], benchmark.data["rows"], benchmark.settings["max_length_tokens"]
     if not cut:
         return []
+    longer = f"{cut} of {rows} rows {'is' if cut == 1 else 'are'} longer than {length} tokens"
+    were = "was" if cut == 1 else "were"
     if benchmark.settings.get("length_limited_by_model"):
-        return [f"{cut} of {rows} rows are longer than {length} tokens, the limit of one of the models, and were cut."]
-    return [
-        f"{cut} of {rows} rows are longer than {length} tokens and were cut. Raise max_length_tokens if the ends of "
-        "these texts matter."
-    ]
+        return [f"{longer}, the limit of one of the models, and {were} cut."]
+    return [f"{longer} and {were} cut. Raise max_length_tokens if the ends of long texts matter."]
 
 
 def _few_calls(benchmark: Benchmark) -> list[str]:

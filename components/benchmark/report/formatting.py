@@ -83,8 +83,8 @@ def format_quotient(quotient: float, better: str, worse: str) -> str:
     """Returns `2.1x faster`, `1.20x slower`, or `no faster` if the two are about equal."""
     if 0.95 < quotient < 1.05:
         return f"no {better}"
-    factor = round(max(quotient, 1 / quotient), 2)
-    return f"{factor:.{1 if factor >= 2 else 2}f}x {better if quotient > 1 else worse}"
+    factor = max(quotient, 1 / quotient)
+    return f"{factor:.{1 if round(factor, 2) >= 2 else 2}f}x {better if quotient > 1 else worse}"
 
 
 def format_size(size: int) -> str:

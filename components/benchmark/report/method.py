@@ -13,7 +13,7 @@ def describe_method(benchmark: Benchmark) -> list[str]:
         if settings["padded"]
         else f"Sentences keep their real lengths (median {data['median_length_tokens']:.0f} tokens, at most "
         f"{settings['max_length_tokens']}); a batch is padded to its longest sentence."
-    ) + f" {data['cut_rows']} of {data['rows']} rows are longer and were cut."
+    ) + f" Rows that are longer and were cut: {data['cut_rows']} of {data['rows']}."
     return [
         f"Split {data['split']} of {data['task']}, {data['rows']} rows. {lengths}",
         "Each candidate in each runtime and precision has a process with a fixed number of threads "

@@ -59,9 +59,11 @@ def test_cut_rows_are_said():
     found.data["cut_rows"] = 12
     text = " ".join(sentences(found))
     assert "12 of 872 rows are longer than 128 tokens and were cut. Raise max_length_tokens" in text
+    found.data["cut_rows"] = 1
+    assert "1 of 872 rows is longer than 128 tokens and was cut." in " ".join(sentences(found))
     found.settings["length_limited_by_model"] = True
     text = " ".join(sentences(found))
-    assert "128 tokens, the limit of one of the models, and were cut." in text and "Raise max_length_tokens" not in text
+    assert "128 tokens, the limit of one of the models, and was cut." in text and "Raise max_length_tokens" not in text
 
 
 def test_metrics_are_called_by_their_usual_names():
@@ -185,6 +187,8 @@ def test_figures_are_written_as_people_write_them():
         "±0.0 points",
     ]
     assert [format_change(value, 0.9, "pearson") for value in (0.9, 0.89, 0.9004)] == ["±0.000", "-0.010", "±0.000"]
+    assert format_quotient(96.3508, "faster", "slower") == "96.4x faster"  # Rounded once, as on the cards.
+    assert format_quotient(1.996, "faster", "slower") == "2.0x faster"
     assert [
         format_quotient(4.0, "faster", "slower"),
         format_quotient(0.5, "faster", "slower"),
