@@ -67,7 +67,9 @@ def _compare(benchmark: Benchmark, item: Measured, reference: Measured) -> str:
     criterion = Criterion.usual(item.metric_name, reference.reported_metric)
     if criterion.passes(criterion.baseline + worst):
         conclusion = "so a transformer is not needed for this data"
-        if not _keeps_teacher(benchmark, item):
+        if benchmark.trivial and reference.id in benchmark.trivial.constant:
+            conclusion = "which predicts the same for every row"
+        elif not _keeps_teacher(benchmark, item):
             conclusion = "but is not known to keep that of the teacher"
         text = f"{name} keeps the {metric} of {transformer}, {conclusion}"
     elif criterion.passes(criterion.baseline + best):

@@ -45,6 +45,11 @@ def headline(benchmark: Benchmark) -> str:
         score = f"{metric} {chosen.reported_metric:.4f}{' on test' if chosen.test else ''}"
         return f"{name}: {rate:.0f} sentences per second at batch {size}, {score}"
     speed = chosen.batches[size].speed_over(reference.batches[size]).median
+    if reference.name == chosen.name:
+        return (
+            f"{name}: {format_quotient(speed, 'faster', 'slower')} than in {runtime_label(reference)} at batch {size}, "
+            f"{compare_scores(benchmark, chosen, reference)}"
+        )
     return (
         f"{name}: {format_quotient(speed, 'faster', 'slower')} than the {display_name(reference.name)} "
         f"at batch {size}, "

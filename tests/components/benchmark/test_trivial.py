@@ -6,7 +6,7 @@ import pytest
 from compaware.components.benchmark.report.render import render_html
 from compaware.components.benchmark.report.sentences import headline, sentences
 from compaware.components.benchmark.trivial import Trivial, find_trivial
-from tests.components.benchmark.synthetic import benchmark, family
+from tests.components.benchmark.synthetic import benchmark, family, measured
 
 NAMES = ("joy", "fear", "anger")
 
@@ -66,3 +66,19 @@ def test_a_score_that_predictions_without_the_text_reach_is_said(score: float, i
         f"{score:.4f} on test."
     )
     assert (sentences(found)[1] == sentence) == is_said
+
+
+def test_a_floor_that_keeps_the_score_of_a_constant_student_does_not_replace_a_transformer():
+    floor = measured("tfidf", "sklearn", role="floor", metric=0.9, milliseconds={1: 0.2, 8: 0.5, 32: 1.5})
+    found = benchmark([*family().candidates, floor])
+    assert "a transformer is not needed" in " ".join(sentences(found))
+    found.trivial = Trivial(score=0.5, constant={"student_torch": "'joy'"})
+    text = " ".join(sentences(found))
+    assert "keeps the accuracy of the FP32 student, which predicts the same for every row: 0.9000" in text
+    assert "a transformer is not needed" not in text
+
+
+def test_a_model_alone_is_compared_with_itself_in_another_runtime():
+    found = benchmark([item for item in family().candidates if item.name == "student"])
+    assert headline(found).startswith("Student in openvino: 2.0x faster than in torch at batch 1, ")
+    assert "smaller" not in headline(found)
