@@ -15,7 +15,7 @@ from compaware.components.core.evaluation.criterion import CHOSEN_ON_THESE_ROWS,
 from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_folder
 from compaware.components.core.evaluation.held_out import evaluate_on_test
 from compaware.components.core.evaluation.intervals import Difference, describe_interval, paired_difference
-from compaware.components.core.evaluation.metrics import metric_label
+from compaware.components.core.evaluation.metrics import metric_label, why_undefined
 from compaware.components.core.stage.workspace import Workspace
 from compaware.components.publish.bundle import write_version
 from compaware.components.publish.config import PublishConfig
@@ -118,7 +118,8 @@ def _decide(release: Release, latest: Entry | None, history: list[Entry], cache:
     metric = measured.metrics[release.dataset.manifest.metric]
     if math.isnan(metric):
         raise UserError(
-            f"{config.model} gives NaN or infinite logits for validation rows and is not published: train it again"
+            f"not published: {_why_undefined(release, config.model, measured)}; train it again, add rows with other "
+            "labels, or choose another metric"
         )
     earlier, difference, changed, published = None, None, ["data", "teacher", "parameters", "version"], True
     reason, folder = "nothing was published before", None
@@ -135,7 +136,7 @@ def _decide(release: Release, latest: Entry | None, history: list[Entry], cache:
         reason = f"{criterion.describe(metric, difference)}; the baseline is {latest.version} on the same {rows} rows"
         if math.isnan(earlier):
             earlier, difference, published = None, None, True
-            reason = f"{latest.version} gives NaN or infinite logits for these rows"
+            reason = _why_undefined(release, latest.version, before)
     # Only reported: the decision is made.
     test = _evaluate_on_test(release, config.model)
     earlier_test = _evaluate_on_test(release, folder) if folder and earlier is not None else None
@@ -197,6 +198,13 @@ def _difference(
         return None
     metric, labels = release.dataset.manifest.metric, release.dataset.labels(split)
     return paired_difference(metric, measured.logits, earlier.logits, labels)
+
+
+def _why_undefined(release: Release, name: str | Path, evaluation: Evaluation) -> str:
+    """Returns why a model's score on validation is NaN."""
+    metric, labels = release.dataset.manifest.metric, release.dataset.labels("validation")
+    reason = why_undefined(metric, labels, evaluation.logits)
+    return f"{metric_label(metric)} of {name} is undefined on validation, since {reason}"
 
 
 def _serving_options(release: Release, folder: Path) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """Finds the Pareto front and chooses the member to serve: pure functions of a few figures."""
 
+import math
 from collections.abc import Sequence
 
 from pydantic import BaseModel
 
 from compaware.components.benchmark.results import SplitScore
+from compaware.components.core.base.summary import Score
 from compaware.components.core.evaluation.intervals import Interval
 
 # Accuracy that is given up for speed if there is no constraint.
@@ -30,7 +32,7 @@ class Standing(BaseModel):
 
     id: str
     name: str
-    accuracy: float
+    accuracy: Score
     latency_ms: float
     size_mb: float
     interval: Interval | None = None
@@ -61,8 +63,10 @@ class Constraint(BaseModel):
         """Returns the largest excess of a member over a limit, 0 if it meets all limits.
 
         Excess latency and size are fractions of their limits, and excess accuracy is a difference: 5 % too slow counts
-        as much as 5 points too inaccurate.
+        as much as 5 points too inaccurate. It is infinite if the accuracy is undefined.
         """
+        if math.isnan(item.accuracy):
+            return math.inf
         excesses = [0.0]
         if self.max_latency_ms is not None:
             excesses.append(item.latency_ms / self.max_latency_ms - 1)
@@ -80,10 +84,11 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[bool]:
         points: (cost, value) of each point; a lower cost and a higher value are better.
 
     Returns:
-        For each point, whether no other is at least as good in both and better in one.
+        For each point, whether no other is at least as good in both and better in one; never if its value is NaN.
     """
     return [
-        not any(
+        not math.isnan(value)
+        and not any(
             other_cost <= cost and other_value >= value and (other_cost, other_value) != (cost, value)
             for other_cost, other_value in points
         )

@@ -1,5 +1,7 @@
 """Sentences of a sweep's report."""
 
+import math
+
 from compaware.components.benchmark.floor.words import floor_sentences
 from compaware.components.benchmark.report.caveats import caveats, trivial
 from compaware.components.benchmark.report.formatting import (
@@ -7,6 +9,7 @@ from compaware.components.benchmark.report.formatting import (
     display_name,
     format_change,
     format_ratio,
+    format_score,
     join_with_and,
     name_and_runtime,
 )
@@ -32,9 +35,9 @@ def headline(benchmark: Benchmark, sweep: Sweep) -> str:
 def _figures(item: Standing, benchmark: Benchmark) -> str:
     metric = metric_label(benchmark.candidates[0].metric_name)
     batch = benchmark.batch_sizes[0]
-    score = f"{item.accuracy:.4f}"
+    score = format_score(item.accuracy)
     if item.test:
-        score = f"{item.test.metric:.4f} on test ({item.accuracy:.4f} on {benchmark.data['split']})"
+        score = f"{format_score(item.test.metric)} on test ({score} on {benchmark.data['split']})"
     return f"{metric} {score}, {item.latency_ms:.2f} ms at batch {batch}, {item.size_mb:.1f} MB"
 
 
@@ -46,7 +49,7 @@ def _limits(constraint: Constraint, benchmark: Benchmark) -> str:
         (constraint.max_size_mb, f"at most {constraint.max_size_mb} MB"),
         (constraint.min_accuracy, f"{metric} of at least {constraint.min_accuracy}"),
     ]
-    return join_with_and(text for limit, text in limits if limit is not None)
+    return join_with_and([text for limit, text in limits if limit is not None] or [f"a {metric} that is defined"])
 
 
 def sentences(benchmark: Benchmark, sweep: Sweep) -> list[str]:
@@ -68,6 +71,8 @@ def sentences(benchmark: Benchmark, sweep: Sweep) -> list[str]:
 
 def _why(benchmark: Benchmark, sweep: Sweep) -> str:
     constraint = sweep.constraint
+    if math.isnan(sweep.by_id(sweep.chosen).accuracy):
+        return f"{capitalized(metric_label(benchmark.candidates[0].metric_name))} of every member is undefined."
     if not constraint.is_given:
         is_share = in_points(benchmark.candidates[0].metric_name)
         margin = f"{100 * TOLERANCE:.0f} point" if is_share else f"{TOLERANCE:g}"
@@ -89,6 +94,8 @@ def _counts(benchmark: Benchmark, sweep: Sweep) -> str:
     measured, failed = len(sweep.standings), len(sweep.failed)
     latency_front = [display_name(item.name) for item in sweep.standings if item.on_latency_front]
     size_front = [display_name(item.name) for item in sweep.standings if item.on_size_front]
+    if not latency_front:
+        return f"{measured} of {measured + failed} members were measured."
     missing = f"; {failed} failed for the reasons below" if failed else ""
     return (
         f"{measured} of {measured + failed} members were measured{missing}. The Pareto front of {metric} and latency: "

@@ -26,6 +26,8 @@ from compaware.components.core.evaluation.metrics import (
     majority_baseline,
     metric_label,
     perfect_score,
+    require_defined,
+    why_undefined,
 )
 from compaware.components.core.models.build import new_classifier
 from compaware.components.core.models.first_token import use_first_token_only
@@ -66,6 +68,7 @@ def run(config: TeacherCheckConfig, workspace: Workspace) -> Summary:
     require_classes(config.calibrate, dataset.manifest)
     metric = dataset.manifest.metric
     labels = dataset.labels("validation")
+    require_defined(metric, labels)
     majority = majority_baseline(metric, labels, dataset.manifest.num_labels)
     if config.min_score is None:
         _require_room_above(majority, dataset.manifest, labels)
@@ -185,7 +188,7 @@ def find_shortfall(
     """
     score = compute_metrics(metric, logits, labels)[metric]
     if math.isnan(score):
-        return "the teacher has NaN or infinite logits for validation rows"
+        return f"{metric_label(metric)} of the teacher is undefined, since {why_undefined(metric, labels, logits)}"
     bars = [(majority + MIN_GAIN * (1 - majority), f"predictions that ignore the text reach {majority:.4f}")]
     chance = chance_score(metric, logits, labels)
     if chance < _PERFECT:

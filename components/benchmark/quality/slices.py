@@ -11,7 +11,7 @@ from scipy.stats import ttest_rel
 from compaware.components.benchmark.quality.calibration import mean_interval
 from compaware.components.benchmark.quality.probabilities import share_interval_inputs
 from compaware.components.benchmark.quality.results import Slice
-from compaware.components.core.evaluation.intervals import Difference, Interval, paired_difference, score_interval
+from compaware.components.core.evaluation.intervals import Difference, paired_difference, score_interval
 from compaware.components.core.evaluation.metrics import REGRESSION_METRICS, compute_metrics, decisions
 
 LENGTH = "length"
@@ -69,12 +69,9 @@ def score_part(
 
 
 def _metric(part: Part, metric: str, logits: np.ndarray, labels: np.ndarray, reference: np.ndarray | None) -> Slice:
-    if metric == "matthews_correlation" and len(np.unique(labels)) < 2:
-        undefined = Interval(value=math.nan, low=math.nan, high=math.nan)
-        return Slice(column=part.column, value=part.value, rows=len(labels), score=undefined)
     score = score_interval(metric, logits, labels)
     made = Slice(column=part.column, value=part.value, rows=len(labels), score=score)
-    if reference is not None:
+    if reference is not None and not math.isnan(score.value):
         made.reference = compute_metrics(metric, reference, labels)[metric]
         made.difference = paired_difference(metric, logits, reference, labels)
         own, compared = (share_interval_inputs(_right(each, labels)) for each in (logits, reference))

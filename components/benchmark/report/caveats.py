@@ -1,5 +1,6 @@
 """Sentences that say what was not measured, and which figures are less reliable."""
 
+import math
 from collections.abc import Iterable
 
 from compaware.components.benchmark.report.formatting import (
@@ -13,7 +14,7 @@ from compaware.components.benchmark.results import Benchmark, Measured
 from compaware.components.benchmark.serving.load import LEAST_SECONDS
 from compaware.components.benchmark.timing import relative_spread
 from compaware.components.core.base import cpu
-from compaware.components.core.evaluation.metrics import metric_label
+from compaware.components.core.evaluation.metrics import CORRELATIONS, metric_label
 
 # Above this relative spread of the rounds, small ratios mean nothing.
 _NOISY_SPREAD = 0.25
@@ -71,6 +72,7 @@ def unmeasured(benchmark: Benchmark) -> list[str]:
 def caveats(benchmark: Benchmark) -> list[str]:
     """Returns what was not measured, and which figures are less reliable."""
     return [
+        *_undefined(benchmark),
         *_bf16(benchmark),
         *_cut_rows(benchmark),
         *_few_calls(benchmark),
@@ -83,6 +85,19 @@ def _no_server(benchmark: Benchmark) -> list[str]:
     if benchmark.serving or benchmark.settings["time_budget_s"] >= LEAST_SECONDS:
         return []
     return [f"Speed as a server was not measured: it takes a time_budget_s of at least {LEAST_SECONDS:g}."]
+
+
+def _undefined(benchmark: Benchmark) -> list[str]:
+    """Returns of which models the metric is undefined; `scoring` has refused logits that are NaN."""
+    names = list(dict.fromkeys(display_name(item.name) for item in benchmark.candidates if math.isnan(item.metric)))
+    if not names:
+        return []
+    metric = benchmark.candidates[0].metric_name
+    reason = "its labels or the predictions are all the same" if metric in CORRELATIONS else "no row is positive"
+    return [
+        f"{capitalized(metric_label(metric))} of {join_with_and(names)} is undefined on {benchmark.data['split']}, "
+        f"since {reason}: no criterion is met."
+    ]
 
 
 def _bf16(benchmark: Benchmark) -> list[str]:

@@ -7,6 +7,7 @@ from compaware.components.benchmark.report.formatting import (
     format_change,
     format_quotient,
     format_ratio,
+    format_score,
     format_size,
     join_with_and,
     name_and_runtime,
@@ -77,15 +78,15 @@ def int8_accuracy(benchmark: Benchmark) -> list[str]:
     texts = []
     for (criterion, is_met), items in sorted(groups.items(), key=lambda group: not group[0][1]):
         values = join_with_and(
-            f"{name_and_runtime(item)} {item.metric:.4f} "
+            f"{name_and_runtime(item)} {format_score(item.metric)} "
             f"({format_change(item.metric, criterion.baseline, criterion.metric_name)})"
             for item in items
         )
         judged = ", judged on the upper end of the loss's 95 % interval" if criterion.gate_on == "interval" else ""
         texts.append(
             f"{capitalized(metric_label(criterion.metric_name))} on {benchmark.data['split']}: {values}, against "
-            f"{criterion.baseline:.4f} of the FP32 {reference}. This is {'' if is_met else 'NOT '}within the allowed "
-            f"loss of {criterion.allowance(points=True)}{judged}."
+            f"{format_score(criterion.baseline)} of the FP32 {reference}. This is {'' if is_met else 'NOT '}within the "
+            f"allowed loss of {criterion.allowance(points=True)}{judged}."
         )
     return texts
 

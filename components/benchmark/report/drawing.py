@@ -68,6 +68,7 @@ def log_axis(axes: Axes, values: Sequence[float], most_labels: int = 12) -> None
 
 def metric_axis(axes: Axes, values: Sequence[float], name: str) -> None:
     """Sets the range and the title of an axis of metrics."""
+    values = [value for value in values if math.isfinite(value)] or [0.0]  # Undefined ones are not drawn.
     # The range is at least 0.03, so that a single sentence does not look like a large difference.
     middle, half = (max(values) + min(values)) / 2, max(0.015, 0.7 * (max(values) - min(values)))
     axes.set_ylim(middle - half, middle + half)

@@ -1,5 +1,6 @@
 """Formats numbers and names for the reports."""
 
+import math
 from collections.abc import Iterable
 
 from compaware.components.benchmark.results import Benchmark, Measured
@@ -31,6 +32,8 @@ def name_and_runtime(item: Measured) -> str:
 
 def format_change(value: float, reference: float, metric: str) -> str:
     """Returns the difference of two scores with its sign: `-0.5 points` (hundredths), or of a correlation `-0.005`."""
+    if math.isnan(value - reference):
+        return "undefined"
     if not in_points(metric):
         difference = round(value - reference, 3)
         return f"{difference:+.3f}" if difference else "±0.000"
@@ -48,10 +51,19 @@ def format_interval(interval: Interval) -> str:
     return f"{interval.low:.3f} to {interval.high:.3f}"
 
 
+def format_score(score: float, interval: Interval | None = None) -> str:
+    """Returns a score, with its interval if there is one: `0.8914 (0.876 to 0.905)`, or `undefined`."""
+    if math.isnan(score):
+        return "undefined"
+    return f"{score:.4f} ({format_interval(interval)})" if interval else f"{score:.4f}"
+
+
 def format_change_interval(difference: Difference, metric: str) -> str:
     """Returns a difference with its interval, in points except for a correlation: `-0.5 (-1.2 to +0.2)`."""
     factor, digits = (100, 1) if in_points(metric) else (1, 3)
     ends = (difference.value, difference.low, difference.high)
+    if math.isnan(difference.value):
+        return "undefined"
     value, low, high = (f"{round(factor * number, digits) + 0.0:+.{digits}f}" for number in ends)  # No -0.0.
     return f"{value} ({low} to {high})"
 
@@ -62,6 +74,8 @@ def format_loss(difference: Difference, metric: str, split: str) -> str:
     If the interval contains 0, its lower end follows, since few rows measure little.
     """
     where = f"in {metric_label(metric)} on {split}"
+    if math.isnan(difference.value):
+        return f"not comparable {where}"
     if difference.low <= 0 <= difference.high:
         most = f"{abs(100 * difference.low):.1f} points" if in_points(metric) else f"{abs(difference.low):.3f}"
         return f"no measurable loss {where} (at most {most})"

@@ -1,5 +1,6 @@
 """Renders the report, as a self-contained HTML page and as Markdown, from a `Benchmark` and the models' summaries."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from compaware.components.benchmark.report.formatting import (
     display_name,
     format_change,
     format_interval,
+    format_score,
     format_size,
     reported_split,
     runtime_and_precision,
@@ -164,11 +166,13 @@ def _score_card(benchmark: Benchmark, chosen: Measured) -> Card:
         reference = benchmark.reference("teacher") or benchmark.dense()[0] if benchmark.dense() else chosen
         change = format_change(chosen.metric, reference.metric, chosen.metric_name)
         difference = f"{change} from the {display_name(reference.name)}"
-        return Card(metric, f"{chosen.metric:.4f}", difference)
+        return Card(metric, format_score(chosen.metric), difference)
     note = f"{format_interval(chosen.reported_interval)} with 95 % confidence"
+    if math.isnan(chosen.reported_metric):
+        note = "see the notes"
     if chosen.test:
-        note += f"; {chosen.metric:.4f} on {benchmark.data['split']}"
-    return Card(f"{metric}, {reported_split(benchmark)}", f"{chosen.reported_metric:.4f}", note)
+        note += f"; {format_score(chosen.metric)} on {benchmark.data['split']}"
+    return Card(f"{metric}, {reported_split(benchmark)}", format_score(chosen.reported_metric), note)
 
 
 def load_summaries(folders: dict[str, Path]) -> dict[str, Summary]:

@@ -1,5 +1,6 @@
 """Sentences of the report, pure functions of a `Benchmark`: what to serve, how sure that is, what brings nothing."""
 
+import math
 from collections.abc import Iterable
 
 from compaware.components.benchmark.floor.words import floor_sentences
@@ -21,6 +22,7 @@ from compaware.components.benchmark.report.formatting import (
     format_loss,
     format_quotient,
     format_ratio,
+    format_score,
     join_with_and,
     name_and_runtime,
     reported_split,
@@ -42,7 +44,7 @@ def headline(benchmark: Benchmark) -> str:
     metric = metric_label(chosen.metric_name)
     if reference is None or reference is chosen:
         rate = chosen.batches[size].samples_per_s
-        score = f"{metric} {chosen.reported_metric:.4f}{' on test' if chosen.test else ''}"
+        score = f"{metric} {format_score(chosen.reported_metric)}{' on test' if chosen.test else ''}"
         return f"{name}: {rate:.0f} sentences per second at batch {size}, {score}"
     speed = chosen.batches[size].speed_over(reference.batches[size]).median
     if reference.name == chosen.name:
@@ -95,7 +97,7 @@ def compare_scores(benchmark: Benchmark, item: Measured, reference: Measured) ->
 
 def accuracy(benchmark: Benchmark, chosen: Measured, references: Iterable[Measured]) -> Iterable[str]:
     """Returns the metric of a candidate with its interval, and its differences from the references."""
-    if chosen.reported_interval is None:
+    if chosen.reported_interval is None or math.isnan(chosen.reported_metric):
         return
     text = (
         f"The {metric_label(chosen.metric_name)} of {name_and_runtime(chosen)} on {reported_split(benchmark)} is "

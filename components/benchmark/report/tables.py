@@ -9,7 +9,7 @@ from compaware.components.benchmark.report.formatting import (
     display_name,
     format_batch_ratio,
     format_change_interval,
-    format_interval,
+    format_score,
     format_size,
     name_and_runtime,
     runtime_and_precision,
@@ -106,9 +106,9 @@ def score_columns(benchmark: Benchmark) -> list[str]:
 
 def score_cells(item: Measured) -> list[str]:
     """Returns the metric with its interval, in the columns of `score_columns`."""
-    cells = [f"{item.metric:.4f} ({format_interval(item.interval)})" if item.interval else f"{item.metric:.4f}"]
+    cells = [format_score(item.metric, item.interval)]
     if item.test:
-        cells.append(f"{item.test.metric:.4f} ({format_interval(item.test.interval)})")
+        cells.append(format_score(item.test.metric, item.test.interval))
     return cells
 
 

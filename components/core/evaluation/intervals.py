@@ -49,7 +49,7 @@ class Interval(BaseModel):
     """A score with its 95 % confidence interval.
 
     Attributes:
-        value: The score; NaN if a logit is NaN or infinite.
+        value: The score; NaN if it is undefined, see `metrics.why_undefined`.
         low: Lower end.
         high: Upper end.
     """
@@ -65,7 +65,7 @@ class Difference(Interval):
     """A difference of two models' scores on the same rows, candidate minus reference, with its 95 % interval.
 
     Attributes:
-        value: The difference in units of the metric; NaN if a logit is NaN or infinite.
+        value: The difference in units of the metric; NaN if either score is.
         rows: Number of rows.
         p_value: McNemar's exact test of equal accuracy; None for other metrics.
     """
@@ -154,8 +154,7 @@ def _ends(
     least = -1.0 if metric in CORRELATIONS else 0.0
     least, most = (least, 1.0) if len(predictions) == 1 else (least - 1.0, 1.0 - least)
     if metric in REGRESSION_METRICS:
-        # A correlation with a constant is unknown, not 0.
-        if len(labels) < _FEWEST_ROWS or any(np.ptp(values) == 0 for values in (labels, *predictions)):
+        if len(labels) < _FEWEST_ROWS:
             return least, most
         columns, counts = _correlation_table(metric, [labels, *predictions], seed)
     else:
@@ -175,8 +174,7 @@ def _ends(
             resampled += value - score(counts[None])  # What left-over rows change is the same in all.
         low, high = np.quantile(resampled, [tail, 1 - tail]).tolist()
     if high - low < _NO_WIDTH:
-        # All rows are in perfect order, or the metric is undefined, such as F1 without any row of the positive class.
-        margin = _unseen_fraction(len(labels)) if metric in REGRESSION_METRICS else math.inf
+        margin = _unseen_fraction(len(labels))  # All rows are in perfect order.
         low, high = value - margin, value + margin
     return max(least, min(low, value)), min(most, max(high, value))
 

@@ -7,6 +7,8 @@ import math
 
 import numpy as np
 
+from compaware.components.core.base.errors import UserError
+
 _RANDOM_ORDERS = 50
 _LARGE_SPLIT_ROWS = 2000
 _LABELS = {
@@ -52,8 +54,8 @@ def compute_metrics(metric: str, logits: np.ndarray, labels: np.ndarray) -> dict
         labels: (rows,) class indices or targets, or (rows, labels) of 0 and 1 for multi-label data.
 
     Returns:
-        Metric name to value, the primary metric first. Correlations with a constant are 0. If any logit is NaN or
-        infinite, all metrics are NaN, since the model is broken.
+        Metric name to value, the primary metric first. Undefined metrics are NaN, see `why_undefined`. If any logit is
+        NaN or infinite, all metrics are NaN, since the model is broken.
     """
     if not np.isfinite(logits).all():
         return dict.fromkeys(compute_metrics(metric, np.zeros_like(logits), labels), math.nan)
@@ -63,7 +65,51 @@ def compute_metrics(metric: str, logits: np.ndarray, labels: np.ndarray) -> dict
         metrics = _multi_label(logits > 0, labels)
     else:
         metrics = _classification(logits.argmax(axis=-1), labels, classes=logits.shape[-1], metric=metric)
-    return {metric: metrics.pop(metric), **metrics}
+    score = math.nan if _undefined_for(metric, labels) else metrics.pop(metric)
+    return {metric: score, **{name: value for name, value in metrics.items() if name != metric}}
+
+
+def why_undefined(metric: str, labels: np.ndarray, logits: np.ndarray | None = None) -> str:
+    """Returns why a metric is NaN, as part of a sentence; empty if it is a number.
+
+    A correlation with a constant is undefined, as in SciPy. So are F1 and the Matthews correlation if the labels cannot
+    tell good predictions from bad ones; scikit-learn gives 0 and a warning, but with 0 for every model, each would seem
+    to keep the score of any other. All else is as in scikit-learn: without a positive prediction, F1 is 0; if all
+    predictions are of one class, the Matthews correlation is 0; macro F1 is the mean over the classes that occur.
+
+    Args:
+        metric: Name of the metric.
+        labels: As `compute_metrics` takes them.
+        logits: Likewise; None to consider the labels alone.
+    """
+    if reason := _undefined_for(metric, labels):
+        return reason
+    if logits is not None and not np.isfinite(logits).all():
+        return "the model has NaN or infinite logits"
+    if logits is not None and math.isnan(compute_metrics(metric, logits, labels)[metric]):
+        return "the model predicts the same number for every row"
+    return ""
+
+
+def require_defined(metric: str, labels: np.ndarray) -> None:
+    """Checks that validation labels can choose by a metric.
+
+    Raises:
+        UserError: The metric is undefined for these labels.
+    """
+    if reason := _undefined_for(metric, labels):
+        raise UserError(
+            f"{metric_label(metric)} is undefined on validation, since {reason}: add rows with other labels, or choose "
+            "another metric"
+        )
+
+
+def _undefined_for(metric: str, labels: np.ndarray) -> str:
+    if metric in CORRELATIONS and (labels == labels[0]).all():
+        return "all rows have the same label"
+    if (metric == "f1" or labels.ndim == 2) and not labels.any():
+        return "no row is positive"
+    return ""
 
 
 def majority_baseline(metric: str, labels: np.ndarray, num_labels: int) -> float:
@@ -92,7 +138,7 @@ def majority_baseline(metric: str, labels: np.ndarray, num_labels: int) -> float
 def perfect_score(metric: str, labels: np.ndarray, num_labels: int) -> float:
     """Returns the primary metric of predictions without an error.
 
-    It is 1, except where the rows cannot tell good predictions from bad ones, such as F1 without a positive row.
+    It is 1, except macro F1 of multi-label data if no row has one of the labels; NaN if the metric is undefined.
     """
     if labels.ndim == 2:
         logits = labels - 0.5
@@ -154,13 +200,11 @@ def _regression(predicted: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     # Correlations do not depend on the scale.
     rmse = float(np.sqrt(np.mean((predicted.astype(np.float64) - labels) ** 2)))
     if np.ptp(predicted) == 0 or np.ptp(labels) == 0:
-        return {"pearson": 0.0, "spearman": 0.0, "rmse": rmse}
+        return {"pearson": math.nan, "spearman": math.nan, "rmse": rmse}
     from scipy.stats import pearsonr, spearmanr
 
     correlations = {
         "pearson": pearsonr(predicted, labels).statistic,
         "spearman": spearmanr(predicted, labels).statistic,
     }
-    # The correlation of numbers that differ in their last digits only can be NaN.
-    finite = {name: float(value) if math.isfinite(value) else 0.0 for name, value in correlations.items()}
-    return {**finite, "rmse": rmse}
+    return {**{name: float(value) for name, value in correlations.items()}, "rmse": rmse}

@@ -22,7 +22,7 @@ from compaware.components.core.data.dataset import PreparedDataset
 from compaware.components.core.data.soft_labels import SoftLabels
 from compaware.components.core.data.text import Collator
 from compaware.components.core.data.tokens import tokenize_split
-from compaware.components.core.evaluation.metrics import compute_metrics
+from compaware.components.core.evaluation.metrics import REGRESSION_METRICS, compute_metrics, require_defined
 from compaware.components.core.stage.options import TrainingOptions
 from compaware.components.core.stage.workspace import Workspace
 from compaware.components.core.training.arguments import build_arguments
@@ -97,8 +97,10 @@ def train(
         backend: See `ipex.choose_backend`.
 
     Raises:
-        UserError: A value of `training_arguments` is invalid, or the training diverged.
+        UserError: A value of `training_arguments` is invalid, the metric is undefined on validation, or the training
+            diverged.
     """
+    require_defined(dataset.manifest.metric, dataset.labels("validation"))
     checkpoints = Checkpoints(workspace.work / "checkpoints", workspace.work_uri, workspace.identity)
     build_arguments(options, checkpoints.folder, dataset.manifest.metric, "fp32")  # Finds mistakes before long work.
     _set_threads(model)
@@ -176,9 +178,10 @@ def _count_cut_rows(rows: datasets.Dataset, length: int) -> int:
 def _require_scores(state: TrainerState, metric: str, learning_rate: float) -> None:
     scores = [entry[f"eval_{metric}"] for entry in state.log_history if f"eval_{metric}" in entry]
     if scores and all(map(math.isnan, scores)):
+        constant = ", or the same for every row" if metric in REGRESSION_METRICS else ""
         raise UserError(
-            f"the training diverged: the model's logits for validation are NaN or infinite. Lower learning_rate (now "
-            f"{learning_rate:g}), or check that the initial model's logits are finite"
+            f"the training diverged: the model's logits for validation are NaN or infinite{constant}. Lower "
+            f"learning_rate (now {learning_rate:g}), or check that the initial model's logits are finite"
         )
 
 

@@ -80,7 +80,7 @@ def test_a_gate_on_the_interval_stops_a_model_whose_loss_may_be_too_large(tmp_pa
     )
     with pytest.raises(UserError, match="deciding takes about 15,000 rows") as caught:
         run_gate(tmp_path, {"criterion": judged.model_dump(mode="json")}, "fail")
-    assert "between 3.1 points worse and 2.7 better" in str(caught.value) and len(str(caught.value)) < 300
+    assert "between 0.031 worse and 0.027 better" in str(caught.value) and len(str(caught.value)) < 300
     shutil.rmtree(tmp_path / "model")
     metrics = run_gate(tmp_path, {"criterion": judged.model_dump(mode="json")}, "warn").metrics
     assert metrics["passed"] == 0 and metrics["loss"] == pytest.approx(0.0023)

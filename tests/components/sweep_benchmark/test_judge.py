@@ -1,5 +1,6 @@
 """The report of a sweep, for made-up figures."""
 
+import math
 import re
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from compaware.components.sweep_benchmark.judge import flat_metrics, judge
 from compaware.components.sweep_benchmark.members import mark_unmeasured
 from compaware.components.sweep_benchmark.pareto import Constraint
 from compaware.components.sweep_benchmark.sweep_report import render
+from compaware.components.sweep_benchmark.sweep_results import Sweep
 from compaware.components.sweep_benchmark.sweep_sentences import headline, sentences
 from compaware.components.sweep_plan.grid import Member
 from tests.components.benchmark.synthetic import benchmark, measured
@@ -168,3 +170,24 @@ def test_a_member_that_predicts_the_same_for_every_row_is_named(figures: Benchma
     sweep = judge(found, MEMBERS, Constraint(min_accuracy=0.86))
     assert sweep.chosen == "three_t2_int8_onnxruntime"
     assert sentences(found, sweep)[1] == "three_t2_int8 predicts 'joy' for every row of validation."
+
+
+@pytest.mark.parametrize("constraint", [Constraint(), Constraint(min_accuracy=0.5), Constraint(max_latency_ms=5)])
+def test_a_member_whose_metric_is_undefined_is_not_served(constraint: Constraint) -> None:
+    candidates = [
+        measured("teacher", "torch", role="teacher", metric=0.90, milliseconds={1: 20.0}),
+        measured("two_t2", "openvino", role="student", metric=math.nan, milliseconds={1: 3.0}),
+        measured("three_t2", "openvino", role="student", metric=0.8, milliseconds={1: 4.0}),
+    ]
+    for item in candidates:
+        item.metric_name = "pearson"
+    found = benchmark(candidates)
+    sweep = judge(found, MEMBERS[:2], constraint)
+    assert (sweep.chosen, sweep.is_met) == ("three_t2_openvino", True)
+    assert [item.on_latency_front for item in sweep.standings] == [False, True]
+    assert Sweep.model_validate_json(sweep.model_dump_json()).chosen == sweep.chosen
+    alone = judge(found, MEMBERS[:1], constraint)
+    assert not alone.is_met
+    said = [headline(found, alone), *sentences(found, alone)]
+    assert not any("nan" in text.split() or "inf" in text.split() for text in said)
+    assert said[1] == "Pearson correlation of every member is undefined."

@@ -1,14 +1,19 @@
 """The report holds all figures and loads nothing from the network."""
 
+import math
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 
+from compaware.components.benchmark.comparisons import fill_comparisons, fill_criteria
+from compaware.components.benchmark.recommendation import recommend
 from compaware.components.benchmark.report.charts import throughput_by_batch
 from compaware.components.benchmark.report.render import render_html, render_markdown
 from compaware.components.benchmark.report.scatter_charts import accuracy_against_latency
-from compaware.components.benchmark.results import Benchmark, Unmeasured
+from compaware.components.benchmark.report.sentences import headline, sentences
+from compaware.components.benchmark.results import Benchmark, Measured, Unmeasured
 from tests.components.benchmark.synthetic import LAYERS, SUMMARIES, benchmark, family, measured, quality
 from tests.markup import Document
 
@@ -204,3 +209,27 @@ def test_labels_of_multi_label_data_have_the_scores_of_each_model():
     assert [line[0] for line in lines] == ["negative", "positive"]
     for name in ("teacher", "student", "sparse", "INT8"):
         assert min(float(line[columns.index(f"F1 {name}")]) for line in lines) > 0.9
+
+
+@pytest.mark.parametrize("names", [{"int8"}, {"teacher", "student", "sparse", "int8"}])
+def test_an_undefined_metric_is_said_once_and_meets_no_criterion(names: set[str]) -> None:
+    found = family()
+    logits = {"validation": np.linspace(0, 1, 50), "test": np.linspace(0, 1, 60)}
+    for item in found.candidates:
+        item.metric_name = "pearson"
+        item.metric = math.nan if item.name in names else item.metric
+
+    def load(item: Measured, split: str) -> np.ndarray:
+        return (0.0 if item.name in names else 1.0) * logits[split][:, None]
+
+    found.data["test_rows"] = 60
+    fill_criteria(found, {})
+    fill_comparisons(found, logits, load)
+    found.recommended = recommend(found)
+    found.words = sentences(found)
+    texts = [*found.words, headline(found), render_markdown(found, {})]
+    assert not any(re.search(r"\bnan\b", text) for text in (*texts, Outline(render_html(found, {})).text))
+    said = [text for text in found.words if "is undefined on validation" in text]
+    assert len(said) == 1 and "since its labels or the predictions are all the same: no criterion is met" in said[0]
+    assert not any(found.meets_criterion(item) for item in found.candidates if item.name in names)
+    assert Benchmark.model_validate_json(found.model_dump_json()).model_dump_json() == found.model_dump_json()
