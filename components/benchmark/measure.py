@@ -28,7 +28,7 @@ from compaware.components.benchmark.timing import BatchSpeed
 from compaware.components.benchmark.trivial import find_trivial
 from compaware.components.benchmark.workers.failures import Failures
 from compaware.components.benchmark.workers.groups import available_memory_bytes, memory_needed_bytes, plan_groups
-from compaware.components.benchmark.workers.pinning import choose_affinity, default_threads
+from compaware.components.benchmark.workers.pinning import choose_affinity, choose_threads
 from compaware.components.benchmark.workers.rounds import Figures, measure_group, scaled
 from compaware.components.benchmark.workers.scoring import SCORING_BATCH, logits_file
 from compaware.components.benchmark.workers.tokenized_split import TokenizedSplit
@@ -74,14 +74,15 @@ def measure(config: BenchmarkConfig, work: Path) -> tuple[Benchmark, dict[str, S
         The figures, without a recommendation; the summaries of the measured candidates by name; and the variants.
 
     Raises:
-        UserError: The split is empty or has no labels, or no candidate can be measured.
+        UserError: There are fewer CPUs than threads, the split is empty or has no labels, or no candidate can be
+            measured.
     """
+    threads = choose_threads(config.threads)
     dataset = load_dataset_folder(config.dataset)
     if not dataset.manifest.splits.get(config.split):
         raise UserError(f"split '{config.split}' of {config.dataset} is empty or missing: choose another split")
     dataset.labels(config.split)  # Fails at once if the split has no labels.
     failures = Failures()
-    threads = config.threads or default_threads()
     log.info("%d threads for every runtime, on %s (%s)", threads, cpu.model_name(), ", ".join(cpu.flags()))
     configs = read_configs(config, dataset, failures)
     failures.require_any(bool(configs))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compaware.components.core.base import cpu
+from compaware.components.core.base.errors import UserError
 
 _CPUS = Path("/sys/devices/system/cpu")
 
@@ -50,6 +51,23 @@ def choose_affinity(
     if len(cores) < threads:
         return Affinity((), f"not pinned: more threads than physical cores, of which there are {len(cores)}")
     return Affinity(tuple(sorted(cores.values())), "one logical CPU of each physical core")
+
+
+def choose_threads(asked: int | None) -> int:
+    """Returns the number of threads of every runtime: the configured number, or `default_threads`.
+
+    Raises:
+        UserError: This process may use fewer CPUs than that.
+    """
+    if asked is None:
+        return default_threads()
+    available = cpu.cpu_limit()
+    if asked > available:
+        raise UserError(
+            f"threads={asked} exceeds the number of CPUs that this process may use, {available}: set threads to "
+            f"{available} or less, or raise the container's CPU limit"
+        )
+    return asked
 
 
 def default_threads(allowed: Iterable[int] | None = None, quota: float | None = None, folder: Path = _CPUS) -> int:

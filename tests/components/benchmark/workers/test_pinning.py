@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from compaware.components.benchmark.workers.pinning import choose_affinity, default_threads, pinned
+from compaware.components.benchmark.config import BenchmarkConfig
+from compaware.components.benchmark.measure import measure
+from compaware.components.benchmark.workers.pinning import choose_affinity, choose_threads, default_threads, pinned
 from compaware.components.core.base import cpu
+from compaware.components.core.base.errors import UserError
 
 
 @pytest.fixture
@@ -60,6 +63,24 @@ def test_by_default_there_is_one_thread_for_each_physical_core(
     monkeypatch.setenv("OMP_NUM_THREADS", chosen)
     monkeypatch.setattr(cpu, "cpu_limit", lambda: limit)
     assert default_threads(range(8), quota, topology) == threads
+
+
+def test_more_threads_than_cpus_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cpu, "cpu_limit", lambda: 2)
+    assert [choose_threads(asked) for asked in (1, 2)] == [1, 2]
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert choose_threads(None) == 3
+    config = BenchmarkConfig.model_validate(
+        {
+            "output": tmp_path / "results",
+            "dataset": tmp_path / "none",
+            "candidates": [{"name": "student", "role": "student", "folder": tmp_path}],
+            "threads": 3,
+        }
+    )
+    # Nothing was read before.
+    with pytest.raises(UserError, match=r"^threads=3 exceeds the number of CPUs that this process may use, 2: set"):
+        measure(config, tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no CPU affinity")
