@@ -10,7 +10,7 @@ import pyarrow as pa
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.progress import Progress
 from compaware.components.core.base.summary import Summary
-from compaware.components.core.data.dataset import SLICED, TEST, UNLABELLED, Manifest, ProblemType
+from compaware.components.core.data.dataset import MISMATCHED, SLICED, TEST, UNLABELLED, Manifest, ProblemType
 from compaware.components.core.data.dataset_writer import write_dataset_folder
 from compaware.components.core.data.label_names import match_names
 from compaware.components.core.data.tasks import Task, get_task
@@ -160,7 +160,7 @@ def _limit(splits: dict[str, Rows], config: DataPrepConfig, notes: list[str]) ->
     limits = {
         "train": config.max_train_rows,
         "validation": config.max_validation_rows,
-        "validation_mismatched": config.max_validation_rows,
+        MISMATCHED: config.max_validation_rows,
         TEST: config.max_test_rows,
         UNLABELLED: config.max_test_rows,
     }
@@ -200,7 +200,7 @@ def _metric(config: DataPrepConfig, task: Task | None, labels: Labels) -> str:
 
 
 def _split_order(split: str) -> int:
-    return ["train", "validation", "validation_mismatched", TEST, UNLABELLED].index(split)
+    return ["train", "validation", MISMATCHED, TEST, UNLABELLED].index(split)
 
 
 def _flat_metrics(manifest: Manifest, duplicates: Duplicates, lengths: Lengths) -> dict[str, float]:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.progress import Progress
-from compaware.components.core.data.dataset import TEST
+from compaware.components.core.data.dataset import MISMATCHED, TEST
 from compaware.components.data_prep.messages import count_names, escape_name
 from compaware.components.data_prep.split import Split, TextRows
 
@@ -27,15 +27,18 @@ class Duplicates:
         in_test: Training rows whose text is also in the test split.
         found: Training rows whose text is in either.
         test_in_validation: Test rows whose text is also in `validation`.
+        mismatched_in_validation: Rows of `validation_mismatched` whose text is also in `validation`.
         within_training: Training rows that repeat an earlier one.
         conflicting: Texts that have different labels, in the same or in different splits.
-        kept: Whether the rows in `found` and `test_in_validation` were kept; otherwise all of them were dropped.
+        kept: Whether the rows in `found`, `test_in_validation` and `mismatched_in_validation` were kept; otherwise all
+            of them were dropped.
     """
 
     in_validation: int
     in_test: int
     found: int
     test_in_validation: int
+    mismatched_in_validation: int
     within_training: int
     conflicting: int
     kept: bool
@@ -52,6 +55,9 @@ class Duplicates:
             f"Training rows that are also in validation: {self.in_validation} ({done}).": self.in_validation,
             f"Training rows that are also in test: {self.in_test} ({done}).": self.in_test,
             f"Test rows that are also in validation: {self.test_in_validation} ({done}).": self.test_in_validation,
+            f"Rows of {MISMATCHED} that are also in validation: {self.mismatched_in_validation} ({done}).": (
+                self.mismatched_in_validation
+            ),
             f"Training rows that repeat an earlier one: {self.within_training} (kept).": self.within_training,
             f"Texts that have different labels in different rows: {self.conflicting}.": self.conflicting,
         }
@@ -61,9 +67,9 @@ class Duplicates:
 def drop_duplicates(splits: dict[str, Split], *, keep: bool) -> tuple[dict[str, Split], Duplicates]:
     """Finds exact duplicates and, unless `keep`, drops those that would make a score look better than it is.
 
-    These are training rows whose text is also in a validation split or in test, and test rows whose text is also in
-    `validation`. The latter are dropped from test, so that a test split changes no choice that is made on validation; a
-    test split without other rows is left out.
+    These are training rows whose text is also in a validation split or in test, and rows of test and of
+    `validation_mismatched` whose text is also in `validation`. Rows of `validation` stay, so that a test split changes
+    no choice that is made on validation. A split that has no other rows is left out.
 
     Texts are compared by 64-bit hashes: among a hundred million texts, a collision has a probability of 3 in 10,000.
 
@@ -76,18 +82,18 @@ def drop_duplicates(splits: dict[str, Split], *, keep: bool) -> tuple[dict[str, 
     repeated_rows = {split: _indices_in(split_hashes, repeated) for split, split_hashes in hashes.items()}
     texts = {split: hashes[split][rows] for split, rows in repeated_rows.items()}
     none = texts["train"][:0]
-    validation, test = texts.get("validation", none), texts.get(TEST, none)
-    in_validation = np.isin(texts["train"], np.append(validation, texts.get("validation_mismatched", none)))
+    validation, mismatched, test = (texts.get(split, none) for split in ("validation", MISMATCHED, TEST))
+    in_validation = np.isin(texts["train"], np.append(validation, mismatched))
     in_test = np.isin(texts["train"], test)
-    test_in_validation = np.isin(test, validation)
     leaked = {"train": repeated_rows["train"][in_validation | in_test]}
-    if TEST in splits:
-        leaked[TEST] = repeated_rows[TEST][test_in_validation]
+    for split in {MISMATCHED, TEST} & splits.keys():
+        leaked[split] = repeated_rows[split][np.isin(texts[split], validation)]
     duplicates = Duplicates(
         in_validation=int(in_validation.sum()),
         in_test=int(in_test.sum()),
         found=len(leaked["train"]),
-        test_in_validation=int(test_in_validation.sum()),
+        test_in_validation=len(leaked.get(TEST, none)),
+        mismatched_in_validation=len(leaked.get(MISMATCHED, none)),
         within_training=len(texts["train"]) - len(np.unique(texts["train"])),
         conflicting=_count_conflicting(
             np.concatenate(list(texts.values())),

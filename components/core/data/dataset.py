@@ -31,6 +31,8 @@ GROUP_ROWS = 10_000
 FILE_GROUPS = 50
 # Labelled rows that no choice depends on.
 TEST = "test"
+# MNLI's validation split of other genres than in training.
+MISMATCHED = "validation_mismatched"
 # Test rows without a label. They cannot change a model or its score, so they are not part of the fingerprint.
 UNLABELLED = "unlabelled"
 # Splits for which slice columns are kept.

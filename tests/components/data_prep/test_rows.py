@@ -106,6 +106,26 @@ def test_rows_that_would_flatter_a_score_are_dropped_and_other_duplicates_report
     )
 
 
+def test_mismatched_rows_that_are_in_validation_too_are_dropped_like_test_rows() -> None:
+    splits = {
+        "train": _split(["a", "b", "c"], [0, 1, 0]),
+        "validation": _split(["d", "e"], [0, 1]),
+        "validation_mismatched": _split(["b", "d", "f"], [1, 0, 1]),
+        "test": _split(["f", "g"], [1, 0]),
+    }
+    kept, duplicates = drop_duplicates(splits, keep=False)
+    assert {name: _column(split) for name, split in kept.items()} == {
+        "train": ["a", "c"],
+        "validation": ["d", "e"],
+        "validation_mismatched": ["b", "f"],
+        "test": ["f", "g"],  # Neither of the two is used for a choice.
+    }
+    assert duplicates.notes() == [
+        "Training rows that are also in validation: 1 (dropped).",
+        "Rows of validation_mismatched that are also in validation: 1 (dropped).",
+    ]
+
+
 def test_a_test_split_that_is_a_copy_of_validation_is_left_out() -> None:
     split = _split(["a", "b"], [0, 1])
     kept, duplicates = drop_duplicates({"train": _numbered([0, 1]), "validation": split, "test": split}, keep=False)
@@ -134,14 +154,17 @@ def test_duplicates_match_a_naive_count(rows: dict[str, list[tuple[str, str, int
     assert duplicates.conflicting == sum(count > 1 for count in Counter(row[:2] for row in judged).values())
     assert duplicates.in_test == sum(text in texts["test"] for text in texts["train"])
     assert duplicates.test_in_validation == sum(text in texts["validation"] for text in texts["test"])
+    mismatched = sum(text in texts["validation"] for text in texts["validation_mismatched"])
+    assert duplicates.mismatched_in_validation == mismatched
     left = [text for text in texts["train"] if text not in validation.union(texts["test"])]
     assert duplicates.found == len(texts["train"]) - len(left)
     if left:
         kept, _ = drop_duplicates(splits, keep=False)
         assert list(zip(_column(kept["train"]), _column(kept["train"], "text_pair"), strict=True)) == left
         assert kept["validation"] is splits["validation"]
-        left = [text[0] for text in texts["test"] if text not in texts["validation"]]
-        assert (_column(kept["test"]) if "test" in kept else []) == left
+        for name in ("validation_mismatched", "test"):
+            left = [text[0] for text in texts[name] if text not in texts["validation"]]
+            assert (_column(kept[name]) if name in kept else []) == left
 
 
 def test_a_pair_is_a_duplicate_only_as_a_whole() -> None:
