@@ -78,7 +78,7 @@ def test_a_gate_on_the_interval_stops_a_model_whose_loss_may_be_too_large(tmp_pa
         difference=Difference(value=-0.0023, low=-0.0312, high=0.0270, rows=1043),
         test=HeldOutScores(rows=1821, measured=0.5, baseline=0.5),
     )
-    with pytest.raises(UserError, match="deciding takes about 15,000 rows") as caught:
+    with pytest.raises(UserError, match="about 29,000 rows decide 8 times in 10") as caught:
         run_gate(tmp_path, {"criterion": judged.model_dump(mode="json")}, "fail")
     assert "between 0.031 worse and 0.027 better" in str(caught.value) and len(str(caught.value)) < 300
     shutil.rmtree(tmp_path / "model")
