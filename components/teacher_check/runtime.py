@@ -1,6 +1,7 @@
 """Chooses the runtime and the precision in which the teacher computes soft labels, and checks its logits in them."""
 
 import logging
+import math
 import tempfile
 import threading
 from collections import deque
@@ -35,7 +36,7 @@ _CHECKED_ROWS = 256
 # Largest mean and single difference from the logits of FP32 PyTorch, as shares of their standard deviation, that count
 # as rounding.
 _TOLERANCES: dict[Precision, tuple[float, float]] = {"fp32": (1e-5, 1e-4), "bf16": (0.01, 0.1)}
-# Each batch in work needs memory. With more threads than this, several share a batch.
+# Each batch in work needs memory. With more threads than this, each batch gets the same number of them.
 _MAX_WORKERS = 8
 
 
@@ -62,7 +63,7 @@ class Agreement(BaseModel):
     def __str__(self) -> str:
         return (
             f"logits differ by {self.mean_difference:.2g} on average and {self.largest_difference:.2g} at most, with a "
-            f"standard deviation of {self.logits_std:.2f} ({self.rows} rows)"
+            f"standard deviation of {self.logits_std:.2g} ({self.rows} rows)"
         )
 
 
@@ -161,9 +162,9 @@ def open_teacher(
         The teacher in the runtime, and which one it is.
     """
     threads = cpu.threads(local_world_size())
-    workers = min(threads, _MAX_WORKERS) if device().type == "cpu" else 1
+    workers, threads_each = _workers(threads) if device().type == "cpu" else (1, threads)
     # Each worker takes this number from the process when it starts.
-    torch.set_num_threads(threads // workers)
+    torch.set_num_threads(threads_each)
     model.to(device()).eval()
     teacher = Teacher(_open(chosen, model, workers), workers)
     if (chosen.runtime, chosen.precision) != ("torch", "fp32"):
@@ -195,6 +196,12 @@ def compare(teacher: Teacher, batches: Iterable[RowsAndInputs], expected: np.nda
         largest_difference=float(differences.max()),
         logits_std=float(expected.std()),
     )
+
+
+def _workers(threads: int) -> tuple[int, int]:
+    """Returns the number of workers, and that of the threads of each; few threads are left over."""
+    threads_each = math.ceil(threads / _MAX_WORKERS)
+    return threads // threads_each, threads_each
 
 
 def _checked_rows(count: int) -> np.ndarray:

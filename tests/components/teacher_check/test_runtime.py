@@ -121,6 +121,13 @@ def test_logits_that_are_as_far_as_those_of_bf16_are_not_fp32() -> None:
     assert not nan.is_close("bf16")
 
 
+def test_at_most_one_thread_in_eight_is_left_over() -> None:
+    assert [runtime._workers(threads) for threads in (1, 2, 8, 12, 32)] == [(1, 1), (2, 1), (8, 1), (6, 2), (8, 4)]
+    for threads in range(1, 129):
+        workers, each = runtime._workers(threads)
+        assert workers <= 8 and 0 <= threads - workers * each <= threads / 8
+
+
 def test_workers_keep_the_order_of_batches_and_pass_errors_on() -> None:
     def predict(batch: dict[str, np.ndarray]) -> np.ndarray:
         time.sleep(0.02 if batch["input_ids"][0, 0] % 2 else 0)
