@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from compaware.components.benchmark.report.formatting import display_name, format_size, reported_split
-from compaware.components.benchmark.report.tables import Table
+from compaware.components.benchmark.report.tables import Table, score_cells, score_columns
 from compaware.components.benchmark.results import Benchmark, Measured
 from compaware.components.core.evaluation.criterion import Criterion
 from compaware.components.core.evaluation.intervals import describe_difference
@@ -43,12 +43,12 @@ def floor_table(benchmark: Benchmark) -> Iterable[Table]:
     rows = []
     for item in floors:
         training = benchmark.floors[item.name]
-        figures = [f"{item.metric:.4f}", f"{item.batches[size].p50_ms:.2f}", format_size(item.size_bytes)]
+        figures = [*score_cells(item), f"{item.batches[size].p50_ms:.2f}", format_size(item.size_bytes)]
         trained = [f"{training.rows:,}", f"{training.features:,}"]
         rows.append(
             [display_name(item.name), *figures, *trained, f"{training.regularization_c:g}", f"{training.seconds:.1f}"]
         )
-    columns = [metric_label(floors[0].metric_name), f"p50 ms, batch {size}", "size", "training rows", "features"]
+    columns = [*score_columns(benchmark), f"p50 ms, batch {size}", "size", "training rows", "features"]
     yield Table("Floors: without a transformer", ["floor", *columns, "regularization C", "training s"], rows, [])
 
 

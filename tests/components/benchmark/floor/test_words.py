@@ -4,8 +4,8 @@ import pytest
 
 from compaware.components.benchmark.report.render import render_html, render_markdown
 from compaware.components.benchmark.report.sentences import sentences
-from compaware.components.benchmark.results import Benchmark, Differences, FloorTraining
-from compaware.components.core.evaluation.intervals import Difference
+from compaware.components.benchmark.results import Benchmark, Differences, FloorTraining, SplitScore
+from compaware.components.core.evaluation.intervals import Difference, Interval
 from tests.components.benchmark.synthetic import benchmark, family, measured
 
 
@@ -86,6 +86,15 @@ def test_only_a_floor_that_keeps_the_criterion_never_replaces_models_that_do_not
         ]
     )
     assert found.recommended is not None and found.recommended.id == "student_torch"
+
+
+def test_the_table_of_floors_names_the_split_of_each_score() -> None:
+    found = with_floor(0.82)
+    for item in found.candidates:
+        item.test = SplitScore(rows=1821, metric=0.81, interval=Interval(value=0.81, low=0.79, high=0.83))
+    text = render_markdown(found, {})
+    assert "| floor | accuracy, validation | accuracy, test | p50 ms, batch 1 |" in text
+    assert "| TF-IDF | 0.8200 | 0.8100 (0.790 to 0.830) | 0.20 |" in text
 
 
 def test_the_report_lists_floors_beside_the_others_and_how_they_were_trained() -> None:
