@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from compaware.components.accuracy_gate import gate
@@ -17,6 +18,7 @@ from compaware.components.core.base.hashing import fingerprint_files
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.base.validation import validate
 from compaware.components.core.data.dataset import PreparedDataset
+from compaware.components.core.data.soft_labels import load_soft_labels
 from compaware.components.core.evaluation import evaluate as evaluation
 from compaware.components.core.evaluation import held_out, label_order
 from compaware.components.core.evaluation.calibration import read_temperature
@@ -138,6 +140,16 @@ def test_the_finished_models_are_evaluated_on_test_after_everything_else(runs: t
     assert "accuracy, test |" in table
     sentence = "Validation (96 rows) was used to choose the quantization; test (48 rows) was used for no choice."
     assert table.endswith(f"{sentence}\n")
+
+
+def test_soft_labels_of_a_calibrated_teacher_are_not_divided_by_its_temperature(runs: tuple[Stages, Stages]) -> None:
+    one, _ = runs
+    soft = np.concatenate(list(load_soft_labels(one.root / "soft", one.data).groups()))
+    logits = evaluation.evaluate_folder(one.root / "teacher", one.data.path, "train", max_length_tokens=16).logits
+    temperature = read_temperature(one.root / "teacher")
+    assert temperature is not None and abs(temperature - 1) > 0.05
+    # The teacher may have run in BF16.
+    assert (soft * logits).sum() / (logits**2).sum() == pytest.approx(1, abs=0.01)
 
 
 def test_figures_on_test_choose_no_form_to_serve() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel
 
-from compaware.components.core.base.distributed import is_main
+from compaware.components.core.base.distributed import call_on_main
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.files import write_text
 from compaware.components.core.base.summary import Score
@@ -141,7 +141,7 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def calibrate_model(folder: Path, evaluation: Evaluation, dataset: PreparedDataset) -> dict[str, Any]:
-    """Fits a temperature to a saved model's logits and adds it to its config.json on rank 0.
+    """Fits a temperature to a saved model's logits and adds it to its config.json, on rank 0 alone.
 
     Args:
         folder: The model's folder.
@@ -151,10 +151,13 @@ def calibrate_model(folder: Path, evaluation: Evaluation, dataset: PreparedDatas
     Returns:
         The fact `calibration` of a summary.
     """
-    calibration = Calibration.fit(evaluation.logits, dataset.labels("validation"))
-    if is_main():
+
+    def fit_and_save() -> dict[str, Any]:
+        calibration = Calibration.fit(evaluation.logits, dataset.labels("validation"))
         save_temperature(folder, calibration.temperature)
-    return {"calibration": calibration.model_dump()}
+        return calibration.model_dump()
+
+    return {"calibration": call_on_main(fit_and_save)}
 
 
 def save_temperature(folder: Path, temperature: float) -> None:

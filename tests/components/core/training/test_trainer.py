@@ -18,6 +18,7 @@ from transformers import TrainingArguments
 from compaware.components.core.base.errors import UserError
 from compaware.components.core.base.validation import validate
 from compaware.components.core.data.tokenizer import load_tokenizer
+from compaware.components.core.evaluation.calibration import read_temperature
 from compaware.components.core.models.load import load_classifier
 from compaware.components.core.stage.config import ComponentConfig
 from compaware.components.core.stage.options import TrainingOptions
@@ -168,7 +169,7 @@ def test_a_killed_training_resumes_on_another_node_with_the_same_result(
 
 def test_two_processes_train_one_student_that_is_as_good(tmp_path: Path, distillation_inputs: list[str]) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m"]
-    words = [*distillation_inputs, f"output={tmp_path}/student"]
+    words = [*distillation_inputs, "calibrate=true", f"output={tmp_path}/student"]
     subprocess.run([*command, "compaware.components.distillation", *words], check=True, env=dict(os.environ))
     summary = json.loads((tmp_path / "student/summary.json").read_text())
     assert summary["facts"]["training"]["processes"] == 2
@@ -177,15 +178,16 @@ def test_two_processes_train_one_student_that_is_as_good(tmp_path: Path, distill
     # What the ranks found together, a batch each, is what one process finds.
     scores = [point["eval_accuracy"] for point in summary["facts"]["training"]["history"] if "eval_accuracy" in point]
     assert max(scores) == pytest.approx(summary["metrics"]["student_accuracy"])
+    assert read_temperature(tmp_path / "student") == summary["facts"]["calibration"]["temperature"]
 
 
-def test_ranks_have_the_same_weights_and_a_precision_that_all_support(tmp_path: Path) -> None:
+def test_ranks_have_the_same_weights_and_temperature_and_a_precision_that_all_support(tmp_path: Path) -> None:
     """A stand-in says that rank 0 alone has BF16."""
     data = make_dataset(tmp_path / "data", 64, 32)
     folder = make_model(tmp_path / "model", data, vocab_size=400)
     script = tmp_path / "ranks.py"
     script.write_text(
-        "import os, numpy, pathlib\n"
+        "import json, os, numpy, pathlib, types\n"
         "from compaware.components.core.stage.config import ComponentConfig\n"
         "from compaware.components.core.data.dataset import load_dataset_folder\n"
         "from compaware.components.core.models.load import load_classifier, load_tokenizer\n"
@@ -201,6 +203,13 @@ def test_ranks_have_the_same_weights_and_a_precision_that_all_support(tmp_path: 
         "trained = training.train(model, tokenizer, load_dataset_folder(root / 'data'), options, workspace)\n"
         "assert (trained.precision, trained.precision_reason) == ('fp32', 'lacks it')\n"
         "flat = numpy.concatenate([p.detach().numpy().ravel() for p in model.parameters()])\n"
+        "from compaware.components.core.evaluation import calibration\n"
+        "if os.environ['RANK'] == '1':\n"
+        "    calibration.Calibration.fit = calibration.save_temperature = None\n"
+        "data = load_dataset_folder(root / 'data')\n"
+        "seen = types.SimpleNamespace(logits=numpy.random.RandomState(0).normal(size=(32, 2)))\n"
+        "fact = calibration.calibrate_model(root / 'model', seen, data)\n"
+        "(root / f'fact{os.environ[\"RANK\"]}.json').write_text(json.dumps(fact))\n"
         "numpy.save(root / f'rank{os.environ[\"RANK\"]}.npy', flat)\n"
     )
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
@@ -208,4 +217,7 @@ def test_ranks_have_the_same_weights_and_a_precision_that_all_support(tmp_path: 
     first, second = (np.load(tmp_path / f"rank{rank}.npy") for rank in (0, 1))
     untrained = load_classifier(folder)
     assert np.array_equal(first, second)
+    # Rank 0 alone fits the temperature and saves it; both return it.
+    facts = [json.loads((tmp_path / f"fact{rank}.json").read_text()) for rank in (0, 1)]
+    assert facts[0] == facts[1] and read_temperature(folder) == facts[0]["calibration"]["temperature"]
     assert not np.array_equal(first, np.concatenate([p.detach().numpy().ravel() for p in untrained.parameters()]))
