@@ -1,7 +1,7 @@
 """Simulates how often 95 % intervals of scores and of paired differences contain the true value.
 
 Two models that mostly make the same mistakes are compared on many small samples of one population. The true values come
-from one large sample.
+from large samples.
 """
 
 import argparse
@@ -18,6 +18,8 @@ from compaware.components.core.evaluation.intervals import paired_difference, sc
 from compaware.components.core.evaluation.metrics import compute_metrics, metric_label
 
 _LARGE_SAMPLE_ROWS = 200_000
+# The true values must be much more certain than a sample's: one large sample for each of these rows of a sample.
+_ROWS_PER_LARGE_SAMPLE = 1_000
 # Draws some rows: the labels, and the logits of two models.
 Sample = tuple[np.ndarray, np.ndarray, np.ndarray]
 Population = Callable[[np.random.Generator, int], Sample]
@@ -60,12 +62,16 @@ def classes(shares: list[float], accuracy: float = 0.88, disagreement: float = 0
     return draw
 
 
-def label_sets(generator: np.random.Generator, rows: int) -> Sample:
-    """Draws multi-label rows of four labels."""
-    labels = (generator.random((rows, 4)) < [0.5, 0.3, 0.2, 0.1]).astype(np.int64)
-    shared = generator.normal(size=labels.shape)
-    noise = [shared + 0.5 * generator.normal(size=labels.shape) for _ in range(2)]
-    return labels, labels - 0.5 + 0.38 * noise[0], labels - 0.5 + 0.35 * noise[1]
+def label_sets(shares: list[float]) -> Population:
+    """Returns a population of multi-label rows with these shares of the labels."""
+
+    def draw(generator: np.random.Generator, rows: int) -> Sample:
+        labels = (generator.random((rows, len(shares))) < shares).astype(np.int64)
+        shared = generator.normal(size=labels.shape)
+        noise = [shared + 0.5 * generator.normal(size=labels.shape) for _ in range(2)]
+        return labels, labels - 0.5 + 0.38 * noise[0], labels - 0.5 + 0.35 * noise[1]
+
+    return draw
 
 
 def numbers(generator: np.random.Generator, rows: int) -> Sample:
@@ -75,12 +81,16 @@ def numbers(generator: np.random.Generator, rows: int) -> Sample:
     return labels, (labels + 0.6 * first)[:, None], (labels + 0.5 * second)[:, None]
 
 
+# As in GoEmotions, some labels are frequent and most are rare; hardly any two rows have the same labels and decisions.
+_SHARES_OF_28_LABELS = np.geomspace(0.3, 0.02, 28).tolist()
 POPULATIONS: dict[str, tuple[str, Population]] = {
     "accuracy": ("accuracy", classes([0.5, 0.5])),
     "accuracy, hardly any disagreement": ("accuracy", classes([0.5, 0.5], disagreement=0.02)),
     "f1": ("f1", classes([0.7, 0.3])),
     "f1_macro": ("f1_macro", classes([0.3, 0.25, 0.2, 0.15, 0.1])),
-    "f1_micro": ("f1_micro", label_sets),
+    "f1_micro": ("f1_micro", label_sets([0.5, 0.3, 0.2, 0.1])),
+    "f1_micro, 28 labels": ("f1_micro", label_sets(_SHARES_OF_28_LABELS)),
+    "f1_macro, 28 labels": ("f1_macro", label_sets(_SHARES_OF_28_LABELS)),
     "matthews_correlation": ("matthews_correlation", classes([0.7, 0.3])),
     "pearson": ("pearson", numbers),
     "spearman": ("spearman", numbers),
@@ -90,8 +100,10 @@ POPULATIONS: dict[str, tuple[str, Population]] = {
 def simulate(metric: str, population: Population, rows: int, trials: int, seed: int = 0) -> Coverage:
     """Draws many samples and counts how often the intervals contain the true values."""
     generator = np.random.default_rng(seed)
-    labels, *logits = population(generator, _LARGE_SAMPLE_ROWS)
-    true, reference = (compute_metrics(metric, each, labels)[metric] for each in logits)
+    large = [population(generator, _LARGE_SAMPLE_ROWS) for _ in range(max(1, rows // _ROWS_PER_LARGE_SAMPLE))]
+    true, reference = np.mean(
+        [[compute_metrics(metric, each, labels)[metric] for each in logits] for labels, *logits in large], axis=0
+    )
     hits = np.empty((trials, 2), bool)
     widths = np.empty(trials)
     for trial in range(trials):
@@ -109,6 +121,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[100, 872, 5000], help="rows of a sample")
     parser.add_argument("--trials", type=int, default=1000, help="samples")
     parser.add_argument("--resamples", type=int, default=2000, help="resamples of an interval")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the samples")
     parser.add_argument("--populations", nargs="+", default=list(POPULATIONS), choices=POPULATIONS, metavar="NAME")
     arguments = parser.parse_args()
     intervals._RESAMPLES = arguments.resamples
@@ -116,7 +129,7 @@ def main() -> None:
     for name in arguments.populations:
         for rows in arguments.rows:
             started = time.perf_counter()
-            found = simulate(*POPULATIONS[name], rows, arguments.trials)
+            found = simulate(*POPULATIONS[name], rows, arguments.trials, arguments.seed)
             label = name.replace(POPULATIONS[name][0], metric_label(POPULATIONS[name][0]))
             table.append([label, rows, 100 * found.score, 100 * found.difference, 100 * found.width])
             seconds = time.perf_counter() - started
