@@ -15,6 +15,7 @@ from compaware.components import images
 from compaware.components.benchmark.report.formatting import (
     capitalized,
     display_name,
+    format_score,
     format_size,
     runtime_and_precision,
 )
@@ -143,6 +144,7 @@ def _render(template: str, release: Release, entry: Entry, **more: Any) -> str:
         rows=describe_rows(manifest, _CHOSEN[release.role]),
         metric=capitalized(metric_label(entry.metric_name)),
         git_revision=git_revision(),
+        format_score=format_score,
         format_size=format_size,
         **more,
     )

@@ -1,5 +1,6 @@
 """The model card's metadata, in the format of the Hugging Face hub, and the model's limits."""
 
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ def card_metadata(release: Release, entry: Entry) -> dict[str, Any]:
             "metrics": [{"type": metric, "name": entry.metric_name, "value": round(value, 6)}],
         }
         for split, value in (("validation", entry.metric), (TEST, entry.test_metric))
-        if value is not None
+        if value is not None and not math.isnan(value)
     ]
     teacher = release.teacher_id()
     fields: dict[str, Any] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from compaware.components.benchmark.report.charts import metric_by_version
-from compaware.components.benchmark.report.formatting import capitalized, format_size
+from compaware.components.benchmark.report.formatting import capitalized, format_score, format_size
 from compaware.components.core.base.files import write_text
 from compaware.components.core.base.rendering import render
 from compaware.components.core.evaluation.criterion import CHOSEN_ON_THESE_ROWS
@@ -42,6 +42,7 @@ def write_history_pages(folder: Path, message: str, history: list[Entry]) -> Non
             entries=shown[::-1],
             metric=metric_label(shown[-1].metric_name) if shown else "",
             chart=chart,
+            format_score=format_score,
             format_size=format_size,
             score=partial(_score, shown),
             has_test=any(item.test_metric is not None for item in shown),
@@ -60,4 +61,4 @@ def _describe_rows(shown: list[Entry]) -> str:
 def _score(shown: list[Entry], item: Entry) -> str:
     """Returns an entry's metric, with its name if it is not the newest entry's, which is the column's heading."""
     name = f"{metric_label(item.metric_name)} " if item.metric_name != shown[-1].metric_name else ""
-    return f"{name}{item.metric:.4f}"
+    return f"{name}{format_score(item.metric)}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from transformers import AutoConfig
 
+from compaware.components.benchmark.report.formatting import format_score
 from compaware.components.core.base.errors import UnavailableError, UserError
 from compaware.components.core.base.summary import Summary
 from compaware.components.core.data.dataset import TEST
@@ -251,8 +252,8 @@ def _version(release: Release, history: list[Entry], now: datetime) -> str:
 
 def _describe(release: Release, entry: Entry) -> str:
     if entry.published:
-        score = f"{metric_label(entry.metric_name)} {entry.metric:.4f}"
-        score += f", {entry.test_metric:.4f} on test" if entry.test_metric is not None else ""
+        score = f"{metric_label(entry.metric_name)} {format_score(entry.metric)}"
+        score += f", {format_score(entry.test_metric)} on test" if entry.test_metric is not None else ""
         return f"published {entry.version} at {release.config.publish_uri}: {score} ({entry.reason})"
     return f"not published, {entry.earlier_version} stays: {entry.reason}"
 

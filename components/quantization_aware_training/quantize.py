@@ -22,7 +22,7 @@ from compaware.components.core.evaluation.evaluate import Evaluation, evaluate_f
 from compaware.components.core.evaluation.held_out import describe_rows, evaluate_on_test, metrics_on_test
 from compaware.components.core.evaluation.intervals import paired_difference
 from compaware.components.core.evaluation.label_order import require_order
-from compaware.components.core.evaluation.metrics import compute_metrics, metric_label, why_undefined
+from compaware.components.core.evaluation.metrics import compute_metrics, metric_label, require_defined, why_undefined
 from compaware.components.core.int8.convert import convert_graph, fold_for_simulation
 from compaware.components.core.int8.fake_quantized import FakeQuantizedClassifier, FreezeObservers
 from compaware.components.core.int8.ptq import quantize_after_training
@@ -71,10 +71,12 @@ def run(config: QuantizationAwareTrainingConfig, workspace: Workspace) -> Summar
         evaluate_folder, inputs.folder, config.dataset, max_length_tokens=config.max_length_tokens, warm=True
     )
     if math.isnan(baseline.metrics[metric]):
-        undefined = why_undefined(metric, inputs.dataset.labels("validation"), baseline.logits)
+        labels = inputs.dataset.labels("validation")
+        require_defined(metric, labels)
+        undefined = why_undefined(metric, labels, baseline.logits)
         raise UserError(
             f"{metric_label(metric)} of {config.model} is undefined on validation, since {undefined}: train it again "
-            "with a lower learning rate, add rows with other labels, or choose another metric"
+            "with a lower learning rate, or choose another metric"
         )
     require_order(config.model, baseline.logits, inputs.dataset)
     criterion = Criterion.create(

@@ -1,5 +1,6 @@
 """What the report says about floors: sentences and a table."""
 
+import math
 from collections.abc import Iterable
 
 from compaware.components.benchmark.report.formatting import display_name, format_size, reported_split
@@ -57,7 +58,10 @@ def _compare(benchmark: Benchmark, item: Measured, reference: Measured) -> str:
     transformer = display_name(reference.name)
     if reference.precision == "fp32":
         transformer = f"the FP32 {transformer}"
-    figures, split = f"{item.reported_metric:.4f} against {reference.reported_metric:.4f}", reported_split(benchmark)
+    split = reported_split(benchmark)
+    if math.isnan(item.reported_metric) or math.isnan(reference.reported_metric):
+        return f"{name} cannot be compared with {transformer}: the {metric} of one or both is undefined on {split}."
+    figures = f"{item.reported_metric:.4f} against {reference.reported_metric:.4f}"
     differences = item.differences.get(reference.id)
     if differences:
         figures += f", {describe_difference(differences.reported, item.metric_name)}"

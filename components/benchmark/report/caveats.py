@@ -14,6 +14,7 @@ from compaware.components.benchmark.results import Benchmark, Measured
 from compaware.components.benchmark.serving.load import LEAST_SECONDS
 from compaware.components.benchmark.timing import relative_spread
 from compaware.components.core.base import cpu
+from compaware.components.core.data.dataset import TEST
 from compaware.components.core.evaluation.metrics import CORRELATIONS, metric_label
 
 # Above this relative spread of the rounds, small ratios mean nothing.
@@ -89,15 +90,25 @@ def _no_server(benchmark: Benchmark) -> list[str]:
 
 def _undefined(benchmark: Benchmark) -> list[str]:
     """Returns of which models the metric is undefined; `scoring` has refused logits that are NaN."""
-    names = list(dict.fromkeys(display_name(item.name) for item in benchmark.candidates if math.isnan(item.metric)))
-    if not names:
-        return []
     metric = benchmark.candidates[0].metric_name
     reason = "its labels or the predictions are all the same" if metric in CORRELATIONS else "no row is positive"
-    return [
-        f"{capitalized(metric_label(metric))} of {join_with_and(names)} is undefined on {benchmark.data['split']}, "
-        f"since {reason}: no criterion is met."
+    undefined = [
+        (
+            benchmark.data["split"],
+            ": no criterion is met",
+            [item for item in benchmark.candidates if math.isnan(item.metric)],
+        ),
+        (TEST, "", [item for item in benchmark.candidates if item.test and math.isnan(item.test.metric)]),
     ]
+    texts = []
+    for split, effect, items in undefined:
+        names = list(dict.fromkeys(display_name(item.name) for item in items))
+        if names:
+            texts.append(
+                f"{capitalized(metric_label(metric))} of {join_with_and(names)} is undefined on {split}, since {reason}"
+                f"{effect}."
+            )
+    return texts
 
 
 def _bf16(benchmark: Benchmark) -> list[str]:

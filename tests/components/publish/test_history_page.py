@@ -1,6 +1,8 @@
 """The history page of a prefix."""
 
 import json
+import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +56,10 @@ def test_a_history_of_an_earlier_version_is_read(tmp_path: Path) -> None:
     (tmp_path / "latest.json").write_text(json.dumps(earlier), encoding="utf-8")
     published = Published.read(str(tmp_path))
     assert published.latest is not None and published.latest.test_metric is None
+
+
+def test_an_undefined_score_on_test_is_said_in_words(tmp_path: Path) -> None:
+    write_history_pages(tmp_path, "words", [entry("f1", 0.7, "one", test_rows=40, test_metric=math.nan)])
+    for name in ("history.html", "history.md"):
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        assert "undefined" in text and not re.search(r"\bnan\b", text)

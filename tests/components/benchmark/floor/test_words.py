@@ -1,7 +1,10 @@
 """What the report says about floors, for made-up figures."""
 
+import math
+
 import pytest
 
+from compaware.components.benchmark.floor.words import floor_sentences
 from compaware.components.benchmark.report.render import render_html, render_markdown
 from compaware.components.benchmark.report.sentences import sentences
 from compaware.components.benchmark.results import Benchmark, Differences, FloorTraining, SplitScore
@@ -103,3 +106,12 @@ def test_the_report_lists_floors_beside_the_others_and_how_they_were_trained() -
         assert "TF-IDF" in text and "sklearn FP32" in text and "79,054" in text
         assert "starts from text, so its time includes tokenization" in text
     assert "Floors" not in render_markdown(family(), {})
+
+
+def test_a_floor_is_not_compared_where_the_metric_is_undefined() -> None:
+    found = with_floor(0.82)
+    found.candidates = [item.model_copy(update={"metric": math.nan}) for item in found.candidates]
+    assert floor_sentences(found, found.by_id("student_torch")) == [
+        "TF-IDF with logistic regression cannot be compared with the FP32 student: the accuracy of one or both is "
+        "undefined on validation."
+    ]

@@ -233,3 +233,11 @@ def test_an_undefined_metric_is_said_once_and_meets_no_criterion(names: set[str]
     assert len(said) == 1 and "since its labels or the predictions are all the same: no criterion is met" in said[0]
     assert not any(found.meets_criterion(item) for item in found.candidates if item.name in names)
     assert Benchmark.model_validate_json(found.model_dump_json()).model_dump_json() == found.model_dump_json()
+
+
+def test_the_notes_say_why_a_metric_is_undefined_on_test_only() -> None:
+    found = benchmark(family().candidates, test=dict.fromkeys(("teacher", "student", "sparse", "int8"), 0.9))
+    for item in found.candidates:
+        item.test = item.test.model_copy(update={"metric": math.nan})
+    said = [text for text in sentences(found) if "is undefined on" in text]
+    assert len(said) == 1 and "is undefined on test, since" in said[0]
