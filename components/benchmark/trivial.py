@@ -5,11 +5,10 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from pydantic import BaseModel
 
-from compaware.components.core.base.rendering import cut
+from compaware.components.core.base.rendering import cut_short
 from compaware.components.core.base.summary import Score
 from compaware.components.core.evaluation.metrics import decisions, majority_baseline
 
-_LONGEST_NAME = 60
 # Numbers that differ by less than this part of the labels' range count as the same.
 _SAME_NUMBER = 1e-3
 
@@ -54,4 +53,4 @@ def _constant(logits: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> s
     if (decided != decided[0]).any():
         return None
     indices = np.flatnonzero(decided[0]).tolist() if labels.ndim == 2 else [int(decided[0])]
-    return " with ".join(f"'{cut(names[index], _LONGEST_NAME)}'" for index in indices) or "no label"
+    return " with ".join(f"'{cut_short(names[index])}'" for index in indices) or "no label"

@@ -4,12 +4,11 @@ from compaware.components.benchmark.quality.results import Quality
 from compaware.components.benchmark.quality.slices import LENGTH
 from compaware.components.benchmark.report.formatting import capitalized, display_name, join_with_and
 from compaware.components.benchmark.results import Benchmark
-from compaware.components.core.base.rendering import cut
+from compaware.components.core.base.rendering import cut_short
 from compaware.components.core.evaluation.intervals import Difference, describe_difference
 from compaware.components.core.evaluation.metrics import REGRESSION_METRICS
 
 _MOST_NAMED = 3
-_LONGEST_NAME = 60
 # Probability of one wrong claim among all classes, or among all slices (Bonferroni).
 _CHANCE = 0.05
 # Below these, calibration and drift are of no concern.
@@ -54,7 +53,7 @@ def _slices(benchmark: Benchmark, quality: Quality) -> list[str]:
         if change is None or item.p_value is None or not item.p_value * len(quality.slices) < _CHANCE:
             continue
         if change.low > 0 if is_error else change.high < 0:
-            name = item.value if item.column == LENGTH else f"{cut(item.column, _LONGEST_NAME)} {_named(item.value)}"
+            name = item.value if item.column == LENGTH else f"{cut_short(item.column)} {_named(item.value)}"
             worse[f"{name} ({item.rows} rows)"] = change
     if not worse:
         return []
@@ -103,7 +102,7 @@ def _reference(benchmark: Benchmark, quality: Quality) -> str:
 
 
 def _named(name: str) -> str:
-    return f"'{cut(name, _LONGEST_NAME)}'"
+    return f"'{cut_short(name)}'"
 
 
 def _list(changes: dict[str, Difference], metric: str) -> str:

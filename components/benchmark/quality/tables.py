@@ -11,7 +11,7 @@ from compaware.components.benchmark.report.formatting import (
 )
 from compaware.components.benchmark.report.tables import Table
 from compaware.components.benchmark.results import Benchmark
-from compaware.components.core.base.rendering import cut
+from compaware.components.core.base.rendering import cut, cut_short
 from compaware.components.core.evaluation.intervals import Difference, Interval
 from compaware.components.core.evaluation.metrics import REGRESSION_METRICS, in_points, metric_label
 
@@ -103,8 +103,8 @@ def disagreement_table(benchmark: Benchmark, quality: Quality) -> Table:
         decisions = [item.int8, item.fp32]
         if not is_value:
             scores = (item.int8_score, item.fp32_score)
-            decisions = [f"{cut(name, 60)} ({score:.3f})" for name, score in zip(decisions, scores, strict=True)]
-        rows.append([str(item.row), cut(item.label, 60), *decisions, f"{item.difference:.3f}", item.text])
+            decisions = [f"{cut_short(name)} ({score:.3f})" for name, score in zip(decisions, scores, strict=True)]
+        rows.append([str(item.row), cut_short(item.label), *decisions, f"{item.difference:.3f}", item.text])
     columns = ["row", "label", "INT8", f"FP32 {reference}", "difference", "text"]
     return Table("Largest disagreements", columns, rows, [], text_columns=6, prose=(5,))
 
@@ -115,7 +115,7 @@ def _largest_shift(shares: dict[str, tuple[float, float]]) -> str:
     name, (before, after) = max(shares.items(), key=lambda item: abs(item[1][1] - item[1][0]))
     if before == after:
         return _NONE
-    return f"{cut(name, 60)}: {100 * before:.1f} → {100 * after:.1f} %"
+    return f"{cut_short(name)}: {100 * before:.1f} → {100 * after:.1f} %"
 
 
 def _comparison(item: Slice, metric: str) -> list[str]:

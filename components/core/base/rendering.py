@@ -8,6 +8,7 @@ from markupsafe import Markup
 from compaware.components.core.base.escaping import markdown, plain
 
 _LONGEST_NAME = 120
+_LONGEST_OF_SEVERAL = 60
 
 
 def render(template: str, *packages: str, **values: Any) -> str:
@@ -35,6 +36,11 @@ def render(template: str, *packages: str, **values: Any) -> str:
 def cut(name: str, length: int = _LONGEST_NAME) -> str:
     """Shortens a name to at most `length` characters."""
     return name if len(name) <= length else name[: length - 1] + "…"
+
+
+def cut_short(name: str) -> str:
+    """Shortens the name of a class or column that shares a sentence or a table's row with others."""
+    return cut(name, _LONGEST_OF_SEVERAL)
 
 
 def _finalize_html(value: Any) -> Any:
