@@ -88,7 +88,7 @@ def calibration_errors(logits: np.ndarray, labels: np.ndarray) -> dict[str, floa
         brier = ((probabilities - labels) ** 2).mean()
     else:
         brier = ((probabilities - np.eye(logits.shape[1])[labels]) ** 2).sum(axis=1).mean()
-    bins = reliability(logits, labels)
+    bins = _bins(probabilities, labels)
     rows = sum(count for *_, count in bins)
     ece = sum(abs(mean - frequency) * count for mean, frequency, count in bins) / rows
     return {"ece": ece, "brier": float(brier), "nll": _nll(logits, labels)}
@@ -101,17 +101,7 @@ def reliability(logits: np.ndarray, labels: np.ndarray) -> list[tuple[float, flo
         logits: (rows, labels), finite.
         labels: (rows,) class indices, or (rows, labels) of 0 and 1 for multi-label data.
     """
-    probabilities = np.exp(_log_probabilities(logits.astype(np.float64), labels))
-    if labels.ndim == 2:
-        values, outcomes = probabilities.ravel(), labels.ravel()
-    else:
-        values, outcomes = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
-    numbers = np.clip(np.ceil(values * _BINS).astype(int) - 1, 0, _BINS - 1)
-    counts, means, frequencies = (np.bincount(numbers, each, _BINS) for each in (None, values, outcomes))
-    return [
-        (float(means[index] / counts[index]), float(frequencies[index] / counts[index]), int(counts[index]))
-        for index in np.flatnonzero(counts)
-    ]
+    return _bins(np.exp(_log_probabilities(logits.astype(np.float64), labels)), labels)
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -186,6 +176,19 @@ def _log_probabilities(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     from scipy.special import log_expit, log_softmax
 
     return log_expit(logits) if labels.ndim == 2 else log_softmax(logits, axis=1)
+
+
+def _bins(probabilities: np.ndarray, labels: np.ndarray) -> list[tuple[float, float, int]]:
+    if labels.ndim == 2:
+        values, outcomes = probabilities.ravel(), labels.ravel()
+    else:
+        values, outcomes = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    numbers = np.clip(np.ceil(values * _BINS).astype(int) - 1, 0, _BINS - 1)
+    counts, means, frequencies = (np.bincount(numbers, each, _BINS) for each in (None, values, outcomes))
+    return [
+        (float(means[index] / counts[index]), float(frequencies[index] / counts[index]), int(counts[index]))
+        for index in np.flatnonzero(counts)
+    ]
 
 
 def _nll(logits: np.ndarray, labels: np.ndarray) -> float:
